@@ -1,0 +1,18 @@
+"""Shape checks and the one hypothesis profile of every test run."""
+
+from hypothesis import HealthCheck, settings
+
+try:
+    import beartype  # noqa: F401
+except ImportError:
+    pass
+else:
+    from jaxtyping import install_import_hook
+
+    install_import_hook("di4c", "beartype.beartype")
+
+# The same examples on every machine and no clocks: a failure is a fact about the code.
+settings.register_profile(
+    "reproducible", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("reproducible")
