@@ -1,0 +1,16 @@
+"""What every script shares: manifests, recorded results, command lines, tables and pictures.
+
+One definition for theory, toys, full_scale and figures; it keeps di4c free of input and output.
+"""
+
+from reporting.pictures import PALETTE as PALETTE
+from reporting.pictures import save_figure as save_figure
+from reporting.pictures import use_style as use_style
+from reporting.provenance import ROOT as ROOT
+from reporting.provenance import manifest as manifest
+from reporting.records import append_row as append_row
+from reporting.records import read_rows as read_rows
+from reporting.records import write_json as write_json
+from reporting.scripts import run_script as run_script
+from reporting.scripts import script_parser as script_parser
+from reporting.tables import format_table as format_table

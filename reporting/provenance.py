@@ -1,0 +1,111 @@
+"""Where a result comes from: code, command, seed, hardware, versions and date."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The clone: the folder that holds di4c, theory, toys, results."""
+
+
+def manifest(seed: int | None = None, **extra: Any) -> dict[str, Any]:
+    """Everything that is needed to run a result again, ready for JSON.
+
+    Args:
+        seed: Seed of the run, None if nothing is drawn.
+        **extra: Further entries.
+
+    Returns:
+        code: sha of the commit and whether tracked or new files outside results/ differ from it;
+            both None outside git.
+        command: What to type in the root of the clone; paths outside it keep only their name.
+        seed: As given.
+        hardware: cpu model, cores that this process may use, memory_gib, gpu name or None and
+            num_gpus.
+        versions: python, torch, numpy, scipy.
+        date: UTC, ISO 8601.
+
+    Raises:
+        ValueError: If an extra entry has the name of a standard one.
+    """
+    entries = {
+        "code": _code(ROOT),
+        "command": _command(sys.orig_argv, sys.argv[0], ROOT),
+        "seed": seed,
+        "hardware": _hardware(),
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in ("torch", "numpy", "scipy")},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    if taken := entries.keys() & extra.keys():
+        raise ValueError(f"extra entries {sorted(taken)} are standard ones; rename them")
+    return entries | extra
+
+
+def _code(root: Path) -> dict[str, Any]:
+    """Commit and state of the clone; results are left out, since every run rewrites them."""
+    if _git(root, "rev-parse", "--show-prefix") != "":  # not git, or inside somebody else's clone
+        return {"sha": None, "dirty": None}
+    status = _git(root, "status", "--porcelain", "--", ".", ":(exclude)results")
+    return {"sha": _git(root, "rev-parse", "--verify", "HEAD"), "dirty": status != ""}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints, None where there is no git or it fails."""
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
+
+
+def _command(arguments: list[str], script: str, root: Path) -> str:
+    """The command line with the interpreter's and all other paths made free of this machine."""
+    words = ["python"]
+    for word in arguments[1:]:
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        path = Path(value)
+        if path.is_absolute() or path.resolve() == Path(script).resolve():
+            path = path.resolve()
+            inside = path.is_relative_to(root)
+            value = path.relative_to(root).as_posix() if inside else path.name
+        words.append(option + equals + value)
+    return shlex.join(words)
+
+
+def _hardware() -> dict[str, Any]:
+    import torch  # slow, and only a manifest needs it
+
+    num_gpus = torch.cuda.device_count()
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "gpu": torch.cuda.get_device_name(0) if num_gpus else None,
+        "num_gpus": num_gpus,
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return None
+    return round(size / 2**30, 1)

@@ -1,0 +1,117 @@
+"""Results on disk: JSON files that are whole or absent, and JSONL files that survive a kill."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path | str, payload: dict[str, Any]) -> None:
+    """Write a JSON file that readers see either whole or not at all.
+
+    The text goes to a temporary name in the same folder, is flushed to the disk and renamed, so
+    an interrupted run leaves the previous file untouched. Floats keep every digit.
+
+    Args:
+        path: File to write; its folders are created.
+        payload: Nested dictionaries with string keys, lists, tuples, strings, numbers, None;
+            arrays, tensors and their scalars become lists and numbers.
+
+    Raises:
+        ValueError: If a number is NaN or infinite; names its key.
+        TypeError: If a key or value has no JSON form; names its key.
+    """
+    path = Path(path)
+    text = json.dumps(_plain(payload, ""), indent=2, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def append_row(path: Path | str, row: dict[str, Any]) -> None:
+    """Append one row to a JSONL file and flush it to the disk.
+
+    What a killed writer left of its last line is removed first, so that the file stays valid.
+    One writer at a time.
+
+    Args:
+        path: File to extend; it and its folders are created.
+        row: As the payload of `write_json`.
+
+    Raises:
+        ValueError: If a number is NaN or infinite; names its key.
+        TypeError: If a key or value has no JSON form; names its key.
+    """
+    path = Path(path)
+    line = json.dumps(_plain(row, ""), allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        content = file.read()
+        whole, tail = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
+        if tail and _parse(tail) is None:
+            file.truncate(len(whole))
+        elif tail:  # only the newline was lost
+            file.write(b"\n")
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(path: Path | str) -> list[dict[str, Any]]:
+    """Rows of a JSONL file; the torn last line of a killed writer is ignored.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If any other line is not a JSON object; names the file and the line.
+    """
+    lines = Path(path).read_bytes().split(b"\n")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        row = _parse(line)
+        if row is not None:
+            rows.append(row)
+        elif line and number < len(lines):  # whole lines end in a newline; the last one may not
+            raise ValueError(
+                f"{path}, line {number}: not a JSON object; delete or repair this line"
+            )
+    return rows
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The JSON object on a line, or None."""
+    try:
+        row = json.loads(line)
+    except ValueError:  # also bytes that are not UTF-8
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _plain(value: Any, key: str) -> Any:
+    """The value in JSON's own types; `key` is its place in the payload, for messages."""
+    if hasattr(value, "tolist"):  # numpy and torch, without importing either
+        value = value.tolist()
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        raise ValueError(f"{key} is {value}; JSON has no such number, use None for a missing one")
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{key}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, dict):
+        for name in value:
+            if not isinstance(name, str):
+                raise TypeError(f"key {name!r} in {key or 'the payload'} must be a string")
+        return {
+            name: _plain(item, f"{key}.{name}" if key else name) for name, item in value.items()
+        }
+    raise TypeError(f"{key} is a {type(value).__name__}; convert it to a JSON type")

@@ -1,0 +1,28 @@
+"""Aligned text tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def format_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> str:
+    """Text table with one line per row, without a final newline.
+
+    Args:
+        rows: One mapping per line; a value that is None or absent is printed as a dash.
+        columns: For each key to show, its header and its format specification, as in
+            {"tv": ("TV", ".6f")}. A column of strings is aligned left, all others right.
+
+    Raises:
+        ValueError: If no row has the key of a column.
+    """
+    blocks = []
+    for key, (header, specification) in columns.items():
+        if rows and not any(key in row for row in rows):
+            raise ValueError(f"columns has the key {key!r}, which no row has; have {list(rows[0])}")
+        values = [row.get(key) for row in rows]
+        cells = ["-" if value is None else format(value, specification) for value in values]
+        width = max(map(len, [header, *cells]))
+        left = any(isinstance(value, str) for value in values)
+        lines = [header, "-" * width, *cells]
+        blocks.append([line.ljust(width) if left else line.rjust(width) for line in lines])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*blocks, strict=True))
