@@ -1,0 +1,33 @@
+"""The exact engine: every law is a vector over all S^D states, in float64."""
+
+from di4c.exact.composition import mixture_composition, product_composition, product_step
+from di4c.exact.forward import forward_law, posterior_marginals, push_forward
+from di4c.exact.kernels import forward_kernel, product_kernel, reverse_kernel
+from di4c.exact.laws import (
+    entropy,
+    kl,
+    marginals,
+    product_law,
+    states,
+    total_correlation,
+    total_variation,
+)
+
+__all__ = [
+    "entropy",
+    "forward_kernel",
+    "forward_law",
+    "kl",
+    "marginals",
+    "mixture_composition",
+    "posterior_marginals",
+    "product_composition",
+    "product_kernel",
+    "product_law",
+    "product_step",
+    "push_forward",
+    "reverse_kernel",
+    "states",
+    "total_correlation",
+    "total_variation",
+]

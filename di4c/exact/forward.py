@@ -1,0 +1,131 @@
+r"""Forward transforms and the marginals of the exact reverse kernel, dimension by dimension.
+
+With n = S^D states a transform costs D passes over n numbers; no n x n matrix is ever formed.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
+from di4c.processes import ForwardProcess
+
+# Dimensions are transformed in groups whose joint kernel has at most this many rows: fewer passes
+# over the law, each a small matrix product.
+_GROUP_STATES = 32
+
+
+def push_forward(
+    law: Float[Tensor, "atom"], kernel: Float[Tensor, "source target"]
+) -> Float[Tensor, "image"]:
+    """Law of x_t when every coordinate of x_s ~ law moves by `kernel` ([from, to])."""
+    num_dims = infer_num_dims(len(law), len(kernel))
+    return _transform(law, kernel, 1, num_dims, 1).flatten()
+
+
+def _transform(law: Tensor, kernel: Tensor, before: int, num_dims: int, after: int) -> Tensor:
+    """Apply `kernel` to the middle `num_dims` coordinates of a (before, S^d, after) array."""
+    sources, targets = kernel.shape
+    done = 0
+    while done < num_dims:
+        group, joint = 1, kernel
+        while done + group < num_dims and len(joint) * sources <= _GROUP_STATES:
+            joint = torch.kron(joint, kernel)
+            group += 1
+        left = before * targets**done
+        view = law.reshape(left, len(joint), -1)
+        law = view.squeeze(2) @ joint if view.shape[2] == 1 else joint.T @ view
+        done += group
+    return law.reshape(before, targets**num_dims, after)
+
+
+def leave_one_out(
+    law: Float[Tensor, "atom"], kernel: Float[Tensor, "source target"]
+) -> list[Tensor]:
+    r"""For each d: all coordinates but d moved by `kernel`, as an array (T^d, S, T^(D-d-1)).
+
+    Divide and conquer over d: D log D single-coordinate passes instead of D^2.
+    """
+    sources, targets = kernel.shape
+
+    def recurse(array: Tensor, first: int, last: int) -> list[Tensor]:
+        # Coordinates outside first..last-1 have moved already.
+        if last - first == 1:
+            return [array.reshape(targets**first, sources, -1)]
+        middle = (first + last) // 2
+        before, after = targets**first, array.numel() // (targets**first * sources ** (last - first))
+        right = _transform(
+            array, kernel, before * sources ** (middle - first), last - middle, after
+        )
+        left = _transform(
+            array, kernel, before, middle - first, sources ** (last - middle) * after
+        )
+        return recurse(right, first, middle) + recurse(left, middle, last)
+
+    return recurse(law, 0, infer_num_dims(len(law), sources))
+
+
+def forward_law(process: ForwardProcess, q_0: Tensor, t: float) -> Float[Tensor, "atom"]:
+    r"""The noised law $q_t$ over all states (a mask included), (num_states^D,)."""
+    law, _ = as_law(q_0, process.num_values)
+    return push_forward(law, process.transition(0.0, t)[: process.num_values])
+
+
+def posterior_marginals(
+    process: ForwardProcess, q_0: Tensor, s: float, t: float
+) -> Float[Tensor, "atom dim state"]:
+    r"""Marginals $q^d_{s|t}(\cdot \mid x_t)$ of the true reverse kernel, for every $x_t$ at once.
+
+    These are the marginal-matching product denoiser of the theory. Convention where
+    $q_t(x_t) = 0$ (such states are visited by product samplers): each coordinate follows its own
+    one-dimensional reverse kernel, and is carried over where even that is undefined. An unmasked
+    coordinate is therefore always carried over.
+
+    Args:
+        process: forward process.
+        q_0: data law, (num_values^D,) or (num_values,)*D.
+        s: earlier time, 0 <= s < t.
+        t: later time.
+
+    Returns:
+        (num_states^D, D, num_states), float64; row i belongs to state i of
+        `states(D, num_states)`.
+    """
+    law, num_dims = as_law(q_0, process.num_values)
+    num_states = process.num_states
+    require_memory(
+        24.0 * num_dims * num_states ** (num_dims + 1),
+        f"the posterior marginals of {num_states}^{num_dims} states",
+    )
+    # At s = 0 there is no mask: condition the law of the data itself.
+    if s == 0:
+        kernel, law_s = process.transition(0.0, t)[: process.num_values], law
+    else:
+        kernel, law_s = process.transition(s, t), forward_law(process, law, s)
+    single = marginals(law_s, num_dims, len(kernel))[:, :, None] * kernel  # (D, S_s, S_t)
+    result = torch.zeros(num_states**num_dims, num_dims, num_states, dtype=torch.float64)
+    evidence = push_forward(law_s, kernel)[:, None]
+    for d, rest in enumerate(leave_one_out(law_s, kernel)):
+        joint = rest[:, :, None, :] * kernel[:, :, None]  # (T^d, S_s, S_t, T^(D-d-1))
+        joint = joint.permute(0, 2, 3, 1).reshape(-1, len(kernel))
+        total = joint.sum(-1, keepdim=True)
+        fallback = _one_dimensional_reverse(single[d])
+        result[:, d, : len(kernel)] = torch.where(
+            evidence > 0, joint / total.where(total > 0, 1.0), _along(fallback, d, num_dims)
+        )
+    return result
+
+
+def _one_dimensional_reverse(joint: Float[Tensor, "source target"]) -> Tensor:
+    """Reverse kernel [x_t, x_s] of one coordinate; carried over where undefined."""
+    total = joint.sum(0)
+    reverse = (joint / total.where(total > 0, 1.0)).T
+    carry = torch.eye(joint.shape[1], joint.shape[0], dtype=joint.dtype)
+    return torch.where((total > 0)[:, None], reverse, carry)
+
+
+def _along(rows: Float[Tensor, "target source"], d: int, num_dims: int) -> Tensor:
+    """rows[x_t^d] for every x_t, (S^D, S_s)."""
+    num_states = len(rows)
+    after = num_states ** (num_dims - d - 1)
+    return rows.repeat_interleave(after, 0).repeat(num_states**d, 1)

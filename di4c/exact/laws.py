@@ -1,0 +1,120 @@
+"""Laws on S^D as vectors over all states, and what one reads off them; float64 throughout."""
+
+import math
+import os
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def require_memory(num_bytes: float, what: str) -> None:
+    """ValueError that says how large `what` would be, if this machine could not hold it."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if num_bytes > 0.8 * installed:
+        raise ValueError(
+            f"{what} would take {num_bytes / 2**30:.3g} GiB and this machine has "
+            f"{installed / 2**30:.3g} GiB; use fewer dimensions or fewer states"
+        )
+
+
+def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
+    """All states of S^D in lexicographic order: row i is the law's entry i."""
+    if num_dims < 1 or num_states < 1:
+        raise ValueError(
+            f"num_dims and num_states must be at least 1; got {num_dims} and {num_states}"
+        )
+    what = f"the table of all {num_states}^{num_dims} states"
+    require_memory(8.0 * num_dims * num_states**num_dims, what)
+    powers = num_states ** torch.arange(num_dims - 1, -1, -1)
+    return torch.arange(num_states**num_dims)[:, None] // powers % num_states
+
+
+def infer_num_dims(size: int, num_states: int) -> int:
+    """D with num_states^D = size, or a ValueError."""
+    num_dims = round(math.log(size) / math.log(num_states)) if size > 1 else 0
+    if num_dims < 1 or num_states**num_dims != size:
+        raise ValueError(
+            f"a law on {num_states} states a coordinate must have {num_states}^D entries; "
+            f"got {size}"
+        )
+    return num_dims
+
+
+def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
+    """A law given as a vector (S^D,) or as an array (S,)*D, checked: (float64 vector, D)."""
+    probs = torch.as_tensor(probs, dtype=torch.float64)
+    if probs.ndim > 1 and set(probs.shape) != {num_states}:
+        raise ValueError(
+            f"q_0 must be a vector of {num_states}^D entries or an array of shape "
+            f"({num_states},) * D; got shape {tuple(probs.shape)}"
+        )
+    law = probs.reshape(-1)
+    num_dims = infer_num_dims(law.numel(), num_states)
+    check_probabilities("q_0", law)
+    return law, num_dims
+
+
+def check_probabilities(name: str, probs: Tensor) -> None:
+    """ValueError unless the last axis is finite, non-negative and sums to 1."""
+    if not bool(torch.isfinite(probs).all()) or bool((probs < 0).any()):
+        raise ValueError(
+            f"{name} must be finite and non-negative; its smallest entry is {float(probs.min())}"
+        )
+    totals = probs.sum(-1)
+    worst = float(totals.reshape(-1)[(totals - 1).abs().argmax()])
+    if abs(worst - 1) > 1e-9:
+        raise ValueError(f"{name} must sum to 1; it sums to {worst!r}: divide by the sum")
+
+
+def marginals(
+    probs: Float[Tensor, "*batch atom"], num_dims: int, num_states: int
+) -> Float[Tensor, "*batch dim state"]:
+    """Law of each coordinate."""
+    rows = []
+    for d in range(num_dims):
+        split = (*probs.shape[:-1], num_states**d, num_states, num_states ** (num_dims - d - 1))
+        rows.append(probs.reshape(split).sum((-3, -1)))
+    return torch.stack(rows, -2)
+
+
+def product_law(probs: Float[Tensor, "*batch dim state"]) -> Float[Tensor, "*batch atom"]:
+    """The law of independent coordinates with the given marginals."""
+    law = probs[..., -1, :]
+    for d in range(probs.shape[-2] - 2, -1, -1):
+        law = (probs[..., d, :, None] * law[..., None, :]).flatten(-2)
+    return law
+
+
+def total_variation(
+    p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch atom"]
+) -> Float[Tensor, "*batch"]:
+    r"""$d_{TV}(p, q) = \tfrac12 \sum_x |p(x) - q(x)|$, in [0, 1]."""
+    if p.shape[-1] != q.shape[-1]:
+        raise ValueError(
+            f"p and q must live on the same states; got {p.shape[-1]} and {q.shape[-1]} entries"
+        )
+    return (p - q).abs().sum(-1) / 2
+
+
+def kl(
+    p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch atom"]
+) -> Float[Tensor, "*batch"]:
+    r"""$\mathrm{KL}(p \| q) = \sum_x p \log (p / q)$ in nats; inf where p is not covered by q."""
+    if p.shape[-1] != q.shape[-1]:
+        raise ValueError(
+            f"p and q must live on the same states; got {p.shape[-1]} and {q.shape[-1]} entries"
+        )
+    return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(-1)
+
+
+def entropy(p: Float[Tensor, "*batch atom"]) -> Float[Tensor, "*batch"]:
+    r"""$H(p) = -\sum_x p \log p$ in nats."""
+    return torch.special.entr(p).sum(-1)
+
+
+def total_correlation(
+    p: Float[Tensor, "*batch atom"], num_dims: int, num_states: int
+) -> Float[Tensor, "*batch"]:
+    r"""$\mathrm{TC}(p) = \sum_d H(p^d) - H(p) = \mathrm{KL}(p \| \prod_d p^d)$ in nats."""
+    return entropy(marginals(p, num_dims, num_states)).sum(-1) - entropy(p)

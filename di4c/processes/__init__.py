@@ -1,0 +1,21 @@
+"""Forward processes: what noise does to one coordinate, and Bayes' rule back."""
+
+from di4c.processes.base import ForwardProcess
+from di4c.processes.interpolating import (
+    InterpolatingProcess,
+    MaskedProcess,
+    UniformProcess,
+    absorbing_process,
+)
+from di4c.processes.rate_matrix import RateMatrixProcess, gaussian_process, two_state_process
+
+__all__ = [
+    "ForwardProcess",
+    "InterpolatingProcess",
+    "MaskedProcess",
+    "RateMatrixProcess",
+    "UniformProcess",
+    "absorbing_process",
+    "gaussian_process",
+    "two_state_process",
+]

@@ -1,0 +1,194 @@
+"""Continuous-time chains with any generator: tauLDR's discretised Gaussian, two-state chains."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from di4c.processes.base import ForwardProcess, _select, check_times
+from di4c.schedules import Time, as_time
+
+
+def _identity(t: Tensor) -> Tensor:
+    return t
+
+
+class RateMatrixProcess(ForwardProcess):
+    r"""$q_{t|s} = \exp\big((B(t) - B(s))\, R\big)$ with $B(t) = \int_0^t \beta$.
+
+    A generator that is reversible with respect to a positive `stationary` law is diagonalised once
+    (symmetric eigenproblem); any other goes through the matrix exponential at every call.
+
+    Args:
+        rate_matrix: R, (S, S), [from, to], off-diagonal rates >= 0, rows sum to 0.
+        horizon: T.
+        stationary: the law from which generation starts; defaults to $\pi R = 0$.
+        integrated_rate: B, increasing, B(0) = 0; the identity by default.
+        floor: transition probabilities below it are set to 0.
+        epsilon: added to every transition probability inside Bayes' rule. Both serve to reproduce
+            published samplers that regularise this way; 0 is exact.
+    """
+
+    def __init__(
+        self,
+        rate_matrix: Float[Tensor, "state state"],
+        horizon: float = 1.0,
+        *,
+        stationary: Float[Tensor, "state"] | None = None,
+        integrated_rate: Callable[[Tensor], Tensor] = _identity,
+        floor: float = 0.0,
+        epsilon: float = 0.0,
+    ) -> None:
+        rates = torch.as_tensor(rate_matrix, dtype=torch.float64)
+        _check_generator(rates)
+        if not (math.isfinite(horizon) and horizon > 0):
+            raise ValueError(f"horizon must be positive and finite; got {horizon}")
+        self.rate_matrix = rates
+        self.horizon = horizon
+        self.num_states = len(rates)
+        self.integrated_rate = integrated_rate
+        self.floor = floor
+        self.epsilon = epsilon
+        self.stationary = _stationary_law(rates) if stationary is None else stationary.double()
+        self._eigen = _eigen_decomposition(rates, self.stationary)
+
+    def prior(self) -> Float[Tensor, "state"]:
+        """See ForwardProcess.prior: the stationary law."""
+        return self.stationary
+
+    def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
+        """See ForwardProcess.transition."""
+        check_times(s, t, self.horizon)
+        elapsed = self.integrated_rate(as_time(t)) - self.integrated_rate(as_time(s))
+        elapsed = elapsed[..., None, None]
+        if self._eigen is None:
+            kernel = torch.linalg.matrix_exp(elapsed * self.rate_matrix.to(elapsed))
+        else:
+            left, values, right = (part.to(elapsed) for part in self._eigen)
+            kernel = (left * torch.exp(elapsed * values)) @ right
+        # Rounding leaves entries of order -1e-17; a probability is not negative.
+        kernel = kernel.clamp_min(0.0)
+        return torch.where(kernel < self.floor, 0.0, kernel)
+
+    def likelihood(
+        self, x_t: Int[Tensor, "*batch"], s: Time, t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        """See ForwardProcess.likelihood; regularised by epsilon."""
+        return _select(self.transition(s, t).mT + self.epsilon, x_t)
+
+    def push(
+        self, weights: Float[Tensor, "*batch state"], s: Time, t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        """See ForwardProcess.push; regularised by epsilon."""
+        return super().push(weights, s, t) + self.epsilon * weights.sum(-1, keepdim=True)
+
+    def posterior(
+        self, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        """See ForwardProcess.posterior; regularised once more, as the published sampler does."""
+        probs = super().posterior(x_0, x_t, s, t) + self.epsilon
+        return probs / probs.sum(-1, keepdim=True)
+
+
+def _check_generator(rates: Tensor) -> None:
+    if rates.ndim != 2 or rates.shape[0] != rates.shape[1] or len(rates) < 2:
+        raise ValueError(f"rate_matrix must be square, at least 2 x 2; got {tuple(rates.shape)}")
+    off_diagonal = rates - rates.diagonal().diag()
+    if not bool(torch.isfinite(rates).all()) or bool((off_diagonal < 0).any()):
+        worst = float(off_diagonal.min())
+        raise ValueError(f"rate_matrix must have finite rates >= 0; its smallest is {worst}")
+    error = float(rates.sum(1).abs().max())
+    if error > 1e-9 * max(1.0, float(rates.abs().max())):
+        raise ValueError(
+            f"rows of rate_matrix must sum to 0; the worst is off by {error} "
+            "(set the diagonal to minus the sum of the other rates)"
+        )
+
+
+def _stationary_law(rates: Tensor) -> Tensor:
+    r"""Solve $\pi R = 0$, $\sum\pi = 1$ by least squares (exact when the law is unique)."""
+    system = torch.cat([rates.T, torch.ones(1, len(rates), dtype=torch.float64)])
+    target = torch.zeros(len(rates) + 1, dtype=torch.float64)
+    target[-1] = 1
+    law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min(0)
+    return law / law.sum()
+
+
+def _eigen_decomposition(rates: Tensor, law: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    r"""$R = U \Lambda V$ through $\Pi^{1/2} R\, \Pi^{-1/2}$, symmetric iff detailed balance holds."""
+    if bool((law <= 1e-300).any()):
+        return None
+    root = law.sqrt()
+    symmetric = root[:, None] * rates / root
+    if float((symmetric - symmetric.T).abs().max()) > 1e-12 * float(rates.abs().max()):
+        return None
+    values, vectors = torch.linalg.eigh((symmetric + symmetric.T) / 2)
+    return vectors / root[:, None], values.clamp_max(0.0), vectors.T * root
+
+
+def two_state_process(
+    rate_up: float, rate_down: float, horizon: float = 1.0
+) -> RateMatrixProcess:
+    """The general chain on {0, 1}: 0 -> 1 at `rate_up`, 1 -> 0 at `rate_down`."""
+    if not (rate_up >= 0 and rate_down >= 0 and 0 < rate_up + rate_down < math.inf):
+        raise ValueError(
+            "rate_up and rate_down must be >= 0, finite and not both 0; "
+            f"got {rate_up} and {rate_down}"
+        )
+    rates = torch.tensor([[-rate_up, rate_up], [rate_down, -rate_down]], dtype=torch.float64)
+    law = torch.tensor([rate_down, rate_up], dtype=torch.float64) / (rate_up + rate_down)
+    return RateMatrixProcess(rates, horizon, stationary=law)
+
+
+def gaussian_process(
+    num_states: int = 256,
+    *,
+    rate_sigma: float = 6.0,
+    stationary_sigma: float = 512.0,
+    time_base: float = 3.0,
+    time_exponential: float = 100.0,
+    horizon: float = 1.0,
+    floor: float = 0.0,
+    epsilon: float = 0.0,
+) -> RateMatrixProcess:
+    r"""tauLDR's discretised Gaussian (Campbell et al. 2022), CIFAR-10 values by default.
+
+    Jumps of k states towards the centre have rate $e^{-(k-1)^2/\sigma_r^2}$, the opposite ones
+    follow from detailed balance with $\pi(x) \propto e^{-(x + 1 - \lfloor S/2 \rfloor)^2 / 2\sigma^2}$;
+    $B(t) = b\,(e_b^{\,t} - 1)$ with b = `time_base` and $e_b$ = `time_exponential`.
+
+    Args:
+        num_states: S.
+        rate_sigma: $\sigma_r$, in states.
+        stationary_sigma: $\sigma$, in states.
+        time_base: factor of the integrated rate.
+        time_exponential: base of its exponential growth.
+        horizon: T.
+        floor: see RateMatrixProcess; the published sampler uses 1e-8.
+        epsilon: see RateMatrixProcess; the published sampler uses 1e-9.
+    """
+    for name, value in (("rate_sigma", rate_sigma), ("stationary_sigma", stationary_sigma)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive; got {value}")
+    index = torch.arange(num_states, dtype=torch.float64)
+    half = num_states // 2
+    log_law = -((index + 1 - half) ** 2) / (2 * stationary_sigma**2)
+    law = torch.softmax(log_law, 0)
+    source, target = index[:, None], index[None, :]
+    inwards = ((source < half) & (source < target) & (target < num_states - source)) | (
+        (source > half) & (num_states - 1 - source < target) & (target < source)
+    )
+    rates = torch.exp(-(((target - source).abs() - 1) ** 2) / rate_sigma**2) * inwards
+    outwards = rates.T * torch.exp(log_law[None, :] - log_law[:, None])
+    rates = torch.where(inwards, rates, outwards)
+    rates = rates - rates.sum(1).diag()
+    return RateMatrixProcess(
+        rates,
+        horizon,
+        stationary=law,
+        integrated_rate=lambda t: time_base * (time_exponential**t - 1),
+        floor=floor,
+        epsilon=epsilon,
+    )

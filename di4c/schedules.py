@@ -1,0 +1,246 @@
+r"""Noise schedules $\alpha(t)$ and the time grids of few-step sampling.
+
+Time 0 is data, the horizon $T$ is noise, and $\alpha$ falls from 1: the probability that a
+coordinate has not been touched by noise until $t$. Schedules work in float64 on floats or tensors.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Time = float | Tensor
+
+
+def as_time(t: Time) -> Tensor:
+    """The time as a float64 tensor, on the device it came from."""
+    return torch.as_tensor(t, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    r"""Survival probability $\alpha: [0, T] \to [0, 1]$, decreasing, $\alpha(0) = 1$.
+
+    Attributes:
+        horizon: $T$, the time at which generation starts.
+    """
+
+    horizon: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.horizon) and self.horizon > 0):
+            raise ValueError(f"horizon must be positive and finite; got {self.horizon}")
+
+    @abstractmethod
+    def alpha(self, t: Time) -> Tensor:
+        """Survival probability at t, float64, the shape of t."""
+
+    @abstractmethod
+    def derivative(self, t: Time) -> Tensor:
+        """Derivative of alpha at t (not positive)."""
+
+    @abstractmethod
+    def inverse(self, alpha: Time) -> Tensor:
+        """The time at which the survival probability equals alpha."""
+
+
+@dataclass(frozen=True)
+class LinearSchedule(Schedule):
+    r"""$\alpha(t) = 1 - t / T$."""
+
+    def alpha(self, t: Time) -> Tensor:
+        """See Schedule.alpha."""
+        return 1 - as_time(t) / self.horizon
+
+    def derivative(self, t: Time) -> Tensor:
+        """See Schedule.derivative."""
+        return torch.full_like(as_time(t), -1 / self.horizon)
+
+    def inverse(self, alpha: Time) -> Tensor:
+        """See Schedule.inverse."""
+        return (1 - as_time(alpha)) * self.horizon
+
+
+@dataclass(frozen=True)
+class LogLinearSchedule(Schedule):
+    r"""$\alpha(t) = 1 - (1 - \varepsilon) t / T$: the total noise $-\log\alpha$ is log-linear (MDLM).
+
+    Attributes:
+        epsilon: survival probability at the horizon.
+    """
+
+    epsilon: float = 1e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.epsilon < 1:
+            raise ValueError(f"epsilon must lie in (0, 1); got {self.epsilon}")
+
+    def alpha(self, t: Time) -> Tensor:
+        """See Schedule.alpha."""
+        return 1 - (1 - self.epsilon) * as_time(t) / self.horizon
+
+    def derivative(self, t: Time) -> Tensor:
+        """See Schedule.derivative."""
+        return torch.full_like(as_time(t), -(1 - self.epsilon) / self.horizon)
+
+    def inverse(self, alpha: Time) -> Tensor:
+        """See Schedule.inverse."""
+        return (1 - as_time(alpha)) * self.horizon / (1 - self.epsilon)
+
+
+@dataclass(frozen=True)
+class CosineSchedule(Schedule):
+    r"""$\alpha(t) = \cos(\pi t / 2T)$."""
+
+    def alpha(self, t: Time) -> Tensor:
+        """See Schedule.alpha."""
+        # sin of the complement: exactly 0 at the horizon, where cos(pi/2) would leave 6e-17.
+        return torch.sin((1 - as_time(t) / self.horizon) * (math.pi / 2))
+
+    def derivative(self, t: Time) -> Tensor:
+        """See Schedule.derivative."""
+        rate = math.pi / (2 * self.horizon)
+        return -rate * torch.sin(rate * as_time(t))
+
+    def inverse(self, alpha: Time) -> Tensor:
+        """See Schedule.inverse."""
+        return torch.acos(as_time(alpha)) * (2 * self.horizon / math.pi)
+
+
+@dataclass(frozen=True)
+class ArccosSchedule(Schedule):
+    r"""$\alpha(t) = \frac{2}{\pi}\arcsin(1 - t/T)$.
+
+    MaskGIT masks a share $\arccos(r) / (\pi/2)$ at $r = 1 - t/T$; its time runs the other way.
+    The derivative is infinite at $t = 0$.
+    """
+
+    def alpha(self, t: Time) -> Tensor:
+        """See Schedule.alpha."""
+        return torch.asin(1 - as_time(t) / self.horizon) * (2 / math.pi)
+
+    def derivative(self, t: Time) -> Tensor:
+        """See Schedule.derivative."""
+        r = 1 - as_time(t) / self.horizon
+        return -(2 / math.pi) / (self.horizon * torch.sqrt(1 - r * r))
+
+    def inverse(self, alpha: Time) -> Tensor:
+        """See Schedule.inverse."""
+        return (1 - torch.sin(as_time(alpha) * (math.pi / 2))) * self.horizon
+
+
+@dataclass(frozen=True)
+class ExponentialSchedule(Schedule):
+    r"""$\alpha(t) = e^{-\text{rate}\, t}$: events at a constant rate; noise is never complete.
+
+    Attributes:
+        rate: events per unit of time.
+    """
+
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise ValueError(f"rate must be positive and finite; got {self.rate}")
+
+    def alpha(self, t: Time) -> Tensor:
+        """See Schedule.alpha."""
+        return torch.exp(-self.rate * as_time(t))
+
+    def derivative(self, t: Time) -> Tensor:
+        """See Schedule.derivative."""
+        return -self.rate * self.alpha(t)
+
+    def inverse(self, alpha: Time) -> Tensor:
+        """See Schedule.inverse."""
+        return -torch.log(as_time(alpha)) / self.rate
+
+
+def check_grid(grid: Sequence[float] | Tensor) -> list[float]:
+    """The grid as floats t_0 < ... < t_N, or a ValueError that names what does not increase."""
+    times = [float(t) for t in grid]
+    if len(times) < 2:
+        raise ValueError(f"grid must hold at least two times; got {times}")
+    if not times[0] >= 0:
+        raise ValueError(f"grid must start at a time >= 0; got {times[0]}")
+    for k, (earlier, later) in enumerate(zip(times, times[1:], strict=False)):
+        if not earlier < later:
+            raise ValueError(
+                f"grid must increase from data (0) to noise; got t_{k} = {earlier}, "
+                f"t_{k + 1} = {later}; sort the times and drop repeats"
+            )
+    return times
+
+
+def _fractions(num_steps: int) -> Tensor:
+    if num_steps < 1:
+        raise ValueError(f"num_steps must be at least 1; got {num_steps}")
+    return torch.arange(num_steps + 1, dtype=torch.float64) / num_steps
+
+
+def uniform_grid(num_steps: int, horizon: float = 1.0, start: float = 0.0) -> Tensor:
+    r"""$t_k = t_0 + (T - t_0) k / N$, float64, (N + 1,)."""
+    return start + (horizon - start) * _fractions(num_steps)
+
+
+def quadratic_grid(num_steps: int, horizon: float = 1.0) -> Tensor:
+    r"""$t_k = T (k / N)^2$: restores O(1/N) where $q_0$ has zeros (theory: the log N case)."""
+    return horizon * _fractions(num_steps) ** 2
+
+
+def _equispaced(num_steps: int, first: Tensor, last: Tensor) -> Tensor:
+    return first + (last - first) * _fractions(num_steps)
+
+
+def _times_of_alpha(schedule: Schedule, alphas: Tensor) -> Tensor:
+    times = schedule.inverse(alphas)
+    times[0], times[-1] = 0.0, schedule.horizon  # no rounding at the two ends
+    return times
+
+
+def alpha_grid(schedule: Schedule, num_steps: int) -> Tensor:
+    r"""Equispaced in $\alpha$: the best grid for a masked pair (E1)."""
+    ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
+    return _times_of_alpha(schedule, _equispaced(num_steps, ends[0], ends[1]))
+
+
+def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
+    r"""Equispaced in $\psi = \operatorname{artanh}(\theta\alpha^2)$: the best grid for E2.
+
+    Args:
+        schedule: survival probability of one coordinate; $\alpha = e^{-2rt}$ at flip rate r.
+        num_steps: N.
+        theta: correlation of the symmetric pair, $0 < |\theta| < 1$.
+    """
+    theta = abs(theta)
+    if not 0 < theta < 1:
+        raise ValueError(
+            f"theta must satisfy 0 < |theta| < 1 for a psi grid; got {theta} "
+            "(psi is infinite at 1 and constant at 0: use uniform_grid there)"
+        )
+    ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
+    psi = torch.atanh(theta * ends**2)
+    alphas = torch.sqrt(torch.tanh(_equispaced(num_steps, psi[0], psi[1])) / theta)
+    return _times_of_alpha(schedule, alphas)
+
+
+def phi_grid(schedule: Schedule, num_steps: int, weight: float) -> Tensor:
+    r"""Equispaced in $\phi = \arctan(\sqrt{a / (1-a)}\,(1 - \alpha))$: the best grid for E3.
+
+    Args:
+        schedule: survival probability of a one.
+        num_steps: N.
+        weight: a, the probability of 11 in $(1-a)\delta_{00} + a\,\delta_{11}$, in (0, 1).
+    """
+    if not 0 < weight < 1:
+        raise ValueError(f"weight must lie in (0, 1); got {weight}")
+    odds = math.sqrt(weight / (1 - weight))
+    ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
+    phi = torch.atan(odds * (1 - ends))
+    alphas = 1 - torch.tan(_equispaced(num_steps, phi[0], phi[1])) / odds
+    return _times_of_alpha(schedule, alphas)
