@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 # In the order of the style's cycle: neighbours differ in lightness too, for grey prints.
 PALETTE = {
     "black": "#000000",
+    "vermilion": "#D55E00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
     "orange": "#E69F00",
     "blue": "#0072B2",
-    "sky": "#56B4E9",
-    "vermilion": "#D55E00",
-    "green": "#009E73",
     "purple": "#CC79A7",
     "yellow": "#F0E442",
 }

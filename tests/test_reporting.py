@@ -1,0 +1,345 @@
+"""The shared room: records, manifests, command lines, tables, pictures."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import reporting
+from reporting import provenance
+
+ROOT = Path(__file__).parents[1]
+
+payloads = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+rows = st.dictionaries(st.text(), payloads, max_size=4)
+
+
+def _exact(value: object) -> str:
+    """Tells 1 from 1.0 and 0.0 from -0.0, which == does not."""
+    return json.dumps(value, sort_keys=True)
+
+
+class TestWriteJson:
+    @given(rows)
+    def test_returns_every_digit(self, tmp_path_factory, payload):
+        path = tmp_path_factory.mktemp("json") / "new" / "file.json"
+        reporting.write_json(path, payload)
+        assert _exact(json.loads(path.read_text())) == _exact(payload)
+        assert os.listdir(path.parent) == ["file.json"]
+
+    def test_takes_arrays_and_tensors(self, tmp_path):
+        payload = {"a": np.float64(0.1), "b": torch.arange(2), "c": (np.int64(3), np.eye(2))}
+        reporting.write_json(tmp_path / "x.json", payload)
+        read = json.loads((tmp_path / "x.json").read_text())
+        assert read == {"a": 0.1, "b": [0, 1], "c": [3, [[1, 0], [0, 1]]]}
+
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -np.inf, torch.tensor(np.nan)])
+    def test_names_the_key_of_a_number_that_is_not_finite(self, tmp_path, bad):
+        with pytest.raises(ValueError, match=r"rows\[1\]\.tv is -?(nan|inf)"):
+            reporting.write_json(tmp_path / "x.json", {"rows": [{"tv": 1.0}, {"tv": bad}]})
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [({"a": {"b": {1, 2}}}, r"a\.b is a set"), ({"a": {1: 2}}, "key 1 in a must be")],
+    )
+    def test_names_what_has_no_json_form(self, tmp_path, bad, message):
+        with pytest.raises(TypeError, match=message):
+            reporting.write_json(tmp_path / "x.json", bad)
+
+    def test_a_failed_write_leaves_the_old_file_alone(self, tmp_path, monkeypatch):
+        path = tmp_path / "x.json"
+        reporting.write_json(path, {"old": 1})
+
+        def full_disk(_):
+            raise OSError("no space left")
+
+        monkeypatch.setattr(os, "fsync", full_disk)
+        with pytest.raises(OSError, match="no space"):
+            reporting.write_json(path, {"new": 2})
+        assert json.loads(path.read_text()) == {"old": 1}
+        assert os.listdir(tmp_path) == ["x.json"]
+
+
+class TestRows:
+    @given(st.lists(rows, min_size=1, max_size=3), rows, st.integers(0, 400))
+    def test_a_killed_writer_costs_at_most_its_own_row(self, tmp_path_factory, kept, torn, cut):
+        path = tmp_path_factory.mktemp("rows") / "runs.jsonl"
+        for row in kept:
+            reporting.append_row(path, row)
+        whole = path.stat().st_size
+        reporting.append_row(path, torn)
+        size = whole + min(cut, path.stat().st_size - whole)
+        os.truncate(path, size)
+        # All but the newline is a whole row; anything shorter is no row.
+        survives = size - whole >= len(json.dumps(torn))
+        expected = kept + [torn] * survives
+        assert _exact(reporting.read_rows(path)) == _exact(expected)
+        reporting.append_row(path, {"next": 1})
+        assert _exact(reporting.read_rows(path)) == _exact([*expected, {"next": 1}])
+        assert path.read_bytes().endswith(b"\n")
+
+    def test_damage_elsewhere_is_an_error(self, tmp_path):
+        path = tmp_path / "runs.jsonl"
+        path.write_text('{"a": 1}\n{"a"\n{"a": 3}\n')
+        with pytest.raises(ValueError, match=r"runs\.jsonl, line 2: not a JSON object"):
+            reporting.read_rows(path)
+
+    def test_a_missing_file_is_an_error(self, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            reporting.read_rows(tmp_path / "runs.jsonl")
+
+    def test_a_bad_row_is_not_written(self, tmp_path):
+        path = tmp_path / "runs.jsonl"
+        reporting.append_row(path, {"a": 1})
+        with pytest.raises(ValueError, match="a is nan"):
+            reporting.append_row(path, {"a": float("nan")})
+        assert reporting.read_rows(path) == [{"a": 1}]
+
+
+class TestManifest:
+    def test_holds_what_a_rerun_needs(self):
+        entries = reporting.manifest(seed=7, recipe="toy")
+        assert entries["seed"] == 7
+        assert entries["recipe"] == "toy"
+        assert entries["versions"]["torch"] == torch.__version__
+        assert entries["versions"]["numpy"] == np.__version__
+        assert entries["hardware"]["cores"] >= 1
+        assert entries["hardware"]["memory_gib"] > 0.1
+        assert (entries["hardware"]["gpu"] is None) == (not torch.cuda.is_available())
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", entries["date"])
+        assert str(Path.home()) not in json.dumps(entries)
+
+    def test_refuses_to_hide_a_standard_entry(self):
+        with pytest.raises(ValueError, match="command"):
+            reporting.manifest(command="x")
+
+    def test_code_is_the_state_of_the_clone(self, tmp_path):
+        def git(*arguments):
+            identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+            command = ["git", "-C", str(tmp_path), *identity, *arguments]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+        assert provenance._code(tmp_path) == {"sha": None, "dirty": None}
+        git("init")
+        (tmp_path / "code.py").write_text("1\n")
+        git("add", "code.py")
+        git("commit", "-m", "x")
+        sha = git("rev-parse", "HEAD").strip()
+        assert provenance._code(tmp_path) == {"sha": sha, "dirty": False}
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results" / "theory.json").write_text("{}")
+        assert provenance._code(tmp_path) == {"sha": sha, "dirty": False}
+        # A folder inside somebody else's clone has no commit of its own.
+        assert provenance._code(tmp_path / "results") == {"sha": None, "dirty": None}
+        (tmp_path / "code.py").write_text("2\n")
+        assert provenance._code(tmp_path) == {"sha": sha, "dirty": True}
+
+    @pytest.mark.parametrize(
+        ("typed", "expected"),
+        [
+            ("{root}/toys/x.py --seed 1", "python toys/x.py --seed 1"),
+            ("toys/x.py --theta -0.5", "python toys/x.py --theta -0.5"),
+            ("-m theory --json {root}/results/t.json", "python -m theory --json results/t.json"),
+            ("-m theory --json=/elsewhere/a=b.json", "python -m theory --json=a=b.json"),
+            ("-X dev toys/x.py --figure '/some where/f'", "python -X dev toys/x.py --figure f"),
+            ("toys/x.py --title 'two words'", "python toys/x.py --title 'two words'"),
+        ],
+    )
+    def test_command_has_no_path_of_this_machine(self, tmp_path, monkeypatch, typed, expected):
+        monkeypatch.chdir(tmp_path)
+        arguments = provenance.shlex.split(f"/opt/bin/python3.11 {typed.format(root=tmp_path)}")
+        script = next((word for word in arguments if word.endswith(".py")), "theory/__main__.py")
+        assert provenance._command(arguments, script, tmp_path) == expected
+
+    def test_command_of_a_script_called_from_its_own_folder(self, tmp_path, monkeypatch):
+        (tmp_path / "toys").mkdir()
+        monkeypatch.chdir(tmp_path / "toys")
+        command = provenance._command(["python", "x.py", "--quick"], "x.py", tmp_path)
+        assert command == "python toys/x.py --quick"
+
+
+SCRIPT = '''"""What it shows.
+
+    keeps   its lines
+"""
+import sys
+from reporting import run_script, script_parser
+def main():
+    parser = script_parser(__doc__)
+    parser.add_argument("--rate", type=float, default=0.5, help="flip rate")
+    args = parser.parse_args()
+    if args.rate < 0:
+        raise ValueError(f"rate must not be\\n  negative; got {args.rate}")
+    if args.rate == 1:
+        raise KeyboardInterrupt
+    if args.rate == 2:
+        raise RuntimeError("ours")
+    if args.rate == 3:
+        open("no such file")
+    print(args.rate, args.seed, args.json, args.figure, args.quick)
+    return int(args.rate == 4)
+run_script(main)
+'''
+
+
+class TestScripts:
+    @pytest.fixture
+    def run(self, tmp_path):
+        script = tmp_path / "script.py"
+        script.write_text(SCRIPT)
+
+        def run(*arguments, flags=()):
+            command = [sys.executable, *flags, str(script), *arguments]
+            return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+        return run
+
+    def test_common_options(self, run):
+        result = run("--json", "a.json", "--figure", "b", "--quick", "--seed", "3")
+        assert (result.returncode, result.stdout) == (0, "0.5 3 a.json b True\n")
+
+    def test_help_keeps_lines_and_shows_defaults(self, run):
+        text = run("--help").stdout
+        assert "    keeps   its lines\n" in text
+        assert "flip rate (default: 0.5)" in text
+        assert "None" not in text
+        assert "False" not in text
+
+    def test_bad_value_is_one_line(self, run):
+        result = run("--rate", "-1")
+        assert result.returncode == 2
+        assert result.stderr == "error: rate must not be negative; got -1.0\n"
+        assert result.stdout == ""
+
+    def test_bad_option_is_one_line(self, run):
+        result = run("--rate", "x")
+        assert result.returncode == 2
+        assert result.stderr == "error: argument --rate: invalid float value: 'x'; see --help\n"
+
+    def test_options_are_not_guessed(self, run):
+        assert run("--rat", "1").returncode == 2
+
+    def test_missing_file_is_one_line(self, run):
+        result = run("--rate", "3")
+        assert result.returncode == 2
+        assert result.stderr.startswith("error: ")
+        assert "no such file" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+    def test_interrupt(self, run):
+        assert run("--rate", "1").returncode == 130
+
+    def test_our_own_errors_keep_their_traceback(self, run):
+        result = run("--rate", "2")
+        assert result.returncode == 1
+        assert "Traceback" in result.stderr
+
+    def test_development_mode_shows_where_a_bad_value_was_found(self, run):
+        result = run("--rate", "-1", flags=["-X", "dev"])
+        assert result.returncode == 1
+        assert "Traceback" in result.stderr
+
+    def test_status_of_main(self, run):
+        assert run("--rate", "4").returncode == 1
+
+
+class TestFormatTable:
+    def test_aligns(self):
+        data = [{"law": "digits", "n": 1, "tv": 0.61444}, {"law": "words", "n": 16, "tv": None}]
+        text = reporting.format_table(
+            data, {"law": ("law", ""), "n": ("N", "d"), "tv": ("TV", ".3f")}
+        )
+        assert text.split("\n") == [
+            "law      N     TV",
+            "------  --  -----",
+            "digits   1  0.614",
+            "words   16      -",
+        ]
+
+    def test_absent_value_is_a_dash(self):
+        lines = reporting.format_table([{"a": 1}, {"b": 2}], {"a": ("a", ""), "b": ("b", "")})
+        assert lines.split("\n")[2:] == ["1  -", "-  2"]
+
+    def test_unknown_key(self):
+        with pytest.raises(ValueError, match="'c'"):
+            reporting.format_table([{"a": 1}], {"c": ("c", "")})
+
+    def test_no_rows(self):
+        assert reporting.format_table([], {"a": ("head", "")}) == "head\n----"
+
+
+class TestPictures:
+    @pytest.fixture
+    def figure(self):
+        import matplotlib.pyplot as plt
+
+        reporting.use_style()
+
+        def figure():
+            fig, ax = plt.subplots()
+            ax.plot([1, 2, 4], [0.5, 0.25, 0.125], label="TV")
+            ax.set(xlabel="$N$", title="text")
+            ax.legend()
+            return fig
+
+        yield figure
+        plt.close("all")
+
+    @pytest.mark.parametrize("name", ["new/tv", "new/tv.png", "new/tv.pdf"])
+    def test_writes_both_formats_and_closes(self, tmp_path, figure, name):
+        import matplotlib.pyplot as plt
+
+        paths = reporting.save_figure(figure(), tmp_path / name)
+        assert paths == [tmp_path / "new" / "tv.png", tmp_path / "new" / "tv.pdf"]
+        assert paths[0].read_bytes().startswith(b"\x89PNG")
+        assert paths[1].read_bytes().startswith(b"%PDF")
+        assert plt.get_fignums() == []
+
+    def test_keeps_a_dot_that_is_no_suffix(self, tmp_path, figure):
+        assert reporting.save_figure(figure(), tmp_path / "theta0.5")[0].name == "theta0.5.png"
+
+    def test_refuses_other_formats(self, tmp_path, figure):
+        with pytest.raises(ValueError, match=r"\.svg"):
+            reporting.save_figure(figure(), tmp_path / "tv.svg")
+
+    def test_same_figure_same_bytes_and_embedded_fonts(self, tmp_path, figure):
+        first = reporting.save_figure(figure(), tmp_path / "a")
+        second = reporting.save_figure(figure(), tmp_path / "b")
+        assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+        assert b"/FontFile2" in first[1].read_bytes()  # TrueType outlines
+        assert b"CreationDate" not in first[1].read_bytes()
+
+    def test_lines_differ_without_colour_and_take_the_palette(self):
+        import matplotlib as mpl
+
+        reporting.use_style()
+        cycle = list(mpl.rcParams["axes.prop_cycle"])
+        assert len({str(entry["linestyle"]) for entry in cycle}) == len(cycle)
+        colours = [entry["color"] for entry in cycle]
+        assert colours == list(reporting.PALETTE.values())[: len(cycle)]
+
+    def test_neighbours_of_the_cycle_differ_in_lightness(self):
+        def lightness(colour):  # CIE L* of an sRGB colour, 0 to 100
+            parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+            linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+            return 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
+
+        levels = [lightness(colour) for colour in reporting.PALETTE.values()]
+        assert min(np.abs(np.diff(levels))) > 8
