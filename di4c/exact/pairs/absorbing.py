@@ -1,0 +1,132 @@
+"""E3: two bits that fall to zero, the literal absorbing chain on two states."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
+from di4c.processes import ForwardProcess, absorbing_process
+from di4c.schedules import phi_grid
+
+
+def absorbing_tv(alphas: Sequence[Number], weight: Number, start: str = "q_T") -> Number:
+    r"""E3: the chain 1 -> 0 from $p_0 = (1-a)\delta_{00} + a\,\delta_{11}$.
+
+    With $\phi = \arctan(\sqrt{a/(1-a)}\,(1-\alpha))$ only $P(00) = (1-a) \prod_k
+    \cos^2(\phi_k - \phi_{k-1})$ and $P(01) = P(10) = (1-a) \sin^2\phi_1 \prod_{k \ge 2}
+    \cos^2(\phi_k - \phi_{k-1})$ enter: $TV = \max\{1 - a - P(00),\ 2 P(01)\}$ from q_T. From the
+    prior (all-zero) both probabilities are divided by $q_T(00) = (1-a)/\cos^2\phi_N$.
+
+    Args:
+        alphas: $\alpha_0 = 1 > \dots > \alpha_N$, survival of a one.
+        weight: a in (0, 1).
+        start: "q_T" or "prior".
+    """
+    stay, mixed = absorbing_probabilities(alphas, weight, start)
+    lost = 1 - weight - stay
+    return max(lost, 2 * mixed, 2 * mixed - lost)
+
+
+def absorbing_probabilities(
+    alphas: Sequence[Number], weight: Number, start: str = "q_T"
+) -> tuple[Number, Number]:
+    """E3: the sampler's P(00) and P(01) = P(10); arguments as in `absorbing_tv`."""
+    odds = weight / (1 - weight)
+
+    def cosine_squared(a: Number, b: Number) -> Number:
+        x, y = 1 - a, 1 - b
+        return (1 + odds * x * y) ** 2 / ((1 + odds * x * x) * (1 + odds * y * y))
+
+    mass = 1 - weight
+    if start == "prior":
+        mass = 1 / (1 + odds * (1 - alphas[-1]) ** 2)
+    for a, b in itertools.pairwise(alphas[1:]):
+        mass = mass * cosine_squared(a, b)
+    last = cosine_squared(alphas[0], alphas[1])
+    return mass * last, mass * (1 - last)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AbsorbingPair(Pair):
+    r"""E3: the literal absorbing chain 1 -> 0; $\phi = \arctan(\sqrt{a/(1-a)}\, (1-\alpha))$.
+
+    $p_0 = (1-a)\delta_{00} + a\,\delta_{11}$. With $c_k = \cos^2(\phi_k - \phi_{k-1})$,
+    $TV_N = (1-a) \max\{1 - \prod_k c_k,\ 2 (1 - c_1) \prod_{k \ge 2} c_k\}$ from q_T. Bounds, limit
+    and best grid are for that start; from the prior (all-zero) they are known, and the same, only
+    where $\alpha_N = 0$.
+
+    Attributes:
+        weight: a in (0, 1), the probability of 11.
+    """
+
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.weight < 1:
+            raise ValueError(f"weight must lie in (0, 1), it is P(11); got {self.weight}")
+
+    @property
+    def data_law(self) -> Float[Tensor, "value value"]:
+        """See Pair.data_law."""
+        return torch.tensor([[1 - self.weight, 0.0], [0.0, self.weight]], dtype=torch.float64)
+
+    @property
+    def process(self) -> ForwardProcess:
+        """See Pair.process."""
+        return absorbing_process(self.schedule)
+
+    def closed_form(self, grid: Grid) -> float:
+        """See Pair.closed_form: E3."""
+        return float(absorbing_tv(self._alphas(grid), self.weight, self.start))
+
+    def lower_bound(self, grid: Grid) -> float | None:
+        r"""$(1-a) (1 - e^{-\phi_N^2 / N})$, on any grid."""
+        alphas = self._alphas(grid)
+        if self._floored(alphas[-1]):
+            return None
+        return (1 - self.weight) * -math.expm1(-(self._phi(alphas[-1]) ** 2) / (len(alphas) - 1))
+
+    def upper_bound(self, grid: Grid) -> float | None:
+        r"""$(1-a) \max\{t_N \int \phi'^2 / N,\ 2 \sin^2 \phi_1\}$, on the uniform grid."""
+        end, alphas = uniform_end(grid), self._alphas(grid)
+        energy = None if end is None else self._energy(end, self._slope)
+        if end is None or energy is None or self._floored(alphas[-1]):
+            return None
+        first = 2 * math.sin(self._phi(alphas[1])) ** 2
+        return (1 - self.weight) * max(end * energy / (len(alphas) - 1), first)
+
+    def limit(self) -> float | None:
+        r"""$(1-a)\, T \int_0^T \phi'^2 dt$."""
+        horizon = self.schedule.horizon
+        energy = self._energy(horizon, self._slope)
+        if energy is None or self._floored(self._last_alpha):
+            return None
+        return (1 - self.weight) * horizon * energy
+
+    def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
+        r"""Equispaced in $\phi$; the best one from q_T."""
+        return phi_grid(self.schedule, num_steps, self.weight)
+
+    def best_tv(self, num_steps: int) -> float | None:
+        r"""$(1-a) (1 - \cos^{2N}(\phi_T / N))$ for N >= 2; $2 (1-a) \sin^2 \phi_T$ for N = 1."""
+        if self._floored(self._last_alpha):
+            return None
+        return self.closed_form(self.best_grid(num_steps))
+
+    def _phi(self, alpha: float) -> float:
+        return math.atan(math.sqrt(self.weight / (1 - self.weight)) * (1 - alpha))
+
+    def _slope(self, alpha: float) -> float:
+        """Derivative of phi by 1 - alpha."""
+        odds = self.weight / (1 - self.weight)
+        return math.sqrt(odds) / (1 + odds * (1 - alpha) ** 2)
+
+    def _floored(self, last_alpha: float) -> bool:
+        """From the prior with ones left at the end the error does not vanish."""
+        return self.start == "prior" and last_alpha > 0

@@ -1,0 +1,104 @@
+"""What is known of the few-step error of a pair: the interface of the three families."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from jaxtyping import Float
+from scipy.integrate import quad
+from torch import Tensor
+
+from di4c.processes import ForwardProcess
+from di4c.schedules import Schedule, check_grid, uniform_grid
+
+Number = float | Fraction
+Grid = Sequence[float] | Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pair(ABC):
+    r"""A data law on two coordinates whose few-step error is known in closed form.
+
+    Grids run from $t_0 = 0$ to any $t_N \le T$. Bounds hold for the grid they are given; None
+    says that no bound is known for it.
+
+    Attributes:
+        schedule: survival probability alpha of one coordinate, and the horizon T.
+        start: "q_T" (noised data) or "prior".
+    """
+
+    schedule: Schedule
+    start: str = "q_T"
+
+    def __post_init__(self) -> None:
+        if self.start not in ("q_T", "prior"):
+            raise ValueError(f'start must be "q_T" or "prior"; got {self.start!r}')
+
+    @property
+    @abstractmethod
+    def data_law(self) -> Float[Tensor, "value value"]:
+        """$p_0$."""
+
+    @property
+    @abstractmethod
+    def process(self) -> ForwardProcess:
+        """The forward process of one coordinate."""
+
+    @abstractmethod
+    def closed_form(self, grid: Grid) -> float:
+        """$TV_N$ on the grid."""
+
+    @abstractmethod
+    def lower_bound(self, grid: Grid) -> float | None:
+        """At most $TV_N$ on this grid."""
+
+    @abstractmethod
+    def upper_bound(self, grid: Grid) -> float | None:
+        """At least $TV_N$ on this grid; None unless the grid is uniform."""
+
+    @abstractmethod
+    def limit(self) -> float | None:
+        r"""$\lim N \cdot TV_N$ on the uniform grid of [0, T]; None where it is infinite."""
+
+    @abstractmethod
+    def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
+        """The grid of [0, T] with N steps that minimises $TV_N$."""
+
+    @abstractmethod
+    def best_tv(self, num_steps: int) -> float | None:
+        r"""$\inf TV_N$ over all grids of [0, T] with N steps; None where it is not known."""
+
+    def _alphas(self, grid: Grid) -> list[float]:
+        times = check_grid(grid)
+        if times[0] != 0 or times[-1] > self.schedule.horizon * (1 + 1e-12):
+            raise ValueError(
+                f"grid must run from 0 to at most the horizon {self.schedule.horizon}; "
+                f"got {times[0]} to {times[-1]}"
+            )
+        return self.schedule.alpha(torch.tensor(times, dtype=torch.float64)).tolist()
+
+    def _energy(self, end: float, slope: Callable[[float], float]) -> float | None:
+        r"""$\int_0^{end} (\alpha'(t)\, slope(\alpha))^2 dt$; None where alpha'(0) is infinite."""
+        if not math.isfinite(float(self.schedule.derivative(0.0))):
+            return None
+
+        def integrand(t: float) -> float:
+            return (float(self.schedule.derivative(t)) * slope(float(self.schedule.alpha(t)))) ** 2
+
+        return quad(integrand, 0.0, end, epsabs=0.0, epsrel=1e-10, limit=500)[0]
+
+    @property
+    def _last_alpha(self) -> float:
+        return float(self.schedule.alpha(self.schedule.horizon))
+
+
+def uniform_end(grid: Grid) -> float | None:
+    """The last time of a uniform grid, None for any other."""
+    times = check_grid(grid)
+    end, num_steps = times[-1], len(times) - 1
+    ideal = uniform_grid(num_steps, end).tolist()
+    good = all(abs(t - u) <= 1e-9 * end for t, u in zip(times, ideal, strict=True))
+    return end if good else None

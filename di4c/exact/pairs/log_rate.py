@@ -1,0 +1,64 @@
+"""Where data have zeros: the coefficient of log N in the error of a pair."""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.exact.laws import check_probabilities
+
+
+def log_coefficient(
+    p_0: Float[Tensor, "first second"], rate_up: float, rate_down: float, horizon: float
+) -> float:
+    r"""Coefficient c of $N \cdot TV_N \sim c \ln N$ on the uniform grid, two-state chains.
+
+    Full support gives 0: $N \cdot TV_N$ converges. A state x without data mass whose neighbours
+    $x^1, x^2$ (one coordinate flipped) both carry mass contributes
+    $c_x = R_1 R_2 p_1 p_2 / (R_1 p_1 + R_2 p_2)$, $R_d$ the rate of the flip into x, times the
+    signed measure $\hat\delta_{\bar x} + \hat\delta_x - \delta_{x^1} - \delta_{x^2}$ ($\bar x$ the
+    double flip; a hat: the law of $x_0$ given that state as t -> 0); c is T/2 times the 1-norm of
+    the sum. For $(1-m)\delta_{00} + m\,\delta_{11}$ and rates a, b it is
+    $2 T m (1-m) a b\, |m b - (1-m) a| / ((1-m) a + m b)^2$.
+
+    Args:
+        p_0: data law, (2, 2).
+        rate_up: rate of 0 -> 1.
+        rate_down: rate of 1 -> 0.
+        horizon: T.
+    """
+    if p_0.shape != (2, 2):
+        raise ValueError(f"p_0 must be a (2, 2) table; got shape {tuple(p_0.shape)}")
+    check_probabilities("p_0", p_0.reshape(-1))
+    for name, rate in (("rate_up", rate_up), ("rate_down", rate_down)):
+        if not (math.isfinite(rate) and rate >= 0):
+            raise ValueError(f"{name} must be finite and >= 0; got {rate}")
+    if not (math.isfinite(horizon) and horizon > 0):
+        raise ValueError(f"horizon must be positive and finite; got {horizon}")
+    p = p_0.reshape(-1).tolist()
+
+    def inflow(x: int) -> tuple[float, float]:
+        """Flow of data mass into x (two bits) by a flip of the first and of the second bit."""
+        first = (rate_up if x & 2 else rate_down) * p[x ^ 2]
+        return first, (rate_up if x & 1 else rate_down) * p[x ^ 1]
+
+    measure = [0.0] * 4
+
+    def add_reverse(x: int, amount: float) -> None:
+        """Add the law of x_0 given x_t = x as t -> 0."""
+        first, second = inflow(x)
+        if p[x] > 0 or first + second == 0:  # a state never reached is carried over
+            measure[x] += amount
+        else:
+            measure[x ^ 2] += amount * first / (first + second)
+            measure[x ^ 1] += amount * second / (first + second)
+
+    for x in range(4):
+        first, second = inflow(x)
+        if p[x] == 0 and first * second > 0:
+            coefficient = first * second / (first + second)
+            add_reverse(x ^ 3, coefficient)
+            add_reverse(x, coefficient)
+            measure[x ^ 2] -= coefficient
+            measure[x ^ 1] -= coefficient
+    return horizon / 2 * sum(map(abs, measure))

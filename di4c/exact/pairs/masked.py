@@ -1,0 +1,100 @@
+"""E1: a pair under masked noise, any vocabulary, any law."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.exact.laws import check_probabilities, marginals, product_law, total_variation
+from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
+from di4c.processes import ForwardProcess, MaskedProcess
+from di4c.schedules import alpha_grid
+
+
+def masked_tv(alphas: Sequence[Number], dependence: Number, start: str = "q_T") -> Number:
+    r"""E1: $d_{12} \sum_k (\alpha_{k-1} - \alpha_k)^2$, over $(1 - \alpha_N)^2$ from all-mask.
+
+    The two coordinates are drawn independently of each other exactly when they are unmasked in
+    the same step.
+
+    Args:
+        alphas: $\alpha_0 = 1 > \dots > \alpha_N$, the unmasked shares on the grid.
+        dependence: $d_{12} = d_{TV}(p_0, p_0^1 \otimes p_0^2)$.
+        start: "q_T" or "prior" (all-mask).
+    """
+    total = dependence * sum((a - b) ** 2 for a, b in itertools.pairwise(alphas))
+    return total / (1 - alphas[-1]) ** 2 if start == "prior" else total
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskedPair(Pair):
+    r"""E1: masked noise, any vocabulary, any law; the angle is $\alpha$ itself.
+
+    $TV_N = d_{12} \sum_k (\alpha_{k-1} - \alpha_k)^2$ with $d_{12} = d_{TV}(p_0, p_0^1 \otimes
+    p_0^2)$; from the prior (all-mask) everything is divided by $(1 - \alpha_N)^2$.
+
+    Attributes:
+        p_0: data law, (V, V).
+    """
+
+    p_0: Float[Tensor, "first second"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.p_0.ndim != 2 or self.p_0.shape[0] != self.p_0.shape[1]:
+            raise ValueError(f"p_0 must be a (V, V) table; got shape {tuple(self.p_0.shape)}")
+        check_probabilities("p_0", self.p_0.reshape(-1))
+
+    @property
+    def data_law(self) -> Float[Tensor, "value value"]:
+        """See Pair.data_law."""
+        return self.p_0.double()
+
+    @property
+    def process(self) -> ForwardProcess:
+        """See Pair.process."""
+        return MaskedProcess(len(self.p_0), self.schedule)
+
+    @property
+    def dependence(self) -> float:
+        r"""$d_{12}$."""
+        law, num_values = self.data_law.reshape(-1), len(self.p_0)
+        return float(total_variation(law, product_law(marginals(law, 2, num_values))))
+
+    def closed_form(self, grid: Grid) -> float:
+        """See Pair.closed_form: E1."""
+        return float(masked_tv(self._alphas(grid), self.dependence, self.start))
+
+    def lower_bound(self, grid: Grid) -> float:
+        r"""$d_{12} (1 - \alpha_N)^2 / N$, on any grid."""
+        alphas = self._alphas(grid)
+        return self._scaled((1 - alphas[-1]) ** 2 / (len(alphas) - 1), alphas[-1])
+
+    def upper_bound(self, grid: Grid) -> float | None:
+        r"""$d_{12}\, t_N \int \alpha'^2 / N$, the limit over N, on the uniform grid."""
+        end, alphas = uniform_end(grid), self._alphas(grid)
+        energy = None if end is None else self._energy(end, lambda _: 1.0)
+        if end is None or energy is None:
+            return None
+        return self._scaled(end * energy / (len(alphas) - 1), alphas[-1])
+
+    def limit(self) -> float | None:
+        r"""$d_{12}\, T \int_0^T \alpha'^2 dt$."""
+        horizon = self.schedule.horizon
+        energy = self._energy(horizon, lambda _: 1.0)
+        return None if energy is None else self._scaled(horizon * energy, self._last_alpha)
+
+    def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
+        r"""Equispaced in $\alpha$."""
+        return alpha_grid(self.schedule, num_steps)
+
+    def best_tv(self, num_steps: int) -> float:
+        r"""$d_{12} (1 - \alpha_T)^2 / N$."""
+        last = self._last_alpha
+        return self._scaled((1 - last) ** 2 / num_steps, last)
+
+    def _scaled(self, squares: float, last_alpha: float) -> float:
+        norm = (1 - last_alpha) ** 2 if self.start == "prior" else 1.0
+        return self.dependence * squares / norm

@@ -1,0 +1,166 @@
+"""E2: two symmetric spins under uniform noise."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
+from di4c.processes import ForwardProcess, UniformProcess
+from di4c.schedules import ExponentialSchedule, psi_grid
+
+
+def uniform_tv(correlations: Sequence[Number], start: str = "q_T") -> Number:
+    r"""E2: $[\prod_k \cosh 2(\psi_{k-1} - \psi_k) - 1] / (2 \sinh 2\psi_0)$, $\psi = $ artanh w.
+
+    Evaluated as a rational function of w without cancellation, by
+    $\cosh 2(\psi - \psi') = 1 + 2 (w - w')^2 / ((1 - w^2)(1 - w'^2))$; $w_0 = \pm 1$ (all mass on
+    two states) is the limit. The uniform prior is one more step, from correlation 0.
+
+    Args:
+        correlations: $w_k = \theta \alpha_k^2$ on the grid, $w_0 = \theta$ in [-1, 1].
+        start: "q_T" or "prior".
+    """
+    w = [abs(value) for value in correlations] + ([0 * correlations[0]] if start == "prior" else [])
+    if w[0] == 0:
+        return w[0]
+    excess = 0 * w[0]  # the product over all steps but the last, minus 1
+    for a, b in itertools.pairwise(w[1:]):
+        gap = 2 * (a - b) ** 2 / ((1 - a * a) * (1 - b * b))
+        excess = excess * (1 + gap) + gap
+    last = (w[0] - w[1]) ** 2 / (2 * w[0] * (1 - w[1] ** 2))
+    return excess * (1 - w[0] ** 2) / (4 * w[0]) + last * (1 + excess)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UniformPair(Pair):
+    r"""E2: two symmetric spins under uniform noise; $\psi = $ artanh w, $w = |\theta| \alpha^2$.
+
+    $p_0(s_1, s_2) = (1 + \theta s_1 s_2) / 4$ and
+    $TV_N = [\prod_k \cosh 2(\psi_{k-1} - \psi_k) - 1] / (2 \sinh 2\psi_0)$; from the uniform prior
+    the product gains the factor $\cosh 2\psi_N$. A constant flip rate r is
+    `ExponentialSchedule(rate=2 * r)`. At $|\theta| = 1$ ($\psi_0 = \infty$)
+    $TV_N = \tfrac12 f_1 \prod_{k \ge 2} \cosh 2(\psi_{k-1} - \psi_k)$, $f = (1 - w) / (1 + w)$.
+
+    Attributes:
+        theta: $\mathbb{E}[s_1 s_2]$ in [-1, 1]; its sign changes nothing.
+    """
+
+    theta: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not -1 <= self.theta <= 1:
+            raise ValueError(f"theta must lie in [-1, 1], it is a correlation; got {self.theta}")
+
+    @property
+    def data_law(self) -> Float[Tensor, "value value"]:
+        """See Pair.data_law."""
+        same, different = (1 + self.theta) / 4, (1 - self.theta) / 4
+        return torch.tensor([[same, different], [different, same]], dtype=torch.float64)
+
+    @property
+    def process(self) -> ForwardProcess:
+        """See Pair.process."""
+        return UniformProcess(2, self.schedule)
+
+    def closed_form(self, grid: Grid) -> float:
+        """See Pair.closed_form: E2."""
+        correlations = [self.theta * alpha**2 for alpha in self._alphas(grid)]
+        return float(uniform_tv(correlations, self.start))
+
+    def lower_bound(self, grid: Grid) -> float:
+        r"""$(\psi_0 - \psi_N)^2 / (N \sinh 2\psi_0)$, any grid; $\tfrac12 f_1$ at $|\theta| = 1$.
+
+        From the prior the factor $\cosh 2\psi_N$ enters as in the closed form. At $|\theta| = 1$ a
+        grid may beat 1/N: the bound is of order 1/N only where the first step is.
+        """
+        alphas = self._alphas(grid)
+        if abs(self.theta) == 1:
+            return self._extreme(alphas[1], alphas[-1])
+        drop = self._psi(1.0) - self._psi(alphas[-1])
+        return self._bounded(2 * drop**2 / (len(alphas) - 1), alphas[-1])
+
+    def upper_bound(self, grid: Grid) -> float | None:
+        r"""$[e^{2 t_N J / N} - 1] / (2 \sinh 2\psi_0)$, $J = \int \psi'^2$; uniform grid.
+
+        Cut at 1. At $|\theta| = 1$ and for the exponential schedule only, $\tfrac12 f_1 \prod_{k=2}^N
+        [1 + 1 / 2k(k-1)]$ since $f = \tanh 2rt$ is concave; it never exceeds limit / N.
+        """
+        end, alphas = uniform_end(grid), self._alphas(grid)
+        num_steps = len(alphas) - 1
+        if end is None:
+            return None
+        if abs(self.theta) == 1:
+            if not isinstance(self.schedule, ExponentialSchedule):
+                return None
+            growth = math.prod(1 + 1 / (2 * k * (k - 1)) for k in range(2, num_steps + 1))
+            return self._extreme(alphas[1], alphas[-1]) * growth
+        energy = self._energy(end, self._slope)
+        if energy is None:
+            return None
+        # Beyond e^700 the bound says nothing: a total variation is at most 1.
+        excess = math.expm1(min(2 * end * energy / num_steps, 700.0))
+        return min(1.0, self._bounded(excess, alphas[-1]))
+
+    def limit(self) -> float | None:
+        r"""$T \int \psi'^2 / \sinh 2\psi_0$; $T |\alpha'(0)| \cosh(\pi/2) / \pi$ at $|\theta| = 1$.
+
+        At constant flip rate: $r T \theta (1 - e^{-8rT}) / (1 - \theta^2 e^{-8rT})$, and
+        $2 \cosh(\pi/2)\, r T / \pi$. From the prior at $|\theta| < 1$ the error has a floor, and no
+        limit exists, unless $\alpha_T = 0$.
+        """
+        horizon, last = self.schedule.horizon, self._last_alpha
+        if abs(self.theta) == 1:
+            speed = -float(self.schedule.derivative(0.0))
+            limit = horizon * speed * math.cosh(math.pi / 2) / math.pi * self._prior_factor(last)
+            return limit if math.isfinite(limit) else None
+        if self.theta == 0:
+            return 0.0
+        energy = self._energy(horizon, self._slope)
+        if energy is None or self._prior_factor(last) > 1:
+            return None
+        return self._bounded(2 * horizon * energy, last)
+
+    def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
+        r"""Equispaced in $\psi$; ValueError for $|\theta|$ = 0 or 1, where there is none."""
+        return psi_grid(self.schedule, num_steps, self.theta)
+
+    def best_tv(self, num_steps: int) -> float:
+        r"""$[\cosh^N(2(\psi_0 - \psi_T) / N) - 1] / (2 \sinh 2\psi_0)$; $2^{-N} f_T$ at 1.
+
+        The latter is an infimum that no grid attains: there is no Omega(1/N) over all grids.
+        """
+        last = self._last_alpha
+        if abs(self.theta) == 1:
+            return self._extreme(last, last) * 2.0 ** (1 - num_steps)
+        half_gap = (self._psi(1.0) - self._psi(last)) / num_steps
+        log_product = num_steps * math.log1p(2 * math.sinh(half_gap) ** 2)
+        return self._bounded(math.expm1(log_product), last)
+
+    def _psi(self, alpha: float) -> float:
+        return math.atanh(abs(self.theta) * alpha**2)
+
+    def _slope(self, alpha: float) -> float:
+        """Derivative of psi by alpha."""
+        theta = abs(self.theta)
+        return 2 * theta * alpha / (1 - theta**2 * alpha**4)
+
+    def _prior_factor(self, last_alpha: float) -> float:
+        return math.cosh(2 * self._psi(last_alpha)) if self.start == "prior" else 1.0
+
+    def _bounded(self, excess: float, last_alpha: float) -> float:
+        """(product - 1) / (2 sinh 2 psi_0) when the product from q_T is 1 + excess."""
+        theta = abs(self.theta)
+        if theta == 0:
+            return 0.0
+        factor = self._prior_factor(last_alpha)
+        return (excess * factor + (factor - 1)) * (1 - theta**2) / (4 * theta)
+
+    def _extreme(self, alpha: float, last_alpha: float) -> float:
+        """|theta| = 1: f / 2 at alpha, with the factor of the prior."""
+        return (1 - alpha**2) / (1 + alpha**2) / 2 * self._prior_factor(last_alpha)
