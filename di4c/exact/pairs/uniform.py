@@ -88,8 +88,9 @@ class UniformPair(Pair):
     def upper_bound(self, grid: Grid) -> float | None:
         r"""$[e^{2 t_N J / N} - 1] / (2 \sinh 2\psi_0)$, $J = \int \psi'^2$; uniform grid.
 
-        Cut at 1. At $|\theta| = 1$ and for the exponential schedule only, $\tfrac12 f_1 \prod_{k=2}^N
-        [1 + 1 / 2k(k-1)]$ since $f = \tanh 2rt$ is concave; it never exceeds limit / N.
+        Cut at 1. At $|\theta| = 1$, for the exponential schedule only, it is
+        $\tfrac12 f_1 \prod_{k=2}^N [1 + 1 / 2k(k-1)]$, since $f = \tanh 2rt$ is concave; that never
+        exceeds limit / N.
         """
         end, alphas = uniform_end(grid), self._alphas(grid)
         num_steps = len(alphas) - 1
