@@ -8,11 +8,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-Time = float | Tensor
+Time = float | int | Tensor  # int: `transition(0, 1)` is fine
 
 
 def as_time(t: Time) -> Tensor:
@@ -66,7 +67,7 @@ class LinearSchedule(Schedule):
 
 @dataclass(frozen=True)
 class LogLinearSchedule(Schedule):
-    r"""$\alpha(t) = 1 - (1 - \varepsilon) t / T$: the total noise $-\log\alpha$ is log-linear (MDLM).
+    r"""$\alpha(t) = 1 - (1 - \varepsilon) t / T$: log-linear noise $-\log\alpha$ (MDLM).
 
     Attributes:
         epsilon: survival probability at the horizon.
@@ -168,7 +169,7 @@ def check_grid(grid: Sequence[float] | Tensor) -> list[float]:
         raise ValueError(f"grid must hold at least two times; got {times}")
     if not times[0] >= 0:
         raise ValueError(f"grid must start at a time >= 0; got {times[0]}")
-    for k, (earlier, later) in enumerate(zip(times, times[1:], strict=False)):
+    for k, (earlier, later) in enumerate(pairwise(times)):
         if not earlier < later:
             raise ValueError(
                 f"grid must increase from data (0) to noise; got t_{k} = {earlier}, "

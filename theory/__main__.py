@@ -1,8 +1,8 @@
 """Check every claim and print one line for each; exit status 1 if any fails.
 
-    python -m theory                     all claims, written to results/theory.json
-    python -m theory --only theorem2     the claims whose name contains the word
-    python -m theory --list              names and statements, nothing is run
+python -m theory                     all claims, written to results/theory.json
+python -m theory --only theorem2     the claims whose name contains the word
+python -m theory --list              names and statements, nothing is run
 """
 
 import sys

@@ -39,7 +39,7 @@ class Record:
         self._inequality(float(right - left), rounding, f"{what}: {left} > {right}")
 
     def exceeds(self, left: Number, right: Number, by: float, what: str) -> None:
-        """A negative control: left > right + by, so that the naive statement left <= right fails."""
+        """A negative control: left > right + by, so the naive statement left <= right fails."""
         self._inequality(float(left - right) - by, 0.0, f"{what}: {left} <= {right} + {by}")
 
     def _inequality(self, slack: float, rounding: float, message: str) -> None:

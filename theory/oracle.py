@@ -40,7 +40,9 @@ def masked_kernel(ratio: Number, num_values: int, *, from_data: bool = False) ->
 def uniform_kernel(ratio: Number, num_states: int) -> list[list[Number]]:
     """Keep a state with probability `ratio`, else redraw it uniformly."""
     noise = (1 - ratio) / num_states
-    return [[noise + (ratio if v == w else 0) for w in range(num_states)] for v in range(num_states)]
+    return [
+        [noise + (ratio if v == w else 0) for w in range(num_states)] for v in range(num_states)
+    ]
 
 
 def two_state_kernel(rate_up: float, rate_down: float, elapsed: float) -> list[list[float]]:

@@ -14,7 +14,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from di4c.exact.forward import forward_law, posterior_marginals
-from di4c.exact.laws import as_law, check_probabilities, infer_num_dims, product_law, states
+from di4c.exact.laws import (
+    as_law,
+    check_probabilities,
+    infer_num_dims,
+    product_columns,
+    product_law,
+    states,
+)
 from di4c.exact.masked import masked_step
 from di4c.processes import ForwardProcess
 from di4c.schedules import check_grid
@@ -43,25 +50,14 @@ def product_step(
     num_atoms, num_dims, num_states = probs.shape
     half = num_dims // 2
     left, right = num_states**half, num_states ** (num_dims - half)
+    columns = probs.permute(1, 2, 0)  # (D, S, n): how `posterior_marginals` stores them
     out = torch.zeros(left, right, dtype=torch.float64)
     chunk = max(64, _CHUNK_NUMBERS // right)
     for first in range(0, num_atoms, chunk):
-        rows = probs[first : first + chunk]
-        weighted = _khatri_rao(rows[:, half:]) * law[first : first + chunk, None]
-        out.addmm_(_khatri_rao(rows[:, :half]).T, weighted)
+        rows = columns[..., first : first + chunk].contiguous()
+        rows[0] *= law[first : first + chunk]
+        out.addmm_(product_columns(rows[:half]), product_columns(rows[half:]).T)
     return out.reshape(-1)
-
-
-def _khatri_rao(probs: Float[Tensor, "atom dim state"]) -> Float[Tensor, "atom image"]:
-    """Row-wise Kronecker product: the product law of some coordinates, for every state."""
-    if probs.shape[1] == 0:
-        return torch.ones(len(probs), 1, dtype=probs.dtype)
-    # Two balanced factors: everything but the last outer product is small.
-    middle = probs.shape[1] // 2
-    if middle == 0:
-        return product_law(probs)
-    first, second = product_law(probs[:, :middle]), product_law(probs[:, middle:])
-    return (first[:, :, None] * second[:, None, :]).flatten(1)
 
 
 def start_law(
@@ -129,8 +125,8 @@ def mixture_composition(
     grid: Sequence[float] | Tensor,
     start: Float[Tensor, "atom"],
     latents: Tensor | None = None,
-    weights: Float[Tensor, "latent"] | None = None,
-) -> Float[Tensor, "atom"]:
+    weights: Float[Tensor, "support"] | None = None,
+) -> Float[Tensor, "image"]:
     r"""Law at grid[0] of a few-step mixture sampler, one latent per step for all coordinates.
 
     Each step is $p_{s|t}(\cdot|x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot|x_t; \lambda)$

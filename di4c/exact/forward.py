@@ -53,13 +53,14 @@ def leave_one_out(
         if last - first == 1:
             return [array.reshape(targets**first, sources, -1)]
         middle = (first + last) // 2
-        before, after = targets**first, array.numel() // (targets**first * sources ** (last - first))
+        before, after = (
+            targets**first,
+            array.numel() // (targets**first * sources ** (last - first)),
+        )
         right = _transform(
             array, kernel, before * sources ** (middle - first), last - middle, after
         )
-        left = _transform(
-            array, kernel, before, middle - first, sources ** (last - middle) * after
-        )
+        left = _transform(array, kernel, before, middle - first, sources ** (last - middle) * after)
         return recurse(right, first, middle) + recurse(left, middle, last)
 
     return recurse(law, 0, infer_num_dims(len(law), sources))
@@ -102,18 +103,25 @@ def posterior_marginals(
         kernel, law_s = process.transition(0.0, t)[: process.num_values], law
     else:
         kernel, law_s = process.transition(s, t), forward_law(process, law, s)
+    evidence = push_forward(law_s, kernel)
+    reachable = bool((evidence > 0).all())
     single = marginals(law_s, num_dims, len(kernel))[:, :, None] * kernel  # (D, S_s, S_t)
-    result = torch.zeros(num_states**num_dims, num_dims, num_states, dtype=torch.float64)
-    evidence = push_forward(law_s, kernel)[:, None]
+    # Stored with the states last: every pass below and in `product_step` has long inner loops.
+    result = torch.zeros(num_dims, num_states, num_states**num_dims, dtype=torch.float64)
     for d, rest in enumerate(leave_one_out(law_s, kernel)):
-        joint = rest[:, :, None, :] * kernel[:, :, None]  # (T^d, S_s, S_t, T^(D-d-1))
-        joint = joint.permute(0, 2, 3, 1).reshape(-1, len(kernel))
-        total = joint.sum(-1, keepdim=True)
-        fallback = _one_dimensional_reverse(single[d])
-        result[:, d, : len(kernel)] = torch.where(
-            evidence > 0, joint / total.where(total > 0, 1.0), _along(fallback, d, num_dims)
-        )
-    return result
+        before, _, after = rest.shape
+        rows = result[d].view(num_states, before, num_states, after)
+        for source, weights in enumerate(kernel):
+            torch.mul(rest[:, source, None], weights[:, None], out=rows[source])
+        # The sum over x_s is q_t(x_t); dividing by the sum itself makes rows add up to 1.
+        total = result[d].sum(0)
+        if reachable:
+            result[d] /= total
+        else:
+            fallback = _along(_one_dimensional_reverse(single[d]), d, num_dims)
+            result[d] /= total.where(total > 0, 1.0)
+            result[d, : len(kernel)] = torch.where(evidence > 0, result[d, : len(kernel)], fallback)
+    return result.permute(2, 0, 1)
 
 
 def _one_dimensional_reverse(joint: Float[Tensor, "source target"]) -> Tensor:
@@ -125,7 +133,7 @@ def _one_dimensional_reverse(joint: Float[Tensor, "source target"]) -> Tensor:
 
 
 def _along(rows: Float[Tensor, "target source"], d: int, num_dims: int) -> Tensor:
-    """rows[x_t^d] for every x_t, (S^D, S_s)."""
+    """rows[x_t^d] for every x_t, (S_s, S^D)."""
     num_states = len(rows)
     after = num_states ** (num_dims - d - 1)
-    return rows.repeat_interleave(after, 0).repeat(num_states**d, 1)
+    return rows.T.repeat_interleave(after, 1).repeat(1, num_states**d)

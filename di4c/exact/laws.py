@@ -80,32 +80,43 @@ def marginals(
 
 def product_law(probs: Float[Tensor, "*batch dim state"]) -> Float[Tensor, "*batch atom"]:
     """The law of independent coordinates with the given marginals."""
-    law = probs[..., -1, :]
-    for d in range(probs.shape[-2] - 2, -1, -1):
-        law = (probs[..., d, :, None] * law[..., None, :]).flatten(-2)
-    return law
+    law = product_columns(probs.reshape(-1, *probs.shape[-2:]).permute(1, 2, 0))
+    return law.T.reshape(*probs.shape[:-2], -1)
+
+
+def product_columns(probs: Float[Tensor, "dim state batch"]) -> Float[Tensor, "atom batch"]:
+    """`product_law` with the batch last: long inner loops, and two balanced factors at the end."""
+    num_dims, num_states, batch = probs.shape
+    if num_dims == 0:
+        return probs.new_ones(1, batch)
+    if num_dims == 1:
+        return probs[0]
+    middle = num_dims // 2
+    first, second = product_columns(probs[:middle]), product_columns(probs[middle:])
+    return (first[:, None] * second).reshape(num_states**num_dims, batch)
 
 
 def total_variation(
-    p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch atom"]
+    p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch states"]
 ) -> Float[Tensor, "*batch"]:
     r"""$d_{TV}(p, q) = \tfrac12 \sum_x |p(x) - q(x)|$, in [0, 1]."""
-    if p.shape[-1] != q.shape[-1]:
-        raise ValueError(
-            f"p and q must live on the same states; got {p.shape[-1]} and {q.shape[-1]} entries"
-        )
+    _check_same_states(p, q)
     return (p - q).abs().sum(-1) / 2
 
 
 def kl(
-    p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch atom"]
+    p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch states"]
 ) -> Float[Tensor, "*batch"]:
     r"""$\mathrm{KL}(p \| q) = \sum_x p \log (p / q)$ in nats; inf where p is not covered by q."""
+    _check_same_states(p, q)
+    return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(-1)
+
+
+def _check_same_states(p: Tensor, q: Tensor) -> None:
     if p.shape[-1] != q.shape[-1]:
         raise ValueError(
             f"p and q must live on the same states; got {p.shape[-1]} and {q.shape[-1]} entries"
         )
-    return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(-1)
 
 
 def entropy(p: Float[Tensor, "*batch atom"]) -> Float[Tensor, "*batch"]:

@@ -127,7 +127,10 @@ class ForwardProcess(ABC):
         step = self.likelihood(x_t, s, t).to(probs) * self.push(weights, 0.0, s)
         impossible = probs.where(~possible, 0.0).sum(-1, keepdim=True)
         step = step.scatter_add(-1, x_t[..., None], impossible)
-        return step / step.sum(-1, keepdim=True)
+        total = step.sum(-1, keepdim=True)
+        # Underflow of both factors leaves nothing: carried over as well.
+        step = step.scatter_add(-1, x_t[..., None], (total == 0).to(step))
+        return step / total.where(total > 0, 1.0)
 
 
 def _select(

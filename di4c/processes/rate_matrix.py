@@ -3,12 +3,15 @@
 import math
 from collections.abc import Callable
 
+import scipy.linalg
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.processes.base import ForwardProcess, _select, check_times
 from di4c.schedules import Time, as_time
+
+_ROUNDING = 1e-15  # absolute accuracy of a float64 matrix exponential
 
 
 def _identity(t: Tensor) -> Tensor:
@@ -33,7 +36,7 @@ class RateMatrixProcess(ForwardProcess):
 
     def __init__(
         self,
-        rate_matrix: Float[Tensor, "state state"],
+        rate_matrix: Float[Tensor, "source target"],
         horizon: float = 1.0,
         *,
         stationary: Float[Tensor, "state"] | None = None,
@@ -64,13 +67,14 @@ class RateMatrixProcess(ForwardProcess):
         elapsed = self.integrated_rate(as_time(t)) - self.integrated_rate(as_time(s))
         elapsed = elapsed[..., None, None]
         if self._eigen is None:
-            kernel = torch.linalg.matrix_exp(elapsed * self.rate_matrix.to(elapsed))
+            # scipy's Pade form: torch's matrix_exp is only good to about 1e-12.
+            generators = (elapsed.cpu() * self.rate_matrix).numpy()
+            kernel = torch.from_numpy(scipy.linalg.expm(generators)).to(elapsed)
         else:
             left, values, right = (part.to(elapsed) for part in self._eigen)
             kernel = (left * torch.exp(elapsed * values)) @ right
-        # Rounding leaves entries of order -1e-17; a probability is not negative.
-        kernel = kernel.clamp_min(0.0)
-        return torch.where(kernel < self.floor, 0.0, kernel)
+        # Below _ROUNDING an entry is noise (even negative), and Bayes' rule would divide by it.
+        return torch.where(kernel < max(self.floor, _ROUNDING), 0.0, kernel)
 
     def likelihood(
         self, x_t: Int[Tensor, "*batch"], s: Time, t: Time
@@ -117,7 +121,7 @@ def _stationary_law(rates: Tensor) -> Tensor:
 
 
 def _eigen_decomposition(rates: Tensor, law: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-    r"""$R = U \Lambda V$ through $\Pi^{1/2} R\, \Pi^{-1/2}$, symmetric iff detailed balance holds."""
+    r"""$R = U \Lambda V$ through $\Pi^{1/2} R\, \Pi^{-1/2}$: symmetric iff balance is detailed."""
     if bool((law <= 1e-300).any()):
         return None
     root = law.sqrt()
@@ -128,9 +132,7 @@ def _eigen_decomposition(rates: Tensor, law: Tensor) -> tuple[Tensor, Tensor, Te
     return vectors / root[:, None], values.clamp_max(0.0), vectors.T * root
 
 
-def two_state_process(
-    rate_up: float, rate_down: float, horizon: float = 1.0
-) -> RateMatrixProcess:
+def two_state_process(rate_up: float, rate_down: float, horizon: float = 1.0) -> RateMatrixProcess:
     """The general chain on {0, 1}: 0 -> 1 at `rate_up`, 1 -> 0 at `rate_down`."""
     if not (rate_up >= 0 and rate_down >= 0 and 0 < rate_up + rate_down < math.inf):
         raise ValueError(
@@ -153,10 +155,11 @@ def gaussian_process(
     floor: float = 0.0,
     epsilon: float = 0.0,
 ) -> RateMatrixProcess:
-    r"""tauLDR's discretised Gaussian (Campbell et al. 2022), CIFAR-10 values by default.
+    r"""TauLDR's discretised Gaussian (Campbell et al. 2022), CIFAR-10 values by default.
 
     Jumps of k states towards the centre have rate $e^{-(k-1)^2/\sigma_r^2}$, the opposite ones
-    follow from detailed balance with $\pi(x) \propto e^{-(x + 1 - \lfloor S/2 \rfloor)^2 / 2\sigma^2}$;
+    follow from detailed balance with
+    $\pi(x) \propto e^{-(x + 1 - \lfloor S/2 \rfloor)^2 / 2\sigma^2}$;
     $B(t) = b\,(e_b^{\,t} - 1)$ with b = `time_base` and $e_b$ = `time_exponential`.
 
     Args:

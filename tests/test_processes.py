@@ -1,0 +1,200 @@
+"""Forward processes: Markov and Bayes identities on random times, by dense matrices and scipy."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from di4c.processes import (
+    InterpolatingProcess,
+    MaskedProcess,
+    RateMatrixProcess,
+    UniformProcess,
+    absorbing_process,
+    gaussian_process,
+    two_state_process,
+)
+from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule
+
+_CYCLE = torch.tensor(
+    [[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.5, 0.0, -0.5]], dtype=torch.float64
+)  # not reversible
+PROCESSES = {
+    "masked": MaskedProcess(3),
+    "masked_cosine": MaskedProcess(2, CosineSchedule(2.0)),
+    "uniform": UniformProcess(4),
+    "uniform_exponential": UniformProcess(2, ExponentialSchedule(2.0, rate=1.4)),
+    "absorbing": absorbing_process(LinearSchedule()),
+    "two_state": two_state_process(0.3, 1.1, 2.0),
+    "falling": two_state_process(0.0, 0.8, 2.0),
+    "gaussian": gaussian_process(8, rate_sigma=1.5, stationary_sigma=3.0),
+    "cycle": RateMatrixProcess(_CYCLE, 1.5, integrated_rate=lambda t: t + t * t),
+}
+REVERSIBLE = ["uniform", "uniform_exponential", "two_state", "gaussian"]
+process_names = pytest.mark.parametrize("name", PROCESSES)
+three_times = st.lists(st.integers(0, 1000).map(lambda k: k / 1000), min_size=3, max_size=3).map(
+    sorted
+)
+
+
+@process_names
+@given(times=three_times)
+def test_semigroup_rows_and_identity(name, times):
+    process = PROCESSES[name]
+    s, u, t = (process.horizon * x for x in times)
+    kernel = process.transition(s, t)
+    assert (kernel >= 0).all()
+    ones = torch.ones(process.num_states, dtype=torch.float64)
+    torch.testing.assert_close(kernel.sum(1), ones, rtol=0, atol=1e-13)
+    composed = process.transition(s, u) @ process.transition(u, t)
+    torch.testing.assert_close(composed, kernel, rtol=0, atol=1e-13)
+    torch.testing.assert_close(process.transition(t, t), ones.diag(), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", REVERSIBLE)
+@given(times=three_times)
+def test_detailed_balance(name, times):
+    process = PROCESSES[name]
+    flow = process.prior()[:, None] * process.transition(
+        times[0] * process.horizon, times[2] * process.horizon
+    )
+    torch.testing.assert_close(flow, flow.T, rtol=0, atol=1e-14)
+
+
+@process_names
+def test_prior_is_stationary(name):
+    process = PROCESSES[name]
+    law = process.prior()
+    assert float(law.sum()) == pytest.approx(1, abs=1e-14)
+    moved = law @ process.transition(0.1, 0.9)
+    torch.testing.assert_close(moved, law, rtol=0, atol=1e-13)
+
+
+@process_names
+@given(times=three_times, seed=st.integers(0, 2**31))
+def test_bayes_by_the_dense_formula(name, times, seed):
+    process = PROCESSES[name]
+    s, t = process.horizon * times[0], process.horizon * times[2]
+    size, values = process.num_states, process.num_values
+    q_s, q_t, q_ts = (process.transition(a, b).numpy() for a, b in ((0, s), (0, t), (s, t)))
+    x_0 = torch.arange(values).repeat_interleave(size)
+    x_t = torch.arange(size).repeat(values)
+    posterior = process.posterior(x_0, x_t, s, t).numpy()
+    p_0 = np.random.default_rng(seed).dirichlet(np.ones(values), size)
+    reverse = process.reverse(torch.from_numpy(p_0), torch.arange(size), s, t).numpy()
+    expected_reverse, tolerances = np.zeros((size, size)), np.zeros((size, 1))
+    for a, b, row in zip(x_0.tolist(), x_t.tolist(), posterior, strict=True):
+        carried = q_t[a, b] == 0
+        expected = np.eye(size)[b] if carried else q_ts[:, b] * q_s[a] / q_t[a, b]
+        # A small denominator magnifies the rounding of the kernels.
+        tolerance = 1e-12 if carried else 1e-12 + 1e-13 / q_t[a, b]
+        np.testing.assert_allclose(row, expected, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(row.sum(), 1, rtol=0, atol=1e-12)
+        expected_reverse[b] += p_0[b, a] * expected
+        tolerances[b] += p_0[b, a] * tolerance
+    assert (np.abs(reverse - expected_reverse) <= tolerances).all()
+
+
+@process_names
+def test_batched_times_equal_single_times(name):
+    process = PROCESSES[name]
+    generator = torch.Generator().manual_seed(1)
+    s = torch.tensor([0.0, 0.2, 0.5], dtype=torch.float64) * process.horizon
+    t = torch.tensor([0.3, 0.9, 0.7], dtype=torch.float64) * process.horizon
+    x_0 = torch.randint(process.num_values, (3, 5), generator=generator)
+    x_t = process.sample(x_0, 0.0, t, generator=generator)
+    probs = torch.rand(3, 5, process.num_values, dtype=torch.float64, generator=generator)
+    probs = probs / probs.sum(-1, keepdim=True)
+    posterior, reverse = process.posterior(x_0, x_t, s, t), process.reverse(probs, x_t, s, t)
+    for b in range(3):
+        s_b, t_b = float(s[b]), float(t[b])
+        exact = {"rtol": 0, "atol": 1e-14}
+        kernel = process.transition(s, t)[b]
+        torch.testing.assert_close(kernel, process.transition(s_b, t_b), **exact)
+        single = process.posterior(x_0[b], x_t[b], s_b, t_b)
+        torch.testing.assert_close(posterior[b], single, **exact)
+        single = process.reverse(probs[b], x_t[b], s_b, t_b)
+        torch.testing.assert_close(reverse[b], single, **exact)
+
+
+@process_names
+def test_samples_follow_the_kernel(name):
+    """Chi-square of 40 000 draws from each state; a correct sampler fails with chance < 1e-5."""
+    process = PROCESSES[name]
+    generator = torch.Generator().manual_seed(7)
+    s, t, draws = 0.2 * process.horizon, 0.8 * process.horizon, 40_000
+    kernel = process.transition(s, t)
+    x_s = torch.arange(process.num_states).repeat_interleave(draws)
+    x_t = process.sample(x_s, s, t, generator=generator).reshape(process.num_states, draws)
+    for row, probs in zip(x_t, kernel.numpy(), strict=True):
+        counts = np.bincount(row, minlength=process.num_states)
+        assert counts[probs == 0].sum() == 0
+        kept = probs > 0
+        if kept.sum() > 1:
+            expected = probs[kept] / probs[kept].sum() * draws
+            p_value = scipy.stats.chisquare(counts[kept], expected).pvalue
+            assert p_value > 1e-5 / (process.num_states * len(PROCESSES))
+
+
+@given(seed=st.integers(0, 2**31), size=st.integers(2, 6), elapsed=st.floats(0.01, 3))
+def test_rate_matrix_against_scipy(seed, size, elapsed):
+    rates = np.random.default_rng(seed).exponential(size=(size, size))
+    np.fill_diagonal(rates, 0)
+    np.fill_diagonal(rates, -rates.sum(1))
+    process = RateMatrixProcess(torch.from_numpy(rates), horizon=4.0)
+    expected = scipy.linalg.expm(elapsed * rates)
+    ours = process.transition(0.5, 0.5 + elapsed).numpy()
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(process.prior().numpy() @ rates, 0, rtol=0, atol=1e-12)
+
+
+def test_the_three_ways_to_flip_a_bit_agree():
+    rate, horizon = 0.7, 2.0
+    flips = two_state_process(rate, rate, horizon).transition(0.3, 1.1)
+    stay = (1 + math.exp(-2 * rate * 0.8)) / 2
+    expected = torch.tensor([[stay, 1 - stay], [1 - stay, stay]], dtype=torch.float64)
+    torch.testing.assert_close(flips, expected, rtol=0, atol=1e-15)
+    uniform = UniformProcess(2, ExponentialSchedule(horizon, rate=2 * rate)).transition(0.3, 1.1)
+    torch.testing.assert_close(uniform, expected, rtol=0, atol=1e-15)
+
+
+def test_large_vocabulary_needs_no_square_matrix():
+    process = MaskedProcess(50_257)
+    x_t = torch.tensor([[3, process.mask_state]])
+    probs = torch.full((1, 2, 50_257), 1 / 50_257)
+    step = process.reverse(probs, x_t, 0.25, 0.5)
+    assert step.dtype == torch.float32
+    assert float(step[0, 0, 3]) == 1
+    assert float(step[0, 1, -1]) == pytest.approx(0.5)
+    torch.testing.assert_close(step[0, 1, :-1], probs[0, 1] / 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: UniformProcess(1), "num_states.*1"),
+        (lambda: MaskedProcess(1), "num_values.*1"),
+        (lambda: two_state_process(-0.1, 1.0), "-0.1"),
+        (lambda: two_state_process(0.0, 0.0), "not both 0"),
+        (lambda: RateMatrixProcess(torch.tensor([[-1.0, 2.0], [1.0, -1.0]])), "rows.*sum to 0"),
+        (lambda: RateMatrixProcess(torch.tensor([[1.0, -1.0], [1.0, -1.0]])), "rates >= 0"),
+        (lambda: RateMatrixProcess(torch.zeros(2, 3)), "square"),
+        (lambda: RateMatrixProcess(_CYCLE, horizon=-1.0), "horizon.*-1.0"),
+        (lambda: gaussian_process(8, rate_sigma=0.0), "rate_sigma.*0.0"),
+        (lambda: InterpolatingProcess(torch.tensor([0.5, 0.6]), LinearSchedule()), "sum to 1"),
+        (lambda: UniformProcess(3).transition(0.7, 0.2), "s = 0.7, t = 0.2"),
+        (lambda: UniformProcess(3).transition(0.7, 1.2), "horizon = 1.0"),
+        (
+            lambda: UniformProcess(3).reverse(torch.ones(1, 5) / 5, torch.tensor([0]), 0.1, 0.2),
+            "probs.*got 5",
+        ),
+    ],
+)
+def test_bad_input_names_argument_and_value(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
