@@ -48,8 +48,8 @@ class FiniteMixture:
 
 def random_law(generator: torch.Generator, *shape: int, spread: float = 1.0) -> Tensor:
     """Laws over the last axis, log-normal weights; a larger spread makes them more uneven."""
-    noise = torch.randn(shape, dtype=torch.float64, generator=generator)
-    return torch.softmax(spread * noise, -1)
+    weights = torch.exp(spread * torch.randn(shape, dtype=torch.float64, generator=generator))
+    return weights / weights.sum(-1, keepdim=True)
 
 
 def random_mixture(
