@@ -19,6 +19,8 @@ reproduce: $(INSTALLED) ## check the theory, run the toys and the real data, dra
 	  $(BIN)/python toys/two_dim_tv.py --process $$process \
 	    --json results/two_dim_tv_$$process.json --figure $(FIGURES)/two_dim_tv_$$process || exit; \
 	done
+	@echo "== two moons on a grid: products and mixtures"
+	@$(BIN)/python toys/figure1_laws.py --json results/figure1.json
 	@echo "== real data: patches of digit images"
 	@$(BIN)/python toys/digit_patches.py --json results/digit_patches.json --figure $(FIGURES)/digit_patches
 	@echo "== real data: windows of words"
