@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from di4c import exact
+from di4c.likelihood import DenseMixture
+from di4c.losses import Target
 from theory import oracle
 
 
@@ -33,6 +35,10 @@ class FiniteMixture:
     def marginals(self) -> Tensor:
         """Law of each coordinate, (D, S)."""
         return torch.tensordot(self.weights, self.probs, 1)
+
+    def as_student(self) -> DenseMixture:
+        """The same mixture as the losses take it, a batch of one."""
+        return DenseMixture(self.probs.log()[None], self.weights.log())
 
     def literal(self) -> oracle.Law:
         """p by the definition, in plain Python: the independent route."""
@@ -69,3 +75,9 @@ def random_mixture(
 def as_dict(law: Tensor, num_dims: int, num_states: int) -> oracle.Law:
     """A law over all states as the oracle holds it."""
     return oracle.law_from(law.tolist(), num_dims, num_states)
+
+
+def as_target(law: Tensor, num_dims: int, num_states: int) -> Target:
+    """All of S^D as weighted atoms, a batch of one: with it every loss is exact."""
+    log_marginals = exact.marginals(law, num_dims, num_states).log()
+    return Target(exact.states(num_dims, num_states)[None], law[None], log_marginals[None])
