@@ -122,7 +122,7 @@ class AbsorbingPair(Pair):
     def _phi(self, alpha: float) -> float:
         return math.atan(math.sqrt(self.weight / (1 - self.weight)) * (1 - alpha))
 
-    def _slope(self, alpha: float) -> float:
+    def _slope(self, alpha: Tensor) -> Tensor:
         """Derivative of phi by 1 - alpha."""
         odds = self.weight / (1 - self.weight)
         return math.sqrt(odds) / (1 + odds * (1 - alpha) ** 2)

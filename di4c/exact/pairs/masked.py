@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -75,7 +76,7 @@ class MaskedPair(Pair):
     def upper_bound(self, grid: Grid) -> float | None:
         r"""$d_{12}\, t_N \int \alpha'^2 / N$, the limit over N, on the uniform grid."""
         end, alphas = uniform_end(grid), self._alphas(grid)
-        energy = None if end is None else self._energy(end, lambda _: 1.0)
+        energy = None if end is None else self._energy(end, torch.ones_like)
         if end is None or energy is None:
             return None
         return self._scaled(end * energy / (len(alphas) - 1), alphas[-1])
@@ -83,7 +84,7 @@ class MaskedPair(Pair):
     def limit(self) -> float | None:
         r"""$d_{12}\, T \int_0^T \alpha'^2 dt$."""
         horizon = self.schedule.horizon
-        energy = self._energy(horizon, lambda _: 1.0)
+        energy = self._energy(horizon, torch.ones_like)
         return None if energy is None else self._scaled(horizon * energy, self._last_alpha)
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:

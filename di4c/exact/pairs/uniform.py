@@ -146,7 +146,7 @@ class UniformPair(Pair):
     def _psi(self, alpha: float) -> float:
         return math.atanh(abs(self.theta) * alpha**2)
 
-    def _slope(self, alpha: float) -> float:
+    def _slope(self, alpha: Tensor) -> Tensor:
         """Derivative of psi by alpha."""
         theta = abs(self.theta)
         return 2 * theta * alpha / (1 - theta**2 * alpha**4)
