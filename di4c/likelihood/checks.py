@@ -1,0 +1,84 @@
+"""Errors that name the argument, what arrived, and the remedy.
+
+Shapes are always checked. Values are checked where `validate` is on, which waits for the device
+once per check; under `torch.compile` value checks stand down, since they would break the graph.
+"""
+
+import torch
+from torch import Tensor
+
+# How far the probabilities of a row may sum from 1: rounding of S = 50,000 terms, never raw logits.
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+
+
+def checks_values(validate: bool) -> bool:
+    """Whether to look at values."""
+    return validate and not torch.compiler.is_compiling()
+
+
+def first_index(mask: Tensor) -> tuple[int, ...]:
+    """Index of the first true entry."""
+    return tuple(mask.nonzero()[0].tolist())
+
+
+def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...], axes: str) -> None:
+    """ValueError unless the shape is as expected; -1 stands for any size but zero."""
+    shape = tuple(tensor.shape)
+    fits = len(shape) == len(expected) and all(
+        size == want or (want == -1 and size > 0)
+        for size, want in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if want == -1 else str(want) for want in expected)
+        raise ValueError(f"{name} must have shape ({axes}) = ({wanted}); got {shape}")
+
+
+def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
+    """ValueError unless every entry of x is a state 0..S-1."""
+    bad = (x < 0) | (x >= num_states)
+    if bool(bad.any()):
+        index = first_index(bad)
+        raise ValueError(
+            f"{name} must be states in 0..{num_states - 1}; got {int(x[index])} at index "
+            f"{list(index)}: {remedy}"
+        )
+
+
+def check_log_probs(name: str, log_probs: Tensor) -> None:
+    """ValueError unless the probabilities over the last axis sum to 1; names the first NaN."""
+    rows = log_probs.detach().flatten(0, -2)
+    # In pieces: the check must not need as much memory as the tensor that it looks at.
+    pieces = rows.split(max(1, 2**22 // rows.shape[-1]))
+    totals = torch.cat([piece.exp().sum(-1, dtype=_wide(rows.dtype)) for piece in pieces])
+    bad = ~((totals - 1).abs() <= _TOLERANCE.get(rows.dtype, 3e-2))  # a NaN is bad too
+    if not bool(bad.any()):
+        return
+    row = first_index(bad)[0]
+    place = [int(i) for i in torch.unravel_index(torch.tensor(row), log_probs.shape[:-1])]
+    if bool(rows[row].isnan().any()):
+        state = first_index(rows[row].isnan())[0]
+        raise ValueError(
+            f"{name} is nan at index {[*place, state]}: look for an overflow in the network that "
+            "made it"
+        )
+    raise ValueError(
+        f"{name} must be log-probabilities; the probabilities at index {place} sum to "
+        f"{float(totals[row]):.6g}: apply log_softmax over the last axis"
+    )
+
+
+def check_weights(name: str, weights: Tensor, remedy: str) -> None:
+    """ValueError unless the weights are non-negative and sum to 1 over the last axis."""
+    total = weights.detach().sum(-1, dtype=_wide(weights.dtype))
+    tolerance = _TOLERANCE.get(weights.dtype, 3e-2)
+    if bool(((total - 1).abs() <= tolerance).all()) and not bool((weights < 0).any()):
+        return
+    worst = float(total.reshape(-1)[(total - 1).abs().argmax()])
+    raise ValueError(
+        f"{name} must be non-negative and sum to 1; the sum is {worst:.6g}, the smallest "
+        f"{float(weights.min()):.6g}: {remedy}"
+    )
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
