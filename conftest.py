@@ -1,5 +1,6 @@
 """Shape checks and the one hypothesis profile of every test run."""
 
+import torch
 from hypothesis import HealthCheck, settings
 
 try:
@@ -16,3 +17,7 @@ settings.register_profile(
     "reproducible", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("reproducible")
+
+# Tests work on tiny tensors: more threads gain nothing, and they starve each other where several
+# test processes share the cores.
+torch.set_num_threads(1)
