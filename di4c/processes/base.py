@@ -96,6 +96,18 @@ class ForwardProcess(ABC):
         probs = torch.nn.functional.one_hot(x_0, self.num_states).double()
         return self.reverse(probs, x_t, s, t)
 
+    def bridge(
+        self,
+        x_0: Int[Tensor, "*batch"],
+        x_t: Int[Tensor, "*batch"],
+        s: Time,
+        t: Time,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Int[Tensor, "*batch"]:
+        r"""A draw of $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$, see `posterior`."""
+        return categorical(self.posterior(x_0, x_t, s, t), generator=generator)
+
     def reverse(
         self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:

@@ -126,6 +126,25 @@ class MaskedProcess(InterpolatingProcess):
         super().__init__(point_mass, schedule or LinearSchedule())
         self.mask_state = num_values
 
+    def reveal_probability(self, s: Time, t: Time) -> Tensor:
+        r"""$(\alpha_s - \alpha_t) / (1 - \alpha_t)$: that a mask at t is a value at s < t."""
+        alpha_s, alpha_t = self.survival(0.0, s), self.survival(0.0, t)
+        return (alpha_s - alpha_t) / (1 - alpha_t)
+
+    def bridge(
+        self,
+        x_0: Int[Tensor, "*batch"],
+        x_t: Int[Tensor, "*batch"],
+        s: Time,
+        t: Time,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Int[Tensor, "*batch"]:
+        """See ForwardProcess.bridge: a mask is revealed as x_0 or stays."""
+        reveal = align_time(self.reveal_probability(s, t).to(x_t.device), x_t)
+        uniform = torch.rand(x_t.shape, dtype=torch.float64, device=x_t.device, generator=generator)
+        return torch.where((x_t == self.mask_state) & (uniform < reveal), x_0, x_t)
+
     def _redraw(
         self, x: Int[Tensor, "*batch"], generator: torch.Generator | None
     ) -> Int[Tensor, "*batch"]:
