@@ -9,13 +9,13 @@ precision that grows until the sign is certain; it ends, because zero is recogni
 """
 
 import functools
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from flint import arb, ctx, fmpz
+from flint import arb, fmpz
 
-from theory.oracle import Law, law_from
+from theory.enclosures import ball, precision
+from theory.oracle import Law
 
 
 class LogSum:
@@ -68,15 +68,8 @@ class LogSum:
 
     def enclosure(self, bits: int = 128) -> arb:
         """A ball that contains the number."""
-        before, ctx.prec = ctx.prec, bits
-        try:
-            balls = [
-                arb(fmpz(c.numerator)) / fmpz(c.denominator) * arb(p).log()
-                for p, c in self.coefficients.items()
-            ]
-            return sum(balls, arb(0))
-        finally:
-            ctx.prec = before
+        with precision(bits):
+            return sum((ball(c) * arb(p).log() for p, c in self.coefficients.items()), arb(0))
 
     def __repr__(self) -> str:
         return " + ".join(f"{c} log {p}" for p, c in self.coefficients.items()) or "0"
@@ -143,13 +136,3 @@ def mutual_information(law: Law, first: Sequence[int], second: Sequence[int]) ->
     joint = restrict(law, (*first, *second))
     a, b = restrict(law, first), restrict(law, second)
     return kl(joint, {x: a[x[: len(first)]] * b[x[len(first) :]] for x in joint})
-
-
-def rational_law(seed: int, num_dims: int, num_states: int, zeros: bool = False) -> Law:
-    """A random law with small rational probabilities; with `zeros` about a third vanish."""
-    draw = random.Random(seed)
-    weights = [draw.randint(1, 12) for _ in range(num_states**num_dims)]
-    if zeros:
-        weights = [w * (draw.random() > 1 / 3) for w in weights]
-        weights[draw.randrange(len(weights))] = 7
-    return law_from([Fraction(w, sum(weights)) for w in weights], num_dims, num_states)
