@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 
-def extrapolate(values: Sequence[float], orders: Sequence[int] | None = None) -> float:
+def extrapolate(values: Sequence[float], orders: Sequence[float] | None = None) -> float:
     r"""Limit of f(h), f(h/2), f(h/4), ...: each order p in turn removes the term $h^p$.
 
     The orders 1, 2, 3, ... (the default) suit power series in h. A repeated order removes
@@ -17,7 +17,7 @@ def extrapolate(values: Sequence[float], orders: Sequence[int] | None = None) ->
 
 
 def limit_of_n_times(
-    error: Callable[[int], float], first: int, doublings: int, orders: Sequence[int] | None = None
+    error: Callable[[int], float], first: int, doublings: int, orders: Sequence[float] | None = None
 ) -> float:
     r"""$\lim N f(N)$ from N = first, 2 first, 4 first, ..."""
     sizes = [first * 2**j for j in range(doublings + 1)]

@@ -20,6 +20,8 @@ import itertools
 import random
 from fractions import Fraction
 
+from flint import arb
+
 from di4c.exact.pairs import UniformPair, uniform_tv
 from di4c.schedules import uniform_grid
 from theory import oracle
@@ -55,6 +57,15 @@ def closed_form(theta: Fraction, alphas: list[Fraction], *, from_prior: bool) ->
     return uniform_tv([theta * a * a for a in alphas], "prior" if from_prior else "q_T")
 
 
+def hyperbolic_form(theta: Fraction, alphas: list[arb], *, from_prior: bool = False) -> arb:
+    """E2 as it is written, in ball arithmetic."""
+    psi = [(ball(theta) * a * a).atanh() for a in alphas]
+    product = (2 * psi[-1]).cosh() if from_prior else ball(1)
+    for a, b in itertools.pairwise(psi):
+        product *= (2 * (a - b)).cosh()
+    return (product - 1) / (2 * (2 * psi[0]).sinh())
+
+
 def _verify_exact(record: Record, *, from_prior: bool) -> None:
     draw = random.Random(21)
     for theta, num_steps in itertools.product(THETAS, (1, 2, 3, 4)):
@@ -88,12 +99,9 @@ def _verify_hyperbolic(record: Record) -> None:
         for theta in (Fraction(1, 1000), Fraction(3, 10), Fraction(99, 100)):
             for num_steps in (1, 3, 20):
                 alphas = rational_alphas(draw, num_steps, to_zero=False)
-                psi = [ball(theta * a * a).atanh() for a in alphas]
-                product = ball(1)
-                for a, b in itertools.pairwise(psi):
-                    product *= (2 * (a - b)).cosh()
-                for factor, from_prior in ((ball(1), False), ((2 * psi[-1]).cosh(), True)):
-                    left = (product * factor - 1) / (2 * (2 * psi[0]).sinh())
+                balls = [ball(alpha) for alpha in alphas]
+                for from_prior in (False, True):
+                    left = hyperbolic_form(theta, balls, from_prior=from_prior)
                     right = closed_form(theta, alphas, from_prior=from_prior)
                     what = f"theta={theta}, N={num_steps}, prior={from_prior}"
                     record.equal(distance(left, right), 0.0, 1e-25, what)
