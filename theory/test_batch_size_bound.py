@@ -1,0 +1,74 @@
+"""The batch-size bounds: literal constants, measured looseness, a constant too small."""
+
+import math
+import random
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from theory import oracle
+from theory.batch_size_bound import (
+    CLAIMS,
+    information_of_the_rest,
+    li_cai_factor,
+    looseness,
+    random_laws,
+    sharp_factor,
+)
+from theory.claim import Record, confirm
+from theory.exact_logs import entropy, log, restrict, total
+from theory.information_curve import copies, information_curve, mask_averaged_kl
+from theory.lemma1 import rational_law
+from theory.unmasking import compositions
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_claim(claim):
+    confirm(claim)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1))
+def test_the_factor_is_the_power_of_two_above(sizes):
+    assert li_cai_factor(sizes) == 2 ** math.ceil(math.log2(max(sizes))) - 1
+    assert sharp_factor(sizes) <= li_cai_factor(sizes) < 2 * max(sizes) - 1 or max(sizes) == 1
+
+
+@given(st.integers(0, 10**6))
+def test_the_information_of_the_rest_ends_the_curve(seed):
+    law = rational_law(random.Random(seed), 3, 2, least=-3)
+    mean = information_of_the_rest(law)
+    assert mean == information_curve(law)[-1]
+    rests = [restrict(law, [j for j in range(3) if j != i]) for i in range(3)]
+    singles = [restrict(law, [i]) for i in range(3)]
+    dual = total(entropy(p) for p in singles) + total(map(entropy, rests)) - 3 * entropy(law)
+    assert 3 * mean == dual
+
+
+def test_the_looseness_that_the_docstring_states():
+    medians, worst, least = [], 0.0, math.inf
+    for num_dims in (4, 6):
+        laws = random_laws(200, num_dims, 2)
+        for sizes in ((num_dims,), (2,) * (num_dims // 2), (num_dims - 1, 1)):
+            ratios = looseness(laws, sizes)
+            medians.append(float(ratios.median()))
+            worst, least = max(worst, float(ratios.max())), min(least, float(ratios.min()))
+    assert 1.4 < min(medians) < max(medians) < 5.5
+    assert 1 < least < 1.3
+    assert 8 < worst < 14
+
+
+def test_a_smaller_constant_is_rejected():
+    law, record = copies(4), Record()
+    for sizes in compositions(4):
+        if max(sizes) > 1:
+            bound = (sharp_factor(sizes) - Fraction(1, 100)) * information_of_the_rest(law)
+            record.at_most(mask_averaged_kl(law, sizes), bound, f"sizes {sizes}")
+    assert not record.holds
+
+
+def test_parity_is_far_below_the_bound():
+    parity = {x: Fraction(1, 8) for x in oracle.all_states(4, 2) if sum(x) % 2 == 0}
+    assert mask_averaged_kl(parity, (4,)) == log(2)
+    assert sharp_factor((4,)) * information_of_the_rest(parity) == 3 * log(2)
