@@ -1,0 +1,301 @@
+r"""MaskGIT's confidence sampler (Chang et al. 2022; Besnier & Chen 2023) and its one-step teacher.
+
+Each step draws a value for every position and keeps those of highest log-probability plus Gumbel
+noise. It reveals a number of positions that a schedule fixes in advance, the same for each sample,
+so its law is not that of a reverse process. MaskGIT's time r runs from 0 (all masked) to 1 (data);
+networks get t = T (1 - r). As a fraction of its n steps, $r_i = i / n$.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from di4c.denoisers import Denoiser
+from di4c.generation import Callback, Samples, Step, next_latent, predict
+from di4c.latent_policy import Latent, latent_draws
+from di4c.likelihood.checks import check_shape, check_states
+from di4c.processes import MaskedProcess
+from di4c.processes.base import align_time
+from di4c.rng import Generator, categorical, gumbel, uniform
+
+MASK_RATIOS: dict[str, Callable[[Tensor], Tensor]] = {
+    "arccos": lambda r: torch.arccos(r) / (math.pi / 2),
+    "cosine": lambda r: torch.cos(r * (math.pi / 2)),
+    "linear": lambda r: 1 - r,
+    "root": lambda r: 1 - r**0.5,
+    "square": lambda r: 1 - r**2,
+}
+"""Share of masked positions at r, by schedule."""
+
+
+def mask_ratio(r: Float[Tensor, "*batch"], schedule: str = "arccos") -> Float[Tensor, "*batch"]:
+    """Share of masked positions at r in [0, 1], in the dtype of r.
+
+    Raises:
+        ValueError: If the schedule is unknown.
+    """
+    if schedule not in MASK_RATIOS:
+        raise ValueError(
+            f"schedule must be one of {', '.join(map(repr, MASK_RATIOS))}; got {schedule!r}"
+        )
+    return MASK_RATIOS[schedule](r)
+
+
+def mask_tokens(
+    x_0: Int[Tensor, "batch *dims"],
+    ratio: Float[Tensor, "batch"],
+    mask_state: int,
+    *,
+    uniforms: Float[Tensor, "batch *dims"] | None = None,
+    generator: Generator | None = None,
+) -> Int[Tensor, "batch *dims"]:
+    """Mask each position with the probability of its example: where its uniform lies below it.
+
+    Args:
+        x_0: clean tokens.
+        ratio: probability of the mask, one an example.
+        mask_state: the mask.
+        uniforms: the uniform draws, where they are given and not drawn.
+        generator: source of randomness.
+    """
+    if uniforms is None:
+        uniforms = uniform(x_0.shape, generator=generator, device=x_0.device)
+    return torch.where(uniforms < align_time(ratio, x_0), mask_state, x_0)
+
+
+def reveal_counts(num_tokens: int, num_steps: int, schedule: str = "arccos") -> Int[Tensor, "step"]:
+    """Positions to reveal in each step: differences of the rounded ratio times num_tokens.
+
+    A 0 becomes 1 and the last step takes what is left, so that counts sum to num_tokens. With more
+    steps than the tokens can fill, that last entry falls below 1: the sampler is done before it.
+    Computed in float32, so that halves are rounded as in published runs.
+
+    Raises:
+        ValueError: If there is no token or no step, or the schedule is unknown.
+    """
+    for name, value in (("num_tokens", num_tokens), ("num_steps", num_steps)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}")
+    r = torch.linspace(0, 1, num_steps + 1, dtype=torch.float32)
+    left = (mask_ratio(r, schedule) * num_tokens).round().long()
+    counts = left[:-1] - left[1:]
+    counts[counts == 0] = 1
+    counts[-1] += num_tokens - counts.sum()
+    return counts
+
+
+def ramp(r: Float[Tensor, "*batch"], num_steps: int) -> Float[Tensor, "*batch"]:
+    """R n / (n - 1): from 0 in the first to 1 in the last of n steps; 1 if there is only one.
+
+    Guidance is switched on along it and Gumbel noise off. Beyond the last step, r > (n - 1) / n,
+    it exceeds 1, as in published training.
+    """
+    return r * num_steps / (num_steps - 1) if num_steps > 1 else torch.ones_like(r)
+
+
+def guided_logits(
+    conditional: Float[Tensor, "batch dim value"],
+    unconditional: Float[Tensor, "batch dim value"],
+    weight: Float[Tensor, "batch"] | float,
+) -> Float[Tensor, "batch dim value"]:
+    """Classifier-free guidance (1 + w) cond - w uncond, of logits or log-probabilities.
+
+    Not normalised. A value that the conditional branch excludes (-inf) stays excluded.
+    """
+    if isinstance(weight, Tensor):
+        weight = align_time(weight, conditional)
+    logits = (1 + weight) * conditional - weight * unconditional
+    return logits.masked_fill(conditional == -torch.inf, -torch.inf)
+
+
+def confidence_step(
+    log_probs: Float[Tensor, "*batch dim value"],
+    x_t: Int[Tensor, "*batch dim"],
+    masked: Bool[Tensor, "*batch dim"],
+    num_reveal: Int[Tensor, "*batch"],
+    noise_scale: Float[Tensor, "*batch"],
+    *,
+    predictions: Int[Tensor, "*batch dim"] | None = None,
+    gumbels: Float[Tensor, "*batch dim"] | None = None,
+    generator: Generator | None = None,
+) -> tuple[Int[Tensor, "*batch dim"], Bool[Tensor, "*batch dim"]]:
+    """Predict every position, reveal the most confident of the masked ones.
+
+    Confidence is the log-probability of the prediction plus noise_scale times a Gumbel draw.
+    Log-probabilities may include the mask as the last state: a position that is revealed as a mask
+    keeps its mask and is not predicted again.
+
+    Args:
+        log_probs: normalised over the values, or over all states.
+        x_t: states before the step.
+        masked: positions that are still to be revealed.
+        num_reveal: how many to reveal, one number a row; at most what is masked is.
+        noise_scale: factor of the Gumbel noise, one a row; 0 is greedy.
+        predictions: the drawn values, where they are given and not drawn.
+        gumbels: standard Gumbel draws, where they are given and not drawn.
+        generator: source of randomness.
+
+    Returns:
+        The states after the step and the positions that are still to be revealed.
+    """
+    if predictions is None:
+        predictions = categorical(log_probs.exp(), generator=generator)
+    if gumbels is None:
+        gumbels = gumbel(x_t.shape, generator=generator, device=x_t.device)
+    confidence = log_probs.gather(-1, predictions[..., None]).squeeze(-1).double()
+    confidence = (confidence + noise_scale[..., None] * gumbels).masked_fill(~masked, -torch.inf)
+    rank = confidence.argsort(-1, descending=True).argsort(-1)
+    revealed = masked & (rank < num_reveal[..., None])
+    return torch.where(revealed, predictions, x_t), masked & ~revealed
+
+
+def teacher_step(
+    log_probs: Float[Tensor, "*batch dim value"],
+    x_t: Int[Tensor, "*batch dim"],
+    r: Float[Tensor, "..."],
+    delta: Float[Tensor, "..."] | float,
+    mask_state: int,
+    *,
+    num_steps: int = 8,
+    temperature: float = 4.5,
+    schedule: str = "arccos",
+    predictions: Int[Tensor, "*batch dim"] | None = None,
+    gumbels: Float[Tensor, "*batch dim"] | None = None,
+    generator: Generator | None = None,
+) -> Int[Tensor, "*batch dim"]:
+    r"""The teacher step $x_u \sim p_{u|t}(\cdot \mid x_t)$ of MaskGIT: from r to min(r + delta, 1).
+
+    Reveals as many positions as bring the masked ones to the share of the schedule at its end,
+    rounded towards fewer; noise scale `temperature (1 - ramp(r, num_steps))`.
+
+    Args:
+        log_probs: the teacher's, over the values or over all states; leading axes as x_t, e.g.
+            expanded over the latents of each example.
+        x_t: partly masked states.
+        r: MaskGIT's time, one per leading entry of x_t; 0 is all masked.
+        delta: length of the step in r, a number or one per leading entry of x_t.
+        mask_state: the mask.
+        num_steps: n of the ramp: the steps of the sampler that the teacher stands for.
+        temperature: of the Gumbel noise at r = 0.
+        schedule: of the mask ratio.
+        predictions: see confidence_step.
+        gumbels: see confidence_step.
+        generator: source of randomness.
+
+    Returns:
+        States $x_u$; those that were not revealed are unchanged.
+    """
+    masked = x_t == mask_state
+    num_masked, num_tokens = masked.sum(-1), x_t.shape[-1]
+    if isinstance(delta, Tensor):
+        delta = align_time(delta, num_masked)
+    r = align_time(r, num_masked)
+    ratio = mask_ratio((r + delta).clamp_max(1), schedule)
+    num_reveal = ((1 - ratio) * num_tokens - (num_tokens - num_masked)).long()
+    x_u, _ = confidence_step(
+        log_probs,
+        x_t,
+        masked,
+        num_reveal.clamp_min(0),
+        (temperature * (1 - ramp(r, num_steps))).expand(num_masked.shape),
+        predictions=predictions,
+        gumbels=gumbels,
+        generator=generator,
+    )
+    return x_u
+
+
+def confidence_sampling(
+    process: MaskedProcess,
+    denoiser: Denoiser,
+    start: Int[Tensor, "batch dim"],
+    num_steps: int,
+    *,
+    schedule: str = "arccos",
+    temperature: float = 4.5,
+    unconditional: Denoiser | None = None,
+    guidance: float = 0.0,
+    latent: Latent = None,
+    recorded: Sequence[tuple[Tensor, Tensor]] | None = None,
+    generator: Generator | None = None,
+    callback: Callback | None = None,
+    trajectory: bool = False,
+    validate: bool = True,
+) -> Samples:
+    """MaskGIT's sampler: reveal by confidence, in num_steps steps.
+
+    In step i guidance has weight `guidance * ramp(i / n)` and Gumbel noise the scale `temperature *
+    (1 - ramp(i / n))`. One latent a step serves all positions and both branches of the guidance. A
+    position revealed as a mask (see confidence_step) ends as the last value, as published; a
+    denoiser without mask probability (`FromLogits`) never makes one.
+
+    Args:
+        process: says which state is the mask; its schedule is not used.
+        denoiser: the (class-)conditional network; log-probabilities over the values, or over all
+            states.
+        start: masks where to generate, values to keep elsewhere.
+        num_steps: n.
+        schedule: a key of MASK_RATIOS.
+        temperature: scale of the Gumbel noise in the first step.
+        unconditional: the network of the other branch, given the same latent; not called in steps
+            of weight 0.
+        guidance: weight w of the last step.
+        latent: see `samplers.ancestral`.
+        recorded: predictions and Gumbel draws (B, D) of each step, to replay a run.
+        generator: see `samplers.ancestral`.
+        callback: see `samplers.ancestral`.
+        trajectory: see `samplers.ancestral`.
+        validate: see `samplers.ancestral`.
+
+    Returns:
+        Samples; nfe counts the calls of both branches, the trajectory starts with `start`.
+
+    Raises:
+        ValueError: If an argument is out of range or a denoiser returns something else than
+            log-probabilities.
+    """
+    if guidance != 0 and unconditional is None:
+        raise ValueError(f"unconditional must be given for guidance = {guidance}; got None")
+    check_shape("start", start, (-1, -1), "batch, dim")
+    check_states("start", start, process.num_states, "use the mask where to generate")
+    masked = start == process.mask_state
+    counts = reveal_counts(max(1, int(masked.sum(-1).max())), num_steps, schedule)
+    latents = latent_draws(latent, len(start), generator, start.device)
+    row = torch.ones(len(start), dtype=torch.float64, device=start.device)
+    x_t, path, nfe = start, [start], 0
+    for i, count in enumerate(counts.tolist()):
+        x_s, z, r = x_t, None, i / num_steps
+        t, s = (1 - r) * process.horizon, (1 - (i + 1) / num_steps) * process.horizon
+        if bool(masked.any()):
+            z = next_latent(latents, i, len(start))
+            log_probs = predict(process, denoiser, x_t, t, z, drop_mask=False, validate=validate)
+            nfe += 1
+            share = ramp(row * r, num_steps)
+            if unconditional is not None and guidance * float(share[0]) != 0:
+                other = predict(
+                    process, unconditional, x_t, t, z, drop_mask=False, validate=validate
+                )
+                nfe += 1
+                log_probs = guided_logits(log_probs, other, guidance * share).log_softmax(-1)
+            predictions, gumbels = (None, None) if recorded is None else recorded[i]
+            x_s, masked = confidence_step(
+                log_probs,
+                x_t,
+                masked,
+                (row * count).long(),
+                temperature * (1 - share),
+                predictions=predictions,
+                gumbels=gumbels,
+                generator=generator,
+            )
+        if i == num_steps - 1:
+            x_s = torch.where(x_s == process.mask_state, process.num_values - 1, x_s)
+        if callback is not None:
+            callback(Step(i, num_steps, s, t, x_t, x_s, z))
+        if trajectory:
+            path.append(x_s)
+        x_t = x_s
+    return Samples(x_t, nfe, torch.stack(path) if trajectory else None)
