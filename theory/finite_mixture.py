@@ -77,7 +77,10 @@ def as_dict(law: Tensor, num_dims: int, num_states: int) -> oracle.Law:
     return oracle.law_from(law.tolist(), num_dims, num_states)
 
 
-def as_target(law: Tensor, num_dims: int, num_states: int) -> Target:
-    """All of S^D as weighted atoms, a batch of one: with it every loss is exact."""
+def as_target(law: Tensor, num_dims: int, num_states: int, batch: int = 1) -> Target:
+    """All of S^D as weighted atoms, for each example of a batch: with it every loss is exact."""
     log_marginals = exact.marginals(law, num_dims, num_states).log()
-    return Target(exact.states(num_dims, num_states)[None], law[None], log_marginals[None])
+    atoms = exact.states(num_dims, num_states)
+    return Target(
+        atoms.expand(batch, -1, -1), law.expand(batch, -1), log_marginals.expand(batch, -1, -1)
+    )
