@@ -1,0 +1,291 @@
+r"""The training objective of Di4C: what the losses need is drawn, computed once and weighed.
+
+For each example, with one student mixture at $x_t$,
+
+    distillation           surrogate of L_distil at small t
+    data_correlation       alpha_t [ -log p(x_0) + log p-bar(x_0) ]
+    data_marginal          KL(teacher's marginals || the student's)
+    consistency_correlation, consistency_marginal
+                           against the student at u, where x_u comes from one teacher step
+
+Source: Hayakawa et al., ICML 2025, Section 3.3 and Appendix A. Losses are those of `di4c.losses`,
+choices are data (`di4c.recipes`).
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from di4c.denoisers import Denoiser
+from di4c.generation import prior_samples
+from di4c.latent_policy import LatentLaw, UniformLatent, draw_latents
+from di4c.latents import uniform_log_weights
+from di4c.likelihood import DenseMixture, HeadMixture
+from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
+from di4c.processes import ForwardProcess
+from di4c.recipes import Recipe, SeparateDistillation, TeacherLaw, exact_step
+
+
+@runtime_checkable  # beartype checks arguments against it in tests
+class MixtureNetwork(Protocol):
+    """A network as a mixture: one product law of x_0 for each latent of each example."""
+
+    def __call__(
+        self,
+        x_t: Int[Tensor, "batch latent dim"],
+        t: Float[Tensor, "batch"],
+        latents: Tensor | None,
+    ) -> DenseMixture | HeadMixture:
+        """The mixture at x_t, one state for each latent (the same one, or each its own)."""
+        ...
+
+
+def as_mixture(denoiser: Denoiser, *, validate: bool = True) -> MixtureNetwork:
+    """A network (x_t (B, D), t (B,), latent (B, ...)) -> log-probabilities, called on B L rows."""
+
+    def network(
+        x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"], latents: Tensor | None
+    ) -> DenseMixture:
+        batch, num_latents, num_dims = x_t.shape
+        log_probs = denoiser(
+            x_t.reshape(-1, num_dims),
+            t.repeat_interleave(num_latents),
+            None if latents is None else latents.flatten(0, 1),
+        )
+        log_probs = log_probs.reshape(batch, num_latents, num_dims, -1)
+        weights = uniform_log_weights(num_latents, log_probs.device)
+        return DenseMixture(log_probs, weights, validate)
+
+    return network
+
+
+class Draws(NamedTuple):
+    """Everything random of one evaluation but the teacher's and the target's samples.
+
+    Attributes:
+        t: noisy times, (B,).
+        u: earlier times, (B,).
+        x_t: states at t, (B, D).
+        latents: the student's at t, (B, L, ...).
+        target_latents: the student's at u, (B, L, ...).
+    """
+
+    t: Float[Tensor, "batch"]
+    u: Float[Tensor, "batch"]
+    x_t: Int[Tensor, "batch dim"]
+    latents: Tensor
+    target_latents: Tensor
+
+
+class Objective(NamedTuple):
+    """The loss of each example and the weighted terms that it is the sum of."""
+
+    loss: Float[Tensor, "batch"]
+    terms: dict[str, Float[Tensor, "batch"]]
+
+
+TERMS = (
+    "distillation",
+    "data_correlation",
+    "data_marginal",
+    "consistency_correlation",
+    "consistency_marginal",
+)
+
+
+@dataclass(frozen=True)
+class Di4CObjective:
+    r"""One evaluation of the objective on a batch of data.
+
+    Teacher and target passes run once each and without autograd.
+
+    Attributes:
+        process: forward process.
+        student: the network that is trained.
+        teacher: a product teacher (`as_mixture` of its denoiser), or a Di4C student of an earlier
+            round: iterated Di4C.
+        recipe: times, weights, teacher step, distil rule.
+        latent: law of the latents.
+        target: network of the consistency target at u; the student itself by default.
+        teacher_latents: latents of a mixture teacher for each example; 0 for a product teacher.
+        reference_steps: 0 draws x_t from the data, $r_t = q_t$; n > 0 lets the teacher generate it
+            in n steps from the prior (the r of Theorem 2). Then there is no x_0: data_weight must
+            be Weight(0.0).
+
+    Raises:
+        ValueError: If the numbers do not fit together.
+    """
+
+    process: ForwardProcess
+    student: MixtureNetwork
+    teacher: MixtureNetwork
+    recipe: Recipe
+    latent: LatentLaw = field(default_factory=UniformLatent)
+    target: MixtureNetwork | None = None
+    teacher_latents: int = 0
+    reference_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what arrived."""
+        if self.teacher_latents not in (0, self.recipe.num_latents):
+            raise ValueError(
+                f"teacher_latents must be 0 (product teacher) or num_latents = "
+                f"{self.recipe.num_latents}, one for each x_u; got {self.teacher_latents}"
+            )
+        if self.reference_steps < 0:
+            raise ValueError(f"reference_steps must be >= 0; got {self.reference_steps}")
+        if self.reference_steps and self.recipe.data_weight.scale > 0:
+            raise ValueError(
+                f"reference_steps = {self.reference_steps} generates x_t without an x_0, but "
+                f"data_weight is {self.recipe.data_weight}: use Weight(0.0), or reference_steps=0"
+            )
+
+    def __call__(
+        self,
+        x_0: Int[Tensor, "batch dim"],
+        *,
+        generator: torch.Generator | None = None,
+        times: tuple[Tensor, Tensor] | None = None,
+    ) -> Objective:
+        """Loss and weighted terms for each example of the batch.
+
+        Args:
+            x_0: data.
+            generator: source of all randomness, on the device of x_0.
+            times: (t, u) where they are given and not drawn.
+
+        Raises:
+            ValueError: If times are not 0 <= u < t <= horizon, or a network returns something that
+                does not fit (see `di4c.losses`).
+        """
+        draws = self.draw(x_0, generator=generator, times=times)
+        recipe, rule = self.recipe, self.recipe.distillation
+        with torch.no_grad():
+            teacher = self._teacher(draws.x_t, draws.t, generator)
+        separate = isinstance(rule, SeparateDistillation)
+        distilled = (
+            torch.zeros_like(draws.t, dtype=torch.bool) if separate else rule.active(draws.t)
+        )
+        data = Target.from_samples(x_0[:, None], teacher.log_marginals)
+        targets = [data]
+        if not bool(distilled.all()):
+            targets.append(self._consistency_target(teacher, draws, generator))
+        student = self.student(self._repeat(draws.x_t), draws.t, draws.latents)
+        student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
+
+        correlation, marginal = data_loss(student, data, recipe.control_variate)
+        weight = recipe.data_weight(draws.t).to(correlation)
+        # Without weight there may be no x_0 that belongs to x_t: 0 even if the term is infinite.
+        correlation = torch.where(weight > 0, weight * correlation, 0.0)
+        terms = {"data_correlation": correlation, "data_marginal": marginal}
+        for target in targets[1:]:
+            both = consistency_loss(student, target, recipe.control_variate)
+            terms["consistency_correlation"] = torch.where(distilled, 0.0, both.correlation)
+            terms["consistency_marginal"] = torch.where(distilled, 0.0, both.marginal)
+        if separate:
+            terms["distillation"] = rule.weight * self._separate(x_0, rule.time, draws, generator)
+        elif bool(distilled.any()):
+            term = rule.weight * distillation_loss(student, teacher.log_marginals)
+            terms["distillation"] = torch.where(distilled, term, 0.0)
+        zero = torch.zeros_like(marginal)
+        terms = {name: terms.get(name, zero) for name in TERMS}
+        return Objective(torch.stack(list(terms.values())).sum(0), terms)
+
+    def draw(
+        self,
+        x_0: Int[Tensor, "batch dim"],
+        *,
+        generator: torch.Generator | None = None,
+        times: tuple[Tensor, Tensor] | None = None,
+    ) -> Draws:
+        """Times, noisy states and latents of one evaluation."""
+        batch, device = len(x_0), x_0.device
+        t, u = times or self.recipe.times.draw(batch, generator, device)
+        if not bool(((u >= 0) & (u < t) & (t <= self.process.horizon)).all()):
+            bad = int((~((u >= 0) & (u < t) & (t <= self.process.horizon))).nonzero()[0, 0])
+            raise ValueError(
+                f"u must lie in [0, t) and t in (0, {self.process.horizon}]; example {bad} has "
+                f"u = {float(u[bad])}, t = {float(t[bad])}"
+            )
+        if self.reference_steps:
+            x_t = self._generate(t, x_0.shape[1], generator)
+        else:
+            x_t = self.process.sample(x_0, 0.0, t, generator=generator)
+        latents = (self._latents(batch, self.recipe.num_latents, generator, device) for _ in "tu")
+        return Draws(t, u, x_t, *latents)
+
+    def _latents(
+        self, batch: int, count: int, generator: torch.Generator | None, device: torch.device
+    ) -> Tensor:
+        """(B, count, ...); stratified within each example if the recipe says so."""
+        if not self.recipe.stratified:
+            latents = draw_latents(self.latent, batch * count, generator=generator, device=device)
+            return latents.unflatten(0, (batch, count))
+        rows = [
+            draw_latents(self.latent, count, stratified=True, generator=generator, device=device)
+            for _ in range(batch)
+        ]
+        return torch.stack(rows)
+
+    def _repeat(self, x: Int[Tensor, "batch dim"]) -> Int[Tensor, "batch latent dim"]:
+        return x[:, None].expand(-1, self.recipe.num_latents, -1)
+
+    def _teacher(
+        self, x_t: Int[Tensor, "batch dim"], t: Tensor, generator: torch.Generator | None
+    ) -> TeacherLaw:
+        """One teacher call at x_t: its marginals, and draws of x_0 if it is a mixture."""
+        count, latents = self.teacher_latents, None
+        if count:
+            latents = self._latents(len(x_t), count, generator, x_t.device)
+        states = self._repeat(x_t) if count else x_t[:, None]
+        x_0, log_marginals = self.teacher(states, t, latents).draw(generator)
+        sizes = (self.process.num_values, self.process.num_states)
+        if log_marginals.shape[-1] not in sizes:
+            raise ValueError(
+                f"teacher must have the {sizes[0]} values of the process (or all {sizes[1]} "
+                f"states); got {log_marginals.shape[-1]}"
+            )
+        return TeacherLaw(log_marginals, x_0 if count else None)
+
+    @torch.no_grad()
+    def _consistency_target(
+        self, teacher: TeacherLaw, draws: Draws, generator: torch.Generator | None
+    ) -> Target:
+        r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$: for each atom an x_u, a latent and an x_0."""
+        x_t = self._repeat(draws.x_t)
+        x_u = self.recipe.teacher_move(self.process, teacher, x_t, draws.u, draws.t, generator)
+        network = self.target or self.student
+        return Target.from_mixture(network(x_u, draws.u, draws.target_latents), generator)
+
+    def _separate(
+        self,
+        x_0: Int[Tensor, "batch dim"],
+        time: float,
+        draws: Draws,
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "batch"]:
+        """Distillation at a time of its own: every latent at a state of its own."""
+        x = self._repeat(x_0).flatten(0, 1)
+        t = torch.full((len(x),), time, dtype=torch.float64, device=x.device)
+        x = self.process.sample(x, 0.0, t, generator=generator)
+        with torch.no_grad():
+            log_teacher = self._teacher(x, t, generator).log_marginals
+        student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
+        return distillation_loss(student, log_teacher).unflatten(0, (len(x_0), -1)).mean(1)
+
+    @torch.no_grad()
+    def _generate(
+        self, t: Float[Tensor, "batch"], num_dims: int, generator: torch.Generator | None
+    ) -> Int[Tensor, "batch dim"]:
+        """The teacher's own states at t, from the prior: the reference law of Theorem 2."""
+        x = prior_samples(self.process, len(t), num_dims, generator=generator, device=t.device)
+        fractions = torch.arange(self.reference_steps + 1, device=t.device) / self.reference_steps
+        times = self.process.horizon + (t - self.process.horizon) * fractions[:, None]
+        for later, earlier in pairwise(times):
+            teacher = self._teacher(x, later, generator)
+            x = exact_step(self.process, teacher, x[:, None], earlier, later, generator)[:, 0]
+        return x
