@@ -6,8 +6,7 @@ so its law is not that of a reverse process. MaskGIT's time r runs from 0 (all m
 networks get t = T (1 - r). As a fraction of its n steps, $r_i = i / n$.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,81 +18,8 @@ from di4c.latent_policy import Latent, latent_draws
 from di4c.likelihood.checks import check_shape, check_states
 from di4c.processes import MaskedProcess
 from di4c.processes.base import align_time
-from di4c.rng import Generator, categorical, gumbel, uniform
-
-MASK_RATIOS: dict[str, Callable[[Tensor], Tensor]] = {
-    "arccos": lambda r: torch.arccos(r) / (math.pi / 2),
-    "cosine": lambda r: torch.cos(r * (math.pi / 2)),
-    "linear": lambda r: 1 - r,
-    "root": lambda r: 1 - r**0.5,
-    "square": lambda r: 1 - r**2,
-}
-"""Share of masked positions at r, by schedule."""
-
-
-def mask_ratio(r: Float[Tensor, "*batch"], schedule: str = "arccos") -> Float[Tensor, "*batch"]:
-    """Share of masked positions at r in [0, 1], in the dtype of r.
-
-    Raises:
-        ValueError: If the schedule is unknown.
-    """
-    if schedule not in MASK_RATIOS:
-        raise ValueError(
-            f"schedule must be one of {', '.join(map(repr, MASK_RATIOS))}; got {schedule!r}"
-        )
-    return MASK_RATIOS[schedule](r)
-
-
-def mask_tokens(
-    x_0: Int[Tensor, "batch *dims"],
-    ratio: Float[Tensor, "batch"],
-    mask_state: int,
-    *,
-    uniforms: Float[Tensor, "batch *dims"] | None = None,
-    generator: Generator | None = None,
-) -> Int[Tensor, "batch *dims"]:
-    """Mask each position with the probability of its example: where its uniform lies below it.
-
-    Args:
-        x_0: clean tokens.
-        ratio: probability of the mask, one an example.
-        mask_state: the mask.
-        uniforms: the uniform draws, where they are given and not drawn.
-        generator: source of randomness.
-    """
-    if uniforms is None:
-        uniforms = uniform(x_0.shape, generator=generator, device=x_0.device)
-    return torch.where(uniforms < align_time(ratio, x_0), mask_state, x_0)
-
-
-def reveal_counts(num_tokens: int, num_steps: int, schedule: str = "arccos") -> Int[Tensor, "step"]:
-    """Positions to reveal in each step: differences of the rounded ratio times num_tokens.
-
-    A 0 becomes 1 and the last step takes what is left, so that counts sum to num_tokens. With more
-    steps than the tokens can fill, that last entry falls below 1: the sampler is done before it.
-    Computed in float32, so that halves are rounded as in published runs.
-
-    Raises:
-        ValueError: If there is no token or no step, or the schedule is unknown.
-    """
-    for name, value in (("num_tokens", num_tokens), ("num_steps", num_steps)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
-    r = torch.linspace(0, 1, num_steps + 1, dtype=torch.float32)
-    left = (mask_ratio(r, schedule) * num_tokens).round().long()
-    counts = left[:-1] - left[1:]
-    counts[counts == 0] = 1
-    counts[-1] += num_tokens - counts.sum()
-    return counts
-
-
-def ramp(r: Float[Tensor, "*batch"], num_steps: int) -> Float[Tensor, "*batch"]:
-    """R n / (n - 1): from 0 in the first to 1 in the last of n steps; 1 if there is only one.
-
-    Guidance is switched on along it and Gumbel noise off. Beyond the last step, r > (n - 1) / n,
-    it exceeds 1, as in published training.
-    """
-    return r * num_steps / (num_steps - 1) if num_steps > 1 else torch.ones_like(r)
+from di4c.revealing import ramp, reveal_count, reveal_counts
+from di4c.rng import Generator, categorical, gumbel
 
 
 def guided_logits(
@@ -189,17 +115,16 @@ def teacher_step(
         States $x_u$; those that were not revealed are unchanged.
     """
     masked = x_t == mask_state
-    num_masked, num_tokens = masked.sum(-1), x_t.shape[-1]
+    num_masked = masked.sum(-1)
     if isinstance(delta, Tensor):
         delta = align_time(delta, num_masked)
     r = align_time(r, num_masked)
-    ratio = mask_ratio((r + delta).clamp_max(1), schedule)
-    num_reveal = ((1 - ratio) * num_tokens - (num_tokens - num_masked)).long()
+    r_next = (r + delta).clamp_max(1).expand(num_masked.shape)
     x_u, _ = confidence_step(
         log_probs,
         x_t,
         masked,
-        num_reveal.clamp_min(0),
+        reveal_count(r_next, num_masked, x_t.shape[-1], schedule),
         (temperature * (1 - ramp(r, num_steps))).expand(num_masked.shape),
         predictions=predictions,
         gumbels=gumbels,

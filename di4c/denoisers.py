@@ -17,6 +17,7 @@ from di4c.exact import posterior_marginals
 from di4c.exact.laws import as_law
 from di4c.likelihood.logits import LogitsTransform
 from di4c.processes import ForwardProcess
+from di4c.schedules import Schedule
 
 
 @runtime_checkable  # beartype checks arguments against it in tests
@@ -120,6 +121,25 @@ def state_index(x: Int[Tensor, "*batch dim"], num_states: int) -> Int[Tensor, "*
     for d in range(1, x.shape[-1]):
         index = index * num_states + x[..., d]
     return index
+
+
+def noise_level(
+    schedule: Schedule, t: Float[Tensor, "*batch"], num_times: int = 0
+) -> Float[Tensor, "*batch"]:
+    r"""$\sigma(t) = -\log\alpha(t)$, the total noise that MDLM's networks are conditioned on.
+
+    Args:
+        schedule: the survival probability.
+        t: times; rounded in their own precision.
+        num_times: T > 0 first moves t up to the next of T equispaced times,
+            $\lfloor tT \rfloor / T + 1 / T$; the horizon 1 then ends beyond itself, as published.
+
+    Returns:
+        float64.
+    """
+    if num_times > 0:
+        t = (t * num_times).floor().double() / num_times + 1 / num_times
+    return -schedule.alpha(t).log()
 
 
 Network = Callable[..., Tensor]

@@ -10,20 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from di4c import confidence
-from di4c.confidence import (
-    confidence_sampling,
-    confidence_step,
-    guided_logits,
-    mask_ratio,
-    mask_tokens,
-    ramp,
-    reveal_counts,
-    teacher_step,
-)
+from di4c.confidence import confidence_sampling, confidence_step, guided_logits, teacher_step
 from di4c.denoisers import TableDenoiser
 from di4c.latent_policy import FiniteLatent, LatentPolicy
 from di4c.processes import MaskedProcess
+from di4c.revealing import MASK_RATIOS, mask_ratio, mask_tokens, ramp, reveal_counts
 from di4c.rng import SampleGenerators
 from di4c.schedules import ArccosSchedule, LinearSchedule
 from tests.goodness_of_fit import P_VALUE, generator, p_value
@@ -204,7 +195,7 @@ def test_wrong_samplers_are_rejected(mistake):
 @given(
     st.integers(1, 300),
     st.integers(1, 24),
-    st.sampled_from(sorted(confidence.MASK_RATIOS)),
+    st.sampled_from(sorted(MASK_RATIOS)),
 )
 def test_counts_sum_to_the_tokens_and_none_is_idle_before_the_last(num_tokens, num_steps, schedule):
     counts = reveal_counts(num_tokens, num_steps, schedule)
@@ -213,7 +204,7 @@ def test_counts_sum_to_the_tokens_and_none_is_idle_before_the_last(num_tokens, n
     assert num_steps == 1 or int(counts[:-1].min()) >= 1
 
 
-@pytest.mark.parametrize("schedule", sorted(confidence.MASK_RATIOS))
+@pytest.mark.parametrize("schedule", sorted(MASK_RATIOS))
 def test_ratios_fall_from_one_to_zero(schedule):
     r = torch.linspace(0, 1, 101, dtype=torch.float64)
     ratio = mask_ratio(r, schedule)
