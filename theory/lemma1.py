@@ -37,6 +37,7 @@ from di4c.processes import (
 from di4c.schedules import ExponentialSchedule
 from theory import oracle
 from theory.claim import Claim, Record
+from theory.extrapolation import extrapolate
 from theory.finite_mixture import as_dict, random_law
 from theory.oracle import Law, Number, State
 from theory.power_series import Series
@@ -101,14 +102,6 @@ def step_error(process: ForwardProcess, q_0: Tensor, s: float, t: float) -> Tens
     return truth - exact.product_kernel(exact.posterior_marginals(process, q_0, s, t))
 
 
-def richardson(values: Sequence[Tensor | float]) -> Tensor | float:
-    """Limit of f(h), f(h/2), f(h/4), ... with an expansion in powers of h."""
-    column = list(values)
-    for order in range(1, len(column)):
-        column = [(2**order * b - a) / (2**order - 1) for a, b in itertools.pairwise(column)]
-    return column[0]
-
-
 def rational_rates(rng: random.Random, num_states: int) -> list[list[Fraction]]:
     """A generator with rational rates, a third of them 0: not reversible in general."""
     rows = []
@@ -121,8 +114,8 @@ def rational_rates(rng: random.Random, num_states: int) -> list[list[Fraction]]:
 
 
 def rational_law(rng: random.Random, num_dims: int, num_states: int, least: int = 1) -> Law:
-    """A law with small rational probabilities; least = 0 lets some vanish."""
-    weights = [rng.randint(least, 12) for _ in range(num_states**num_dims)]
+    """A law with small rational probabilities; least <= 0 lets some vanish."""
+    weights = [max(0, rng.randint(least, 12)) for _ in range(num_states**num_dims)]
     return oracle.law_from([Fraction(w, sum(weights)) for w in weights], num_dims, num_states)
 
 
@@ -174,7 +167,7 @@ def verify_limit(record: Record) -> None:
         q_0 = random_law(generator, process.num_states**num_dims)
         t = _TIME.get(name, 0.6)
         steps = [t / 100 / 2**k for k in range(4)]
-        limit = richardson([step_error(process, q_0, t - h, t) / h**2 for h in steps])
+        limit = extrapolate([step_error(process, q_0, t - h, t) / h**2 for h in steps])
         q_t = as_dict(exact.forward_law(process, q_0, t), num_dims, process.num_states)
         rates = current_rates(process, t)
         for x, left in zip(q_t, limit, strict=True):
@@ -189,7 +182,7 @@ def current_rates(process: ForwardProcess, t: float) -> list[list[float]]:
     for h in (1e-2 * t, 5e-3 * t, 2.5e-3 * t, 1.25e-3 * t):
         eye = torch.eye(process.num_states, dtype=torch.float64)
         slopes.append((process.transition(t, t + h) - eye) / h)
-    return richardson(slopes).tolist()
+    return extrapolate(slopes).tolist()
 
 
 def verify_mean(record: Record) -> None:

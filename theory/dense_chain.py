@@ -1,0 +1,85 @@
+"""The chain by definition: every kernel of every step as a dense matrix, for tiny spaces.
+
+A second route to what di4c.exact computes without dense matrices: here the joint law of a step is
+written down and conditioned, all steps of a grid at once. It also gives what the sampler alone
+does not, the true and the product kernel side by side.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from di4c.processes import ForwardProcess
+
+
+@dataclass(frozen=True)
+class DenseChain:
+    """All steps of a grid; step k goes from t_{k+1} back to t_k.
+
+    Attributes:
+        laws: q_{t_k}, (N + 1, n), over all states, a mask included.
+        true: reverse kernels K_k, (N, n, n), [step, x_t, x_s]; rows without mass are 0.
+        product: products of their marginals P_k, (N, n, n).
+    """
+
+    laws: Tensor
+    true: Tensor
+    product: Tensor
+
+    def generated(self) -> Tensor:
+        """Law at t_0 after all product steps from q_T, (n,)."""
+        law = self.laws[-1]
+        for kernel in self.product.flip(0):
+            law = law @ kernel
+        return law
+
+    def step_errors(self) -> Tensor:
+        """E_{x ~ q_t} TV(K(.|x), P(.|x)) of each step, (N,)."""
+        distances = (self.true - self.product).abs().sum(-1) / 2
+        return (self.laws[1:] * distances).sum(-1)
+
+
+def dense_chain(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> DenseChain:
+    """The chain of a data law over num_values^D states on a grid from t_0 to t_N.
+
+    Where q_t(x) = 0 each coordinate follows its own reverse kernel, and is carried over where that
+    is undefined too.
+    """
+    size, num_values = process.num_states, process.num_values
+    num_dims = 1
+    while num_values**num_dims < q_0.numel():
+        num_dims += 1
+    law = torch.zeros((size,) * num_dims, dtype=torch.float64)
+    law[(slice(0, num_values),) * num_dims] = q_0.reshape((num_values,) * num_dims)
+    states = torch.cartesian_prod(*[torch.arange(size)] * num_dims).reshape(-1, num_dims)
+    one_hot = torch.nn.functional.one_hot(states, size).double()  # (n, D, S)
+
+    def everywhere(kernel: Tensor) -> Tensor:
+        """The kernel of one coordinate, (N, S, S), on all states: (N, n, n)."""
+        return torch.stack([kernel[:, c][:, :, c] for c in states.T]).prod(0)
+
+    single = process.transition(grid[:-1], grid[1:])
+    laws = [law.reshape(-1) @ everywhere(process.transition(grid[:1] * 0, grid[:1]))[0]]
+    forward = everywhere(single)
+    for kernel in forward:
+        laws.append(laws[-1] @ kernel)
+    true = _condition(torch.stack(laws[:-1]), forward)
+    marginals = torch.einsum("kxy,ydv->kxdv", true, one_hot)
+    alone = _condition(
+        torch.einsum("ky,ydv->kdv", torch.stack(laws[:-1]), one_hot), single[:, None]
+    )  # (N, D, x_t^d, x_s^d)
+    carried = torch.eye(size, dtype=torch.float64)
+    alone = torch.where(alone.sum(-1, keepdim=True) > 0, alone, carried)
+    alone = torch.stack([alone[:, d, states[:, d]] for d in range(num_dims)], 2)
+    reached = torch.stack(laws[1:])[:, :, None, None] > 0
+    marginals = torch.where(reached, marginals, alone)
+    product = torch.stack([marginals[:, :, d, states[:, d]] for d in range(num_dims)]).prod(0)
+    return DenseChain(torch.stack(laws), true, product)
+
+
+def _condition(law_s: Tensor, kernel: Tensor) -> Tensor:
+    """Bayes' rule: law (..., y) and kernel (..., y, x) to rows [x, y]; 0 where x has no mass."""
+    joint = law_s[..., None] * kernel
+    total = joint.sum(-2, keepdim=True)
+    return torch.where(total > 0, joint / total.where(total > 0, 1.0), 0.0).mT
