@@ -182,7 +182,7 @@ def _verify_slope_is_blind(record: Record) -> None:
     """The fitted slope is within 0.15 of -1 although N TV_N is unbounded."""
     for chain in VISIBLE:
         record.at_most(abs(slope(chain, 64, 7) + 1), 0.15, f"a slope test passes, {chain}")
-        record.at_most(abs(slope(chain, 4096, 2) + 1), 0.12, f"more so at large N, {chain}")
+        record.at_most(abs(slope(chain, 1024, 3) + 1), 0.14, f"more so at large N, {chain}")
         grown = n_times_tv(chain, 8192) - n_times_tv(chain, 64)
         record.exceeds(grown, 0.7 * coefficient(chain) * math.log(128), 0.0, f"yet, {chain}")
 

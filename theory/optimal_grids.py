@@ -33,11 +33,9 @@ from theory.claim import Claim, Record
 from theory.extrapolation import extrapolate
 from theory.pair_cases import SCHEDULES, random_grid, survival
 
-ROUNDING = 1e-13
-
 
 def perturbed_grids(draw: random.Random, grid: np.ndarray) -> Iterator[list[float]]:
-    """Each inner time moved by up to 30 % of the gap to its neighbour, a few at random."""
+    """Four grids, each inner time moved by up to 30 % of the gap to its neighbour."""
     for _ in range(4):
         moved = grid.copy()
         for k in range(1, len(grid) - 1):
@@ -93,10 +91,12 @@ def _compare(record: Record, pair: Pair, chain_tv: chain.ChainTV, best: float, n
     if library is None:
         raise ValueError(f"no optimum for {what}")
     record.equal(library, best, 1e-13, f"best_tv, {what}")
+    if n == 1:
+        return  # there is one grid only
     others = [random_grid(draw, n, pair.schedule.horizon) for _ in range(4)]
     for other in [*others, *perturbed_grids(draw, grid)]:
         tv = chain_tv(pair, survival(pair.schedule, other))
-        record.exceeds(tv, best, 0.0 if n > 1 else -ROUNDING, f"{what}, grid={other}")
+        record.exceeds(tv, best, 0.0, f"{what}, grid={other}")
 
 
 def _verify_masked(record: Record) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from di4c.exact import product_composition, total_variation
@@ -64,6 +64,7 @@ def test_engine_agrees(chain: tuple[np.ndarray, float, float, float]) -> None:
 rates = st.floats(0.05, 5)
 
 
+@settings(max_examples=50)
 @given(rates, rates, st.integers(0, 3), st.floats(0.05, 0.9), st.floats(0.05, 0.9))
 def test_one_zero(up: float, down: float, zero: int, share: float, rest: float) -> None:
     """A single zero x: c = T R_1 R_2 p_1 p_2 / (R_1 p_1 + R_2 p_2), whatever the double flip."""
@@ -76,6 +77,7 @@ def test_one_zero(up: float, down: float, zero: int, share: float, rest: float) 
     assert found == pytest.approx(1.5 * first * second / (first + second), rel=1e-12)
 
 
+@settings(max_examples=40)
 @given(rates, rates, st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
 def test_symmetries(up: float, down: float, weights: list[float]) -> None:
     """Full support: 0. Swapping the coordinates, or 0 and 1 with the rates, changes nothing."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair, absorbing_tv, uniform_tv
-from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule
+from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule, Schedule
 from theory import theorem1_pairs as chain
 from theory.claim import Claim, Record, confirm
 from theory.optimal_grids import (
@@ -96,6 +96,24 @@ def test_infimum_at_a_constant_flip_rate() -> None:
     for n in (1, 3, 10):
         assert pair.best_tv(n) == pytest.approx(2.0**-n * (1 - decay) / (1 + decay), rel=1e-14)
     assert half_infimum(Fraction(0), 3) == Fraction(1, 8)
+
+
+@pytest.mark.parametrize("start", ["q_T", "prior"])
+@pytest.mark.parametrize("schedule", [LinearSchedule(), ExponentialSchedule(rate=0.7)], ids=repr)
+def test_the_lower_bounds_are_sharp(schedule: Schedule, start: str) -> None:
+    """On the best grid TV / lower bound -> 1: the constants of Theorem 1 cannot be improved."""
+    pairs: list[Pair] = [
+        MaskedPair(p_0=torch.eye(2, dtype=torch.float64) / 2, schedule=schedule, start=start),
+        UniformPair(theta=0.8, schedule=schedule, start=start),
+        AbsorbingPair(weight=0.3, schedule=schedule),
+    ]
+    for pair in pairs:
+        grid = pair.best_grid(1000).tolist()
+        best, lower = pair.best_tv(1000), pair.lower_bound(grid)
+        assert best is not None
+        assert lower is not None
+        assert lower * (1 - 1e-12) <= best <= lower * (1 + 5e-3)
+        assert pair.closed_form(grid) == pytest.approx(best, rel=1e-9)
 
 
 def test_crowded_grid_is_a_grid() -> None:

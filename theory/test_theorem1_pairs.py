@@ -68,7 +68,8 @@ def test_no_upper_bound_where_none_is_known() -> None:
     for schedule in (ArccosSchedule(), LinearSchedule()):
         assert UniformPair(theta=1.0, schedule=schedule).upper_bound(grid) is None
     pair = UniformPair(theta=0.5, schedule=LinearSchedule())
-    assert pair.upper_bound([0.0, 0.2, 1.0]) is None
+    for nearly_uniform in ([0.0, 0.2, 1.0], [0.0, 0.5 + 1e-6, 1.0]):
+        assert pair.upper_bound(nearly_uniform) is None
     assert pair.upper_bound(grid) is not None
     absorbing = AbsorbingPair(schedule=ExponentialSchedule(), start="prior")
     assert absorbing.upper_bound(grid) is None
