@@ -91,8 +91,14 @@ class RateMatrixProcess(ForwardProcess):
     def posterior(
         self, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        """See ForwardProcess.posterior; regularised once more, as the published sampler does."""
-        probs = super().posterior(x_0, x_t, s, t) + self.epsilon
+        """See ForwardProcess.posterior; regularised once more, as the published sampler does.
+
+        Rows of the two kernels, without the product by S x S that any law of x_0 would need.
+        """
+        probs = self.likelihood(x_t, s, t) * (_select(self.transition(0.0, s), x_0) + self.epsilon)
+        total = probs.sum(-1, keepdim=True)
+        probs = probs / total.where(total > 0, 1.0)
+        probs = probs.scatter_add(-1, x_t[..., None], (total == 0).to(probs)) + self.epsilon
         return probs / probs.sum(-1, keepdim=True)
 
 
