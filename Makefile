@@ -35,7 +35,7 @@ figures: $(INSTALLED) ## draw the figures again from results/
 
 test: lint ## run everything that CI runs
 	@echo "== pytest: theory, units, scripts, architecture, wheel"
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED) ## ruff and pyright
 	@echo "== ruff check"

@@ -1,10 +1,9 @@
-"""The shared room: records, manifests, command lines, tables, pictures."""
+"""The shared room, what is kept: records and manifests."""
 
 import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ from hypothesis import strategies as st
 
 import reporting
 from reporting import provenance
-
-ROOT = Path(__file__).parents[1]
 
 payloads = st.recursive(
     st.none()
@@ -173,173 +170,3 @@ class TestManifest:
         monkeypatch.chdir(tmp_path / "toys")
         command = provenance._command(["python", "x.py", "--quick"], "x.py", tmp_path)
         assert command == "python toys/x.py --quick"
-
-
-SCRIPT = '''"""What it shows.
-
-    keeps   its lines
-"""
-import sys
-from reporting import run_script, script_parser
-def main():
-    parser = script_parser(__doc__)
-    parser.add_argument("--rate", type=float, default=0.5, help="flip rate")
-    args = parser.parse_args()
-    if args.rate < 0:
-        raise ValueError(f"rate must not be\\n  negative; got {args.rate}")
-    if args.rate == 1:
-        raise KeyboardInterrupt
-    if args.rate == 2:
-        raise RuntimeError("ours")
-    if args.rate == 3:
-        open("no such file")
-    print(args.rate, args.seed, args.json, args.figure, args.quick)
-    return int(args.rate == 4)
-run_script(main)
-'''
-
-
-class TestScripts:
-    @pytest.fixture
-    def run(self, tmp_path):
-        script = tmp_path / "script.py"
-        script.write_text(SCRIPT)
-
-        def run(*arguments, flags=()):
-            command = [sys.executable, *flags, str(script), *arguments]
-            return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-
-        return run
-
-    def test_common_options(self, run):
-        result = run("--json", "a.json", "--figure", "b", "--quick", "--seed", "3")
-        assert (result.returncode, result.stdout) == (0, "0.5 3 a.json b True\n")
-
-    def test_help_keeps_lines_and_shows_defaults(self, run):
-        text = run("--help").stdout
-        assert "    keeps   its lines\n" in text
-        assert "flip rate (default: 0.5)" in text
-        assert "None" not in text
-        assert "False" not in text
-
-    def test_bad_value_is_one_line(self, run):
-        result = run("--rate", "-1")
-        assert result.returncode == 2
-        assert result.stderr == "error: rate must not be negative; got -1.0\n"
-        assert result.stdout == ""
-
-    def test_bad_option_is_one_line(self, run):
-        result = run("--rate", "x")
-        assert result.returncode == 2
-        assert result.stderr == "error: argument --rate: invalid float value: 'x'; see --help\n"
-
-    def test_options_are_not_guessed(self, run):
-        assert run("--rat", "1").returncode == 2
-
-    def test_missing_file_is_one_line(self, run):
-        result = run("--rate", "3")
-        assert result.returncode == 2
-        assert result.stderr.startswith("error: ")
-        assert "no such file" in result.stderr
-        assert result.stderr.count("\n") == 1
-
-    def test_interrupt(self, run):
-        assert run("--rate", "1").returncode == 130
-
-    def test_our_own_errors_keep_their_traceback(self, run):
-        result = run("--rate", "2")
-        assert result.returncode == 1
-        assert "Traceback" in result.stderr
-
-    def test_development_mode_shows_where_a_bad_value_was_found(self, run):
-        result = run("--rate", "-1", flags=["-X", "dev"])
-        assert result.returncode == 1
-        assert "Traceback" in result.stderr
-
-    def test_status_of_main(self, run):
-        assert run("--rate", "4").returncode == 1
-
-
-class TestFormatTable:
-    def test_aligns(self):
-        data = [{"law": "digits", "n": 1, "tv": 0.61444}, {"law": "words", "n": 16, "tv": None}]
-        text = reporting.format_table(
-            data, {"law": ("law", ""), "n": ("N", "d"), "tv": ("TV", ".3f")}
-        )
-        assert text.split("\n") == [
-            "law      N     TV",
-            "------  --  -----",
-            "digits   1  0.614",
-            "words   16      -",
-        ]
-
-    def test_absent_value_is_a_dash(self):
-        lines = reporting.format_table([{"a": 1}, {"b": 2}], {"a": ("a", ""), "b": ("b", "")})
-        assert lines.split("\n")[2:] == ["1  -", "-  2"]
-
-    def test_unknown_key(self):
-        with pytest.raises(ValueError, match="'c'"):
-            reporting.format_table([{"a": 1}], {"c": ("c", "")})
-
-    def test_no_rows(self):
-        assert reporting.format_table([], {"a": ("head", "")}) == "head\n----"
-
-
-class TestPictures:
-    @pytest.fixture
-    def figure(self):
-        import matplotlib.pyplot as plt
-
-        reporting.use_style()
-
-        def figure():
-            fig, ax = plt.subplots()
-            ax.plot([1, 2, 4], [0.5, 0.25, 0.125], label="TV")
-            ax.set(xlabel="$N$", title="text")
-            ax.legend()
-            return fig
-
-        yield figure
-        plt.close("all")
-
-    @pytest.mark.parametrize("name", ["new/tv", "new/tv.png", "new/tv.pdf"])
-    def test_writes_both_formats_and_closes(self, tmp_path, figure, name):
-        import matplotlib.pyplot as plt
-
-        paths = reporting.save_figure(figure(), tmp_path / name)
-        assert paths == [tmp_path / "new" / "tv.png", tmp_path / "new" / "tv.pdf"]
-        assert paths[0].read_bytes().startswith(b"\x89PNG")
-        assert paths[1].read_bytes().startswith(b"%PDF")
-        assert plt.get_fignums() == []
-
-    def test_keeps_a_dot_that_is_no_suffix(self, tmp_path, figure):
-        assert reporting.save_figure(figure(), tmp_path / "theta0.5")[0].name == "theta0.5.png"
-
-    def test_refuses_other_formats(self, tmp_path, figure):
-        with pytest.raises(ValueError, match=r"\.svg"):
-            reporting.save_figure(figure(), tmp_path / "tv.svg")
-
-    def test_same_figure_same_bytes_and_embedded_fonts(self, tmp_path, figure):
-        first = reporting.save_figure(figure(), tmp_path / "a")
-        second = reporting.save_figure(figure(), tmp_path / "b")
-        assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-        assert b"/FontFile2" in first[1].read_bytes()  # TrueType outlines
-        assert b"CreationDate" not in first[1].read_bytes()
-
-    def test_lines_differ_without_colour_and_take_the_palette(self):
-        import matplotlib as mpl
-
-        reporting.use_style()
-        cycle = list(mpl.rcParams["axes.prop_cycle"])
-        assert len({str(entry["linestyle"]) for entry in cycle}) == len(cycle)
-        colours = [entry["color"] for entry in cycle]
-        assert colours == list(reporting.PALETTE.values())[: len(cycle)]
-
-    def test_neighbours_of_the_cycle_differ_in_lightness(self):
-        def lightness(colour):  # CIE L* of an sRGB colour, 0 to 100
-            parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-            linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-            return 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
-
-        levels = [lightness(colour) for colour in reporting.PALETTE.values()]
-        assert min(np.abs(np.diff(levels))) > 8

@@ -1,0 +1,88 @@
+"""Sum up what results/ holds: the verdict on the claims, TV after N steps for each law, the files.
+
+A record of TV against N is a dictionary with "rows" of {"steps", "tv"} and perhaps a "limit" of
+N TV, anywhere in a result file; "law", "process", "sampler" and "components" around it name it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from reporting.provenance import ROOT
+from reporting.scripts import run_script, script_parser
+from reporting.tables import format_table
+
+STEPS = (1, 2, 4, 8, 16)
+NAMES = ("law", "process", "sampler", "components")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the summary."""
+    parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR", help="where the results are (results/ of the clone)"
+    )
+    folder = parser.parse_args(argv).results or ROOT / "results"
+    results = {path: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))}
+    if not results:
+        raise ValueError(f"results is {folder}, which holds no JSON file; run: make reproduce")
+    curves = []
+    for path, content in results.items():
+        if "claims" in content:
+            print(claims_line(content["claims"]), end="\n\n")
+        curves += [{"file": path.stem} | row for row in curve_rows(content, {})]
+    if curves:
+        print("total variation after N steps, and the limit of N TV where one is known")
+        steps = {f"tv {n}": (f"N = {n}", ".4f") for n in STEPS}
+        columns = {"file": ("result", ""), "name": ("what", ""), **steps, "limit": ("limit", ".4f")}
+        print(format_table(curves, columns), end="\n\n")
+    for title, paths in (("results", results), ("pictures", sorted(folder.glob("figures/*.png")))):
+        print(title, *map(shown, paths), sep="\n  ")
+
+
+def claims_line(claims: list[dict[str, Any]]) -> str:
+    """How many claims hold, and which do not."""
+    failed = [claim["name"] for claim in claims if not claim["holds"]]
+    controls = sum(claim["negative_control"] for claim in claims)
+    comparisons = sum(claim["cases"] for claim in claims)
+    return (
+        f"claims: {len(claims) - len(failed)} of {len(claims)} hold, {controls} of them negative "
+        f"controls, {comparisons} comparisons" + "".join(f"\n  FAILED {name}" for name in failed)
+    )
+
+
+def curve_rows(content: Any, names: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One table row for each record of TV against N of a file, named by what is around."""
+    if isinstance(content, list):
+        for item in content:
+            yield from curve_rows(item, names)
+    elif isinstance(content, dict):
+        names = {**names, **{key: content[key] for key in NAMES if key in content}}
+        rows = content.get("rows")
+        if isinstance(rows, list) and rows and {"steps", "tv"} <= rows[0].keys():
+            tv = {f"tv {row['steps']}": row["tv"] for row in rows}
+            blank = {f"tv {n}": None for n in STEPS}
+            yield blank | tv | {"name": describe(names), "limit": content.get("limit")}
+        else:
+            for item in content.values():
+                yield from curve_rows(item, names)
+
+
+def describe(names: Mapping[str, Any]) -> str:
+    """As in: masked, mixture, components 8."""
+    return ", ".join(
+        value if isinstance(value, str) else f"{key} {value}"
+        for key, value in names.items()
+        if value is not None
+    )
+
+
+def shown(path: Path) -> str:
+    """The path as one types it in the clone."""
+    path = path.resolve()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+if __name__ == "__main__":
+    run_script(main)
