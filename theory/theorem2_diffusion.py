@@ -16,8 +16,6 @@ import torch
 from torch import Tensor
 
 from di4c import exact
-from di4c.likelihood import DenseMixture
-from di4c.losses import Target, consistency_loss
 from di4c.processes import (
     ForwardProcess,
     MaskedProcess,
@@ -28,14 +26,7 @@ from di4c.processes import (
 from di4c.schedules import ExponentialSchedule, uniform_grid
 from theory.claim import Claim, Record
 from theory.finite_mixture import random_law
-from theory.theorem2 import (
-    Chains,
-    bound,
-    distance,
-    expected_distance,
-    generated_laws,
-    losses,
-)
+from theory.theorem2 import Chains, bound, distance, expected_distance
 
 PROCESSES: list[tuple[str, ForwardProcess, int]] = [
     ("masked", MaskedProcess(2), 2),
@@ -158,31 +149,6 @@ def engine_distance(
     return exact.total_variation(exact.product_composition(process, q_0, grid), few_step).item()
 
 
-def library_losses(chains: Chains, grid: list[float], student: Student) -> list[float]:
-    """L_distil and L_consis by the training losses, all of S^D as atoms, plus TC of the target."""
-    result = []
-    for n, (t, law) in enumerate(zip(grid[1:], generated_laws(chains), strict=True)):
-        num_dims, num_states = student.tables[t].shape[-2:]
-        laws = chains.teacher[n][0]
-        if n > 0:
-            laws = laws @ student.kernel(grid[n])
-        atoms = exact.states(num_dims, num_states).expand(len(laws), -1, -1)
-        target = Target(atoms, laws, exact.marginals(laws, num_dims, num_states).log())
-        mixture = DenseMixture(student.tables[t].transpose(0, 1).log(), student.weights.log())
-        terms = consistency_loss(mixture, target)
-        values = terms.total + exact.total_correlation(laws, num_dims, num_states)
-        result.append((law[0] @ torch.where(law[0] > 0, values, 0.0)).item())
-    return result
-
-
-def _verify_library(record: Record) -> None:
-    for what, process, q_0, grid, student in diffusion_chains():
-        chains = as_chains(process, q_0, grid, student)
-        dense = losses(chains, generated_laws(chains))
-        for n, value in enumerate(library_losses(chains, grid, student)):
-            record.equal(value, dense[n].item(), 1e-12, f"loss {n + 1} of {len(dense)}, {what}")
-
-
 def _verify(record: Record) -> None:
     for what, process, q_0, grid, student in diffusion_chains():
         chains = as_chains(process, q_0, grid, student)
@@ -217,13 +183,6 @@ CLAIMS = [
         source="Theorem 2",
         hypotheses="masked, uniform, absorbing, two-state; left by the engine, right dense",
         verify=_verify,
-    ),
-    Claim(
-        name="theorem2-diffusion-losses",
-        statement="the training losses with all of S^D as atoms are the terms of Theorem 2",
-        source="Theorem 2",
-        hypotheses="library's L_distil and L_consis plus the target's TC against dense KL",
-        verify=_verify_library,
     ),
     Claim(
         name="theorem2-diffusion-latents",
