@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from di4c.denoisers import TableDenoiser
+from di4c.confidence import confidence_sampling
+from di4c.denoisers import ExactDenoiser, TableDenoiser
 from di4c.generation import Step, call_grid, prior_samples
-from di4c.latent_policy import LatentPolicy, UniformLatent
+from di4c.latent_policy import FiniteLatent, LatentPolicy, UniformLatent
 from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess
 from di4c.samplers import ancestral, hybrid, tau_leaping
 from di4c.schedules import uniform_grid
@@ -26,7 +27,7 @@ class Uninformed:
     def __call__(self, x_t: Tensor, t: Tensor, latent: Tensor | None = None) -> Tensor:
         assert t.shape == x_t.shape[:1]
         self.calls.append((x_t, float(t[0]), latent))
-        return torch.zeros(*x_t.shape, self.num_values).log_softmax(-1)
+        return torch.zeros(*x_t.shape, self.num_values, device=x_t.device).log_softmax(-1)
 
 
 def _all_masked(batch: int = 5, num_dims: int = 6) -> Tensor:
@@ -148,6 +149,55 @@ def test_given_latents_reach_the_network():
     ancestral(UNIFORM, denoiser, start, uniform_grid(3), latent=latents)
     for given, (_, _, latent) in zip(latents, denoiser.calls, strict=True):
         assert torch.equal(latent, given)
+
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_samplers_stay_on_the_device_of_the_start(device):
+    source = torch.Generator(device).manual_seed(0)
+    policy = LatentPolicy(law=FiniteLatent(torch.arange(2)))
+    runs = [(ancestral, process, {}) for process in (MASKED, UNIFORM, RATES)]
+    runs += [(tau_leaping, RATES, {}), (tau_leaping, MASKED, {"jumps": "single"})]
+    for sampler, process, options in runs:
+        for last in ("sample", "argmax"):
+            start = prior_samples(process, 4, 3, generator=source, device=device)
+            found = sampler(
+                process,
+                Uninformed(process.num_values),
+                start,
+                uniform_grid(3),
+                latent=policy,
+                last=last,
+                generator=source,
+                **options,
+            )
+            assert found.samples.device == start.device
+    masks = torch.full((4, 3), 3, device=device)
+    found = confidence_sampling(
+        MASKED,
+        Uninformed(3),
+        masks,
+        2,
+        unconditional=Uninformed(3),
+        guidance=1.0,
+        latent=policy,
+        generator=source,
+    )
+    assert found.samples.device == masks.device
+    exact = ExactDenoiser(MASKED, torch.full((9,), 1 / 9, dtype=torch.float64))
+    times = torch.tensor([0.2, 0.7, 0.7, 0.2], dtype=torch.float64, device=device)
+    assert exact(masks[:, :2], times).device == masks.device
 
 
 def test_call_grids_count_calls():
