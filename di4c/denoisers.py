@@ -35,7 +35,8 @@ class ExactDenoiser:
     r"""The marginals $q^d_{0|t}(\cdot \mid x_t)$ of a known data law, looked up in a table.
 
     This is the product denoiser that an infinitely trained teacher converges to. Its table holds
-    all num_states^D states and is computed once for each time that occurs.
+    all num_states^D states and is computed once for each time that occurs; once in all for masked
+    noise, where $p_{0|t}$ depends on which values are seen and not on t.
 
     Args:
         process: forward process.
@@ -61,6 +62,8 @@ class ExactDenoiser:
                 f"x_t must have the {self.num_dims} dimensions of q_0; got {x_t.shape[1]}"
             )
         index = state_index(x_t, self.process.num_states)
+        if self.process.mask_state is not None:  # any time at which every state can occur
+            t = torch.full_like(t, self.process.horizon / 2)
         times, group = t.double().unique(return_inverse=True)
         tables = [self.table(float(time)).to(x_t.device) for time in times]
         if len(tables) == 1:
@@ -111,8 +114,8 @@ class TableDenoiser:
                 raise ValueError(
                     f"latent must be given for a table of {len(self.log_probs)} latents; got None"
                 )
-            return self.log_probs[0, index]
-        return self.log_probs[latent, index]
+            return self.log_probs.to(x_t.device)[0, index]
+        return self.log_probs.to(x_t.device)[latent, index]
 
 
 def state_index(x: Int[Tensor, "*batch dim"], num_states: int) -> Int[Tensor, "*batch"]:

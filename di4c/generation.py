@@ -88,10 +88,11 @@ def call_grid(num_calls: int, first: float, horizon: float = 1.0) -> Float[Tenso
         raise ValueError(f"num_calls must be at least 1; got {num_calls}")
     if not 0 < first < horizon:
         raise ValueError(f"first must lie in (0, horizon) = (0, {horizon}); got {first}")
-    zero = torch.zeros(1, dtype=torch.float64)
     if num_calls == 1:
-        return torch.cat([zero, zero + horizon])
-    return torch.cat([zero, uniform_grid(num_calls - 1, horizon, first)])
+        return torch.tensor([0.0, horizon], dtype=torch.float64)
+    grid = torch.cat([torch.zeros(1).double(), uniform_grid(num_calls - 1, horizon, first)])
+    grid[-1] = horizon  # no rounding past it
+    return grid
 
 
 def prior_samples(
@@ -141,7 +142,7 @@ def generate(
         raise ValueError(
             f'last="argmax" needs a grid that starts at 0; got {times[0]}: prepend 0 to the grid'
         )
-    if times[-1] > process.horizon:
+    if times[-1] > process.horizon * (1 + 1e-12):  # the slack of check_times
         raise ValueError(
             f"grid must end at the horizon {process.horizon} of the process or before; got "
             f"{times[-1]}"

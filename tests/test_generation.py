@@ -204,6 +204,10 @@ def test_call_grids_count_calls():
     grid = call_grid(4, 0.01)
     assert grid.tolist() == pytest.approx([0, 0.01, 0.34, 0.67, 1])
     assert call_grid(1, 0.01).tolist() == [0, 1]
+    for n in range(1, 60):
+        for first in (0.01, 1e-5, 0.0173):
+            assert len(call_grid(n, first)) == n + 1
+            assert float(call_grid(n, first)[-1]) == 1
     assert call_grid(2, 0.5, horizon=2.0).tolist() == [0, 0.5, 2]
     for bad in ({"num_calls": 0, "first": 0.1}, {"num_calls": 2, "first": 1.0}):
         with pytest.raises(ValueError, match=r"num_calls must be|first must lie in"):
