@@ -24,8 +24,8 @@ from fractions import Fraction
 
 from theory import oracle
 from theory.claim import Claim, Record
-from theory.general_limit import masked_out
 from theory.lemma1 import rational_law
+from theory.masked_limit import masked_out
 from theory.one_component import certified_minimum
 from theory.oracle import Law, Number, State
 from theory.parity_repetition import parity, repetition

@@ -28,7 +28,7 @@ from di4c.processes import MaskedProcess
 from di4c.schedules import uniform_grid
 from theory import oracle
 from theory.claim import Claim, Record
-from theory.general_limit import masked_out, polynomial_limit
+from theory.masked_limit import masked_out, polynomial_limit
 from theory.oracle import Law
 
 ClosedForm = Callable[[int, int], Fraction]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from theory import arbitrary_products, oracle
 from theory.arbitrary_products import CLAIMS, all_mask, batches, generate, reveal
 from theory.claim import Record, confirm
-from theory.general_limit import masked_out
 from theory.lemma1 import rational_law
+from theory.masked_limit import masked_out
 from theory.parity_repetition import parity, repetition
 
 
