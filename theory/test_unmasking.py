@@ -1,4 +1,4 @@
-"""The unmasking helpers against counting and against a sampler written out."""
+"""Unmasking against counting and against a sampler written out."""
 
 import math
 import random
