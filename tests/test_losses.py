@@ -2,7 +2,6 @@
 
 import math
 
-import jaxtyping
 import pytest
 import torch
 from hypothesis import given
@@ -292,17 +291,8 @@ BAD = {
 }
 
 
-@pytest.fixture
-def _as_installed():
-    """Without the shape checks of the test run, which would speak first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.mark.usefixtures("_as_installed")
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_named(name):
+def test_bad_input_is_named(name, as_installed):
     make, message = BAD[name]
     with pytest.raises(ValueError, match=message) as caught:
         make()

@@ -1,0 +1,73 @@
+"""Run by test_likelihood_head, once for each rank: `python distributed_losses.py RANK STORE`.
+
+A student whose head is read outside its forward pass, as a HeadMixture does, under DDP: after
+backward each rank must hold the mean of the gradients of both ranks' batches.
+"""
+
+import sys
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from di4c.latents import uniform_log_weights
+from di4c.likelihood import HeadMixture, LinearHead
+from di4c.losses import Target, consistency_loss, prefetch
+
+NUM_LATENTS, NUM_DIMS, NUM_STATES, WIDTH, RANKS = 3, 4, 6, 5, 2
+
+
+class Student(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Linear(WIDTH, WIDTH)
+        self.head = torch.nn.Linear(WIDTH, NUM_STATES)
+
+    def forward(self, features):
+        return self.body(features).tanh()
+
+
+def loss(network, head, batch):
+    features, atoms, log_law = batch
+    target = Target.from_samples(atoms, log_law)
+    head = LinearHead(head.weight, head.bias)
+    student = HeadMixture(network(features), head, uniform_log_weights(NUM_LATENTS))
+    return consistency_loss(prefetch(student, [target]), target).total.mean()
+
+
+def batch_of(rank):
+    generator = torch.Generator().manual_seed(100 + rank)
+    features = torch.randn(2, NUM_LATENTS, NUM_DIMS, WIDTH, generator=generator)
+    atoms = torch.randint(NUM_STATES, (2, 3, NUM_DIMS), generator=generator)
+    log_law = torch.randn(2, NUM_DIMS, NUM_STATES, generator=generator).log_softmax(-1)
+    return features.double(), atoms, log_law.double().log_softmax(-1)
+
+
+def main(rank, store):
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    student = Student().double()
+    expected = [torch.zeros_like(p) for p in student.parameters()]
+    for other in range(RANKS):
+        value = loss(student, student.head, batch_of(other))
+        grads = torch.autograd.grad(value, list(student.parameters()))
+        expected = [total + grad / RANKS for total, grad in zip(expected, grads, strict=True)]
+    # Of unstated size: a FileStore that counts its users deletes its file under the last one.
+    store = dist.FileStore(store)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
+    check(student, batch_of(rank), expected)
+    dist.destroy_process_group()
+
+
+def check(student, batch, expected):
+    """In a function of its own: gloo may hang if the network outlives the process group."""
+    network = DistributedDataParallel(student)
+    for _ in range(2):  # the second step runs on rebuilt buckets
+        student.zero_grad()
+        loss(network, student.head, batch).backward()
+        for parameter, grad in zip(student.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, grad, rtol=1e-12, atol=1e-12)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
