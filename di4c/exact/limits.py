@@ -114,18 +114,14 @@ def one_step_defect(
             f"law must be positive everywhere; its smallest entry is {float(law.min())}"
         )
 
-    def apply(vector: Tensor, matrix: Tensor, d: int) -> Tensor:
-        after = num_states ** (num_dims - d - 1)
-        return _transform(vector, matrix, num_states**d, 1, after).flatten()
-
     backward = rates.T.contiguous()
-    flows = [apply(law, rates, d) for d in range(num_dims)]  # b_d
+    flows = [_along(law, rates, d) for d in range(num_dims)]  # b_d
     total_flow = sum(flows, torch.zeros_like(law))
     defect = torch.zeros_like(law)
     for d, flow in enumerate(flows):
         others = total_flow - flow
-        defect += (flow / law * others - apply(others, rates, d)) / 2
-        defect -= law * apply(others / law, backward, d)
+        defect += (flow / law * others - _along(others, rates, d)) / 2
+        defect -= law * _along(others / law, backward, d)
     for d, e in itertools.combinations(range(num_dims), 2):
         # The pair in front and the other coordinates last: few large matrix products.
         cube = law.reshape((num_states,) * num_dims).movedim((d, e), (0, 1))
@@ -134,6 +130,14 @@ def one_step_defect(
         inner = (rates @ ratio) * rates[:, :, None, None] * pair  # [u, i, v, rest]
         defect += inner.sum(1).reshape(cube.shape).movedim((0, 1), (d, e)).flatten()
     return defect
+
+
+def _along(vector: Tensor, matrix: Tensor, d: int) -> Tensor:
+    """A vector over S^D multiplied by an S x S matrix along coordinate d."""
+    num_states = len(matrix)
+    before = num_states**d
+    after = len(vector) // (before * num_states)
+    return _transform(vector, matrix, before, 1, after).flatten()
 
 
 def _generator(process: ForwardProcess) -> tuple[Tensor, Callable[[float], float]]:
@@ -183,8 +187,7 @@ def _check_support(law: Tensor, rates: Tensor, slow_start: bool) -> None:
         )
     sides = torch.zeros_like(law)
     for d in range(num_dims):
-        after = num_states ** (num_dims - d - 1)
-        sides += (_transform(support, jumps, num_states**d, 1, after) > 0).flatten()
+        sides += _along(support, jumps, d) > 0
     harmful = (law == 0) & (sides > 1)
     if bool(harmful.any()) and not slow_start:
         raise ValueError(
