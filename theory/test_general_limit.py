@@ -114,8 +114,9 @@ def test_a_chain_at_another_speed_has_the_same_limit():
 def test_early_stopping_is_the_limit_of_the_noised_law():
     law = sparse_law(torch.Generator().manual_seed(3), 3, 2)
     process, rest = two_state_process(0.4, 0.6, 1.0), two_state_process(0.4, 0.6, 0.8)
-    early = limit_direction(process, law, stop=0.2)
-    torch.testing.assert_close(early, limit_direction(rest, forward_law(process, law, 0.2)))
+    early, noised = limit_direction(process, law, stop=0.2), forward_law(process, law, 0.2)
+    torch.testing.assert_close(early, limit_direction(rest, noised))
+    assert limit_n_tv(process, law, stop=0.2) == pytest.approx(limit_n_tv(rest, noised))
 
 
 @pytest.mark.parametrize("factor", [1.001, 0.999, -1.0])
