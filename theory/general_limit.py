@@ -197,7 +197,7 @@ CLAIMS = [
         name="general-limit",
         statement="N (out_N - p_0) -> T V and N TV_N -> (T/2)|V|_1 for any S, D and rates",
         source="this project",
-        hypotheses="full support, rate of change of the noise bounded, uniform grid, start q_T",
+        hypotheses="full support, bounded alpha' (or rates), uniform grid, start q_T",
         verify=verify_any_process,
     ),
     Claim(

@@ -60,7 +60,8 @@ def limit_direction(
         ValueError: where the limit is not of this form: $G_t$ must be integrable at the stop. It is
             if q_stop has full support, if no zero of it is entered from its support by jumps along
             two different coordinates, or if the noise starts slowly (rate 0 at the stop, as on the
-            cosine schedule). The rate must be finite at the stop.
+            cosine schedule). The rate must be finite at the stop; at T it may be infinite, as on
+            the linear schedule, where $\beta^2 G_t$ stays bounded because $q_T$ is a product.
     """
     law, num_dims = as_law(q_0, process.num_values)
     if not 0 <= stop < process.horizon:
@@ -113,7 +114,6 @@ def one_step_defect(
         raise ValueError(
             f"law must be positive everywhere; its smallest entry is {float(law.min())}"
         )
-
     backward = rates.T.contiguous()
     flows = [_along(law, rates, d) for d in range(num_dims)]  # b_d
     total_flow = sum(flows, torch.zeros_like(law))
