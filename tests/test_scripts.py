@@ -8,9 +8,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOYS = sorted(p for p in (ROOT / "toys").glob("*.py") if "__main__" in p.read_text("utf-8"))
-PROGRAMS = [path.parent.name for path in sorted(ROOT.glob("[a-z]*/__main__.py"))]
-COMMANDS = [[str(path)] for path in TOYS] + [["-m", program] for program in PROGRAMS]
+MODULE_ROOMS = ("theory", "figures", "full_scale", "reporting")
+
+
+def _programs(room: str) -> list[Path]:
+    """The files of a room that one can run."""
+    return sorted(p for p in (ROOT / room).rglob("*.py") if '"__main__"' in p.read_text("utf-8"))
+
+
+def _module(path: Path) -> str:
+    """What to type after `python -m`."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+
+
+TOYS = _programs("toys")
+MODULES = [path for room in MODULE_ROOMS for path in _programs(room)]
+COMMANDS = [[str(path)] for path in TOYS] + [["-m", _module(path)] for path in MODULES]
 
 
 def _name(command: list[str]) -> str:
