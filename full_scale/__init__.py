@@ -1,0 +1,1 @@
+"""Real teachers and students: backbones, recipes, training, evaluation and benchmarks."""
