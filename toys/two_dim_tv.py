@@ -15,7 +15,7 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,8 +39,8 @@ from di4c.schedules import (
     uniform_grid,
 )
 from reporting import format_table, manifest, run_script, save_figure, script_parser, write_json
-from toys.pictures import draw_two_dim
 from toys.few_step import few_step_rows
+from toys.pictures import draw_two_dim
 
 OPTIONS = (
     *("process", "theta", "p0", "rate", "rates", "schedule", "horizon", "grid", "start", "steps"),
@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
     limit, reason = problem.limit(args.grid)
     coefficient = problem.log_coefficient(args.grid)
 
-    print(describe(args))
+    print(describe(vars(args)))
     print(format_table(rows, COLUMNS))
     print(f"limit of N TV: {reason if limit is None else f'{limit:.6f} ({reason})'}")
     if coefficient:
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
         write_json(args.json, {"manifest": manifest(args.seed)} | result)
         print(f"written to {args.json}")
     if args.figure:
-        print("drawn to", *save_figure(draw_two_dim(result), args.figure))
+        print("drawn to", *save_figure(draw_two_dim(result, describe(result)), args.figure))
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -184,7 +184,9 @@ def _check(args: argparse.Namespace) -> None:
     if args.steps is not None and min(args.steps) < 1:
         raise ValueError(f"steps must be at least 1; got {min(args.steps)}")
     if args.process == "ctmc" and args.schedule not in (None, "exponential"):
-        raise ValueError(f"schedule is {args.schedule}, but a ctmc has constant rates; leave it out")
+        raise ValueError(
+            f"schedule is {args.schedule}, but a ctmc has constant rates; leave it out"
+        )
 
 
 def _fill_in(args: argparse.Namespace) -> None:
@@ -263,5 +265,31 @@ def known_values(pair: Pair | None, grid: Tensor) -> dict[str, float | None]:
     }
 
 
-def describe(result: Any) -> str:
+def describe(options: dict[str, Any]) -> str:
     """One line that says which problem this is."""
+    law = (
+        f"theta = {options['theta']:g}" if options["theta"] is not None else f"p0 = {options['p0']}"
+    )
+    if options["rates"]:
+        noise = "rates {:g}, {:g}".format(*options["rates"])
+    else:
+        noise = f"{options['schedule']} schedule"
+        noise += f", rate {options['rate']:g}" if options["rate"] else ""
+    return (
+        f"{options['process']}, {law}, {noise}, T = {options['horizon']:g}, "
+        f"{options['grid']} grid, from {options['start']}"
+    )
+
+
+COLUMNS = {
+    "steps": ("N", "d"),
+    "tv": ("TV", ".9f"),
+    "n_tv": ("N TV", ".6f"),
+    "closed_form": ("closed form", ".9f"),
+    "lower_bound": ("lower bound", ".9f"),
+    "upper_bound": ("upper bound", ".9f"),
+}
+
+
+if __name__ == "__main__":
+    run_script(main)
