@@ -179,7 +179,11 @@ class LinearHead:
 
     def logits(self, rows: Float[Tensor, "row hidden"], out: Float[Tensor, "row state"]) -> None:
         """See Head.logits."""
-        _product(rows, self.weight.to(rows.dtype).T, out)
+        weight = self.weight.to(rows.dtype).T
+        if self.bias is not None and self.bias.dtype == rows.dtype == out.dtype:
+            torch.addmm(self.bias, rows, weight, out=out)
+            return
+        _product(rows, weight, out)
         if self.bias is not None:
             out.add_(self.bias)
 

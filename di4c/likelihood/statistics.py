@@ -152,11 +152,13 @@ def _log_marginals(
 ) -> Float[Tensor, "position state"]:
     """Log m(s), right wherever a target has mass, however improbable s is under the mixture."""
     mixture = weighted_sum(log_weights.exp(), probs)
-    support = torch.stack([target.exp() for target in targets]).amax(0) > 0
-    position, state = underflow(mixture, support)
+    position, state = underflow(mixture)
     log_marginals = mixture.log_()
-    terms = logits[position, :, state] - normaliser[position, :, 0]
-    log_marginals[position, state] = log_mixture(terms, log_weights)
+    if len(position):
+        matters = torch.stack([target[position, state].exp() for target in targets]).amax(0) > 0
+        position, state = position[matters], state[matters]
+        terms = logits[position, :, state] - normaliser[position, :, 0]
+        log_marginals[position, state] = log_mixture(terms, log_weights)
     return log_marginals
 
 
@@ -250,10 +252,11 @@ def _marginal_part(
 ) -> tuple[Float[Tensor, "position state"], _Rare]:
     r"""r(s) of the dense part $w_l q_l(s)\, r(s)$, $r = \text{mass} / m$, and where that fails."""
     mixture = weighted_sum(log_weights.exp(), probs)
-    position, state = underflow(mixture, mass != 0)
+    position, state = underflow(mixture)
     ratio = mass / mixture
-    ratio.masked_fill_(mass == 0, 0)
     ratio[position, state] = 0
+    matters = mass[position, state] != 0
+    position, state = position[matters], state[matters]
     terms = log_probs[position, :, state] + log_weights
     # All latents at -inf: the value is infinite, and it sends nothing back.
     responsibility = terms.softmax(-1).masked_fill_((terms == -torch.inf).all(-1, True), 0)
@@ -273,10 +276,10 @@ def weighted_sum(weights: Tensor, values: Float[Tensor, "position latent state"]
     return torch.bmm(weights.expand(len(values), 1, -1), values).squeeze(1)
 
 
-def underflow(mixture: Tensor, matters: Tensor) -> tuple[Tensor, Tensor]:
-    """Where terms of the mixture have left the range of the floats and it matters: (n,), (n,)."""
+def underflow(mixture: Float[Tensor, "position state"]) -> tuple[Tensor, Tensor]:
+    """Where terms of the mixture have left the range of the floats: positions and states, (n,)."""
     info = torch.finfo(mixture.dtype)
-    position, state = ((mixture < info.tiny / info.eps) & matters).nonzero(as_tuple=True)
+    position, state = (mixture < info.tiny / info.eps).nonzero(as_tuple=True)
     return position, state
 
 
