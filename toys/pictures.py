@@ -70,7 +70,7 @@ def draw_patches(result: Mapping[str, Any]) -> "Figure":
     fig, grid = plt.subplots(len(laws), 3, figsize=(7.0, 2.4 * len(laws)), squeeze=False)
     for row, law in zip(grid, laws, strict=True):
         _tile(row[0], law["patches"], law["probabilities"], law["size"])
-        row[0].set_title(f"{law['law']}: the most probable, in per cent")
+        row[0].set_title(f"most probable {law['law']}, %")
         draw_curves(row[1], row[2], law["curves"])
         row[2].set_title("dotted: predicted limit")
     return fig
