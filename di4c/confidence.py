@@ -14,7 +14,7 @@ from torch import Tensor
 
 from di4c.denoisers import Denoiser
 from di4c.generation import Callback, Samples, Step, next_latent, predict
-from di4c.latent_policy import Latent, latent_draws
+from di4c.latents import Latent, latent_draws
 from di4c.likelihood.checks import check_shape, check_states
 from di4c.processes import MaskedProcess
 from di4c.processes.base import align_time

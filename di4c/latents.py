@@ -1,8 +1,211 @@
-"""The weights that latents have in a mixture: a finite law as it is, or 1/L for L draws."""
+r"""The latent $\lambda$ in generation: its law, and when a sampler draws it anew.
+
+A law turns independent uniforms into latents, coordinate by coordinate through quantile functions.
+Stratified uniforms then give stratified latents, whatever the law.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from di4c.exact.laws import check_probabilities
+from di4c.rng import Generator, SampleGenerators, stratified_uniform, uniform
+
+
+@runtime_checkable  # beartype checks arguments against it in tests
+class LatentLaw(Protocol):
+    """The law of a latent, through its quantile functions."""
+
+    @property
+    def uniform_shape(self) -> tuple[int, ...]:
+        """Shape of the uniforms that make one latent."""
+        ...
+
+    def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
+        """Latents (..., *latent_shape) from uniforms (..., *uniform_shape) on [0, 1)."""
+        ...
+
+
+@dataclass(frozen=True)
+class UniformLatent:
+    r"""$\lambda \sim \mathrm{Unif}[0, 1)$, the latent of the paper.
+
+    Attributes:
+        shape: shape of one latent; () is a scalar.
+        dtype: what the network expects.
+    """
+
+    shape: tuple[int, ...] = ()
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def uniform_shape(self) -> tuple[int, ...]:
+        """See LatentLaw."""
+        return self.shape
+
+    def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
+        """See LatentLaw."""
+        # Rounding to a narrower dtype must not reach 1.
+        return uniforms.to(self.dtype).clamp_max(1 - torch.finfo(self.dtype).eps / 2)
+
+
+@dataclass(frozen=True)
+class GaussianLatent:
+    r"""$\lambda \sim N(0, I)$.
+
+    Attributes:
+        shape: shape of one latent.
+        dtype: what the network expects.
+    """
+
+    shape: tuple[int, ...] = (8,)
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def uniform_shape(self) -> tuple[int, ...]:
+        """See LatentLaw."""
+        return self.shape
+
+    def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
+        """See LatentLaw."""
+        tiny = torch.finfo(torch.float64).tiny  # the quantile at 0 is -inf
+        return torch.special.ndtri(uniforms.clamp_min(tiny)).to(self.dtype)
+
+
+@dataclass(frozen=True)
+class FiniteLatent:
+    """A latent with finitely many values, e.g. the support of an exactly known mixture.
+
+    Attributes:
+        support: the values, (L, ...).
+        weights: their probabilities, (L,); uniform if None.
+
+    Raises:
+        ValueError: If there is no value, or the weights do not fit or do not sum to 1.
+    """
+
+    support: Tensor
+    weights: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Check what arrived."""
+        if self.support.ndim == 0 or len(self.support) == 0:
+            raise ValueError(
+                f"support must hold at least one latent on its first axis; got shape "
+                f"{tuple(self.support.shape)}"
+            )
+        if self.weights is not None:
+            if self.weights.shape != self.support.shape[:1]:
+                raise ValueError(
+                    f"weights must hold one entry a latent; got {tuple(self.weights.shape)} for "
+                    f"{len(self.support)} latents"
+                )
+            check_probabilities("weights", self.weights.double())
+
+    @property
+    def uniform_shape(self) -> tuple[int, ...]:
+        """See LatentLaw: one uniform, whatever the shape of a value."""
+        return ()
+
+    def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
+        """See LatentLaw."""
+        count, device = len(self.support), uniforms.device
+        if self.weights is None:
+            index = (uniforms * count).long()
+        else:
+            cdf = self.weights.to(device, torch.float64).cumsum(0)
+            index = torch.searchsorted(cdf, uniforms.double() * cdf[-1], right=True)
+        return self.support.to(device)[index.clamp_max(count - 1)]
+
+
+def draw_latents(
+    law: LatentLaw,
+    num_latents: int,
+    *,
+    stratified: bool = False,
+    generator: Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Latents (num_latents, ...): independent, or one in each of equally likely cells.
+
+    With stratification each uniform behind a latent falls into its own one of num_latents cells (a
+    Latin hypercube where a latent takes several); each latent by itself keeps its law.
+
+    Raises:
+        ValueError: If latents are to be stratified over samples that each have their own stream.
+    """
+    if not stratified:
+        shape = (num_latents, *law.uniform_shape)
+        return law.quantile(uniform(shape, generator=generator, device=device))
+    if isinstance(generator, SampleGenerators):
+        raise ValueError(
+            "stratified=True ties the samples of a batch to each other, which SampleGenerators "
+            "rule out: use one torch.Generator, or stratified=False"
+        )
+    shape = (*law.uniform_shape, num_latents)
+    draws = stratified_uniform(shape, generator=generator, device=device)
+    return law.quantile(draws.movedim(-1, 0))
+
+
+_REDRAWS = ("per_step", "fixed")
+
+
+@dataclass(frozen=True)
+class LatentPolicy:
+    """When a sampler draws the latents of a batch, and from which law.
+
+    Attributes:
+        redraw: "per_step" draws a new latent for each sample at every network call (the paper);
+            "fixed" keeps the one of the first call for the whole trajectory.
+        stratified: whether the latents of a batch are stratified over it at every draw.
+        law: the law of one latent.
+
+    Raises:
+        ValueError: If redraw is unknown.
+    """
+
+    redraw: str = "per_step"
+    stratified: bool = False
+    law: LatentLaw = field(default_factory=UniformLatent)
+
+    def __post_init__(self) -> None:
+        """Check what arrived."""
+        if self.redraw not in _REDRAWS:
+            raise ValueError(
+                f"redraw must be one of {', '.join(map(repr, _REDRAWS))}; got {self.redraw!r}"
+            )
+
+    def draws(
+        self, batch: int, generator: Generator | None, device: torch.device | str | None
+    ) -> Iterator[Tensor]:
+        """Latents (batch, ...) call by call, without end."""
+        latents = None
+        while True:
+            if latents is None or self.redraw == "per_step":
+                latents = draw_latents(
+                    self.law, batch, stratified=self.stratified, generator=generator, device=device
+                )
+            yield latents
+
+
+Latent = LatentPolicy | Sequence[Tensor] | Tensor | None
+"""What a sampler accepts: a policy, given latents (one entry a network call), or no latent."""
+
+
+def latent_draws(
+    latent: Latent, batch: int, generator: Generator | None, device: torch.device | str | None
+) -> Iterator[Tensor | None]:
+    """The latents of a sampler's calls, drawn when they are asked for."""
+    if latent is None:
+        return repeat(None)
+    if isinstance(latent, LatentPolicy):
+        return latent.draws(batch, generator, device)
+    return iter(latent)
 
 
 def uniform_log_weights(

@@ -22,8 +22,7 @@ from torch import Tensor
 
 from di4c.denoisers import Denoiser
 from di4c.generation import prior_samples
-from di4c.latent_policy import LatentLaw, UniformLatent, draw_latents
-from di4c.latents import uniform_log_weights
+from di4c.latents import LatentLaw, UniformLatent, draw_latents, uniform_log_weights
 from di4c.likelihood import DenseMixture, HeadMixture
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
 from di4c.processes import ForwardProcess

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from di4c.denoisers import Denoiser
 from di4c.generation import Call, Callback, Samples, carry_over, generate
-from di4c.latent_policy import Latent, latent_draws
+from di4c.latents import Latent, latent_draws
 from di4c.leaping import poisson_jumps, reverse_rates, single_jump
 from di4c.likelihood.checks import check_shape
 from di4c.processes import ForwardProcess, MaskedProcess

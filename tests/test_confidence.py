@@ -12,7 +12,7 @@ from torch import Tensor
 
 from di4c.confidence import confidence_sampling, confidence_step, guided_logits, teacher_step
 from di4c.denoisers import TableDenoiser
-from di4c.latent_policy import FiniteLatent, LatentPolicy
+from di4c.latents import FiniteLatent, LatentPolicy
 from di4c.processes import MaskedProcess
 from di4c.revealing import MASK_RATIOS, mask_ratio, mask_tokens, ramp, reveal_counts
 from di4c.rng import SampleGenerators

@@ -7,7 +7,7 @@ from torch import Tensor
 from di4c.confidence import confidence_sampling
 from di4c.denoisers import ExactDenoiser, TableDenoiser
 from di4c.generation import Step, call_grid, prior_samples
-from di4c.latent_policy import FiniteLatent, LatentPolicy, UniformLatent
+from di4c.latents import FiniteLatent, LatentPolicy, UniformLatent
 from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess
 from di4c.samplers import ancestral, hybrid, tau_leaping
 from di4c.schedules import uniform_grid

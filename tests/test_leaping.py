@@ -17,7 +17,7 @@ from scipy.linalg import expm
 
 from di4c.denoisers import TableDenoiser
 from di4c.generation import prior_samples
-from di4c.latent_policy import FiniteLatent, LatentPolicy
+from di4c.latents import FiniteLatent, LatentPolicy
 from di4c.leaping import intensity, poisson_jumps, reverse_rates, single_jump
 from di4c.processes import (
     MaskedProcess,

@@ -13,7 +13,7 @@ from di4c.exact import (
     total_variation,
 )
 from di4c.generation import prior_samples
-from di4c.latent_policy import FiniteLatent, LatentPolicy
+from di4c.latents import FiniteLatent, LatentPolicy
 from di4c.processes import (
     ForwardProcess,
     MaskedProcess,

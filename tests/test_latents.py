@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from di4c.latent_policy import (
+from di4c.latents import (
     FiniteLatent,
     GaussianLatent,
     LatentPolicy,
