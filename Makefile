@@ -19,6 +19,12 @@ reproduce: $(INSTALLED) ## check the theory, run the toys and the real data, dra
 	  $(BIN)/python toys/two_dim_tv.py --process $$process \
 	    --json results/two_dim_tv_$$process.json --figure $(FIGURES)/two_dim_tv_$$process || exit; \
 	done
+	@echo "== where N TV grows like log N, and the grid that mends it"
+	@for grid in uniform quadratic; do \
+	  $(BIN)/python toys/two_dim_tv.py --process ctmc --rates .3 1 --theta 1 --horizon 2 \
+	    --steps 1 2 4 8 16 32 64 128 256 512 1024 --grid $$grid \
+	    --json results/two_dim_log$$(test $$grid = uniform || echo _$$grid).json || exit; \
+	done
 	@echo "== two moons on a grid: products and mixtures"
 	@$(BIN)/python toys/figure1_laws.py --json results/figure1.json
 	@echo "== real data: patches of digit images"
