@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from reporting import format_table, manifest, run_script, script_parser, write_json
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         for claim in claims:
             print(f"{claim.name}: {claim.statement} [{claim.source}]")
         return
+    torch.set_num_threads(1)  # tiny tensors: more threads only get in each other's way
     rows = []
     bar = tqdm(claims, unit="claim", disable=None)
     for claim in bar:

@@ -10,11 +10,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOOKS = (
-    {"color": PALETTE["blue"], "marker": "o", "linestyle": "-"},
-    {"color": PALETTE["vermilion"], "marker": "s", "linestyle": "--"},
-    {"color": PALETTE["green"], "marker": "^", "linestyle": "-."},
-)
+_LOOKS = {
+    "masked": {"color": PALETTE["blue"], "marker": "o", "linestyle": "-"},
+    "uniform": {"color": PALETTE["vermilion"], "marker": "s", "linestyle": "--"},
+}
 
 
 def draw_two_dim(result: Mapping[str, Any], title: str) -> "Figure":
@@ -52,11 +51,13 @@ def _frame(axes: "Axes", values: Sequence[float], limit: float | None) -> None:
 
 def draw_curves(axes: "Axes", panel: "Axes", curves: Sequence[Mapping[str, Any]]) -> None:
     """TV on one pair of axes and N TV with its predicted limit on the other, for several runs."""
-    for curve, look in zip(curves, _LOOKS, strict=False):
+    for curve in curves:
+        look = _LOOKS[curve["process"]]
         plot_tv(axes, curve["rows"], curve["process"], **look)
         plot_tv(panel, curve["rows"], curve["process"], times_n=True, **look)
         if curve["limit"] is not None:
             panel.axhline(curve["limit"], color=look["color"], lw=0.8, ls=":")
+            panel.set_title("dotted: predicted limit")
     panel.set_ylim(bottom=0)
     axes.legend()
 
@@ -72,7 +73,6 @@ def draw_patches(result: Mapping[str, Any]) -> "Figure":
         _tile(row[0], law["patches"], law["probabilities"], law["size"])
         row[0].set_title(f"most probable {law['law']}, %")
         draw_curves(row[1], row[2], law["curves"])
-        row[2].set_title("dotted: predicted limit")
     return fig
 
 
@@ -117,5 +117,4 @@ def draw_windows(result: Mapping[str, Any]) -> "Figure":
     panels[0].set_xlabel("probability")
     panels[0].legend()
     draw_curves(panels[1], panels[2], law["curves"])
-    panels[2].set_title("dotted: predicted limit")
     return fig
