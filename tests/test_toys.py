@@ -60,7 +60,7 @@ def test_a_masked_table_of_three_values_against_the_oracle(tmp_path):
     ids=lambda options: " ".join(options[1:4]),
 )
 def test_records_have_every_key_and_bounds_hold(tmp_path, options):
-    result = _run(tmp_path, *options, "--steps", "1", "4", "1024")
+    result = _run(tmp_path, *options, "--steps", "1", "4", "256")
     assert {"manifest", "rows", "limit", *two_dim_tv.OPTIONS} <= result.keys()
     for row in result["rows"]:
         keys = {"steps", "tv", "n_tv", "closed_form", "lower_bound", "upper_bound"}
@@ -72,7 +72,7 @@ def test_records_have_every_key_and_bounds_hold(tmp_path, options):
         if row["upper_bound"] is not None:
             assert row["upper_bound"] >= row["tv"] - 1e-12
     if result["limit"] is not None:
-        assert result["rows"][-1]["n_tv"] == pytest.approx(result["limit"], rel=0.05)
+        assert result["rows"][-1]["n_tv"] == pytest.approx(result["limit"], rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -46,24 +46,21 @@ def leave_one_out(
 
     Divide and conquer over d: D log D single-coordinate passes instead of D^2.
     """
+    return _leave_one_out(law, kernel, 0, infer_num_dims(len(law), len(kernel)))
+
+
+def _leave_one_out(array: Tensor, kernel: Tensor, first: int, last: int) -> list[Tensor]:
+    """Coordinates outside first..last-1 have moved already."""
     sources, targets = kernel.shape
-
-    def recurse(array: Tensor, first: int, last: int) -> list[Tensor]:
-        # Coordinates outside first..last-1 have moved already.
-        if last - first == 1:
-            return [array.reshape(targets**first, sources, -1)]
-        middle = (first + last) // 2
-        before, after = (
-            targets**first,
-            array.numel() // (targets**first * sources ** (last - first)),
-        )
-        right = _transform(
-            array, kernel, before * sources ** (middle - first), last - middle, after
-        )
-        left = _transform(array, kernel, before, middle - first, sources ** (last - middle) * after)
-        return recurse(right, first, middle) + recurse(left, middle, last)
-
-    return recurse(law, 0, infer_num_dims(len(law), sources))
+    before = targets**first
+    if last - first == 1:
+        return [array.reshape(before, sources, -1)]
+    middle = (first + last) // 2
+    after = array.numel() // (before * sources ** (last - first))
+    head, tail = sources ** (middle - first), sources ** (last - middle)
+    right = _transform(array, kernel, before * head, last - middle, after)
+    left = _transform(array, kernel, before, middle - first, tail * after)
+    return _leave_one_out(right, kernel, first, middle) + _leave_one_out(left, kernel, middle, last)
 
 
 def forward_law(process: ForwardProcess, q_0: Tensor, t: float) -> Float[Tensor, "atom"]:
