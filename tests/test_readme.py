@@ -18,7 +18,7 @@ def test_the_example_distils_a_masked_denoiser(capsys):
 def test_every_path_in_the_readme_exists():
     root = Path(__file__).parent.parent
     paths = re.findall(r"`((?:theory|toys|di4c|tests|full_scale|figures)/[\w/*.]*)`", README)
-    paths += re.findall(r"\((?!http)([\w/.]+)\)", README)
+    paths += re.findall(r"\]\((?!http)([\w/.]+)\)", README)
     assert paths
     for path in paths:
         assert list(root.glob(path)), f"README names {path}, which does not exist"
