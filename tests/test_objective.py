@@ -138,7 +138,8 @@ def test_separate_distillation_has_its_own_time():
     generator = torch.Generator().manual_seed(2)
     recipe = Recipe(FixedGap(), Weight(), SeparateDistillation(0.08, weight=3.0), 2)
     x_0 = exact.states(2, 2)[torch.multinomial(LAW, count, True, generator=generator)]
-    result = _objective(process, recipe)(x_0, generator=generator)
+    times = tuple(torch.full((count,), x, dtype=torch.float64) for x in (0.5, 0.25))
+    result = _objective(process, recipe)(x_0, generator=generator, times=times)
     term = result.terms["distillation"]
     expected = 3 * _exact_terms(process, 0.04, 0.08)["distillation"]
     z = (float(term.mean()) - expected) / (float(term.std()) / math.sqrt(count))
