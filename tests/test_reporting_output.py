@@ -139,11 +139,12 @@ class TestPictures:
     def test_writes_both_formats_and_closes(self, tmp_path, figure, name):
         import matplotlib.pyplot as plt
 
-        paths = reporting.save_figure(figure(), tmp_path / name)
+        picture = figure()
+        paths = reporting.save_figure(picture, tmp_path / name)
         assert paths == [tmp_path / "new" / "tv.png", tmp_path / "new" / "tv.pdf"]
         assert paths[0].read_bytes().startswith(b"\x89PNG")
         assert paths[1].read_bytes().startswith(b"%PDF")
-        assert plt.get_fignums() == []
+        assert not plt.fignum_exists(picture.number)
 
     def test_keeps_a_dot_that_is_no_suffix(self, tmp_path, figure):
         assert reporting.save_figure(figure(), tmp_path / "theta0.5")[0].name == "theta0.5.png"
