@@ -1,0 +1,65 @@
+"""Data as map-style sets of tokens, opened by name.
+
+A data set is a `TokenData`: item i is {"x_0": (D,) int64} and perhaps a "label", and the same i is
+always the same item. Randomness belongs to the order (`full_scale.data.order`), not to items: an
+augmentation such as a mirror image is an item of its own. A module `full_scale.data.NAME` provides
+
+    open_split(folder: Path | None, split: str, **options) -> TokenData
+
+and raises a ValueError that says in one line what to put where if it finds no data.
+"""
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+DATA = ("cifar10", "digits", "imagenet", "openwebtext")
+
+
+@runtime_checkable
+class TokenData(Protocol):
+    """A data set of token sequences.
+
+    Attributes:
+        num_dims: D, tokens of an item.
+        num_values: S, values that a token can take, 0..S - 1 (no mask).
+    """
+
+    num_dims: int
+    num_values: int
+
+    def __len__(self) -> int:
+        """Number of items."""
+        ...
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Item: "x_0" (D,) int64, and "label" () int64 where there are classes."""
+        ...
+
+
+def open_data(
+    name: str, folder: Path | str | None = None, split: str = "train", **options: Any
+) -> TokenData:
+    """Open a data set.
+
+    Args:
+        name: one of `DATA`.
+        folder: where it lies; None for a set that ships with a package, or for its usual place.
+        split: "train" or "test".
+        **options: of the set's own `open_split`.
+
+    Raises:
+        ValueError: If there is no such set, split or option, or its files are missing.
+    """
+    if name not in DATA:
+        raise ValueError(f"data must be one of {', '.join(DATA)}; got {name!r}")
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test'; got {split!r}")
+    open_split = importlib.import_module(f"full_scale.data.{name}").open_split
+    known = list(inspect.signature(open_split).parameters)[2:]
+    if unknown := options.keys() - known:
+        raise ValueError(f"options of {name} are {known}; got {sorted(unknown)}")
+    return open_split(None if folder is None else Path(folder), split, **options)

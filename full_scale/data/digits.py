@@ -1,0 +1,54 @@
+"""The 8 x 8 handwritten digits of scikit-learn: 1797 images, 17 grey levels. No download.
+
+D = 64 pixels row by row, S = 17 values 0..16; the digit is the label. A fixed half of the images,
+drawn once, is held out.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+NUM_DIMS, NUM_VALUES, SIDE = 64, 17, 8
+
+
+class Digits:
+    """See `full_scale.data.TokenData`.
+
+    Args:
+        images: (N, 64) grey levels.
+        labels: (N,) digits.
+    """
+
+    num_dims = NUM_DIMS
+    num_values = NUM_VALUES
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"x_0": self.images[index], "label": self.labels[index]}
+
+
+def open_split(folder: Path | None, split: str) -> Digits:
+    """The training half (899 images) or the held-out half (898).
+
+    Raises:
+        ValueError: If a folder is given, or scikit-learn is not installed.
+    """
+    if folder is not None:
+        raise ValueError(f"digits come with scikit-learn and take no data folder; got {folder}")
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ValueError(
+            "scikit-learn is missing; install it with: pip install -e '.[full-scale]'"
+        ) from None
+    images, labels = (torch.as_tensor(part).long() for part in load_digits(return_X_y=True))
+    # Which half an image is in must never depend on the seed of a run.
+    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    half = shuffled[::2] if split == "train" else shuffled[1::2]
+    return Digits(images[half], labels[half])

@@ -1,0 +1,92 @@
+"""The order in which training sees the data: a function of the seed and the position, no state.
+
+Position p of a run, counted over all devices, is item `order(seed, epoch)[p % size]` of epoch
+p // size. Step n takes the positions n B .. (n + 1) B - 1 of the global batch of B examples, so
+that a resumed run, and a run on another number of devices, sees the same global batches.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from di4c.rng import generator_at
+
+
+@lru_cache(maxsize=2)  # a batch may straddle two epochs
+def epoch_order(seed: int, epoch: int, size: int) -> Int[Tensor, "item"]:
+    """The permutation of one epoch. Do not write to it: it is kept."""
+    generator = generator_at(seed, epoch, "data order")
+    return torch.randperm(size, generator=generator)
+
+
+def items_at(seed: int, start: int, count: int, size: int) -> list[int]:
+    """The items at positions start .. start + count - 1 of a run over `size` items.
+
+    Raises:
+        ValueError: If there is no item.
+    """
+    if size < 1:
+        raise ValueError(f"data must hold at least one item; got {size}")
+    items: list[int] = []
+    position = start
+    while position < start + count:
+        epoch, place = divmod(position, size)
+        stop = min(size, place + start + count - position)
+        items += epoch_order(seed, epoch, size)[place:stop].tolist()
+        position += stop - place
+    return items
+
+
+class MicroBatches:
+    """The items of each micro-batch of one process: a `batch_sampler` for a DataLoader.
+
+    A global batch is `parts` micro-batches of `micro_batch` examples; process `rank` of `world`
+    takes the parts rank P .. (rank + 1) P - 1 with P = parts / world, so that gathering over ranks
+    gives the global order.
+
+    Args:
+        size: items of the data set.
+        seed: of the run.
+        steps: the steps still to do.
+        micro_batch: examples that go through the networks at once.
+        parts: micro-batches of a step over all processes.
+        rank: of this process.
+        world: number of processes.
+
+    Raises:
+        ValueError: If the parts cannot be shared out evenly.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        seed: int,
+        steps: range,
+        *,
+        micro_batch: int,
+        parts: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if parts % world:
+            raise ValueError(
+                f"{parts} micro-batches cannot be shared out evenly among {world} processes; "
+                "change batch_size, micro_batch or the number of processes"
+            )
+        self.size, self.seed, self.steps, self.micro_batch = size, seed, steps, micro_batch
+        self.parts, share = parts, parts // world
+        self.own = range(rank * share, (rank + 1) * share)
+
+    def __len__(self) -> int:
+        """Micro-batches of this process over all steps."""
+        return len(self.steps) * len(self.own)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """The items of one micro-batch after the other."""
+        for step in self.steps:
+            for part in self.own:
+                start = (step * self.parts + part) * self.micro_batch
+                yield items_at(self.seed, start, self.micro_batch, self.size)

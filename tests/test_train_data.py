@@ -1,0 +1,86 @@
+"""Data by name, the digits, and the order that every process agrees on."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from full_scale.data import DATA, TokenData, open_data
+from full_scale.data.order import MicroBatches, epoch_order, items_at
+
+
+def test_digits_are_two_halves_of_all_images():
+    train, test = open_data("digits"), open_data("digits", split="test")
+    assert isinstance(train, TokenData)
+    assert (len(train), len(test)) == (899, 898)
+    images = torch.stack([d[i]["x_0"] for d in (train, test) for i in range(len(d))])
+    assert images.shape == (1797, 64)
+    assert images.dtype == torch.int64
+    assert (int(images.min()), int(images.max())) == (0, train.num_values - 1)
+    from sklearn.datasets import load_digits
+
+    original = torch.from_numpy(load_digits().data).long()
+    assert sorted(images.tolist()) == sorted(original.tolist())
+    assert {int(train[i]["label"]) for i in range(50)} == set(range(10))
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match=r"data must be one of .*digits.*; got 'mnist'"):
+        open_data("mnist")
+    with pytest.raises(ValueError, match="split must be 'train' or 'test'; got 'valid'"):
+        open_data("digits", split="valid")
+    with pytest.raises(ValueError, match=r"options of digits are \[\]; got \['flip'\]"):
+        open_data("digits", flip=True)
+    with pytest.raises(ValueError, match="digits come with scikit-learn and take no data folder"):
+        open_data("digits", "somewhere")
+    assert sorted(DATA) == list(DATA)
+
+
+@given(st.integers(0, 2**40), st.integers(0, 5), st.integers(1, 60))
+def test_an_epoch_visits_every_item_once(seed, epoch, size):
+    assert sorted(epoch_order(seed, epoch, size).tolist()) == list(range(size))
+    assert items_at(seed, epoch * size, size, size) == epoch_order(seed, epoch, size).tolist()
+
+
+def test_epochs_and_seeds_differ():
+    orders = {tuple(epoch_order(s, e, 50).tolist()) for s in range(3) for e in range(3)}
+    assert len(orders) == 9
+
+
+@given(st.integers(0, 99), st.integers(0, 200), st.integers(0, 40), st.integers(1, 17))
+def test_items_are_a_window_of_one_sequence(seed, start, count, size):
+    """A stretch that is cut anywhere is the same stretch."""
+    epochs = range((start + count) // size + 1)
+    whole = [i for e in epochs for i in epoch_order(seed, e, size).tolist()]
+    assert items_at(seed, start, count, size) == whole[start : start + count]
+
+
+@given(
+    st.integers(0, 20),
+    st.integers(1, 3),
+    st.sampled_from([(1, 1), (2, 2), (4, 2), (6, 3)]),
+    st.integers(0, 5),
+)
+def test_ranks_share_out_the_global_batch_in_order(size, micro_batch, parts_world, first):
+    size, (parts, world) = size + 1, parts_world
+    steps = range(first, first + 2)
+    options = {"micro_batch": micro_batch, "parts": parts}
+    shares = [
+        list(MicroBatches(size, 7, steps, **options, rank=rank, world=world))
+        for rank in range(world)
+    ]
+    batch, share = micro_batch * parts, parts // world
+    for k, step in enumerate(steps):
+        together = [i for own in shares for part in own[k * share : (k + 1) * share] for i in part]
+        assert together == items_at(7, step * batch, batch, size)
+    assert {len(own) for own in shares} == {2 * share}
+
+
+def test_uneven_shares_are_refused():
+    with pytest.raises(ValueError, match="3 micro-batches cannot be shared out evenly among 2"):
+        MicroBatches(10, 0, range(1), micro_batch=1, parts=3, world=2)
+
+
+def test_no_data_is_refused():
+    with pytest.raises(ValueError, match="at least one item; got 0"):
+        items_at(0, 0, 1, 0)
