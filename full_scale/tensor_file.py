@@ -1,0 +1,91 @@
+"""Safetensors files that are whole or absent, with a description of their content inside."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+_KEY = "di4c"  # one metadata entry: with several, their order and so the file's hash would vary
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], description: Any) -> None:
+    """Write a safetensors file that readers see either whole or not at all.
+
+    It goes to a temporary name in the same folder, is flushed to the disk and renamed; equal
+    content gives equal bytes.
+
+    Args:
+        path: File to write, replaced if it exists; its folder must exist.
+        tensors: Tensors by name, on any device, of any layout in memory.
+        description: JSON value, stored in the metadata of the file.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(_separate(tensors), temporary, {_KEY: json.dumps(description)})
+        flush(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def read_tensors(
+    path: Path | str, device: torch.device | str = "cpu"
+) -> tuple[dict[str, Tensor], Any]:
+    """Tensors and description of a file of `write_tensors`.
+
+    Returns:
+        The tensors by name, and the description; None where a file of other origin has none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole safetensors file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}; check the path")
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        description = json.loads(metadata[_KEY]) if _KEY in metadata else None
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}); copy or convert it again"
+        ) from None
+    return tensors, description
+
+
+def file_sha256(path: Path | str) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous CPU tensors; those that share memory with an earlier one are copied."""
+    separate, seen = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        separate[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return separate
