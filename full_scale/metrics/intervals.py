@@ -1,0 +1,70 @@
+r"""Confidence intervals by the bootstrap: what would the metric have been for other samples?"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from scipy.stats import t as student_t
+from torch import Tensor
+
+
+class Interval(NamedTuple):
+    """A metric with its uncertainty.
+
+    Attributes:
+        value: the metric on the samples as they are.
+        low: lower end of the interval.
+        high: upper end.
+        level: its confidence, e.g. 0.95.
+        replicates: number of resampled sets behind it.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    replicates: int
+
+
+def bootstrap_interval(
+    statistic: Callable[[Int[Tensor, "sample"]], float],
+    num_samples: int,
+    *,
+    replicates: int = 100,
+    level: float = 0.95,
+    generator: torch.Generator | None = None,
+) -> Interval:
+    r"""The statistic on all samples, plus and minus t times its bootstrap standard error.
+
+    The standard error is the standard deviation of the statistic over sets drawn with replacement
+    (Efron 1979), t Student's quantile with replicates - 1 degrees of freedom. Quantiles of the
+    replicates themselves would mislead for Frechet distances: a resampled set holds fewer distinct
+    samples, which biases each replicate upwards, whereas their spread is unharmed.
+
+    The interval covers the randomness of sampling from one model. It says nothing of another
+    training run, nor of the bias of a metric at a finite number of samples.
+
+    Args:
+        statistic: from the numbers of the samples to use, repetitions included.
+        num_samples: samples 0..n-1.
+        replicates: sets to draw.
+        level: confidence.
+        generator: source of randomness, on the CPU.
+
+    Raises:
+        ValueError: If there are fewer than two samples or replicates, or level is not in (0, 1).
+    """
+    for name, value in (("num_samples", num_samples), ("replicates", replicates)):
+        if value < 2:
+            raise ValueError(f"{name} must be at least 2 for an interval; got {value}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), as in 0.95; got {level}")
+    value = float(statistic(torch.arange(num_samples)))
+    draws = [
+        float(statistic(torch.randint(num_samples, (num_samples,), generator=generator)))
+        for _ in range(replicates)
+    ]
+    error = float(torch.tensor(draws, dtype=torch.float64).std())
+    margin = float(student_t.ppf((1 + level) / 2, replicates - 1)) * error
+    return Interval(value, value - margin, value + margin, level, replicates)
