@@ -1,0 +1,20 @@
+"""The networks of the three experiments, each as teacher and as student with a latent."""
+
+from full_scale.backbones.dit import DiT, DiTConfig
+from full_scale.backbones.maskgit import MaskGIT, MaskGITConfig
+from full_scale.backbones.unet import UNet, UNetConfig
+from full_scale.backbones.vqgan import VQGAN, VQGANConfig
+
+BackboneConfig = UNetConfig | MaskGITConfig | VQGANConfig | DiTConfig
+
+__all__ = [
+    "VQGAN",
+    "BackboneConfig",
+    "DiT",
+    "DiTConfig",
+    "MaskGIT",
+    "MaskGITConfig",
+    "UNet",
+    "UNetConfig",
+    "VQGANConfig",
+]

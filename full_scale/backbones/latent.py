@@ -1,0 +1,95 @@
+r"""The one embedding of the latent $\lambda$, and of times: sinusoids, then a small MLP.
+
+Three backbones inject it in two ways. The U-Net mixes its features with those of the time
+(`unet.py`); the transformers append it to the sequence as one more token (`LatentToken`).
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+LATENT_SCALE = 1000.0
+"""The latent is in [0, 1) and its sinusoids are those of 1000 times it, as those of a time."""
+
+LATENT_FEATURES = 128
+_LATENT_WIDTH = 512
+
+
+def sinusoidal_features(
+    values: Float[Tensor, "batch"], num_features: int, *, cosines_first: bool = False
+) -> Float[Tensor, "batch feature"]:
+    r"""$\sin(v f_i), \cos(v f_i)$ with $f_i = 10000^{-i / (n - 1)}$, i = 0..n-1, n = features / 2.
+
+    Args:
+        values: already scaled; kept in their precision (at 1000 rad, half precision is noise).
+        num_features: even.
+        cosines_first: the other convention in use: cosines, then sines, with
+            $f_i = 10000^{-i / n}$.
+
+    Returns:
+        float32, or float64 for float64 values.
+    """
+    half = num_features // 2
+    values = values.to(torch.promote_types(values.dtype, torch.float32))
+    index = torch.arange(half, dtype=values.dtype, device=values.device)
+    last = half if cosines_first else half - 1
+    angles = values[:, None] * torch.exp(index * (-math.log(10000) / last))
+    waves = (angles.cos(), angles.sin()) if cosines_first else (angles.sin(), angles.cos())
+    return torch.cat(waves, -1)
+
+
+def latent_features(latent: Tensor, num_features: int) -> Float[Tensor, "batch feature"]:
+    """Sinusoidal features of a scalar latent, (B,) or (B, 1).
+
+    Raises:
+        ValueError: If there is more than one number for each row.
+    """
+    if latent.ndim not in (1, 2) or latent[:1].numel() != len(latent[:1]):
+        raise ValueError(
+            f"latent must be one number a row, (batch,) or (batch, 1); got {tuple(latent.shape)}: "
+            "these backbones take a scalar latent (UniformLatent())"
+        )
+    return sinusoidal_features(latent.flatten() * LATENT_SCALE, num_features)
+
+
+class LatentToken(nn.Module):
+    """The latent as one more token of a sequence, without a position: 128-512-width MLP.
+
+    A transformer that appends it attends to it from its first step on, so that a student that
+    starts from a teacher's weights is the teacher exactly only without a latent
+    (`latent=None` appends nothing); with one its outputs move a little, and differently for each
+    latent.
+
+    Args:
+        width: of the transformer.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.input = nn.Linear(LATENT_FEATURES, _LATENT_WIDTH)
+        self.output = nn.Linear(_LATENT_WIDTH, width)
+
+    def forward(self, latent: Tensor) -> Float[Tensor, "batch 1 width"]:
+        """The token of each latent."""
+        features = latent_features(latent, LATENT_FEATURES).to(self.input.weight.dtype)
+        return self.output(nn.functional.gelu(self.input(features)))[:, None]
+
+
+def append_token(
+    sequence: Float[Tensor, "batch position width"], module: nn.Module | None, latent: Tensor | None
+) -> Float[Tensor, "batch token width"]:
+    """The sequence with the latent's token at its end, or as it is without a latent.
+
+    Raises:
+        ValueError: If there is a latent and the network, a teacher, has no place for it.
+    """
+    if latent is None:
+        return sequence
+    if module is None:
+        raise ValueError(
+            "latent must be None for a network that was built without one: build it from a config "
+            "with latent=True"
+        )
+    return torch.cat([sequence, module(latent).to(sequence.dtype)], 1)

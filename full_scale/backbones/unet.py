@@ -1,0 +1,315 @@
+r"""The U-Net of tauLDR on pixels, and the Di4C student that takes a latent in every block.
+
+Source: Campbell et al., NeurIPS 2022 (after DDPM); latent: Hayakawa et al., ICML 2025, Section 5.1.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, silu
+
+from di4c.likelihood import FunctionHead
+from full_scale.backbones.latent import latent_features, sinusoidal_features
+from full_scale.backbones.truncated_logistic import truncated_logistic
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Sizes of the U-Net; the published CIFAR-10 teacher by default.
+
+    Attributes:
+        num_states: S, grey levels.
+        channels: of the image; a state has D = channels height width coordinates, in that order.
+        height: of the image; divisible by 2 for each scale but the first.
+        width: of the image; likewise.
+        base_width: feature channels at the first scale.
+        multipliers: of base_width, one for each scale.
+        num_res_blocks: residual blocks a scale on the way down (one more on the way up).
+        attention_scale: the scale, counted from 0, whose blocks are followed by attention.
+        time_features: sinusoids of the time and of the latent.
+        time_scale: the time is multiplied by it before its sinusoids.
+        value_range: states that are mapped to -1 and 1; None for 0 and S - 1.
+        rescale_skips: divide the sum of each residual connection by the root of 2.
+        mirrored: see `truncated_logistic`.
+        dropout: inside each residual block.
+        latent: whether the network takes a latent: a student.
+    """
+
+    num_states: int = 256
+    channels: int = 3
+    height: int = 32
+    width: int = 32
+    base_width: int = 128
+    multipliers: tuple[int, ...] = (1, 2, 2, 2)
+    num_res_blocks: int = 2
+    attention_scale: int = 1
+    time_features: int = 128
+    time_scale: float = 1000.0
+    value_range: tuple[float, float] | None = None
+    rescale_skips: bool = True
+    mirrored: bool = False
+    dropout: float = 0.1
+    latent: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "multipliers", tuple(self.multipliers))
+        if self.value_range is not None:
+            object.__setattr__(self, "value_range", tuple(self.value_range))
+        if not self.multipliers:
+            raise ValueError("multipliers must hold one entry a scale; got ()")
+        factor = 2 ** (len(self.multipliers) - 1)
+        for name in ("height", "width"):
+            if getattr(self, name) % factor:
+                raise ValueError(
+                    f"{name} must be divisible by {factor}, one factor 2 for each of "
+                    f"{len(self.multipliers)} scales but the first; got {getattr(self, name)}"
+                )
+
+    @property
+    def num_dims(self) -> int:
+        """D."""
+        return self.channels * self.height * self.width
+
+    def build(self) -> "UNet":
+        """The network, with random weights."""
+        return UNet(self)
+
+
+class UNet(nn.Module):
+    """States and a time (and a latent) to mean and log-scale of each coordinate's logistic law.
+
+    As tauLDR has it: the latent reaches the blocks on the way down mixed with the time, the blocks
+    after that mixed with the time and the mean of the last feature map. Each block adds it through
+    a linear map that starts at zero: a student that starts from a teacher's weights is the teacher,
+    for every latent.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        features = config.time_features
+        embedding = 4 * features
+        widths = [config.base_width * factor for factor in config.multipliers]
+        self.time_mlp = _MLP(features, embedding)
+        if config.latent:
+            self.latent_mlp = _MLP(features, embedding)
+            self.context_mlp = _MLP(features, embedding)
+            self.latent_mix = nn.Linear(2 * features, features)
+        self.input = nn.Conv2d(config.channels, widths[0], 3, padding=1)
+        self.down, skips = _way_down(config, widths)
+        if config.latent:
+            self.context_mix = nn.Linear(2 * features + widths[-1], features)
+        block = partial(_ResBlock, config)
+        self.middle = nn.ModuleList(
+            [block(widths[-1], widths[-1]), _Attention(widths[-1], config), block(*widths[-1:] * 2)]
+        )
+        self.up = _way_up(config, widths, skips)
+        self.output_norm = _group_norm(widths[0])
+        self.output = nn.Conv2d(widths[0], 2 * config.channels, 3, padding=1)
+        _initialise(self)
+
+    def forward(
+        self,
+        x_t: Int[Tensor, "batch dim"],
+        t: Float[Tensor, "batch"],
+        latent: Tensor | None = None,
+    ) -> Float[Tensor, "batch dim 2"]:
+        r"""The features of the head: $\mu$ and $\log s$ of each coordinate.
+
+        Args:
+            x_t: states.
+            t: times.
+            latent: scalar latents, one a row, for a student.
+
+        Returns:
+            float32 or wider.
+
+        Raises:
+            ValueError: If the states are not of the image's size, or there is a latent where the
+                network has none or none where it needs one.
+        """
+        config = self.config
+        if x_t.shape[1] != config.num_dims:
+            raise ValueError(
+                f"x_t must have {config.num_dims} coordinates, {config.channels} x "
+                f"{config.height} x {config.width}; got {x_t.shape[1]}"
+            )
+        if (latent is not None) != config.latent:
+            raise ValueError(
+                f"latent must {'be given to' if config.latent else 'be None for'} a network with "
+                f"config.latent={config.latent}; got {'none' if latent is None else 'one'}"
+            )
+        x = self._centred(x_t)
+        times = sinusoidal_features(t * config.time_scale, config.time_features)
+        times = times.to(self.input.weight.dtype)
+        time = self.time_mlp(times)
+        mixed, down_latent = (), None
+        if latent is not None:
+            mixed = (latent_features(latent, config.time_features).to(times), times)
+            down_latent = self.latent_mlp(silu(self.latent_mix(torch.cat(mixed, -1))))
+        h = self.input(x)
+        skips = [h]
+        for module in self.down:
+            h = module(h, time, down_latent)
+            if isinstance(module, _Attention):
+                skips.pop()  # the block before it leaves its skip behind the attention
+            skips.append(h)
+        up_latent = None
+        if latent is not None:
+            context = self.context_mix(torch.cat([*mixed, h.mean((2, 3)).to(times)], -1))
+            up_latent = self.context_mlp(silu(context))
+        for module in self.middle:
+            h = module(h, time, up_latent)
+        for module in self.up:
+            if isinstance(module, _ResBlock):
+                h = torch.cat([h, skips.pop()], 1)
+            h = module(h, time, up_latent)
+        raw = self.output(silu(self.output_norm(h))).unflatten(1, (2, config.channels))
+        raw = raw.to(torch.promote_types(raw.dtype, torch.float32)).flatten(2)  # (B, 2, D)
+        return torch.stack([torch.tanh(x.flatten(1).to(raw) + raw[:, 0]), raw[:, 1]], -1)
+
+    def head(self) -> FunctionHead:
+        """From features to the logits of the grey levels."""
+        config = self.config
+        function = partial(
+            truncated_logistic, num_states=config.num_states, mirrored=config.mirrored
+        )
+        return FunctionHead(function, config.num_states)
+
+    def _centred(self, x_t: Int[Tensor, "batch dim"]) -> Float[Tensor, "batch channel y x"]:
+        config = self.config
+        low, high = config.value_range or (0, config.num_states - 1)
+        x = x_t.to(self.input.weight.dtype).unflatten(
+            1, (config.channels, config.height, config.width)
+        )
+        return 2 * (x - low) / (high - low) - 1
+
+
+class _MLP(nn.Module):
+    def __init__(self, features: int, embedding: int) -> None:
+        super().__init__()
+        self.input = nn.Linear(features, embedding)
+        self.output = nn.Linear(embedding, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(silu(self.input(x)))
+
+
+class _ResBlock(nn.Module):
+    def __init__(self, config: UNetConfig, in_width: int, out_width: int) -> None:
+        super().__init__()
+        embedding = 4 * config.time_features
+        self.norm_0 = _group_norm(in_width)
+        self.conv_0 = nn.Conv2d(in_width, out_width, 3, padding=1)
+        self.time = nn.Linear(embedding, out_width)
+        self.latent = nn.Linear(embedding, out_width) if config.latent else None
+        self.norm_1 = _group_norm(out_width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.conv_1 = nn.Conv2d(out_width, out_width, 3, padding=1)
+        self.shortcut = nn.Linear(in_width, out_width) if in_width != out_width else None
+        self.scale = math.sqrt(0.5) if config.rescale_skips else 1.0
+
+    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
+        h = self.conv_0(silu(self.norm_0(x)))
+        h = h + self.time(silu(time))[:, :, None, None]
+        if self.latent is not None:
+            h = h + self.latent(silu(latent))[:, :, None, None]
+        h = self.conv_1(self.dropout(silu(self.norm_1(h))))
+        if self.shortcut is not None:
+            x = self.shortcut(x.movedim(1, -1)).movedim(-1, 1)
+        return (x + h) * self.scale
+
+
+class _Attention(nn.Module):
+    """Single-head self-attention over pixels."""
+
+    def __init__(self, width: int, config: UNetConfig) -> None:
+        super().__init__()
+        self.norm = _group_norm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.scale = math.sqrt(0.5) if config.rescale_skips else 1.0
+
+    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
+        pixels = self.norm(x).flatten(2).mT  # (B, pixel, width)
+        h = scaled_dot_product_attention(self.query(pixels), self.key(pixels), self.value(pixels))
+        return (x + self.output(h).mT.reshape_as(x)) * self.scale
+
+
+class _Downsample(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, stride=2)
+
+    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
+        return self.conv(pad(x, (0, 1, 0, 1)))
+
+
+class _Upsample(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
+        return self.conv(interpolate(x, scale_factor=2))
+
+
+def _way_down(config: UNetConfig, widths: list[int]) -> tuple[nn.ModuleList, list[int]]:
+    """The modules and the widths of the skips that they leave behind."""
+    modules, width, skips = nn.ModuleList(), widths[0], [widths[0]]
+    for scale, out_width in enumerate(widths):
+        for _ in range(config.num_res_blocks):
+            modules.append(_ResBlock(config, width, out_width))
+            if scale == config.attention_scale:
+                modules.append(_Attention(out_width, config))
+            width = out_width
+            skips.append(width)
+        if scale + 1 < len(widths):
+            modules.append(_Downsample(width))
+            skips.append(width)
+    return modules, skips
+
+
+def _way_up(config: UNetConfig, widths: list[int], skips: list[int]) -> nn.ModuleList:
+    modules, width = nn.ModuleList(), widths[-1]
+    for scale, out_width in reversed(list(enumerate(widths))):
+        for _ in range(config.num_res_blocks + 1):
+            modules.append(_ResBlock(config, width + skips.pop(), out_width))
+            if scale == config.attention_scale:
+                modules.append(_Attention(out_width, config))
+            width = out_width
+        if scale:
+            modules.append(_Upsample(width))
+    return modules
+
+
+def _group_norm(width: int) -> nn.GroupNorm:
+    return nn.GroupNorm(min(width // 4, 32), width, eps=1e-6)
+
+
+def _initialise(network: UNet) -> None:
+    """As DDPM does: each residual branch starts near zero; the latent's at zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, _ResBlock):
+            nn.init.xavier_uniform_(module.conv_1.weight, gain=_NEARLY_ZERO)
+            if module.latent is not None:
+                nn.init.zeros_(module.latent.weight)
+        elif isinstance(module, _Attention):
+            nn.init.xavier_uniform_(module.output.weight, gain=_NEARLY_ZERO)
+    nn.init.xavier_uniform_(network.output.weight, gain=_NEARLY_ZERO)
+
+
+_NEARLY_ZERO = 1e-5
