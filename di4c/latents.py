@@ -139,17 +139,35 @@ def draw_latents(
     Raises:
         ValueError: If latents are to be stratified over samples that each have their own stream.
     """
-    if not stratified:
-        shape = (num_latents, *law.uniform_shape)
-        return law.quantile(uniform(shape, generator=generator, device=device))
-    if isinstance(generator, SampleGenerators):
+    if stratified and isinstance(generator, SampleGenerators):
         raise ValueError(
             "stratified=True ties the samples of a batch to each other, which SampleGenerators "
             "rule out: use one torch.Generator, or stratified=False"
         )
-    shape = (*law.uniform_shape, num_latents)
-    draws = stratified_uniform(shape, generator=generator, device=device)
-    return law.quantile(draws.movedim(-1, 0))
+    if not stratified:
+        shape = (num_latents, *law.uniform_shape)
+        return law.quantile(uniform(shape, generator=generator, device=device))
+    options = {"stratified": True, "generator": generator, "device": device}
+    return latent_batches(law, (1, num_latents), **options)[0]
+
+
+def latent_batches(
+    law: LatentLaw,
+    shape: tuple[int, int],
+    *,
+    stratified: bool = False,
+    generator: Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Latents (B, L, ...) of B examples: independent, or stratified within each example."""
+    batch, count = shape
+    if not stratified:
+        draws = uniform((batch, count, *law.uniform_shape), generator=generator, device=device)
+        return law.quantile(draws)
+    draws = stratified_uniform(
+        (batch, *law.uniform_shape, count), generator=generator, device=device
+    )
+    return law.quantile(draws.movedim(-1, 1))
 
 
 _REDRAWS = ("per_step", "fixed")

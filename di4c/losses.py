@@ -16,6 +16,7 @@ from torch import Tensor
 from di4c.likelihood.checks import check_log_probs, check_shape, check_weights, checks_values
 from di4c.likelihood.head import HeadMixture
 from di4c.likelihood.mixture import DenseMixture, Mixture, log_joint, log_product
+from di4c.rng import Generator
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Target:
 
     @classmethod
     def from_mixture(
-        cls, mixture: DenseMixture | HeadMixture, generator: torch.Generator | None = None
+        cls, mixture: DenseMixture | HeadMixture, generator: Generator | None = None
     ) -> "Target":
         r"""The target of consistency training: one draw of each latent's product law.
 
@@ -98,7 +99,8 @@ def distillation_loss(
       \;\ge\; \mathrm{KL}(p^\psi \| \textstyle\sum_l w_l p_l^\theta)$$
 
     for a product teacher, by convexity of KL; equal if the latent is ignored. `consistency_loss`
-    with atoms of the teacher gives the right side itself.
+    with atoms of the teacher gives the right side itself. For a mixture teacher r with these
+    marginals the left side plus TC(r) bounds KL(r || mixture).
 
     Args:
         student: $p^\theta_{0|\delta}(\cdot \mid x_\delta)$, L latents for each example.
@@ -126,7 +128,8 @@ def consistency_loss(student: Mixture, target: Target, control_variate: bool = T
     in the student, so gradients are those of L_consis. The first part is an average over atoms,
     the second is in closed form. Without the control variate the correlation part is
     $-\mathbb{E}_r \log p(x)$, cross-entropy, and the marginal part is 0; the gradient has the same
-    mean and more variance. For sampled latents $-\log p$ is biased up (Jensen).
+    mean and usually more variance (theory/control_variate_variance.py has laws where it has less). For
+    sampled latents $-\log p$ is biased up (Jensen).
 
     Atoms of weight 0 count as 0 whatever their likelihood. An atom that the student excludes costs
     inf, carried by the marginal part if every latent excludes one of its coordinates.

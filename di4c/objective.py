@@ -22,11 +22,12 @@ from torch import Tensor
 
 from di4c.denoisers import Denoiser
 from di4c.generation import prior_samples
-from di4c.latents import LatentLaw, UniformLatent, draw_latents, uniform_log_weights
+from di4c.latents import LatentLaw, UniformLatent, latent_batches, uniform_log_weights
 from di4c.likelihood import DenseMixture, HeadMixture
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
 from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe, SeparateDistillation, TeacherLaw, exact_step
+from di4c.rng import Generator, SampleGenerators
 
 
 @runtime_checkable  # beartype checks arguments against it in tests
@@ -147,14 +148,15 @@ class Di4CObjective:
         self,
         x_0: Int[Tensor, "batch dim"],
         *,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
         times: tuple[Tensor, Tensor] | None = None,
     ) -> Objective:
         """Loss and weighted terms for each example of the batch.
 
         Args:
             x_0: data.
-            generator: source of all randomness, on the device of x_0.
+            generator: source of all randomness, on the device of x_0; with `SampleGenerators` an
+                example's loss does not depend on the batch that it is part of.
             times: (t, u) where they are given and not drawn.
 
         Raises:
@@ -198,7 +200,7 @@ class Di4CObjective:
         self,
         x_0: Int[Tensor, "batch dim"],
         *,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
         times: tuple[Tensor, Tensor] | None = None,
     ) -> Draws:
         """Times, noisy states and latents of one evaluation."""
@@ -218,23 +220,21 @@ class Di4CObjective:
         return Draws(t, u, x_t, *latents)
 
     def _latents(
-        self, batch: int, count: int, generator: torch.Generator | None, device: torch.device
-    ) -> Tensor:
-        """(B, count, ...); stratified within each example if the recipe says so."""
-        if not self.recipe.stratified:
-            latents = draw_latents(self.latent, batch * count, generator=generator, device=device)
-            return latents.unflatten(0, (batch, count))
-        rows = [
-            draw_latents(self.latent, count, stratified=True, generator=generator, device=device)
-            for _ in range(batch)
-        ]
-        return torch.stack(rows)
+        self, batch: int, count: int, generator: Generator | None, device: torch.device
+    ) -> Float[Tensor, "batch latent ..."]:
+        return latent_batches(
+            self.latent,
+            (batch, count),
+            stratified=self.recipe.stratified,
+            generator=generator,
+            device=device,
+        )
 
     def _repeat(self, x: Int[Tensor, "batch dim"]) -> Int[Tensor, "batch latent dim"]:
         return x[:, None].expand(-1, self.recipe.num_latents, -1)
 
     def _teacher(
-        self, x_t: Int[Tensor, "batch dim"], t: Tensor, generator: torch.Generator | None
+        self, x_t: Int[Tensor, "batch dim"], t: Tensor, generator: Generator | None
     ) -> TeacherLaw:
         """One teacher call at x_t: its marginals, and draws of x_0 if it is a mixture."""
         count, latents = self.teacher_latents, None
@@ -252,7 +252,7 @@ class Di4CObjective:
 
     @torch.no_grad()
     def _consistency_target(
-        self, teacher: TeacherLaw, draws: Draws, generator: torch.Generator | None
+        self, teacher: TeacherLaw, draws: Draws, generator: Generator | None
     ) -> Target:
         r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$: for each atom an x_u, a latent and an x_0."""
         x_t = self._repeat(draws.x_t)
@@ -265,12 +265,13 @@ class Di4CObjective:
         x_0: Int[Tensor, "batch dim"],
         time: float,
         draws: Draws,
-        generator: torch.Generator | None,
+        generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
         """Distillation at a time of its own: every latent at a state of its own."""
-        x = self._repeat(x_0).flatten(0, 1)
+        x = self.process.sample(self._repeat(x_0), 0.0, time, generator=generator).flatten(0, 1)
         t = torch.full((len(x),), time, dtype=torch.float64, device=x.device)
-        x = self.process.sample(x, 0.0, t, generator=generator)
+        if isinstance(generator, SampleGenerators):
+            generator = generator.repeat_interleave(self.recipe.num_latents)
         with torch.no_grad():
             log_teacher = self._teacher(x, t, generator).log_marginals
         student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
@@ -278,7 +279,7 @@ class Di4CObjective:
 
     @torch.no_grad()
     def _generate(
-        self, t: Float[Tensor, "batch"], num_dims: int, generator: torch.Generator | None
+        self, t: Float[Tensor, "batch"], num_dims: int, generator: Generator | None
     ) -> Int[Tensor, "batch dim"]:
         """The teacher's own states at t, from the prior: the reference law of Theorem 2."""
         x = prior_samples(self.process, len(t), num_dims, generator=generator, device=t.device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from di4c.confidence import teacher_step
 from di4c.processes import ForwardProcess
-from di4c.rng import uniform
+from di4c.rng import Generator, uniform
 from di4c.samplers import ancestral_step
 
 Device = torch.device | str | None
@@ -33,7 +33,7 @@ class TeacherLaw(NamedTuple):
 
 
 TeacherMove = Callable[
-    [ForwardProcess, TeacherLaw, Tensor, Tensor, Tensor, torch.Generator | None], Tensor
+    [ForwardProcess, TeacherLaw, Tensor, Tensor, Tensor, Generator | None], Tensor
 ]
 """(process, teacher, x_t (B, L, D), u (B,), t (B,), generator) -> x_u (B, L, D)"""
 
@@ -53,10 +53,10 @@ class LogUniformGap:
     longest: float = 0.01
 
     def draw(
-        self, batch: int, generator: torch.Generator | None, device: Device = None
+        self, batch: int, generator: Generator | None, device: Device = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
         """Times (t, u), one pair an example, float64."""
-        draws = uniform((2, batch), generator=generator, device=device)
+        draws = uniform((batch, 2), generator=generator, device=device).T
         gap = self.shortest * (self.longest / self.shortest) ** draws[0]
         t = self.first + gap + (1 - self.first - gap) * draws[1]
         return t, t - gap
@@ -69,7 +69,7 @@ class FixedGap:
     gap: float = 0.05
 
     def draw(
-        self, batch: int, generator: torch.Generator | None, device: Device = None
+        self, batch: int, generator: Generator | None, device: Device = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
         """Times (t, u), one pair an example, float64."""
         t = 1 - uniform((batch,), generator=generator, device=device)  # in (0, 1]
@@ -91,10 +91,10 @@ class SmallTimesOften:
     gap: float = 1 / 1024
 
     def draw(
-        self, batch: int, generator: torch.Generator | None, device: Device = None
+        self, batch: int, generator: Generator | None, device: Device = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
         """Times (t, u), one pair an example, float64."""
-        which, place = uniform((2, batch), generator=generator, device=device)
+        which, place = uniform((batch, 2), generator=generator, device=device).T
         place = 1 - place  # in (0, 1]: t = 0 has no step before it
         below = which < self.share
         t = torch.where(below, self.split * place, self.split + (1 - self.split) * place)
@@ -162,7 +162,8 @@ class DistillationBelow:
 
     def active(self, t: Float[Tensor, "batch"]) -> Tensor:
         """Which examples are distilled; the others train consistency. (B,), bool."""
-        return t <= self.time if self.inclusive else t < self.time
+        # Compared from the far end: t = 1 - r is exact there, so that r = .95 meets time = .05.
+        return 1 - t >= 1 - self.time if self.inclusive else t < self.time
 
 
 def exact_step(
@@ -171,7 +172,7 @@ def exact_step(
     x_t: Int[Tensor, "batch latent dim"],
     u: Float[Tensor, "batch"],
     t: Float[Tensor, "batch"],
-    generator: torch.Generator | None = None,
+    generator: Generator | None = None,
 ) -> Int[Tensor, "batch latent dim"]:
     r"""The teacher's exact step $x_u \sim p^\psi_{u|t}$, in two stages: x_0 first."""
     if teacher.x_0 is not None:
@@ -201,7 +202,7 @@ class ConfidenceTeacher:
         x_t: Int[Tensor, "batch latent dim"],
         u: Float[Tensor, "batch"],
         t: Float[Tensor, "batch"],
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Int[Tensor, "batch latent dim"]:
         """One step from t to u."""
         if process.mask_state is None:

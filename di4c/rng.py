@@ -68,6 +68,12 @@ class SampleGenerators:
     def __init__(self, seed: int, positions: Iterable[int], purpose: str = "sample") -> None:
         self.generators = [generator_at(seed, position, purpose) for position in positions]
 
+    def repeat_interleave(self, count: int) -> "SampleGenerators":
+        """The same streams for a batch that holds `count` rows of each sample, side by side."""
+        repeated = SampleGenerators(0, ())
+        repeated.generators = [g for g in self.generators for _ in range(count)]
+        return repeated
+
     def draw(
         self,
         sampler: Callable[[int, torch.Generator], Tensor],

@@ -164,7 +164,7 @@ class ExponentialSchedule(Schedule):
 
 def check_grid(grid: Sequence[float] | Tensor) -> list[float]:
     """The grid as floats t_0 < ... < t_N, or a ValueError that names what does not increase."""
-    times = [float(t) for t in grid]
+    times = grid.tolist() if isinstance(grid, Tensor) else [float(t) for t in grid]
     if len(times) < 2:
         raise ValueError(f"grid must hold at least two times; got {times}")
     if not times[0] >= 0:

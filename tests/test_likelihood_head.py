@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, FunctionHead, HeadMixture, LinearHead, LogitsTransform
 from di4c.losses import Target, consistency_loss, data_loss, prefetch
+from di4c.rng import SampleGenerators
 
 STATISTICS = ("gathered", "marginal_kl", "mean_latent_kl")
 TRANSFORMS = ("none", "soft cap", "excluded", "subs", "subs, capped", "given by latent")
@@ -373,6 +374,20 @@ def test_draw_follows_each_latent_and_gives_the_marginals(transform):
         atol=1e-15,
     )
     assert not log_marginals.requires_grad
+
+
+@pytest.mark.parametrize("positions", [1, 3, 1000])
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_draws_are_those_of_the_dense_mixture(positions, per_sample):
+    """One uniform a coordinate, whatever the chunks: the two forms stay interchangeable."""
+    instance = Instance(14, (3, 2, 5, 6, 3, 1))
+    draws = []
+    for mixture in (instance.dense_mixture(), instance.head_mixture(positions)):
+        generator = (
+            SampleGenerators(3, range(3)) if per_sample else torch.Generator().manual_seed(3)
+        )
+        draws.append(mixture.draw(generator)[0])
+    assert torch.equal(*draws)
 
 
 def test_compiled_losses_are_the_same():

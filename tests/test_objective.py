@@ -26,6 +26,7 @@ from di4c.recipes import (
     SmallTimesOften,
     Weight,
 )
+from di4c.rng import SampleGenerators
 from tests.goodness_of_fit import P_VALUE, p_value
 
 LAW = torch.tensor([0.4, 0.1, 0.05, 0.45], dtype=torch.float64)
@@ -316,3 +317,16 @@ def test_a_teacher_of_another_vocabulary_is_refused():
     )
     with pytest.raises(ValueError, match="state"):
         objective(exact.states(2, 2))
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(CIFAR10, num_latents=2)], ids=["below", "own"])
+@pytest.mark.parametrize("stratified", [False, True])
+def test_an_example_does_not_depend_on_its_batch(recipe, stratified):
+    """With one stream a sample the loss of sample i is the same in any batch, on any rank."""
+    objective = _objective(MaskedProcess(2), replace(recipe, stratified=stratified))
+    x_0 = torch.tensor([[0, 0], [1, 1], [0, 1], [1, 0], [1, 1]])
+    whole = objective(x_0, generator=SampleGenerators(7, range(5)))
+    parts = [objective(x_0[k], generator=SampleGenerators(7, k)) for k in ([3, 1], [0, 2, 4])]
+    torch.testing.assert_close(whole.loss[[3, 1]], parts[0].loss, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(whole.loss[[0, 2, 4]], parts[1].loss, rtol=1e-12, atol=1e-12)
+    assert len(set(whole.loss.tolist())) > 1

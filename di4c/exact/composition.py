@@ -28,9 +28,6 @@ from di4c.schedules import check_grid
 
 _CHUNK_NUMBERS = 2**19  # numbers in one chunk of A or B: 4 MiB, a share of the last-level cache
 
-Denoiser = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""(x_t (B, D), t (B,), latent (B, ...) or None) -> log p_{0|t} (B, D, num_values)."""
-
 
 def product_step(
     law: Float[Tensor, "atom"],
@@ -121,7 +118,7 @@ def product_composition(
 
 def mixture_composition(
     process: ForwardProcess,
-    denoiser: Denoiser,
+    denoiser: Callable[[Tensor, Tensor, Tensor | None], Tensor],
     grid: Sequence[float] | Tensor,
     start: Float[Tensor, "atom"],
     latents: Tensor | None = None,
@@ -134,7 +131,7 @@ def mixture_composition(
 
     Args:
         process: forward process.
-        denoiser: (x_t, t, latent) -> log-probabilities of each $x_0^d$, normalised.
+        denoiser: as `di4c.denoisers.Denoiser`; asked for every state at once.
         grid: times $t_0 < \dots < t_N$, data to noise.
         start: law of $x_{t_N}$ over all states.
         latents: the support of $\lambda$, (L, ...); None for a product denoiser.

@@ -12,7 +12,7 @@ from di4c.likelihood.chunked import Chunked, accumulator, chunks, given_chunks
 from di4c.likelihood.logits import Head, LogitsTransform, log_point_mass
 from di4c.likelihood.mixture import check_atoms, check_latent_law, check_log_target
 from di4c.likelihood.statistics import Request, statistics, weighted_sum
-from di4c.rng import categorical
+from di4c.rng import Generator, invert, uniform
 
 
 @dataclass(frozen=True)
@@ -118,25 +118,26 @@ class HeadMixture:
 
     @torch.no_grad()
     def draw(
-        self, generator: torch.Generator | None = None
+        self, generator: Generator | None = None
     ) -> tuple[Int[Tensor, "batch latent dim"], Float[Tensor, "batch dim state"]]:
         """One draw for each latent and the log-marginals, in one sweep; see DenseMixture.draw.
 
-        The generator is used chunk by chunk: another chunk size gives other draws of the same law.
+        Up to rounding the draws are those of `DenseMixture.draw`, whatever the chunk size.
         """
         with torch.autocast(self.hidden.device.type, enabled=False):
             return self._draw(generator)
 
-    def _draw(self, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def _draw(self, generator: Generator | None) -> tuple[Tensor, Tensor]:
         batch, num_latents, num_dims, _ = self.hidden.shape
         shape = (batch, num_dims, self.head.num_states)
         device = self.hidden.device
         samples = torch.empty(batch, num_latents, num_dims, dtype=torch.long, device=device)
         marginals = self.hidden.new_empty(shape, dtype=accumulator(self.hidden))
         weights = self.log_weights.to(marginals).exp()
+        uniforms = uniform(samples.shape, generator=generator, device=device)
         for chunk in chunks(self._chunked(), self.hidden):
             probs = torch.softmax(chunk.logits, -1, out=chunk.scratch)
-            samples[chunk.batch, :, chunk.dim] = categorical(probs, generator=generator)
+            samples[chunk.batch, :, chunk.dim] = invert(probs, uniforms[chunk.batch, :, chunk.dim])
             marginals[chunk.batch, chunk.dim] = weighted_sum(weights, probs)
         for batch_index, dim, state in given_chunks(self._chunked(), self.hidden):
             samples[batch_index, :, dim] = state[:, None]

@@ -19,7 +19,7 @@ from di4c.likelihood.checks import (
     checks_values,
 )
 from di4c.likelihood.logits import LogitsTransform
-from di4c.rng import categorical
+from di4c.rng import Generator, categorical
 
 
 @runtime_checkable  # beartype checks arguments against it in tests
@@ -115,7 +115,7 @@ class DenseMixture:
 
     @torch.no_grad()
     def draw(
-        self, generator: torch.Generator | None = None
+        self, generator: Generator | None = None
     ) -> tuple[Int[Tensor, "batch latent dim"], Float[Tensor, "batch dim state"]]:
         """One draw from each latent's product law, and the log-marginals of the mixture.
 

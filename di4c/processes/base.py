@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.rng import categorical
+from di4c.rng import Generator, categorical
 from di4c.schedules import Time, as_time
 
 
@@ -81,7 +81,7 @@ class ForwardProcess(ABC):
         s: Time,
         t: Time,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
         r"""A draw of $x_t \sim q_{t|s}(\cdot \mid x_s)$; s = 0 noises data."""
         return categorical(_select(self.transition(s, t), x_s), generator=generator)
@@ -103,7 +103,7 @@ class ForwardProcess(ABC):
         s: Time,
         t: Time,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
         r"""A draw of $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$, see `posterior`."""
         return categorical(self.posterior(x_0, x_t, s, t), generator=generator)

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.processes.base import ForwardProcess, align_time, check_times
-from di4c.rng import categorical
+from di4c.rng import Generator, categorical, uniform
 from di4c.schedules import LinearSchedule, Schedule, Time, as_time
 
 
@@ -74,15 +74,15 @@ class InterpolatingProcess(ForwardProcess):
         s: Time,
         t: Time,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
         """See ForwardProcess.sample."""
         survival = align_time(self.survival(s, t).to(x_s.device), x_s)
-        uniform = torch.rand(x_s.shape, dtype=torch.float64, device=x_s.device, generator=generator)
-        return torch.where(uniform < survival, x_s, self._redraw(x_s, generator))
+        draws = uniform(x_s.shape, generator=generator, device=x_s.device)
+        return torch.where(draws < survival, x_s, self._redraw(x_s, generator))
 
     def _redraw(
-        self, x: Int[Tensor, "*batch"], generator: torch.Generator | None
+        self, x: Int[Tensor, "*batch"], generator: Generator | None
     ) -> Int[Tensor, "*batch"]:
         stationary = self.stationary.to(x.device).expand(*x.shape, -1)
         return categorical(stationary, generator=generator)
@@ -104,9 +104,9 @@ class UniformProcess(InterpolatingProcess):
         super().__init__(uniform, schedule or LinearSchedule())
 
     def _redraw(
-        self, x: Int[Tensor, "*batch"], generator: torch.Generator | None
+        self, x: Int[Tensor, "*batch"], generator: Generator | None
     ) -> Int[Tensor, "*batch"]:
-        return torch.randint(self.num_states, x.shape, device=x.device, generator=generator)
+        return (self.num_states * uniform(x.shape, generator=generator, device=x.device)).long()
 
 
 class MaskedProcess(InterpolatingProcess):
@@ -138,15 +138,15 @@ class MaskedProcess(InterpolatingProcess):
         s: Time,
         t: Time,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
         """See ForwardProcess.bridge: a mask is revealed as x_0 or stays."""
         reveal = align_time(self.reveal_probability(s, t).to(x_t.device), x_t)
-        uniform = torch.rand(x_t.shape, dtype=torch.float64, device=x_t.device, generator=generator)
-        return torch.where((x_t == self.mask_state) & (uniform < reveal), x_0, x_t)
+        draws = uniform(x_t.shape, generator=generator, device=x_t.device)
+        return torch.where((x_t == self.mask_state) & (draws < reveal), x_0, x_t)
 
     def _redraw(
-        self, x: Int[Tensor, "*batch"], generator: torch.Generator | None
+        self, x: Int[Tensor, "*batch"], generator: Generator | None
     ) -> Int[Tensor, "*batch"]:
         return torch.full_like(x, self.num_values)
 

@@ -10,17 +10,22 @@ import torch
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, FunctionHead, HeadMixture, LogitsTransform
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
+from di4c.recipes import CIFAR10, IMAGENET, OPENWEBTEXT, SeparateDistillation, Weight
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 MASK_STATE = 4
 UNIFORM = uniform_log_weights(4)
 
-# The weights of the recipes as functions of time are tested with the objective that applies them.
-OF_THE_OBJECTIVE = {
-    *(f"tauldr_time_coeff_{name}" for name in ("none", "zero", "sigmoid", "linear")),
-    *(f"maskgit_time_coeff_{name}" for name in ("sigmoid", "linear", "const")),
-    "maskgit_distil_weight",
-    "sdtt_time_coeff_sigmoid",
+# Recorded name: the weight, and whether it was recorded over r = 1 - t.
+DATA_WEIGHTS = {
+    "tauldr_time_coeff_none": (Weight(shape="constant"), False),
+    "tauldr_time_coeff_zero": (Weight(0.0), False),
+    "tauldr_time_coeff_sigmoid": (CIFAR10.data_weight, False),
+    "tauldr_time_coeff_linear": (Weight(shape="linear"), False),
+    "maskgit_time_coeff_sigmoid": (IMAGENET.data_weight, True),
+    "maskgit_time_coeff_linear": (Weight(0.1, "linear"), True),
+    "maskgit_time_coeff_const": (Weight(0.1, "constant"), True),
+    "sdtt_time_coeff_sigmoid": (OPENWEBTEXT.data_weight, False),
 }
 LAWS = ("student_lam", "teacher", "student_mixture", "teacher_mixture")
 
@@ -144,23 +149,23 @@ def test_tauldr_total(recorded):
     (grad,) = torch.autograd.grad(distil.sum(), logits, retain_graph=True)
     torch.testing.assert_close(grad, recorded["grad/mint_distil_loss"], **TOLERANCE)
     terms = recorded.terms()
-    alpha = torch.sigmoid(20 * (recorded["in/t"] - 0.5))
+    alpha = CIFAR10.data_weight(recorded["in/t"])
+    assert CIFAR10.distillation == SeparateDistillation(weight=1.0)
     total = distil + alpha * terms["data_loss_cor_cv"] + terms["data_loss_indep"]
     total = total + terms["consis_loss_cor_cv"] + terms["consis_loss_indep"]
     _assert_total(recorded, "tauldr_total", total, total.mean())
 
 
 def test_maskgit_total(recorded):
-    """L_distil / .05 where r >= .95, otherwise L_consis; gradient of the mean."""
+    """L_distil / .05 where t = 1 - r <= .05, otherwise L_consis; gradient of the mean."""
     if recorded.subs:
         assert "out/maskgit_total" not in recorded.tensors
         return
-    terms, r = recorded.terms(), recorded["in/r"]
-    alpha = 0.1 * torch.sigmoid(20 * (0.5 - r))
-    total = alpha * terms["data_loss_cor_cv"] + terms["data_loss_indep"]
-    consistency = terms["consis_loss_cor_cv"] + terms["consis_loss_indep"]
-    total = total + torch.where(r >= 0.95, terms["distil_loss"] / 0.05, consistency)
+    total = _total_below(recorded, IMAGENET, 1 - recorded["in/r"])
     _assert_total(recorded, "maskgit_total", total, total.mean())
+    distilled = IMAGENET.distillation.active(1 - recorded["in/r"])
+    weight = IMAGENET.distillation.weight * distilled.double()
+    torch.testing.assert_close(weight, recorded["out/maskgit_distil_weight"], **TOLERANCE)
 
 
 def test_sdtt_total(recorded):
@@ -168,12 +173,15 @@ def test_sdtt_total(recorded):
     if not recorded.subs:
         assert "out/sdtt_total" not in recorded.tensors
         return
-    terms, t = recorded.terms(), recorded["in/t"]
-    alpha = 0.1 * torch.sigmoid(20 * (t - 0.5))
-    total = alpha * terms["data_loss_cor_cv"] + terms["data_loss_indep"]
-    consistency = terms["consis_loss_cor_cv"] + terms["consis_loss_indep"]
-    total = total + torch.where(t < 0.02, terms["distil_loss"], consistency)
+    total = _total_below(recorded, OPENWEBTEXT, recorded["in/t"])
     _assert_total(recorded, "sdtt_total", total, total.sum())
+
+
+def test_data_weights(recorded):
+    for name, (weight, backwards) in DATA_WEIGHTS.items():
+        if f"out/{name}" in recorded.tensors:
+            t = 1 - recorded["in/r"] if backwards else recorded["in/t"]
+            torch.testing.assert_close(weight(t), recorded[f"out/{name}"], **TOLERANCE)
 
 
 def test_nothing_recorded_is_left_out(recorded):
@@ -181,7 +189,18 @@ def test_nothing_recorded_is_left_out(recorded):
     laws = {f"log_p0t_{law}" for law in LAWS} | {"log_p0u_student_lam"}
     totals = {"sdtt_total"} if recorded.subs else {"tauldr_total", "maskgit_total"}
     totals |= set() if recorded.subs else {"mint_distil_loss"}
-    assert names - OF_THE_OBJECTIVE == recorded.terms().keys() | laws | totals
+    weights = {name for name in DATA_WEIGHTS if name.startswith("sdtt") == recorded.subs}
+    weights |= set() if recorded.subs else {"maskgit_distil_weight"}
+    assert names == recorded.terms().keys() | laws | totals | weights
+
+
+def _total_below(recorded, recipe, t):
+    """The total of a recipe that distils below a time and trains consistency above it."""
+    terms, rule = recorded.terms(), recipe.distillation
+    distilled = rule.weight * terms["distil_loss"]
+    consistency = terms["consis_loss_cor_cv"] + terms["consis_loss_indep"]
+    data = recipe.data_weight(t) * terms["data_loss_cor_cv"] + terms["data_loss_indep"]
+    return data + torch.where(rule.active(t), distilled, consistency)
 
 
 def _assert_total(recorded, name, total, reduced):
