@@ -11,6 +11,7 @@ from di4c.processes import MaskedProcess, RateMatrixProcess, gaussian_process
 from di4c.schedules import ArccosSchedule, LinearSchedule, LogLinearSchedule
 from full_scale.backbones import (
     BackboneConfig,
+    DenoiserConfig,
     DiTConfig,
     MaskGITConfig,
     UNetConfig,
@@ -88,7 +89,7 @@ class Preset:
     process: ProcessConfig | None = None
     latent: LatentLaw = field(default_factory=UniformLatent)
 
-    def student(self) -> BackboneConfig:
+    def student(self) -> DenoiserConfig:
         """The same network with a latent.
 
         Raises:

@@ -5,11 +5,13 @@ from full_scale.backbones.maskgit import MaskGIT, MaskGITConfig
 from full_scale.backbones.unet import UNet, UNetConfig
 from full_scale.backbones.vqgan import VQGAN, VQGANConfig
 
-BackboneConfig = UNetConfig | MaskGITConfig | VQGANConfig | DiTConfig
+DenoiserConfig = UNetConfig | MaskGITConfig | DiTConfig
+BackboneConfig = DenoiserConfig | VQGANConfig
 
 __all__ = [
     "VQGAN",
     "BackboneConfig",
+    "DenoiserConfig",
     "DiT",
     "DiTConfig",
     "MaskGIT",

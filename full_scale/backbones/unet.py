@@ -4,17 +4,26 @@ Source: Campbell et al., NeurIPS 2022 (after DDPM); latent: Hayakawa et al., ICM
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, silu
+from torch.nn.functional import silu
 
 from di4c.likelihood import FunctionHead
 from full_scale.backbones.latent import latent_features, sinusoidal_features
 from full_scale.backbones.truncated_logistic import truncated_logistic
+from full_scale.backbones.unet_blocks import (
+    Attention,
+    Downsample,
+    EmbeddingMLP,
+    ResBlock,
+    Upsample,
+    group_norm,
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,16 @@ class UNetConfig:
         """D."""
         return self.channels * self.height * self.width
 
+    @property
+    def widths(self) -> list[int]:
+        """Feature channels at each scale."""
+        return [self.base_width * factor for factor in self.multipliers]
+
+    @property
+    def skip_scale(self) -> float:
+        """Factor of the sum of each residual connection."""
+        return math.sqrt(0.5) if self.rescale_skips else 1.0
+
     def build(self) -> "UNet":
         """The network, with random weights."""
         return UNet(self)
@@ -96,22 +115,29 @@ class UNet(nn.Module):
         self.config = config
         features = config.time_features
         embedding = 4 * features
-        widths = [config.base_width * factor for factor in config.multipliers]
-        self.time_mlp = _MLP(features, embedding)
+        widths = config.widths
+        self.time_mlp = EmbeddingMLP(features, embedding)
         if config.latent:
-            self.latent_mlp = _MLP(features, embedding)
-            self.context_mlp = _MLP(features, embedding)
+            self.latent_mlp = EmbeddingMLP(features, embedding)
+            self.context_mlp = EmbeddingMLP(features, embedding)
             self.latent_mix = nn.Linear(2 * features, features)
         self.input = nn.Conv2d(config.channels, widths[0], 3, padding=1)
-        self.down, skips = _way_down(config, widths)
+        block = partial(
+            ResBlock,
+            embedding=embedding,
+            latent=config.latent,
+            dropout=config.dropout,
+            scale=config.skip_scale,
+        )
+        self.down, skips = _way_down(config, block)
         if config.latent:
             self.context_mix = nn.Linear(2 * features + widths[-1], features)
-        block = partial(_ResBlock, config)
+        attention = Attention(widths[-1], scale=config.skip_scale)
         self.middle = nn.ModuleList(
-            [block(widths[-1], widths[-1]), _Attention(widths[-1], config), block(*widths[-1:] * 2)]
+            [block(widths[-1], widths[-1]), attention, block(widths[-1], widths[-1])]
         )
-        self.up = _way_up(config, widths, skips)
-        self.output_norm = _group_norm(widths[0])
+        self.up = _way_up(config, block, skips)
+        self.output_norm = group_norm(widths[0])
         self.output = nn.Conv2d(widths[0], 2 * config.channels, 3, padding=1)
         _initialise(self)
 
@@ -158,7 +184,7 @@ class UNet(nn.Module):
         skips = [h]
         for module in self.down:
             h = module(h, time, down_latent)
-            if isinstance(module, _Attention):
+            if isinstance(module, Attention):
                 skips.pop()  # the block before it leaves its skip behind the attention
             skips.append(h)
         up_latent = None
@@ -168,7 +194,7 @@ class UNet(nn.Module):
         for module in self.middle:
             h = module(h, time, up_latent)
         for module in self.up:
-            if isinstance(module, _ResBlock):
+            if isinstance(module, ResBlock):
                 h = torch.cat([h, skips.pop()], 1)
             h = module(h, time, up_latent)
         raw = self.output(silu(self.output_norm(h))).unflatten(1, (2, config.channels))
@@ -192,108 +218,38 @@ class UNet(nn.Module):
         return 2 * (x - low) / (high - low) - 1
 
 
-class _MLP(nn.Module):
-    def __init__(self, features: int, embedding: int) -> None:
-        super().__init__()
-        self.input = nn.Linear(features, embedding)
-        self.output = nn.Linear(embedding, embedding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output(silu(self.input(x)))
-
-
-class _ResBlock(nn.Module):
-    def __init__(self, config: UNetConfig, in_width: int, out_width: int) -> None:
-        super().__init__()
-        embedding = 4 * config.time_features
-        self.norm_0 = _group_norm(in_width)
-        self.conv_0 = nn.Conv2d(in_width, out_width, 3, padding=1)
-        self.time = nn.Linear(embedding, out_width)
-        self.latent = nn.Linear(embedding, out_width) if config.latent else None
-        self.norm_1 = _group_norm(out_width)
-        self.dropout = nn.Dropout(config.dropout)
-        self.conv_1 = nn.Conv2d(out_width, out_width, 3, padding=1)
-        self.shortcut = nn.Linear(in_width, out_width) if in_width != out_width else None
-        self.scale = math.sqrt(0.5) if config.rescale_skips else 1.0
-
-    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
-        h = self.conv_0(silu(self.norm_0(x)))
-        h = h + self.time(silu(time))[:, :, None, None]
-        if self.latent is not None:
-            h = h + self.latent(silu(latent))[:, :, None, None]
-        h = self.conv_1(self.dropout(silu(self.norm_1(h))))
-        if self.shortcut is not None:
-            x = self.shortcut(x.movedim(1, -1)).movedim(-1, 1)
-        return (x + h) * self.scale
-
-
-class _Attention(nn.Module):
-    """Single-head self-attention over pixels."""
-
-    def __init__(self, width: int, config: UNetConfig) -> None:
-        super().__init__()
-        self.norm = _group_norm(width)
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
-        self.scale = math.sqrt(0.5) if config.rescale_skips else 1.0
-
-    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
-        pixels = self.norm(x).flatten(2).mT  # (B, pixel, width)
-        h = scaled_dot_product_attention(self.query(pixels), self.key(pixels), self.value(pixels))
-        return (x + self.output(h).mT.reshape_as(x)) * self.scale
-
-
-class _Downsample(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, stride=2)
-
-    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
-        return self.conv(pad(x, (0, 1, 0, 1)))
-
-
-class _Upsample(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor, time: Tensor, latent: Tensor | None) -> Tensor:
-        return self.conv(interpolate(x, scale_factor=2))
-
-
-def _way_down(config: UNetConfig, widths: list[int]) -> tuple[nn.ModuleList, list[int]]:
-    """The modules and the widths of the skips that they leave behind."""
-    modules, width, skips = nn.ModuleList(), widths[0], [widths[0]]
-    for scale, out_width in enumerate(widths):
+def _way_down(
+    config: UNetConfig, block: Callable[[int, int], ResBlock]
+) -> tuple[nn.ModuleList, list[int]]:
+    """The modules, and the widths of the skips that they leave behind."""
+    modules, width, skips = nn.ModuleList(), config.widths[0], [config.widths[0]]
+    for scale, out_width in enumerate(config.widths):
         for _ in range(config.num_res_blocks):
-            modules.append(_ResBlock(config, width, out_width))
+            modules.append(block(width, out_width))
             if scale == config.attention_scale:
-                modules.append(_Attention(out_width, config))
+                modules.append(Attention(out_width, scale=config.skip_scale))
             width = out_width
             skips.append(width)
-        if scale + 1 < len(widths):
-            modules.append(_Downsample(width))
+        if scale + 1 < len(config.widths):
+            modules.append(Downsample(width))
             skips.append(width)
     return modules, skips
 
 
-def _way_up(config: UNetConfig, widths: list[int], skips: list[int]) -> nn.ModuleList:
-    modules, width = nn.ModuleList(), widths[-1]
-    for scale, out_width in reversed(list(enumerate(widths))):
+def _way_up(
+    config: UNetConfig, block: Callable[[int, int], ResBlock], skips: list[int]
+) -> nn.ModuleList:
+    """The modules; each residual block takes up the skip that was left last."""
+    modules, width = nn.ModuleList(), config.widths[-1]
+    for scale, out_width in reversed(list(enumerate(config.widths))):
         for _ in range(config.num_res_blocks + 1):
-            modules.append(_ResBlock(config, width + skips.pop(), out_width))
+            modules.append(block(width + skips.pop(), out_width))
             if scale == config.attention_scale:
-                modules.append(_Attention(out_width, config))
+                modules.append(Attention(out_width, scale=config.skip_scale))
             width = out_width
         if scale:
-            modules.append(_Upsample(width))
+            modules.append(Upsample(width))
     return modules
-
-
-def _group_norm(width: int) -> nn.GroupNorm:
-    return nn.GroupNorm(min(width // 4, 32), width, eps=1e-6)
 
 
 def _initialise(network: UNet) -> None:
@@ -301,13 +257,14 @@ def _initialise(network: UNet) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     for module in network.modules():
-        if isinstance(module, _ResBlock):
+        if isinstance(module, ResBlock):
             nn.init.xavier_uniform_(module.conv_1.weight, gain=_NEARLY_ZERO)
             if module.latent is not None:
                 nn.init.zeros_(module.latent.weight)
-        elif isinstance(module, _Attention):
+        elif isinstance(module, Attention):
             nn.init.xavier_uniform_(module.output.weight, gain=_NEARLY_ZERO)
     nn.init.xavier_uniform_(network.output.weight, gain=_NEARLY_ZERO)
 
