@@ -266,6 +266,12 @@ BAD = {
         ),
         r"log_marginals is nan at index \[0, 3, 0\]: look for an overflow",
     ),
+    "nan logits": (
+        lambda: DenseMixture.from_logits(
+            torch.zeros(1, 2, 3, 4).index_fill(2, torch.tensor(1), math.nan), uniform_log_weights(2)
+        ),
+        r"logits is nan at index \[0, 0, 1, 0\]: look for an overflow",
+    ),
     "no atoms": (
         lambda: Target.from_samples(torch.zeros(2, 0, 4, dtype=torch.long)),
         r"samples must have shape .*got \(2, 0, 4\)",

@@ -21,7 +21,9 @@ def first_index(mask: Tensor) -> tuple[int, ...]:
     return tuple(mask.nonzero()[0].tolist())
 
 
-def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...], axes: str) -> None:
+def check_shape(
+    name: str, tensor: Tensor, expected: tuple[int, ...], axes: str, remedy: str = ""
+) -> None:
     """ValueError unless the shape is as expected; -1 stands for any size but zero."""
     shape = tuple(tensor.shape)
     fits = len(shape) == len(expected) and all(
@@ -30,7 +32,16 @@ def check_shape(name: str, tensor: Tensor, expected: tuple[int, ...], axes: str)
     )
     if not fits:
         wanted = ", ".join("any" if want == -1 else str(want) for want in expected)
-        raise ValueError(f"{name} must have shape ({axes}) = ({wanted}); got {shape}")
+        remedy = remedy or ("fill the empty axis" if 0 in shape else "look at the axes' order")
+        raise ValueError(f"{name} must have shape ({axes}) = ({wanted}); got {shape}: {remedy}")
+
+
+def check_not_nan(name: str, values: Tensor) -> None:
+    """ValueError that names the first NaN."""
+    bad = values.isnan()
+    if bool(bad.any()):
+        index = list(first_index(bad))
+        raise ValueError(f"{name} is nan at index {index}: look for an overflow in the network")
 
 
 def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:

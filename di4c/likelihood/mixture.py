@@ -13,6 +13,7 @@ from torch import Tensor
 
 from di4c.likelihood.checks import (
     check_log_probs,
+    check_not_nan,
     check_shape,
     check_states,
     check_weights,
@@ -83,6 +84,8 @@ class DenseMixture:
         validate: bool = True,
     ) -> "DenseMixture":
         """The mixture of a network's outputs: log-softmax after the transform."""
+        if checks_values(validate):
+            check_not_nan("logits", logits)
         log_probs = (transform or LogitsTransform()).log_probs(logits)
         return cls(log_probs, log_weights, validate)
 
@@ -181,7 +184,8 @@ def check_atoms(x: Tensor, shape: tuple[int, int, int], num_states: int, validat
 
 def check_log_target(log_target: Tensor, shape: tuple[int, int, int]) -> None:
     """ValueError unless the target has the mixture's batch, dimensions and states."""
-    check_shape("log_target", log_target, shape, "batch, dim, state")
+    remedy = "teacher and student must share batch, dimensions and states"
+    check_shape("log_target", log_target, shape, "batch, dim, state", remedy)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
