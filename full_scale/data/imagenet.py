@@ -1,0 +1,163 @@
+"""ImageNet 256 x 256 as VQGAN codes: D = 16 x 16 row by row, S = 1024, 1000 classes.
+
+python -m full_scale.prepare imagenet --source DIR/train --vqgan vqgan.safetensors
+
+The pictures lie in one folder per class; classes are numbered in the order of the folder names. A
+picture is scaled so that its shorter side has 256 pixels and its centre is cut out. Training on
+codes that were computed once sees no random crops; `mirror` keeps the random flips by storing the
+codes of the mirror image as a row of its own, right after those of the picture.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from full_scale.data.packed import Description, PackedTokens, Rows, pack
+from reporting import manifest
+
+FOLDER = Path("data/imagenet")
+SUFFIXES = (".jpeg", ".jpg", ".png")
+
+
+class Encoder(Protocol):
+    """What turns pictures into codes."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes (B, height, width) of pictures (B, 3, H, W) in [-1, 1]."""
+        ...
+
+
+def open_split(folder: Path | None, split: str) -> PackedTokens:
+    """The codes and classes of one split, after `prepare`.
+
+    Args:
+        folder: where they were prepared; data/imagenet if None.
+        split: "train" or "test" (the published validation pictures).
+
+    Raises:
+        ValueError: If they are not there.
+    """
+    path = (folder or FOLDER) / split
+    return PackedTokens(path, f"run: python -m full_scale.prepare imagenet --out {path.parent}")
+
+
+def prepare(
+    folder: Path,
+    split: str,
+    source: Path,
+    encoder: Encoder,
+    *,
+    encoder_name: str,
+    num_values: int = 1024,
+    resolution: int = 256,
+    downsampling: int = 16,
+    mirror: bool = False,
+    batch_size: int = 32,
+    device: torch.device | str = "cpu",
+) -> PackedTokens:
+    """Encode one split; goes on where it was interrupted.
+
+    Args:
+        folder: where to; the split gets a folder inside.
+        split: "train" or "test".
+        source: a folder with one folder of pictures per class.
+        encoder: the VQGAN, on the device.
+        encoder_name: its name, kept in the header: codes mean nothing without it.
+        num_values: codes it has.
+        resolution: side of the pictures it is given.
+        downsampling: pixels along one side of a code.
+        mirror: whether to encode mirror images as well.
+        batch_size: pictures encoded at once.
+        device: where.
+
+    Raises:
+        ValueError: If there are no pictures, one cannot be read, or the folder holds something
+            else.
+    """
+    files, labels, num_classes = _list(source)
+    names = "\n".join(str(file.relative_to(source)) for file in files)
+    described = {
+        "data": "imagenet",
+        "split": split,
+        "pictures": len(files),
+        "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
+        "encoder": encoder_name,
+        "resolution": resolution,
+        "mirror": mirror,
+    }
+    num_dims = (resolution // downsampling) ** 2
+    description = Description(num_dims, num_values, num_classes, described)
+    encode = partial(_encode, encoder, resolution, mirror, device)
+    rows = partial(_rows, files, np.array(labels), batch_size, encode)
+    return pack(folder / split, description, rows, manifest())
+
+
+def picture(path: Path, resolution: int) -> np.ndarray:
+    """The centre of a picture, (resolution, resolution, 3) uint8.
+
+    Raises:
+        ValueError: If the file is no picture.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image = image.convert("RGB")
+    except OSError as error:
+        raise ValueError(f"{path} is no picture ({error}); replace or remove it") from None
+    scale = resolution / min(image.size)
+    width, height = (max(resolution, round(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (width - resolution) // 2, (height - resolution) // 2
+    return np.asarray(image.crop((left, top, left + resolution, top + resolution)))
+
+
+def _list(source: Path) -> tuple[list[Path], list[int], int]:
+    """Pictures in order, the class of each, the number of classes."""
+    classes = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
+    files, labels = [], []
+    for label, name in enumerate(classes):
+        found = sorted(path for path in name.iterdir() if path.suffix.lower() in SUFFIXES)
+        files += found
+        labels += [label] * len(found)
+    if not files:
+        raise ValueError(
+            f"source {source} holds no pictures; it must be a folder with one folder of .JPEG or "
+            ".png files per class, as train/n01440764/n01440764_10026.JPEG"
+        )
+    return files, labels, len(classes)
+
+
+def _rows(
+    files: list[Path], labels: np.ndarray, batch_size: int, encode: Any, cursor: int | None
+) -> Iterator[Rows]:
+    from tqdm import tqdm
+
+    start = cursor or 0
+    with tqdm(total=len(files), initial=start, desc="imagenet", unit="pictures") as bar:
+        while start < len(files):
+            batch = files[start : start + batch_size]
+            codes = encode(batch)
+            repeats = len(codes) // len(batch)
+            label = labels[start : start + batch_size].repeat(repeats)
+            start += len(batch)
+            bar.update(len(batch))
+            yield Rows(codes, label, start)
+
+
+def _encode(
+    encoder: Encoder, resolution: int, mirror: bool, device: torch.device | str, files: list[Path]
+) -> np.ndarray:
+    """(n, D) codes; picture and mirror image in turn where both are asked for."""
+    pixels = torch.from_numpy(np.stack([picture(file, resolution) for file in files]))
+    images = pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    if mirror:
+        images = torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
+    with torch.no_grad():
+        return encoder.encode(images).flatten(1).cpu().numpy()

@@ -1,0 +1,109 @@
+"""OpenWebText as GPT-2 tokens: D = 1024, S = 50257.
+
+python -m full_scale.prepare openwebtext --source Skylion007/openwebtext --tokenizer gpt2
+
+Documents, each with an end-of-text token after it, are joined and cut into pieces of D - 2 tokens,
+which get an end-of-text token at both ends: the sequences that MDLM and SDTT are trained on. (They
+also drop what is left over after every 1000 documents; here nothing but the last piece is lost.)
+The last 100 000 documents are the test split, as published.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from full_scale.data.packed import Description, PackedTokens, Rows, pack
+from full_scale.data.tables import open_table, open_tokenizer
+from reporting import manifest
+
+NUM_DIMS = 1024
+HELD_OUT = 100_000
+HUB_NAME = "Skylion007/openwebtext"
+TOKENIZER = "gpt2"
+FOLDER = Path("data/openwebtext")
+_BATCH = 1000
+
+
+def open_split(folder: Path | None, split: str) -> PackedTokens:
+    """The sequences of one split, after `prepare`.
+
+    Args:
+        folder: where they were prepared; data/openwebtext if None.
+        split: "train" or "test".
+
+    Raises:
+        ValueError: If they are not there.
+    """
+    path = (folder or FOLDER) / split
+    return PackedTokens(path, f"run: python -m full_scale.prepare openwebtext --out {path.parent}")
+
+
+def prepare(
+    folder: Path,
+    split: str,
+    source: str = HUB_NAME,
+    tokenizer: str = TOKENIZER,
+    num_dims: int = NUM_DIMS,
+    held_out: int = HELD_OUT,
+) -> PackedTokens:
+    """Write one split; goes on where it was interrupted.
+
+    Args:
+        folder: where to; the split gets a folder inside.
+        split: "train" or "test".
+        source: see `tables.open_table`; the column text, in a split named train.
+        tokenizer: see `tables.open_tokenizer`.
+        num_dims: D.
+        held_out: documents at the end that are the test split.
+
+    Raises:
+        ValueError: If the source or the tokenizer cannot be used, there are no documents left to
+            train on, or the folder holds something else.
+    """
+    if num_dims < 3:
+        raise ValueError(f"num_dims must be at least 3, as two end a sequence; got {num_dims}")
+    words = open_tokenizer(tokenizer)
+    table = open_table(source, "train", ("text",))
+    first_held_out = len(table) - held_out
+    if held_out < 1 or first_held_out < 1:
+        raise ValueError(
+            f"held_out must lie in 1..{len(table) - 1}, as there are {len(table)} documents; got "
+            f"{held_out}"
+        )
+    documents = range(first_held_out) if split == "train" else range(first_held_out, len(table))
+    described = {
+        "data": "openwebtext",
+        "split": split,
+        "source": source,
+        "documents": [documents.start, documents.stop],
+        "tokenizer": tokenizer,
+    }
+    description = Description(num_dims, len(words), None, described)
+    rows = partial(_rows, table, documents, words, num_dims)
+    return pack(folder / split, description, rows, manifest())
+
+
+def _rows(
+    table: Any, documents: range, words: Any, num_dims: int, cursor: dict[str, Any] | None
+) -> Iterator[Rows]:
+    """The cursor says which document is next and holds the tokens that wait for a whole piece."""
+    from tqdm import tqdm
+
+    cursor = cursor or {"document": documents.start, "waiting": []}
+    start, waiting, end = cursor["document"], list(cursor["waiting"]), words.eos_token_id
+    done = start - documents.start
+    with tqdm(total=len(documents), initial=done, desc="openwebtext", unit="documents") as bar:
+        while start < documents.stop:
+            texts = table[start : min(start + _BATCH, documents.stop)]["text"]
+            for tokens in words(texts, add_special_tokens=False, verbose=False)["input_ids"]:
+                waiting += [*tokens, end]
+            start += len(texts)
+            whole = len(waiting) // (num_dims - 2) * (num_dims - 2)
+            pieces = np.array(waiting[:whole], dtype=np.int64).reshape(-1, num_dims - 2)
+            waiting = waiting[whole:]
+            bar.update(len(texts))
+            x_0 = np.pad(pieces, ((0, 0), (1, 1)), constant_values=end)
+            yield Rows(x_0, None, {"document": start, "waiting": waiting})

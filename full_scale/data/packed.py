@@ -1,0 +1,260 @@
+"""Token sequences in a folder: written batch by batch, resumable after a kill, memory-mapped.
+
+x_0.bin         (N, D), row by row, the narrowest unsigned integers that hold S values
+label.bin       (N,) uint16, where there are classes
+header.json     what it is, and the SHA-256 of both; written last, so that it means "complete"
+progress.json   instead of the header while rows are written: how many, and where to go on
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from full_scale.tensor_file import file_sha256, flush
+from reporting import write_json
+
+HEADER, PROGRESS = "header.json", "progress.json"
+X_0, LABEL = "x_0.bin", "label.bin"
+_LABEL_TYPE = "uint16"
+
+
+class Rows(NamedTuple):
+    """Some rows of a data set, and where in the source the next ones start.
+
+    Attributes:
+        x_0: (n, D) values.
+        label: (n,) classes, or None.
+        cursor: JSON value; handed back to the source to go on after these rows.
+    """
+
+    x_0: np.ndarray
+    label: np.ndarray | None
+    cursor: Any
+
+
+class Description(NamedTuple):
+    """What a folder is to hold.
+
+    Attributes:
+        num_dims: D.
+        num_values: S.
+        num_classes: classes of the labels; None without labels.
+        source: where the rows come from, JSON; a folder is only ever written from one source.
+    """
+
+    num_dims: int
+    num_values: int
+    num_classes: int | None
+    source: Mapping[str, Any]
+
+
+Source = Callable[[Any], Iterator[Rows]]
+"""From the cursor of the last rows that were kept, None at first, to the rows that follow."""
+
+
+def pack(
+    folder: Path | str,
+    description: Description,
+    source: Source,
+    manifest: Mapping[str, Any] | None = None,
+) -> "PackedTokens":
+    """Write what a source gives, or go on where an earlier call was interrupted. One writer a time.
+
+    Rows count once they are flushed to the disk; what a killed writer left beyond them is cut off.
+    Only one batch is held in memory.
+
+    Args:
+        folder: where to write; created.
+        description: what it is to hold.
+        source: gives the rows.
+        manifest: where they come from, kept in the header.
+
+    Raises:
+        ValueError: If the folder holds data of another source, or a value or label is out of range.
+    """
+    folder = Path(folder)
+    asked = json.loads(json.dumps(description._asdict()))
+    if (folder / HEADER).is_file():
+        _check_same(folder, _read(folder / HEADER), asked)
+        return PackedTokens(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = {**asked, "num_rows": 0, "cursor": None}
+    if (folder / PROGRESS).is_file():
+        progress = _read(folder / PROGRESS)
+        _check_same(folder, progress, asked)
+    write_json(folder / PROGRESS, progress)
+    widths = {X_0: description.num_dims * _dtype(description.num_values).itemsize}
+    if description.num_classes is not None:
+        widths[LABEL] = np.dtype(_LABEL_TYPE).itemsize
+    for name, width in widths.items():
+        _cut(folder / name, progress["num_rows"] * width)
+    for rows in source(progress["cursor"]):
+        _check_rows(rows, description, progress["num_rows"])
+        _append(folder / X_0, rows.x_0.astype(_dtype(description.num_values)))
+        if rows.label is not None:
+            _append(folder / LABEL, rows.label.astype(_LABEL_TYPE))
+        progress["num_rows"] += len(rows.x_0)
+        progress["cursor"] = rows.cursor
+        write_json(folder / PROGRESS, progress)
+    if progress["num_rows"] == 0:
+        raise ValueError(f"source gave no rows for {folder}: {dict(description.source)}")
+    hashes = {name: file_sha256(folder / name) for name in widths}
+    header = {**asked, "num_rows": progress["num_rows"], "sha256": hashes}
+    write_json(folder / HEADER, header | {"manifest": dict(manifest or {})})
+    (folder / PROGRESS).unlink(missing_ok=True)
+    return PackedTokens(folder)
+
+
+class PackedTokens:
+    """A folder of `pack`, memory-mapped; see `full_scale.data.TokenData`.
+
+    Args:
+        folder: where it lies.
+        advice: what to do if it is not there, for the message.
+
+    Raises:
+        ValueError: If there is no complete data, or a file does not have the size it should.
+    """
+
+    def __init__(
+        self, folder: Path | str, advice: str = "see python -m full_scale.prepare"
+    ) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / HEADER).is_file():
+            begun = (self.folder / PROGRESS).is_file()
+            state = "is not complete" if begun else "is missing"
+            raise ValueError(f"data in {self.folder} {state}; {advice}")
+        self.header = _read(self.folder / HEADER)
+        self.num_dims: int = self.header["num_dims"]
+        self.num_values: int = self.header["num_values"]
+        rows = self.header["num_rows"]
+        self.x_0 = self._map(X_0, _dtype(self.num_values), (rows, self.num_dims))
+        self.label = None
+        if self.header["num_classes"] is not None:
+            self.label = self._map(LABEL, np.dtype(_LABEL_TYPE), (rows,))
+
+    def __len__(self) -> int:
+        return len(self.x_0)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        item = {"x_0": torch.from_numpy(self.x_0[index].astype(np.int64))}
+        if self.label is not None:
+            item["label"] = torch.tensor(int(self.label[index]))
+        return item
+
+    def __reduce__(self) -> tuple[type["PackedTokens"], tuple[Path]]:
+        # Workers map the files themselves instead of receiving a copy of them.
+        return PackedTokens, (self.folder,)
+
+    def verify(self) -> None:
+        """Read every byte.
+
+        Raises:
+            ValueError: If a file is not what was written; names it.
+        """
+        for name, recorded in self.header["sha256"].items():
+            found = file_sha256(self.folder / name)
+            if found != recorded:
+                raise ValueError(
+                    f"{self.folder / name} has SHA-256 {found} instead of {recorded}; remove "
+                    f"{self.folder} and prepare it again"
+                )
+
+    def _map(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
+        path, expected = self.folder / name, int(np.prod(shape)) * dtype.itemsize
+        size = path.stat().st_size if path.is_file() else 0
+        if size != expected:
+            raise ValueError(
+                f"{path} has {size} bytes instead of {expected}; remove {self.folder} and prepare "
+                "it again"
+            )
+        return np.memmap(path, dtype, "r", shape=shape)
+
+
+class WithMirrorImages:
+    """A data set of pictures and, after them, of their mirror images: item N + i mirrors item i.
+
+    In a shuffled order this has the law of random horizontal flips, and an item stays an item.
+
+    Args:
+        data: the pictures, (channels, height, width) flattened.
+        shape: channels, height, width.
+    """
+
+    def __init__(self, data: PackedTokens, shape: tuple[int, int, int]) -> None:
+        self.data, self.shape = data, shape
+        self.num_dims, self.num_values = data.num_dims, data.num_values
+
+    def __len__(self) -> int:
+        return 2 * len(self.data)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        mirrored, place = divmod(index, len(self.data))
+        if mirrored not in (0, 1):
+            raise IndexError(f"index {index} is out of range for {len(self)} items")
+        item = self.data[place]
+        if mirrored:
+            item["x_0"] = item["x_0"].reshape(self.shape).flip(-1).reshape(-1)
+        return item
+
+
+def _dtype(num_values: int) -> np.dtype:
+    """The narrowest unsigned type, little-endian."""
+    return np.min_scalar_type(num_values - 1).newbyteorder("<")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:
+        raise ValueError(f"{path} is not JSON; remove {path.parent} and prepare it again") from None
+
+
+def _check_same(folder: Path, held: dict[str, Any], asked: dict[str, Any]) -> None:
+    differing = [f"{k} is {held.get(k)}, not {asked[k]}" for k in asked if held.get(k) != asked[k]]
+    if differing:
+        raise ValueError(
+            f"{folder} holds other data ({'; '.join(differing)}); take another folder or remove it"
+        )
+
+
+def _check_rows(rows: Rows, description: Description, start: int) -> None:
+    count = len(rows.x_0)
+    _check_values("x_0", rows.x_0, (count, description.num_dims), description.num_values, start)
+    if description.num_classes is not None:
+        label = np.empty(0) if rows.label is None else rows.label
+        _check_values("label", label, (count,), description.num_classes, start)
+
+
+def _check_values(
+    name: str, values: np.ndarray, shape: tuple[int, ...], limit: int, start: int
+) -> None:
+    if values.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}; rows from {start} have {values.shape}")
+    if values.size and not (values.min() >= 0 and values.max() < limit):
+        raise ValueError(
+            f"{name} must lie in 0..{limit - 1}; rows from {start} hold {values.min()} to "
+            f"{values.max()}: is this the data set (and tokenizer) that it should be?"
+        )
+
+
+def _cut(path: Path, size: int) -> None:
+    """Keep the first bytes of a file and make sure that there are as many."""
+    with path.open("ab") as file:
+        if file.tell() < size:
+            raise ValueError(
+                f"{path} has {file.tell()} bytes, less than the {size} that were written; remove "
+                f"{path.parent} and prepare it again"
+            )
+        file.truncate(size)
+
+
+def _append(path: Path, values: np.ndarray) -> None:
+    with path.open("ab") as file:
+        file.write(values.tobytes())
+    flush(path)

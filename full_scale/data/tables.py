@@ -1,0 +1,84 @@
+"""Data sets of the `datasets` library: a name on the hub, or a local folder of the same columns."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
+    """A `datasets.Dataset`, memory-mapped.
+
+    Args:
+        source: a folder, either of `save_to_disk` or of parquet, arrow, JSON lines or picture files
+            as `load_dataset` reads them; otherwise owner/name[@revision] on the hub.
+        split: its split.
+        columns: what it must have.
+
+    Raises:
+        ValueError: If datasets is not installed, the source cannot be opened or lacks the split or
+            a column; one line that says what to put where.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise ValueError(
+            "datasets is missing; install it with: pip install -e '.[full-scale]'"
+        ) from None
+    datasets.utils.logging.set_verbosity_error()
+    remedy = (
+        f"give --source a local folder (parquet files or save_to_disk) with the columns "
+        f"{', '.join(columns)} and the split {split}, or a name on the hub where there is a network"
+    )
+    try:
+        table = _load(datasets, source, split)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # all kinds of absence
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"data set {source} cannot be opened ({reason}); {remedy}") from None
+    if absent := [name for name in columns if name not in table.column_names]:
+        raise ValueError(
+            f"data set {source} has the columns {', '.join(table.column_names)} and lacks "
+            f"{', '.join(absent)}; {remedy}"
+        )
+    return table
+
+
+def _load(datasets: Any, source: str, split: str) -> Any:
+    folder = Path(source)
+    if (folder / "dataset_dict.json").is_file():
+        return datasets.load_from_disk(source)[split]
+    if (folder / "state.json").is_file():
+        return datasets.load_from_disk(source)
+    if folder.is_dir():
+        return datasets.load_dataset(os.path.abspath(source), split=split)
+    name, _, revision = source.partition("@")
+    return datasets.load_dataset(name, split=split, revision=revision or None)
+
+
+def open_tokenizer(source: str) -> Any:
+    """A tokenizer of the transformers library, with an end-of-text token.
+
+    Args:
+        source: a folder with its files, or a name on the hub.
+
+    Raises:
+        ValueError: If transformers is not installed, the tokenizer cannot be opened, or it has no
+            end-of-text token.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise ValueError(
+            "transformers is missing; install it with: pip install -e '.[full-scale]'"
+        ) from None
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"tokenizer {source} cannot be opened ({reason}); give a local folder with its files "
+            "(tokenizer.json, tokenizer_config.json), or a name on the hub where there is a network"
+        ) from None
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"tokenizer {source} has no end-of-text token; take one that has, as gpt2")
+    return tokenizer

@@ -1,0 +1,45 @@
+"""A tokenizer and a text data set of the published formats, a few kilobytes small."""
+
+from pathlib import Path
+
+WORDS = ("the", "cat", "sat", "on", "a", "mat", "dog", "ran", "far", "away")
+END = "<|endoftext|>"
+
+
+def save_tokenizer(folder: Path) -> None:
+    """One token a word, and the end of text as the last one."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: i for i, word in enumerate(("?", *WORDS, END))}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.Fuse()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="?", eos_token=END, bos_token=END
+    ).save_pretrained(folder)
+
+
+def documents(count: int) -> list[str]:
+    """Document i has i % 7 + 1 words."""
+    return [
+        " ".join(WORDS[(i * 3 + k) % len(WORDS)] for k in range(i % 7 + 1)) for i in range(count)
+    ]
+
+
+def tokens(text: str) -> list[int]:
+    """What the tokenizer makes of a document, and the end of text."""
+    return [WORDS.index(word) + 1 for word in text.split()] + [len(WORDS) + 1]
+
+
+def save_documents(folder: Path, count: int) -> None:
+    """A folder of parquet files, named as on the hub."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "data").mkdir(parents=True)
+    texts = documents(count)
+    half = count // 2
+    for i, part in enumerate((texts[:half], texts[half:])):
+        path = folder / "data" / f"train-{i:05d}-of-00002.parquet"
+        pq.write_table(pa.table({"text": part}), path)
