@@ -72,6 +72,12 @@ class TestCifar10:
         picture, mirrored = (data[i]["x_0"].reshape(3, 32, 32) for i in (0, 2))
         torch.testing.assert_close(mirrored, picture.flip(-1))
         assert [int(data[i]["label"]) for i in range(4)] == [9, 2, 9, 2]
+        assert len(open_data("cifar10", tmp_path / "out", "test")) == 2
+
+    def test_training_sees_mirror_images_unless_told_otherwise(self, cifar_folder, tmp_path):
+        cifar10.prepare(tmp_path, "train", str(cifar_folder))
+        assert len(open_data("cifar10", tmp_path)) == 10
+        assert len(open_data("cifar10", tmp_path, mirror=False)) == 5
 
     def test_missing_says_the_command(self, tmp_path):
         with pytest.raises(ValueError, match=r"train is missing; run: .*prepare cifar10 --out"):

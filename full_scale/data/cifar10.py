@@ -22,20 +22,22 @@ _BATCH = 1000
 
 
 def open_split(
-    folder: Path | None, split: str, mirror: bool = False
+    folder: Path | None, split: str, mirror: bool | None = None
 ) -> PackedTokens | WithMirrorImages:
     """The 50 000 training or 10 000 test pictures, after `prepare`.
 
     Args:
         folder: where they were prepared; data/cifar10 if None.
         split: "train" or "test".
-        mirror: whether to add the mirror images, as training does (tauLDR's random flips).
+        mirror: whether to add the mirror images; None adds them to the training pictures, as tauLDR
+            and Di4C flip theirs at random.
 
     Raises:
         ValueError: If they are not there.
     """
     path = (folder or FOLDER) / split
     data = PackedTokens(path, f"run: python -m full_scale.prepare cifar10 --out {path.parent}")
+    mirror = split == "train" if mirror is None else mirror
     return WithMirrorImages(data, SHAPE) if mirror else data
 
 

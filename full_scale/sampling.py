@@ -1,0 +1,158 @@
+r"""Which sampler belongs to which network, and what "n steps" means for each, as published.
+
+U-Net    ancestral, tau-leaping   n calls: n - 1 transitions from 1 to 0.01, an argmax (tauLDR)
+MaskGIT  confidence               n calls, and as many again for guidance
+MaskGIT  ancestral                n calls on the uniform grid
+DiT      ancestral                n transitions from 1 to 1e-5, and if a mask is left one more
+                                  call for an argmax (MDLM, SDTT)
+"""
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Int
+from torch import Tensor
+
+from di4c.confidence import confidence_sampling
+from di4c.generation import Samples, call_grid, prior_samples
+from di4c.latents import Latent
+from di4c.processes import MaskedProcess
+from di4c.rng import Generator
+from di4c.samplers import hybrid, tau_leaping
+from di4c.schedules import uniform_grid
+from full_scale.backbones import DiT, MaskGIT
+from full_scale.networks import Network, unwrap
+
+FIRST_PIXEL_TIME = 0.01
+FIRST_TOKEN_TIME = 1e-5
+
+SAMPLERS = {
+    "UNet": ("ancestral", "tau-leaping"),
+    "MaskGIT": ("confidence", "ancestral"),
+    "DiT": ("ancestral",),
+}
+"""Samplers by the type of the backbone; the first one is the published one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to sample.
+
+    Attributes:
+        steps: n, counted as in the table above.
+        sampler: one of `SAMPLERS`; None for the published one.
+        teacher_steps: the last calls that a teacher makes instead (hybrid).
+        guidance: classifier-free guidance weight w of the last step (MaskGIT).
+        temperature: scale of the Gumbel noise in the first step (MaskGIT).
+    """
+
+    steps: int
+    sampler: str | None = None
+    teacher_steps: int = 0
+    guidance: float = 0.0
+    temperature: float = 4.5
+
+    def resolve(self, network: Network, teacher: Network | None = None) -> "Plan":
+        """The plan with its sampler named, checked against the network.
+
+        Raises:
+            ValueError: If the network has no such sampler, or an option does not belong to it.
+        """
+        kind = type(unwrap(network.backbone)).__name__
+        sampler = self.sampler or SAMPLERS[kind][0]
+        if sampler not in SAMPLERS[kind]:
+            raise ValueError(
+                f"sampler must be one of {', '.join(SAMPLERS[kind])} for a {kind}; got {sampler!r}"
+            )
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1; got {self.steps}")
+        if self.guidance != 0 and sampler != "confidence":
+            raise ValueError(
+                f"guidance must be 0 for the {sampler} sampler of a {kind}; got {self.guidance}"
+            )
+        if self.teacher_steps < 0 or (self.teacher_steps > 0 and sampler != "ancestral"):
+            raise ValueError(
+                f"teacher_steps must be 0 for the {sampler} sampler, and never negative; got "
+                f"{self.teacher_steps}"
+            )
+        if self.teacher_steps > 0 and teacher is None:
+            raise ValueError(f"teacher_steps is {self.teacher_steps} and there is no teacher")
+        return replace(self, sampler=sampler)
+
+
+def draw(
+    network: Network,
+    num_samples: int,
+    plan: Plan,
+    *,
+    latent: Latent = None,
+    labels: Int[Tensor, "batch"] | None = None,
+    teacher: Network | None = None,
+    teacher_latent: Latent = None,
+    generator: Generator | None = None,
+) -> Samples:
+    """Samples (num_samples, D) of a network, in the one way that scripts and libraries share.
+
+    Args:
+        network: a teacher or a student.
+        num_samples: how many.
+        plan: how.
+        latent: where a student's latents come from, see `di4c.samplers.ancestral`.
+        labels: class of each sample, for MaskGIT; None for "no class".
+        teacher: of a hybrid.
+        teacher_latent: for a teacher that is itself a student of another round.
+        generator: source of randomness; `SampleGenerators` make sample i independent of its batch.
+
+    Raises:
+        ValueError: See `Plan.resolve`; or if guidance has no labels to guide to.
+    """
+    plan = plan.resolve(network, teacher)
+    core, process = unwrap(network.backbone), network.process
+    device = next(core.parameters()).device
+    start = prior_samples(
+        process, num_samples, core.config.num_dims, generator=generator, device=device
+    )
+    if isinstance(core, MaskGIT):
+        network = network.given(labels)
+        if plan.sampler == "confidence":
+            assert isinstance(process, MaskedProcess)
+            if plan.guidance != 0 and labels is None:
+                raise ValueError(f"guidance is {plan.guidance} and there are no labels; give some")
+            return confidence_sampling(
+                process,
+                network.denoise,
+                start,
+                plan.steps,
+                temperature=plan.temperature,
+                unconditional=network.given(None).denoise if plan.guidance != 0 else None,
+                guidance=plan.guidance,
+                latent=latent,
+                generator=generator,
+            )
+        network = replace(network, keep_mask=False)  # revealing by time leaves no mask behind
+    if plan.sampler == "tau-leaping":
+        grid = time_grid(network, plan.steps)
+        return tau_leaping(
+            process, network.denoise, start, grid, latent=latent, last="argmax", generator=generator
+        )
+    return hybrid(
+        process,
+        network.denoise,
+        start,
+        time_grid(network, plan.steps),
+        teacher=(teacher or network).denoise,
+        teacher_steps=plan.teacher_steps,
+        latent=latent,
+        teacher_latent=teacher_latent,
+        last="sample" if isinstance(core, MaskGIT) else "argmax",
+        generator=generator,
+    )
+
+
+def time_grid(network: Network, steps: int) -> Tensor:
+    """The grid of n steps; its length less one is the number of calls."""
+    core, horizon = unwrap(network.backbone), network.process.horizon
+    if isinstance(core, MaskGIT):
+        return uniform_grid(steps, horizon)
+    if isinstance(core, DiT):
+        return call_grid(steps + 1, FIRST_TOKEN_TIME, horizon)
+    return call_grid(steps, FIRST_PIXEL_TIME, horizon)
