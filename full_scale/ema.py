@@ -1,0 +1,60 @@
+r"""Moving average of the weights, $\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta$."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class EMA:
+    r"""The average of some parameters over the steps of training.
+
+    After step n (counted from 1) the decay is $d_n = \min(d, (1 + n) / (10 + n))$, so that a young
+    average forgets its start (the rule of Song et al.'s score SDE code, which tauLDR shares). It is
+    a function of the step alone: the shadows are the whole state. They are kept in float32 or
+    wider, on the device and in the sharding of the parameters.
+
+    Args:
+        parameters: by name, as they are trained (sharded where they are).
+        decay: d.
+
+    Raises:
+        ValueError: If the decay is not in [0, 1).
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"ema_decay must lie in [0, 1); got {decay}: 0 follows the weights")
+        self.decay = decay
+        self.parameters = dict(parameters)
+        self.shadows = {name: _wide(p).clone() for name, p in self.parameters.items()}
+
+    def decay_after(self, step: int) -> float:
+        """The decay of the update after that many steps."""
+        return min(self.decay, (1 + step) / (10 + step))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move the average towards the weights after step number `step`, counted from 1."""
+        weight = 1 - self.decay_after(step)
+        for name, parameter in self.parameters.items():
+            self.shadows[name].lerp_(_wide(parameter), weight)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The network computes with the average inside this context, bit by bit as before after."""
+        with torch.no_grad():
+            trained = {name: p.detach().clone() for name, p in self.parameters.items()}
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.shadows[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(trained[name])
+
+
+def _wide(parameter: Tensor) -> Tensor:
+    return parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32))

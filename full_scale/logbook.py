@@ -1,0 +1,108 @@
+"""The log of a training run: one JSON row every K steps, and TensorBoard where it is wanted.
+
+log.jsonl holds what was computed: loss terms, gradient norm, diagnostics. It is a function of the
+run's configuration alone: a run that was stopped and resumed writes the same bytes. clock.jsonl
+holds what it took, seconds a step and peak memory, which differs from run to run.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from di4c.diagnostics import LossLog
+from reporting import append_row, read_rows
+
+LOG, CLOCK = "log.jsonl", "clock.jsonl"
+
+
+class Logbook:
+    """Collects values between rows, and writes rows.
+
+    Args:
+        folder: of the run.
+        tensorboard: also write TensorBoard events, to folder/tensorboard.
+        writes: False in all processes but the first, which collect and write nothing to disk.
+    """
+
+    def __init__(self, folder: Path, *, tensorboard: bool = False, writes: bool = True) -> None:
+        self.folder, self.writes = folder, writes
+        self.pending: dict[str, Tensor] = {}
+        self.started = time.perf_counter()
+        self._events = _events(folder / "tensorboard") if tensorboard and writes else None
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Keep the values of each name, one an example (or a step), until the next row."""
+        for name, value in values.items():
+            value = value.detach().double().flatten().cpu()
+            self.pending[name] = torch.cat([self.pending.get(name, value[:0]), value])
+
+    def row(self, step: int, numbers: Mapping[str, float | bool | None]) -> dict[str, Any]:
+        """Write the mean of each name, its standard error, and further numbers; forget the values.
+
+        Raises:
+            ValueError: If a value is not finite; names it.
+        """
+        log = LossLog()
+        log.update(self.pending)
+        row: dict[str, Any] = {"step": step}
+        for name, summary in log.summary().items():
+            row[name] = summary.mean
+            if summary.examples > 1:
+                row[f"{name}_error"] = summary.standard_error
+        row |= numbers
+        self.pending = {}
+        if self.writes:
+            append_row(self.folder / LOG, row)
+            if self._events is not None:
+                for name, value in row.items():
+                    if name != "step" and value is not None:
+                        self._events.add_scalar(name, value, step)
+                self._events.flush()
+        return row
+
+    def clock(self, step: int, steps: int, peak_memory: int | None) -> None:
+        """Write how long each of the last `steps` steps took, and the peak memory in bytes."""
+        now = time.perf_counter()
+        seconds, self.started = now - self.started, now
+        if self.writes:
+            gib = None if peak_memory is None else peak_memory / 2**30
+            row = {"step": step, "seconds_per_step": seconds / steps, "peak_memory_gib": gib}
+            append_row(self.folder / CLOCK, row)
+
+    def state(self) -> dict[str, Tensor]:
+        """What is not in any row yet, for a checkpoint."""
+        return dict(self.pending)
+
+    def resume(self, step: int, state: Mapping[str, Tensor]) -> None:
+        """Go back to a checkpoint: drop the rows after its step, take up its pending values."""
+        self.pending = dict(state)
+        if self.writes:
+            for name in (LOG, CLOCK):
+                _drop_rows_after(self.folder / name, step)
+
+
+def _drop_rows_after(path: Path, step: int) -> None:
+    """Cut a JSONL file after its last row of that step or before; whole or unchanged."""
+    if not path.exists():
+        return
+    kept = sum(row["step"] <= step for row in read_rows(path))
+    lines = path.read_bytes().splitlines(keepends=True)[:kept]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(b"".join(lines))
+    temporary.replace(path)
+
+
+def _events(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError(
+            "tensorboard is missing; install it with: pip install -e '.[full-scale]', or leave out "
+            "--tensorboard"
+        ) from None
+    return SummaryWriter(folder)

@@ -1,0 +1,185 @@
+"""Train a teacher or a Di4C student.
+
+    python -m full_scale.train digits-teacher               minutes on two CPU cores
+    python -m full_scale.train digits                       its student
+    python -m full_scale.train cifar10 --teacher tauldr.safetensors --data.folder cifar10
+    accelerate launch --num-processes 2 -m full_scale.train imagenet --teacher maskgit.safetensors
+    torchrun --nproc-per-node 8 -m full_scale.train openwebtext --teacher sdtt.safetensors
+
+A recipe's options and what to expect of it: python -m full_scale.train RECIPE --help. With
+--dry-run it prints the configuration, parameter counts and an estimate of the memory, and stops.
+The same command again resumes a run from its newest checkpoint, exactly; SIGTERM saves and stops.
+The folder of a run holds
+
+    run.json            configuration and where it was started from
+    checkpoints/        the newest states, whole or absent
+    log.jsonl           loss terms, gradient norm, what the student makes of its latent
+    clock.jsonl         seconds a step, memory
+    samples/            sheets of samples
+    model.safetensors   when finished: the averaged weights, for full_scale.sample and evaluate
+    failure/            batches whose loss was not finite
+"""
+
+import contextlib
+import inspect
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from accelerate import Accelerator
+
+from full_scale.assemble import Assembly, assemble
+from full_scale.checkpoint import latest_checkpoint
+from full_scale.experiments import EXPERIMENTS, Run, as_json
+from full_scale.memory import free_memory, require_fits
+from full_scale.trainer import CHECKPOINTS, Outcome, Trainer
+from reporting import manifest, run_script, write_json
+
+RECORD = "run.json"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, or say what would be trained."""
+    run = parse(argv)
+    outcome = train(run)
+    if outcome is None:
+        return
+    if outcome.finished:
+        _say(f"{outcome.step} steps done; model in {outcome.exported}")
+    else:
+        _say(f"stopped after step {outcome.step} as asked; the same command resumes it")
+
+
+def parse(argv: list[str] | None = None) -> Run:
+    """The run that a command line describes.
+
+    Raises:
+        ValueError: If the command line is wrong, in one line.
+    """
+    recipes = tyro.extras.subcommand_type_from_defaults(
+        {name: run for name, (_, run) in EXPERIMENTS.items()},
+        {name: inspect.cleandoc(text) for name, (text, _) in EXPERIMENTS.items()},
+    )
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(
+                recipes,
+                prog="python -m full_scale.train",
+                description=__doc__,
+                args=argv,
+                config=(tyro.conf.SuppressFixed,),
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise ValueError(f"{_one_line(errors.getvalue())}; see --help") from None
+
+
+def train(run: Run, *, progress: bool = True) -> Outcome | None:
+    """Do a run, or the rest of it.
+
+    Args:
+        run: configuration.
+        progress: whether to show a progress bar.
+
+    Returns:
+        How it ended; None for a dry run.
+
+    Raises:
+        ValueError: If teacher, data, folder or memory do not fit the run, or its loss is not
+            finite; nothing is overwritten.
+    """
+    accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=run.precision)
+    parts = assemble(run)
+    estimate = parts.estimate(run, accelerator.num_processes)
+    if run.dry_run:
+        if accelerator.is_main_process:
+            print(_resolved(run, parts))
+            print(f"memory: about {estimate}")
+        return None
+    if run.check_memory:
+        require_fits(estimate, free_memory(accelerator.device))
+    if accelerator.is_main_process:
+        claim_folder(run.out, parts.identity, as_json(run), run.seed)
+    accelerator.wait_for_everyone()
+    try:
+        return Trainer(run, parts, accelerator, progress=progress).fit()
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f"out of memory on {accelerator.device} ({str(error).split('.')[0]}); the estimate "
+            f"was {estimate}: use a smaller --micro-batch or fewer --num-latents"
+        ) from None
+
+
+def claim_folder(
+    folder: Path, identity: dict[str, Any], configuration: dict[str, Any], seed: int
+) -> None:
+    """Make the folder that of this run, or check that it is.
+
+    Raises:
+        ValueError: If it holds another run (says what differs), or other files.
+    """
+    record = folder / RECORD
+    if record.exists():
+        other = json.loads(record.read_text("utf-8"))["identity"]
+        identity = json.loads(json.dumps(identity))
+        differing = [
+            f"{name} is {_short(identity.get(name))} here and {_short(other.get(name))} there"
+            for name in sorted(identity.keys() | other.keys())
+            if identity.get(name) != other.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"out is {folder}, which holds another run: {'; '.join(differing)}. Give the same "
+                "options to resume it, or another --out"
+            )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        names = ", ".join(sorted(path.name for path in folder.iterdir())[:3])
+        raise ValueError(
+            f"out is {folder}, which is not empty ({names}) and holds no run; give another --out"
+        )
+    write_json(record, {"identity": identity, "run": configuration, "manifest": manifest(seed)})
+
+
+def _one_line(box: str) -> str:
+    """What tyro says in a box of several lines: the text between its title and its last part."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
+    inside = [line.strip("\u2502 ") for line in lines if line.startswith("\u2502")]
+    ends = (i for i, line in enumerate(inside) if line.startswith("\u2500"))
+    text = " ".join(inside[: next(ends, None)])
+    return text.removeprefix("Error parsing Run: ") or "the command line is wrong"
+
+
+def _resolved(run: Run, parts: Assembly) -> str:
+    """The configuration and parameter counts, as JSON people can read."""
+    last = latest_checkpoint(run.out / CHECKPOINTS)
+    return json.dumps(
+        {
+            "run": as_json(run),
+            "recipe": repr(run.recipe) if run.method != "teacher" else None,
+            "data": {"items": len(parts.data), "num_dims": parts.data.num_dims},
+            "parameters": parts.parameters(),
+            "resumes": None if last is None else last.name,
+        },
+        indent=2,
+    )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_script(main)
