@@ -166,10 +166,9 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint in {path}: it has no {_RECORD}; check the path")
     try:
         record = json.loads(file.read_bytes())
-        whole = record["sha256"] == _record_sha256(record)
-    except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("sha256") != _record_sha256(record):
         raise ValueError(
             f"{file} is not what was saved; copy the checkpoint again or use an earlier one"
         )

@@ -1,0 +1,250 @@
+"""Checkpoints of other programs, read without running what their pickles ask for.
+
+A pickle is a program: it may call any function by name. Here `torch.load(weights_only=True)` reads
+plain files, and a reader of our own those that hold config objects: it knows how to build tensors,
+dictionaries and numbers, and every other class or function becomes an inert `Record` that keeps its
+name and arguments and does nothing.
+"""
+
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+# A few kilobytes of pickle can unfold to any number of entries, at any depth.
+_MOST_ENTRIES = 1_000_000
+_LONGEST_NAME = 1000
+
+
+class Record:
+    """Stands for an object that was not built: the name of its class and what it was given."""
+
+    path: str = ""
+    """Module and name of the class or function."""
+    args: tuple[Any, ...]
+    """Arguments of the call."""
+    state: Any = None
+    """What would have become its attributes."""
+    items: list[Any]
+    """What was appended, and (key, value) pairs that were set."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Record":
+        """Keep the arguments; pickles of some classes call nothing but this."""
+        record = super().__new__(cls)
+        record.args = (*args, kwargs) if kwargs else args
+        record.items = []
+        return record
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.items.append((key, value))
+
+    def append(self, item: Any) -> None:
+        """Keep an item of a list."""
+        self.items.append(item)
+
+    def __repr__(self) -> str:
+        return f"<{self.path}, not built>"
+
+
+def read_pickle(path: Path | str) -> Any:
+    """What a file of `torch.save` holds: tensors and containers; other objects as `Record`.
+
+    Nothing in the file is executed. All bytes are checked against the checksums of the archive.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole file of `torch.save`, or of the format before torch 1.6
+            with other objects than tensors and containers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; check the path")
+    try:
+        return _read_archive(path) if zipfile.is_zipfile(path) else _read_plain(path)
+    except Exception as error:  # a broken or hostile file can raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{path} is not a whole checkpoint of torch.save ({reason[:200]}); "
+            "download it again, or save it again with a recent torch"
+        ) from None
+
+
+def flat_tensors(content: Any) -> dict[str, Tensor]:
+    """Every tensor and number of nested dictionaries and lists, named by its place.
+
+    Levels are joined by slashes, list entries are named by their index: `model/ema/0`. Numbers
+    become 0-d tensors of 64 bits. Strings, None, records and entries with other keys than strings
+    and integers are left out.
+
+    Raises:
+        ValueError: If two places get one name, a tensor is sparse, quantised or without data, or
+            there are too many entries to be a checkpoint.
+    """
+    flat: dict[str, Tensor] = {}
+    for place, leaf in _leaves(content):
+        if isinstance(leaf, bool | float) or (isinstance(leaf, int) and abs(leaf) < 2**63):
+            leaf = torch.tensor(leaf, dtype=torch.float64 if isinstance(leaf, float) else None)
+        if not isinstance(leaf, Tensor):
+            continue
+        if leaf.layout != torch.strided or leaf.is_quantized or leaf.device.type != "cpu":
+            raise ValueError(f"{place} is no dense tensor with data; save it again as one")
+        if place in flat:
+            raise ValueError(f"two tensors are called {place!r}; rename one of the keys")
+        flat[place] = leaf.detach()
+    return flat
+
+
+def _leaves(content: Any) -> Iterator[tuple[str, Any]]:
+    """Leaves and their places in order; a stack instead of recursion, since files may be deep."""
+    stack = [("", content)]
+    for _ in range(_MOST_ENTRIES):
+        if not stack:
+            return
+        place, value = stack.pop()
+        if isinstance(value, dict):
+            entries = [(k, v) for k, v in value.items() if isinstance(k, str | int)]
+        elif isinstance(value, list | tuple):
+            entries = list(enumerate(value))
+        else:
+            yield place, value
+            continue
+        if len(place) > _LONGEST_NAME:
+            raise ValueError(f"{place[:40]}... is nested too deeply for a checkpoint of a network")
+        prefix = f"{place}/" if place else ""
+        stack += [(f"{prefix}{key}", item) for key, item in reversed(entries)]
+    raise ValueError(f"more than {_MOST_ENTRIES} entries; this is no checkpoint of a network")
+
+
+def _read_plain(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_archive(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:  # could unfold to any size
+                raise ValueError(f"{entry.filename} is compressed; torch.save does not do that")
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is damaged")
+        try:
+            return _read_plain(path)
+        except Exception:  # it holds other objects, or is broken: the strict reader will say
+            return _Unpickler(archive).load()
+
+
+def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+    """A view of a storage, inside it, and not larger than it."""
+    if not isinstance(storage, Tensor):
+        raise ValueError("a tensor without storage")
+    numbers = (offset, *size, *stride)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("a tensor of impossible shape")
+    numel = math.prod(size)
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if numel > storage.numel() or (numel and last >= storage.numel()):
+        raise ValueError("a tensor reaches beyond its storage")
+    return storage.as_strided(size, stride, offset)
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+class _Function:
+    """An allowed function; an object of ours, so that no pickle gets hold of the function."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+
+_ALLOWED: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": OrderedDict,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+}
+_STORAGES = {
+    "torch.DoubleStorage": torch.float64,
+    "torch.FloatStorage": torch.float32,
+    "torch.HalfStorage": torch.float16,
+    "torch.BFloat16Storage": torch.bfloat16,
+    "torch.LongStorage": torch.int64,
+    "torch.IntStorage": torch.int32,
+    "torch.ShortStorage": torch.int16,
+    "torch.CharStorage": torch.int8,
+    "torch.ByteStorage": torch.uint8,
+    "torch.BoolStorage": torch.bool,
+}
+_NEVER_WRITTEN = (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.BYTEARRAY8)
+
+
+# The interpreter written in Python: its opcodes can be replaced, and its memory does not grow with
+# the numbers in the file.
+class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
+    """Unpickles an archive of torch.save; the only callables it can reach are those above."""
+
+    stack: list[Any]
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        names = [n for n in archive.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise ValueError(f"{len(names)} files data.pkl in the archive instead of one")
+        self._archive = archive
+        self._root = names[0].removesuffix("data.pkl")
+        self._storages: dict[str, Tensor] = {}
+        byteorder = f"{self._root}byteorder"
+        if byteorder in archive.namelist() and archive.read(byteorder) != b"little":
+            raise ValueError("saved on a big-endian machine")
+        super().__init__(BytesIO(archive.read(names[0])))
+
+    def find_class(self, module: str, name: str) -> Any:
+        """One of the allowed functions, a storage's dtype, or a new kind of record."""
+        path = f"{module}.{name}"
+        if path in _STORAGES:
+            return _STORAGES[path]
+        if path in _ALLOWED:
+            return _Function(_ALLOWED[path])
+        return type("Record", (Record,), {"path": path})
+
+    def persistent_load(self, pid: Any) -> Tensor:
+        """The storage that ("storage", type, key, location, numel) names, as a flat tensor."""
+        kind, dtype, key, _, numel = pid
+        if kind != "storage" or not isinstance(dtype, torch.dtype):
+            raise ValueError(f"{kind!r} of unknown type instead of a storage")
+        if key not in self._storages:
+            content = bytearray(self._archive.read(f"{self._root}data/{key}"))
+            self._storages[key] = torch.frombuffer(content, dtype=torch.uint8)
+        storage = self._storages[key].view(dtype)
+        if storage.numel() != numel:
+            raise ValueError(f"storage {key} holds {storage.numel()} numbers instead of {numel}")
+        return storage
+
+    def _build(self) -> None:
+        """State of an object: kept by a record, attributes of a dictionary are dropped."""
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Record):
+            self.stack[-1].state = state
+        elif not isinstance(self.stack[-1], OrderedDict):
+            raise ValueError(f"state for a {type(self.stack[-1]).__name__}")
+
+    def _refuse(self) -> None:
+        raise ValueError("an instruction that torch.save does not write")
+
+    dispatch: ClassVar[dict[int, Any]] = (
+        pickle._Unpickler.dispatch  # pyright: ignore[reportAttributeAccessIssue]
+        | {pickle.BUILD[0]: _build}
+        | dict.fromkeys((code[0] for code in _NEVER_WRITTEN), _refuse)
+    )
