@@ -1,10 +1,9 @@
 r"""Which sampler belongs to which network, and what "n steps" means for each, as published.
 
-U-Net    ancestral, tau-leaping   n calls: n - 1 transitions from 1 to 0.01, an argmax (tauLDR)
-MaskGIT  confidence               n calls, and as many again for guidance
-MaskGIT  ancestral                n calls on the uniform grid
-DiT      ancestral                n transitions from 1 to 1e-5, and if a mask is left one more
-                                  call for an argmax (MDLM, SDTT)
+U-Net, ancestral or tau-leaping: n calls, n - 1 transitions from 1 to 0.01 and an argmax (tauLDR).
+MaskGIT, confidence: n calls, and as many again for guidance. MaskGIT, ancestral: n calls on the
+uniform grid. DiT, ancestral: n transitions from 1 to 1e-5, and one more call for an argmax if a
+mask is left (MDLM, SDTT).
 """
 
 from dataclasses import dataclass, replace
