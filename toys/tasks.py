@@ -55,6 +55,11 @@ def _moons() -> Tensor:
     return two_moons(PICTURE_STATES).flatten()
 
 
+@cache
+def _law(function: Callable[..., Tensor], *arguments: float) -> Tensor:
+    return function(*arguments)
+
+
 def _task(
     name: str,
     title: str,
@@ -64,7 +69,7 @@ def _task(
     *arguments: float,
     picture: bool = False,
 ) -> Task:
-    return Task(name, title, num_values, num_dims, cache(partial(law, *arguments)), picture)
+    return Task(name, title, num_values, num_dims, partial(_law, law, *arguments), picture)
 
 
 TASKS: dict[str, Task] = {

@@ -7,7 +7,7 @@ exact laws, one each. The frame measures the laws; a method only makes them.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,10 +15,15 @@ from torch import Tensor
 from di4c.denoisers import Denoiser, ExactDenoiser
 from di4c.exact import product_law
 from di4c.processes import ForwardProcess, MaskedProcess, UniformProcess
-from toys.tasks import Task
+from toys.teachers import MarginalsDenoiser
+
+if TYPE_CHECKING:  # a row depends on the law itself, not on the code of all the laws
+    from toys.tasks import Task
 
 MULTI_STEP_STATES = 20_000
 """Noisy states up to which the law of several student steps is composed exactly."""
+
+_TABLE_NUMBERS = 2**27  # 1 GiB: a table of the exact teacher may hold so many numbers
 
 PROCESSES: dict[str, Callable[[int], ForwardProcess]] = {
     "masked": MaskedProcess,
@@ -67,14 +72,15 @@ class Problem:
         process_name: a key of PROCESSES.
         seed: of every random draw of the method.
         budget: what training may cost.
-        teacher_kind: "exact", or "trained" for a product network trained by cross-entropy.
+        make_teacher: makes the teacher of this problem, e.g. a network trained by cross-entropy;
+            None for the exact marginals.
     """
 
-    task: Task
+    task: "Task"
     process_name: str
     seed: int = 0
     budget: Budget = field(default_factory=lambda: BUDGETS["standard"])
-    teacher_kind: str = "exact"
+    make_teacher: Callable[["Problem"], Denoiser] | None = None
 
     @cached_property
     def process(self) -> ForwardProcess:
@@ -88,8 +94,13 @@ class Problem:
 
     @cached_property
     def teacher(self) -> Denoiser:
-        """The product denoiser to distil: exact marginals, or a trained network."""
-        return ExactDenoiser(self.process, self.q_0)
+        """The product denoiser to distil: exact marginals, or what `make_teacher` makes."""
+        if self.make_teacher is not None:
+            return self.make_teacher(self)
+        table = self.num_noisy_states * self.task.num_dims * self.process.num_states
+        if self.process.mask_state is not None and table > _TABLE_NUMBERS:
+            return MarginalsDenoiser(self.q_0, self.task.num_values)
+        return ExactDenoiser(self.process, self.q_0, max_tables=max(2, _TABLE_NUMBERS // table))
 
     @property
     def num_noisy_states(self) -> int:
