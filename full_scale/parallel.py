@@ -46,7 +46,7 @@ def share_student(accelerator: Accelerator, network: nn.Module, strategy: str) -
         fully_shard(network, mesh=mesh, reshard_after_forward=False)
         return network
     devices = [accelerator.device] if accelerator.device.type == "cuda" else None
-    return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+    return DistributedDataParallel(network, device_ids=devices)
 
 
 def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]:

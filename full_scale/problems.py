@@ -8,20 +8,15 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from di4c.diagnostics import captured_total_correlation, collapse_alarm
-from di4c.generation import call_grid, prior_samples
 from di4c.latents import LatentLaw, LatentPolicy
 from di4c.objective import Di4CObjective, Objective
 from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe
 from di4c.rng import Generator, SampleGenerators, uniform
-from di4c.samplers import ancestral
-from di4c.schedules import uniform_grid
 from full_scale.backbones import DenoiserConfig, MaskGITConfig
 from full_scale.experiments import Run
 from full_scale.networks import Network
-
-FIRST_TIME = 0.01
-"""Smallest time at which pixels are denoised: tauLDR's."""
+from full_scale.sampling import FIRST_PIXEL_TIME, Plan, draw
 
 DIAGNOSED = 4
 """Examples of a batch that diagnostics look at."""
@@ -72,25 +67,18 @@ class Problem(ABC):
         draws = uniform((len(labels),), generator=generator, device=labels.device)
         return torch.where(draws < self.label_dropout, self.config.num_classes, labels)
 
-    def preview(self, network: nn.Module, run: Run, step: int, device: torch.device) -> Tensor:
+    def preview(self, network: nn.Module, run: Run, device: torch.device) -> Tensor:
         """Samples (N, D); the same noise at every step of a run, to see what training changes."""
-        count = run.reports.num_samples
-        model = Network(network, self.process, keep_mask=False)
+        count, labels = run.reports.num_samples, None
         if isinstance(self.config, MaskGITConfig):
-            model = model.given(torch.arange(count, device=device) % self.config.num_classes)
-        generator = SampleGenerators(run.seed, range(count), "preview")
-        start = prior_samples(
-            self.process, count, self.config.num_dims, generator=generator, device=device
-        )
-        steps, masked = run.reports.sample_steps, self.process.mask_state is not None
-        return ancestral(
-            self.process,
-            model.denoise,
-            start,
-            uniform_grid(steps) if masked else call_grid(steps, FIRST_TIME),
+            labels = torch.arange(count, device=device) % self.config.num_classes
+        return draw(
+            Network(network, self.process),
+            count,
+            Plan(run.reports.sample_steps),
             latent=self.latent_policy(),
-            last="sample" if masked else "argmax",
-            generator=generator,
+            labels=labels,
+            generator=SampleGenerators(run.seed, range(count), "preview"),
         ).samples
 
     def latent_policy(self) -> LatentPolicy | None:
@@ -111,7 +99,7 @@ class TeacherTraining(Problem):
     def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
         """Cross-entropy of each example, in nats."""
         x_0 = batch["x_0"]
-        first = 0.0 if self.process.mask_state is not None else FIRST_TIME
+        first = 0.0 if self.process.mask_state is not None else FIRST_PIXEL_TIME
         draws = uniform((len(x_0),), generator=generator, device=x_0.device)
         t = self.process.horizon - (self.process.horizon - first) * draws
         x_t = self.process.sample(x_0, 0.0, t, generator=generator)

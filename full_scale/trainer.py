@@ -229,7 +229,7 @@ class Trainer:
 
     def _preview(self) -> None:
         with self._evaluating(averaged=True), torch.no_grad(), self.accelerator.autocast():
-            samples = self.problem.preview(self.network, self.run, self.step, self.device)
+            samples = self.problem.preview(self.network, self.run, self.device)
         if self.accelerator.is_main_process:
             path = self.run.out / "samples" / f"step_{self.step:08d}"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,65 @@
+"""A small problem for the tests of training: real recipes on a tiny U-Net, digits as data."""
+
+from dataclasses import replace
+
+import torch
+from accelerate import Accelerator
+
+from full_scale import presets
+from full_scale.assemble import assemble
+from full_scale.experiments import EXPERIMENTS, Reports
+from full_scale.model_file import write_model
+from full_scale.trainer import Trainer
+
+TINY = replace(
+    presets.PRESETS["digits"],
+    network=replace(
+        presets.PRESETS["digits"].network, base_width=8, time_features=8, multipliers=(1, 2)
+    ),
+)
+EXACT = replace(TINY, network=replace(TINY.network, dropout=0.0))
+"""Without dropout, whose masks belong to micro-batches, the size of these does not matter."""
+
+CASES = {"tiny": TINY, "tiny-exact": EXACT}
+
+
+def register() -> None:
+    """Let the recipes' `preset` name the tiny networks."""
+    presets.PRESETS.update(CASES)
+
+
+def write_teacher(path, preset=TINY, seed=0, network=None):
+    """A teacher with random weights that are not those of its start."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = (network or preset.network).build()
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    write_model(path, network.config, preset.process, network.state_dict(), {})
+    return path
+
+
+def student_run(folder, **changes):
+    """A short Di4C run with dropout, clipping, averaging and a warm-up."""
+    run = replace(
+        EXPERIMENTS["digits"][1],
+        out=folder / "run",
+        preset="tiny",
+        teacher=folder / "teacher.safetensors",
+        num_latents=3,
+        steps=6,
+        batch_size=4,
+        micro_batch=2,
+        reports=Reports(log_every=4, save_every=2, keep=10, sample_every=0),
+    )
+    return replace(run, **changes)
+
+
+def trainer(run, dtype=torch.float32):
+    """A trainer in this process (or in this rank)."""
+    accelerator = Accelerator(cpu=True)
+    parts = assemble(run)
+    parts.problem.network.to(dtype)
+    if hasattr(parts.problem, "teacher"):
+        parts.problem.teacher.to(dtype)
+    return Trainer(run, parts, accelerator, progress=False)
