@@ -1,0 +1,216 @@
+"""Draw samples of a converted or trained model: pixels as a PNG, tokens as numbers and as text.
+
+Sample i depends on the seed and on i alone: not on the batch size, on the number of processes, or
+on whether the run was interrupted (up to the rounding of the network, which may depend on the
+batch). The same command again goes on where it stopped.
+
+    python -m full_scale.sample student.safetensors --steps 10 --num 50000 --out samples/student_10
+    python -m full_scale.sample student.safetensors --teacher tauldr.safetensors --teacher-steps 5
+        --steps 20 --num 50000 --out samples/hybrid_20              hybrid: the teacher's turn last
+    python -m full_scale.sample maskgit.safetensors --vqgan vqgan.safetensors --steps 8
+        --guidance 3 --num 50000 --out samples/maskgit_8            classes 0, 1, ..., 999, 0, ...
+    python -m full_scale.sample sdtt.safetensors --tokenizer gpt2 --steps 32 --num 1024
+        --out samples/sdtt_32
+    torchrun --nproc-per-node 8 -m full_scale.sample ...            8 GPUs, the same samples
+
+The folder gets samples.npy (N, D), run.json, and a picture or a text file of the first samples.
+python -m full_scale.evaluate FOLDER measures them.
+"""
+
+import os
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from di4c.latents import LatentPolicy
+from di4c.rng import SampleGenerators
+from full_scale.backbones import DiTConfig, MaskGITConfig, UNetConfig
+from full_scale.decoding import content_of, open_vqgan, show
+from full_scale.load import Loaded, load_model
+from full_scale.networks import unwrap
+from full_scale.presets import PRESETS
+from full_scale.sample_folder import SampleFolder
+from full_scale.sampling import SAMPLERS, Plan, draw
+from reporting import manifest, run_script, script_parser
+
+SHOWN = "first_samples"
+_NAMES = {  # what results call the published experiments
+    "tauldr-cifar10": "cifar10",
+    "maskgit-imagenet": "imagenet",
+    "sdtt-owt": "openwebtext",
+    "digits": "digits",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw this process's share; the process that finishes last shows the first samples."""
+    args = _parse(argv)
+    rank, world = _process()
+    device = _device(args.device)
+    model = load_model(args.model, device=device)
+    teacher = None if args.teacher is None else load_model(args.teacher, device=device)
+    vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, device)
+    folder = open_folder(args, model, teacher)
+    fill(folder, args, model, teacher, rank, world)
+    if folder.num_done() < folder.num_samples:
+        return  # another process is still at it
+    content = folder.run["settings"]["content"]
+    first = folder.samples()[: args.show]
+    shown = show(first, content, folder.folder / SHOWN, vqgan, args.tokenizer)
+    where = f"; the first {len(first)} in {shown}" if shown else ""
+    print(f"{folder.num_samples} samples in {folder.folder}{where}")
+
+
+def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> SampleFolder:
+    """The folder of the run that the arguments describe.
+
+    Raises:
+        ValueError: If the arguments do not fit the model, or the folder holds another run.
+    """
+    if args.num < 1:
+        raise ValueError(f"num must be at least 1; got {args.num}")
+    if args.batch < 1:
+        raise ValueError(f"batch must be at least 1; got {args.batch}")
+    network = model.network
+    plan = plan_of(args).resolve(network, None if teacher is None else teacher.network)
+    if teacher is not None and plan.teacher_steps == 0:
+        raise ValueError("teacher is given and takes no step; add --teacher-steps L")
+    config = unwrap(network.backbone).config
+    if teacher is not None and (other := teacher.network.process.num_states) != config.num_states:
+        raise ValueError(
+            f"teacher has {other} states and the model {config.num_states}; give the teacher that "
+            "the student was distilled from"
+        )
+    for label in args.label or ():
+        if not isinstance(model.config, MaskGITConfig):
+            raise ValueError(f"label is {label} and a {model.kind} has no classes; leave it out")
+        if not 0 <= label < model.config.num_classes:
+            raise ValueError(f"label must lie in 0..{model.config.num_classes - 1}; got {label}")
+    role = "hybrid" if plan.teacher_steps else "student" if model.is_student else "teacher"
+    settings = {
+        "experiment": args.experiment or experiment_of(model),
+        "role": role,
+        "model": {"name": model.origin, "sha256": model.sha256},
+        "teacher": teacher and {"name": teacher.origin, "sha256": teacher.sha256},
+        "plan": asdict(plan),
+        "redraw": args.redraw if model.is_student else None,
+        "labels": args.label,
+        "seed": args.seed,
+        "content": content_of(model.config),
+    }
+    about = manifest(args.seed, model=model.manifest)
+    values = network.process.num_values
+    return SampleFolder.create(args.out, settings, args.num, config.num_dims, values, about)
+
+
+def fill(
+    folder: SampleFolder,
+    args: Namespace,
+    model: Loaded,
+    teacher: Loaded | None,
+    rank: int,
+    world: int,
+) -> None:
+    """Draw what is left of rows rank, rank + world, rank + 2 world, ..."""
+    from tqdm import tqdm
+
+    own = range(rank, folder.num_samples, world)
+    todo = folder.todo(own)
+    plan = plan_of(args)
+    with tqdm(total=len(own), initial=len(own) - len(todo), unit="samples", position=rank) as bar:
+        for start in range(0, len(todo), args.batch):
+            positions = todo[start : start + args.batch]
+            result = draw(
+                model.network,
+                len(positions),
+                plan,
+                latent=_latents(model, args.redraw),
+                labels=labels_at(positions, args.label, model),
+                teacher=None if teacher is None else teacher.network,
+                teacher_latent=None if teacher is None else _latents(teacher, args.redraw),
+                generator=SampleGenerators(args.seed, positions),
+            )
+            folder.write(positions, result.samples.cpu().numpy())
+            bar.update(len(positions))
+
+
+def plan_of(args: Namespace) -> Plan:
+    """How the arguments want to sample."""
+    return Plan(args.steps, args.sampler, args.teacher_steps, args.guidance, args.temperature)
+
+
+def labels_at(positions: list[int], asked: list[int] | None, model: Loaded) -> torch.Tensor | None:
+    """The class of each sample: the asked ones, or all classes, in turn. None without classes."""
+    if not isinstance(model.config, MaskGITConfig):
+        return None
+    classes = torch.tensor(asked if asked else range(model.config.num_classes))
+    device = next(model.backbone.parameters()).device
+    return classes[torch.tensor(positions) % len(classes)].to(device)
+
+
+def experiment_of(model: Loaded) -> str:
+    """What results call it: by the sizes of its network; "other" if no preset has them."""
+    for name, experiment in _NAMES.items():
+        config = PRESETS[name].network
+        if type(config) is type(model.config) and _sizes(config) == _sizes(model.config):
+            return experiment
+    return "other"
+
+
+def _sizes(config: Any) -> tuple[int, ...]:
+    assert isinstance(config, UNetConfig | MaskGITConfig | DiTConfig)
+    return config.num_dims, config.num_states
+
+
+def _latents(model: Loaded, redraw: str) -> LatentPolicy | None:
+    return LatentPolicy(redraw, law=model.latent) if model.latent is not None else None
+
+
+def _process() -> tuple[int, int]:
+    """Number of this process and of all, as torchrun and accelerate launch say it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _device(asked: str) -> torch.device:
+    if asked != "auto":
+        return torch.device(asked)
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _parse(argv: list[str] | None) -> Namespace:
+    parser = script_parser(__doc__, json=False, figure=False, quick=False)
+    parser.prog = "python -m full_scale.sample"
+    add = parser.add_argument
+    add("model", help="model file, folder of a finished training run, or hf:// address")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the samples")
+    add("--num", type=int, default=64, metavar="N", help="number of samples")
+    add("--steps", type=int, required=True, metavar="n", help="steps, counted as published")
+    names = sorted({name for names in SAMPLERS.values() for name in names})
+    add("--sampler", choices=names, help="another than the published one of this kind of network")
+    add("--teacher", metavar="MODEL", help="hybrid: the model of the last calls")
+    add("--teacher-steps", type=int, default=0, metavar="L", help="hybrid: how many calls")
+    add("--guidance", type=float, default=0.0, metavar="W", help="weight of the last step, MaskGIT")
+    add("--temperature", type=float, default=4.5, help="of the noise in the first step, MaskGIT")
+    add("--label", type=int, nargs="+", metavar="C", help="classes in turn (all), MaskGIT")
+    add(
+        "--redraw",
+        choices=("per_step", "fixed"),
+        default="per_step",
+        help="a student's latent: anew at each step (published) or one for the trajectory",
+    )
+    add("--batch", type=int, default=64, metavar="B", help="samples drawn at once")
+    add("--device", default="auto", help="as in cuda:1; auto takes a GPU where there is one")
+    add("--vqgan", metavar="MODEL", help="shows codes as pictures")
+    add("--tokenizer", metavar="NAME_OR_DIR", help="shows tokens as text, as in gpt2")
+    add("--show", type=int, default=64, metavar="N", help="how many to show")
+    add("--experiment", metavar="NAME", help="what results call it (found by the network's sizes)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    run_script(main)

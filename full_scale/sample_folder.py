@@ -1,0 +1,156 @@
+"""A folder of samples that several processes fill, each its own rows, and that survives a kill.
+
+run.json       which model, plan and seed: what every process that writes here must agree in
+samples.npy    (N, D), row i is sample i; read it only when all are done
+done.npy       (N,) bool, set after the row is on the disk
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reporting import write_json
+
+RUN, SAMPLES, DONE = "run.json", "samples.npy", "done.npy"
+
+
+class SampleFolder:
+    """An open folder; make it with `create`, read it with `SampleFolder(folder)`.
+
+    Args:
+        folder: where it is.
+
+    Raises:
+        ValueError: If it holds no samples.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / RUN).is_file():
+            raise ValueError(
+                f"samples {folder} are missing: no {RUN} there; run: python -m full_scale.sample"
+            )
+        self.run: dict[str, Any] = json.loads((self.folder / RUN).read_text("utf-8"))
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        settings: Mapping[str, Any],
+        num_samples: int,
+        num_dims: int,
+        num_values: int,
+        manifest: Mapping[str, Any],
+    ) -> "SampleFolder":
+        """Make the folder, or open it to go on with the same run.
+
+        Args:
+            folder: where.
+            settings: JSON; what the samples depend on.
+            num_samples: N.
+            num_dims: D.
+            num_values: S.
+            manifest: where the samples come from.
+
+        Raises:
+            ValueError: If the folder holds samples of other settings; says which.
+        """
+        folder = Path(folder)
+        settings = json.loads(json.dumps(dict(settings)))
+        asked = {
+            "settings": settings,
+            "num_samples": num_samples,
+            "num_dims": num_dims,
+            "num_values": num_values,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        dtype = np.min_scalar_type(num_values - 1)
+        # Every process may be the first: arrays before the file that says that they are there.
+        if not (folder / RUN).is_file():
+            _make_array(folder / SAMPLES, (num_samples, num_dims), dtype)
+            _make_array(folder / DONE, (num_samples,), np.dtype(bool))
+            _link(folder / RUN, lambda path: write_json(path, asked | {"manifest": dict(manifest)}))
+        found = cls(folder)
+        held = {name: found.run[name] for name in asked}
+        old, new = _flat(held), _flat(asked)
+        differing = [
+            f"{name} is {old.get(name)}, not {new.get(name)}"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"{folder} holds samples of another run ({'; '.join(differing)}); take another "
+                "folder"
+            )
+        return found
+
+    @property
+    def num_samples(self) -> int:
+        """N."""
+        return self.run["num_samples"]
+
+    def todo(self, positions: Sequence[int]) -> list[int]:
+        """Those of the given rows that are not done."""
+        done = np.load(self.folder / DONE, mmap_mode="r")
+        return [position for position in positions if not done[position]]
+
+    def write(self, positions: Sequence[int], samples: np.ndarray) -> None:
+        """Write rows, flush them, then mark them done."""
+        rows = list(positions)
+        for name, values in ((SAMPLES, samples), (DONE, True)):
+            array = np.load(self.folder / name, mmap_mode="r+")
+            array[rows] = values
+            array.flush()
+
+    def num_done(self) -> int:
+        """How many rows are done."""
+        return int(np.load(self.folder / DONE, mmap_mode="r").sum())
+
+    def samples(self) -> np.ndarray:
+        """All samples, (N, D), memory-mapped.
+
+        Raises:
+            ValueError: If some are still to be drawn.
+        """
+        if (done := self.num_done()) < self.num_samples:
+            raise ValueError(
+                f"samples in {self.folder} are not complete: {done} of {self.num_samples}; the "
+                "command that began them goes on where it stopped"
+            )
+        return np.load(self.folder / SAMPLES, mmap_mode="r")
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, keys joined by dots."""
+    if not isinstance(value, dict):
+        return {name: value}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f"{name}.{key}" if name else key)
+    return flat
+
+
+def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if not path.is_file():
+        _link(path, lambda temporary: _zeros(temporary, shape, dtype))
+
+
+def _zeros(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
+
+
+def _link(path: Path, make: Any) -> None:
+    """Make a file under a temporary name and give it its name unless another process was faster."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        make(temporary)
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)
