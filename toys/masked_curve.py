@@ -81,6 +81,18 @@ class BatchLaws:
             torch.zeros_like(self._found[0]),
         )
 
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of one recursion, from L_m to L_{m+1}."""
+        base, tail = self.num_values + 1, self._tail_dims
+        return 2.0 * (base + self.num_values) ** (self.num_dims - tail) * base ** (2 * tail)
+
+    @property
+    def _tail_dims(self) -> int:
+        """How many of the last coordinates go into one dense matrix product."""
+        base = self.num_values + 1
+        return max(d for d in range(self.num_dims + 1) if d <= 1 or base**d <= _TAIL_STATES)
+
     def _unmasked(self) -> Tensor:
         cube = self._current.reshape((self.num_values + 1,) * self.num_dims)
         return cube[(slice(0, self.num_values),) * self.num_dims].reshape(-1)
@@ -88,7 +100,7 @@ class BatchLaws:
     def _recur(self) -> None:
         """From u_m to u_{m+1}: the first coordinates enumerated, the last in a dense product."""
         base, mask = self.num_values + 1, self.num_values
-        tail = max(d for d in range(self.num_dims + 1) if d <= 1 or base**d <= _TAIL_STATES)
+        tail = self._tail_dims
         head, size = self.num_dims - tail, base**tail
         strides = [base ** (head - 1 - d) for d in range(head)]
         source, own_tail = self._tail(head, tail)

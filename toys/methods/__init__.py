@@ -4,11 +4,26 @@ The functions take a `Problem` and the numbers of network evaluations asked for,
 `Output` with the exact law for each (`toys.methods.base`).
 """
 
-from toys.methods import teacher
+from toys.methods import confidence, jump_your_steps, optimal_grid, sequential, teacher
 from toys.methods.base import Method
 
 METHODS: dict[str, Method] = {
-    "teacher": Method("exact product teacher, uniform grid", teacher.outputs),
+    "teacher": Method("product teacher, uniform grid", teacher.outputs, teacher.STEPS),
+    "jump-your-steps": Method(
+        "product teacher, grid of least total correlation",
+        jump_your_steps.outputs,
+        jump_your_steps.STEPS,
+    ),
+    "optimal-grid": Method(
+        "product teacher, grid of least TV", optimal_grid.outputs, optimal_grid.STEPS
+    ),
+    "sequential": Method("one coordinate a step", sequential.outputs, processes=("masked",)),
+    "confidence": Method(
+        "MaskGIT's greedy sampler, exact teacher",
+        confidence.outputs,
+        confidence.STEPS,
+        processes=("masked",),
+    ),
 }
 
 

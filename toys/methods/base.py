@@ -23,7 +23,10 @@ if TYPE_CHECKING:  # a row depends on the law itself, not on the code of all the
 MULTI_STEP_STATES = 20_000
 """Noisy states up to which the law of several student steps is composed exactly."""
 
-_TABLE_NUMBERS = 2**27  # 1 GiB: a table of the exact teacher may hold so many numbers
+COMPOSABLE_NUMBERS = 2**25
+"""Numbers in a table of posterior marginals up to which the exact engine is quick: 256 MiB."""
+
+_CACHED_NUMBERS = 2**27  # what the exact teacher keeps for different times: 1 GiB
 
 PROCESSES: dict[str, Callable[[int], ForwardProcess]] = {
     "masked": MaskedProcess,
@@ -97,15 +100,25 @@ class Problem:
         """The product denoiser to distil: exact marginals, or what `make_teacher` makes."""
         if self.make_teacher is not None:
             return self.make_teacher(self)
-        table = self.num_noisy_states * self.task.num_dims * self.process.num_states
-        if self.process.mask_state is not None and table > _TABLE_NUMBERS:
+        if self.process.mask_state is not None and not self.composable:
             return MarginalsDenoiser(self.q_0, self.task.num_values)
-        return ExactDenoiser(self.process, self.q_0, max_tables=max(2, _TABLE_NUMBERS // table))
+        tables = max(2, _CACHED_NUMBERS // self.table_numbers)
+        return ExactDenoiser(self.process, self.q_0, max_tables=tables)
 
     @property
     def num_noisy_states(self) -> int:
         """States of x_t: (S + 1)^D with a mask, S^D without."""
         return self.process.num_states**self.task.num_dims
+
+    @property
+    def table_numbers(self) -> int:
+        """Numbers in a table of the posterior marginals of all noisy states."""
+        return self.num_noisy_states * self.task.num_dims * self.process.num_states
+
+    @property
+    def composable(self) -> bool:
+        """Whether `di4c.exact.product_composition` takes at most seconds a step."""
+        return self.table_numbers <= COMPOSABLE_NUMBERS
 
     @property
     def multi_step(self) -> bool:
@@ -147,11 +160,13 @@ class Method(NamedTuple):
         title: what it is, in a few words.
         outputs: (problem, numbers of network evaluations) -> the laws after each of them; a number
             that the method cannot serve is left out.
+        steps: the numbers of network evaluations to ask for.
         trained: whether the seed matters; a method without training runs once.
         processes: the noise it is defined for.
     """
 
     title: str
     outputs: Callable[[Problem, tuple[int, ...]], Iterator[Output]]
+    steps: tuple[int, ...] = (1, 2, 4)
     trained: bool = False
     processes: tuple[str, ...] = ("masked", "uniform")

@@ -1,0 +1,61 @@
+"""The metrics of the benchmark, all exact: how far the law of a method is from the truth."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from di4c.exact import kl, total_correlation, total_variation
+from toys.methods.base import Output, Problem
+
+_SUM_TOLERANCE = 1e-9
+
+
+def check_output(output: Output, problem: Problem, method: str) -> None:
+    """ValueError that names the method unless its law is a law on the task's states."""
+    law, q_0 = output.law, problem.q_0
+    where = f"method {method} on task {problem.task.name}, {problem.process_name}"
+    if law.shape != q_0.shape:
+        raise ValueError(
+            f"{where} returned a law of shape {tuple(law.shape)}; it must have {len(q_0)} entries"
+        )
+    if not bool(torch.isfinite(law).all()) or bool((law < 0).any()):
+        raise ValueError(
+            f"{where} returned a law with an entry {float(law.min())}; entries must be finite and "
+            "non-negative"
+        )
+    if abs(float(law.double().sum()) - 1) > _SUM_TOLERANCE:
+        raise ValueError(
+            f"{where} returned a law that sums to {float(law.double().sum())!r}; it must sum to 1"
+        )
+    if output.nfe < 1:
+        raise ValueError(f"{where} returned nfe = {output.nfe}; it must be at least 1")
+
+
+def measure(q_0: Tensor, law: Tensor, num_dims: int, num_values: int) -> dict[str, float | None]:
+    r"""What separates a law from the truth.
+
+    Args:
+        q_0: the truth, (S^D,).
+        law: what a method generates, (S^D,).
+        num_dims: D.
+        num_values: S.
+
+    Returns:
+        tv: $d_{TV}(q_0, p)$.
+        kl: $\mathrm{KL}(q_0 \| p)$ in nats; None where p misses a state of $q_0$ (infinite).
+        captured_tc: $\mathrm{TC}(p) / \mathrm{TC}(q_0)$, the total correlation of the law, as
+            `di4c.diagnostics` defines it, over that of the data: 0 for a product, 1 for the truth;
+            None where the data have none.
+        off_support: mass of p where $q_0 = 0$.
+    """
+    law = law.double()
+    divergence = float(kl(q_0, law))
+    correlation = float(total_correlation(q_0, num_dims, num_values))
+    captured = float(total_correlation(law, num_dims, num_values))
+    return {
+        "tv": float(total_variation(q_0, law)),
+        "kl": max(divergence, 0.0) if math.isfinite(divergence) else None,  # rounding
+        "captured_tc": captured / correlation if correlation > 1e-12 else None,
+        "off_support": float(law[q_0 == 0].sum()),
+    }

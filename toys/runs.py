@@ -1,0 +1,111 @@
+"""The runs of the benchmark: one method on one task, process and seed, cached and in parallel."""
+
+import functools
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import joblib
+import torch
+from tqdm import tqdm
+
+from toys.cache import RowCache, row_key
+from toys.evaluation import check_output, measure
+from toys.methods import find_method
+from toys.methods.base import BUDGETS, Budget, Problem
+from toys.tasks import Task
+
+TEACHER = "teacher"
+"""The method whose rows are the curves that all others are measured against."""
+
+Row = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """One method on one task, process and seed: what is cached as a whole."""
+
+    task: Task
+    process: str
+    method: str
+    seed: int
+    budget: Budget
+    steps: tuple[int, ...]
+
+    def key(self) -> str:
+        """Hash of all that the rows depend on."""
+        outputs = find_method(self.method).outputs
+        function = outputs.func if isinstance(outputs, functools.partial) else outputs
+        settings = {
+            **{"process": self.process, "method": self.method, "seed": self.seed},
+            **{"budget": list(vars(self.budget).values()), "steps": self.steps},
+            # What a registry line sets is not in the method's own file.
+            "options": repr(outputs.keywords) if isinstance(outputs, functools.partial) else "",
+        }
+        modules = [function.__module__, "toys.evaluation", "toys.methods.base"]
+        return row_key(modules, self.task.law(), settings)
+
+
+def compute(run: Run) -> list[Row]:
+    """The rows of one run, on one thread.
+
+    Raises:
+        ValueError: If the method returns what is no law on the task's states; names the method.
+    """
+    torch.set_num_threads(1)
+    problem = Problem(run.task, run.process, run.seed, run.budget)
+    rows, started = [], time.perf_counter()
+    for output in find_method(run.method).outputs(problem, run.steps):
+        check_output(output, problem, run.method)
+        seconds = time.perf_counter() - started
+        values = measure(problem.q_0, output.law, run.task.num_dims, run.task.num_values)
+        rows.append(
+            {"task": run.task.name, "process": run.process, "method": run.method}
+            | {"latent": output.latent, "nfe": output.nfe, "seed": run.seed}
+            | values
+            | {"budget": run.budget.name, "train_seconds": output.train_seconds}
+            | {"parameters": output.parameters, "peak_memory": output.peak_memory}
+            | {"latent_refinement": output.latent_refinement, "seconds": seconds}
+            | {"law": output.law.tolist() if run.task.picture else None}
+        )
+        started = time.perf_counter()
+    return rows
+
+
+def plan(
+    tasks: Sequence[Task],
+    processes: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    budget: Budget,
+) -> list[Run]:
+    """All runs that are asked for, the teacher's curve among them, the long ones first."""
+    runs = []
+    for name in dict.fromkeys([TEACHER, *methods]):
+        method = find_method(name)
+        for task in tasks:
+            for process in processes:
+                if process in method.processes:
+                    for seed in seeds if method.trained else seeds[:1]:
+                        # The budget is no business of a method that does not train.
+                        spent = budget if method.trained else BUDGETS["standard"]
+                        runs.append(Run(task, process, name, seed, spent, method.steps))
+    size = {task.name: task.num_values**task.num_dims for task in tasks}
+    return sorted(runs, key=lambda run: -size[run.task.name])
+
+
+def execute(runs: Sequence[Run], cache: RowCache, jobs: int, resume: bool = True) -> list[Row]:
+    """The rows of all runs, from the cache where it has them; each run is kept when it ends."""
+    keys = [run.key() for run in tqdm(runs, desc="looking up", leave=False, disable=None)]
+    found = {key: cache.get(key) if resume else None for key in keys}
+    waiting = [(key, run) for key, run in zip(keys, runs, strict=True) if found[key] is None]
+    if waiting:
+        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+        results = parallel(joblib.delayed(_keyed)(key, run) for key, run in waiting)
+        for key, rows in tqdm(results, total=len(waiting), desc="runs", unit="run", disable=None):
+            cache.put(key, rows)
+            found[key] = rows
+    return [row for key in keys for row in found[key] or []]
+
+
+def _keyed(key: str, run: Run) -> tuple[str, list[Row]]:
+    return key, compute(run)
