@@ -19,6 +19,7 @@ from di4c.latents import uniform_log_weights
 from di4c.likelihood import FunctionHead, Head, HeadMixture, LinearHead, LogitsTransform
 from di4c.processes import ForwardProcess, MaskedProcess
 from full_scale.backbones import DenoiserConfig, DiT, MaskGIT, UNet
+from full_scale.fit import check_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,25 +177,15 @@ def start_student(student: nn.Module, teacher_state: Mapping[str, Tensor]) -> No
             latent's weights are copied as well (a second round of distillation).
 
     Raises:
-        ValueError: If anything else than the latent's parameters is missing, anything is left
-            over, or a shape differs.
+        ValueError: If the student has no latent.
+        Misfit: If anything else than the latent's parameters is missing, anything is left over, or
+            a shape differs.
     """
     core = unwrap(student)
     if not core.config.latent:
         raise ValueError("student must be built from a config with latent=True; it has none")
     own, latent = core.state_dict(), latent_parameters(core.config)
-    wanted = own.keys() if latent & teacher_state.keys() else own.keys() - latent
-    missing, unexpected = wanted - teacher_state.keys(), teacher_state.keys() - own.keys()
-    wrong = sorted(
-        f"{name} {tuple(teacher_state[name].shape)} for {tuple(own[name].shape)}"
-        for name in own.keys() & teacher_state.keys()
-        if teacher_state[name].shape != own[name].shape
-    )
-    if missing or unexpected or wrong:
-        raise ValueError(
-            "teacher_state does not fit the student: "
-            f"missing {', '.join(sorted(missing)) or 'nothing'}; "
-            f"unexpected {', '.join(sorted(unexpected)) or 'nothing'}; "
-            f"other shapes {', '.join(wrong) or 'none'}"
-        )
+    second_round = not latent.isdisjoint(teacher_state)
+    wanted = {name: own[name] for name in own if second_round or name not in latent}
+    check_fit("teacher_state does not fit the student", wanted, teacher_state)
     core.load_state_dict({**own, **teacher_state})
