@@ -1,0 +1,114 @@
+"""Long steps for consistency training: the teacher from t to u, in as many steps as it takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from di4c.denoisers import Denoiser
+from di4c.latents import LatentLaw, draw_latents
+from di4c.processes import ForwardProcess, MaskedProcess
+from di4c.rng import categorical, uniform
+from di4c.samplers import ancestral_step
+
+TEACHER_STEPS = 32
+STUDENT_STEPS = 4
+
+Jump = Callable[[Tensor, Tensor, Tensor, torch.Generator], Tensor]
+"""(x_t (A, D), u (A,), t (A,), generator) -> x_u (A, D)."""
+
+
+@dataclass(frozen=True)
+class TeacherJump:
+    r"""$x_u$ given $x_t$ by many steps of a product teacher.
+
+    With masks the coordinates to reveal are drawn first, and then revealed one by one in random
+    order: the law of infinitely many small steps, in at most D teacher calls (the first-hitting
+    sampler of Zheng et al. 2024). Else ancestral steps of equal length.
+
+    Attributes:
+        process: forward process.
+        teacher: product denoiser.
+        num_steps: steps where there are no masks.
+    """
+
+    process: ForwardProcess
+    teacher: Denoiser
+    num_steps: int = TEACHER_STEPS
+
+    def __call__(
+        self,
+        x_t: Int[Tensor, "atom dim"],
+        u: Float[Tensor, "atom"],
+        t: Float[Tensor, "atom"],
+        generator: torch.Generator,
+    ) -> Int[Tensor, "atom dim"]:
+        """See Jump."""
+        if not isinstance(self.process, MaskedProcess):
+            return ancestral_jump(self.process, self._probs, x_t, u, t, self.num_steps, generator)
+        x_u = x_t.clone()
+        reveal = self.process.reveal_probability(u, t)[:, None]
+        masked = x_t == self.process.mask_state
+        hidden = masked & (uniform(x_t.shape, generator=generator) < reveal)
+        # The coordinates to reveal come first, in random order.
+        order = uniform(x_t.shape, generator=generator).masked_fill(~hidden, 2.0).argsort(-1)
+        counts = hidden.sum(-1)
+        for k in range(int(counts.max())):
+            rows = (counts > k).nonzero()[:, 0]
+            place = order[rows, k]
+            probs = self._probs(x_u[rows], t[rows], generator)[torch.arange(len(rows)), place]
+            x_u[rows, place] = categorical(probs, generator=generator)
+        return x_u
+
+    def _probs(self, x_t: Tensor, t: Tensor, _: torch.Generator) -> Tensor:
+        return self.teacher(x_t, t).exp()
+
+
+@dataclass(frozen=True)
+class StudentJump:
+    """$x_u$ given $x_t$ by a few steps of a student of an earlier round, a new latent for each.
+
+    Attributes:
+        process: forward process.
+        student: its denoiser.
+        latent: its latent.
+        num_steps: how many.
+    """
+
+    process: ForwardProcess
+    student: Denoiser
+    latent: LatentLaw
+    num_steps: int = STUDENT_STEPS
+
+    def __call__(
+        self,
+        x_t: Int[Tensor, "atom dim"],
+        u: Float[Tensor, "atom"],
+        t: Float[Tensor, "atom"],
+        generator: torch.Generator,
+    ) -> Int[Tensor, "atom dim"]:
+        """See Jump."""
+        return ancestral_jump(self.process, self._probs, x_t, u, t, self.num_steps, generator)
+
+    def _probs(self, x_t: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
+        latents = draw_latents(self.latent, len(x_t), stratified=True, generator=generator)
+        return self.student(x_t, t, latents).exp()
+
+
+def ancestral_jump(
+    process: ForwardProcess,
+    probs: Callable[[Tensor, Tensor, torch.Generator], Tensor],
+    x_t: Int[Tensor, "atom dim"],
+    u: Float[Tensor, "atom"],
+    t: Float[Tensor, "atom"],
+    num_steps: int,
+    generator: torch.Generator,
+) -> Int[Tensor, "atom dim"]:
+    """Equal ancestral steps from t to u, every atom with times of its own."""
+    for k in range(num_steps):
+        later, earlier = (t + (u - t) * j / num_steps for j in (k, k + 1))
+        p_0 = probs(x_t, later, generator)
+        x_t = ancestral_step(process, p_0, x_t, earlier, later, generator=generator)
+    return x_t

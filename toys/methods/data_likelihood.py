@@ -1,0 +1,11 @@
+"""A mixture by data likelihood only: the network and the budget of Di4C without a teacher."""
+
+from collections.abc import Iterator
+
+from toys.methods.base import Output, Problem
+from toys.students import jump_student
+
+
+def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
+    r"""Minimise $-\log p(x_0 \mid x_t)$, the joint likelihood of the mixture."""
+    yield from jump_student(problem, consistency=False, data=True).outputs(steps)

@@ -1,0 +1,11 @@
+"""Di4C with the benchmark's recipe: consistency over long jumps of the teacher, no data term."""
+
+from collections.abc import Iterator
+
+from toys.methods.base import Output, Problem
+from toys.students import jump_student
+
+
+def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
+    """Distil the teacher alone; data only says which noisy states there are."""
+    yield from jump_student(problem).outputs(steps)

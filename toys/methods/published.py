@@ -1,0 +1,35 @@
+"""Di4C as published, through `Di4CObjective`: the recipes of the paper on a toy.
+
+Masked noise takes the recipe of the ImageNet experiment with the teacher's exact step, uniform
+noise that of CIFAR-10. The latent is a scalar uniform, drawn independently.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from di4c.objective import Di4CObjective, as_mixture
+from di4c.recipes import CIFAR10, IMAGENET, Recipe, Weight, exact_step
+from toys.methods.base import Output, Problem
+from toys.students import make_latent, make_network, objective_student, training_teacher
+
+
+def recipe(problem: Problem, data: bool = False, control_variate: bool = True) -> Recipe:
+    """The published recipe for the problem's noise; without data its weight is 0."""
+    published = CIFAR10 if problem.process.mask_state is None else IMAGENET
+    weight = published.data_weight if data else Weight(0.0)
+    return replace(
+        published, data_weight=weight, teacher_move=exact_step, control_variate=control_variate
+    )
+
+
+def outputs(
+    problem: Problem, steps: tuple[int, ...], data: bool = False, control_variate: bool = True
+) -> Iterator[Output]:
+    """Train by the recipe; `data` makes it di4c-d."""
+    latent = make_latent(problem, "scalar")
+    network = make_network(problem, latent)
+    teacher = as_mixture(training_teacher(problem), validate=False)
+    objective = Di4CObjective(
+        problem.process, network, teacher, recipe(problem, data, control_variate), latent
+    )
+    yield from objective_student(problem, network, "scalar", objective).outputs(steps)

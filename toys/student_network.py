@@ -1,0 +1,141 @@
+r"""The one backbone of all trained methods of the benchmark.
+
+All that $x_t$ and t say about $x_0$ is the likelihood $q_{t|0}(x_t \mid \cdot)$ of each coordinate
+(Bayes' rule), so that is what the network reads, and the factor by which its output is multiplied:
+
+$$p^d(x_0^d \mid x_t; \lambda) \propto q_{t|0}(x_t^d \mid x_0^d)\; e^{f^d(x_t, \lambda)(x_0^d)}.$$
+
+One network serves every process; unmasked coordinates are carried over by construction, small times
+need no training, and at the horizon, where nothing is known, every noisy state is the same one.
+The latent enters late, as a gain and a shift of the last hidden layer: L latents at one state cost
+little more than one.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from di4c.latents import FiniteLatent, GaussianLatent, LatentLaw, UniformLatent, uniform_log_weights
+from di4c.likelihood import DenseMixture
+from di4c.processes import ForwardProcess
+
+WIDTH = 128
+
+
+class Backbone(nn.Module):
+    """A mixture network, or a product network where the latent is None.
+
+    Args:
+        process: forward process.
+        num_dims: D.
+        latent: law of the latent; None for a product model.
+        width: units of the hidden layers.
+    """
+
+    def __init__(
+        self,
+        process: ForwardProcess,
+        num_dims: int,
+        latent: LatentLaw | None = None,
+        width: int = WIDTH,
+    ) -> None:
+        super().__init__()
+        self.process = process
+        self.num_dims = num_dims
+        size = num_dims * process.num_values
+        self.trunk = nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Linear(width, width))
+        self.encoder = None if latent is None else latent_encoder(latent, 2 * width)
+        self.head = nn.Linear(width, size)
+
+    def forward(
+        self,
+        x_t: Int[Tensor, "batch latent dim"],
+        t: Float[Tensor, "batch"],
+        latents: Tensor | None,
+    ) -> DenseMixture:
+        """The mixture at x_t, see `di4c.objective.MixtureNetwork`."""
+        evidence = self.evidence(x_t[:, :1] if x_t.stride(1) == 0 else x_t, t)
+        hidden = self.trunk(evidence.flatten(-2))
+        if self.encoder is not None:
+            # Latents that all examples share are encoded once.
+            shared = latents[:1] if latents.stride(0) == 0 else latents
+            gain, shift = self.encoder(shared).chunk(2, -1)
+            hidden = torch.addcmul(shift, hidden, 1 + gain)
+        logits = self.head(nn.functional.gelu(hidden)).unflatten(-1, evidence.shape[-2:])
+        log_probs = (logits + evidence.log()).log_softmax(-1).expand(*x_t.shape, -1)
+        # Normalised by construction: nothing to check.
+        weights = uniform_log_weights(x_t.shape[1], x_t.device)
+        return DenseMixture(log_probs, weights, validate=False)
+
+    def evidence(
+        self, x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"]
+    ) -> Float[Tensor, "batch latent dim value"]:
+        """The likelihood over the values, normalised; flat where x_t rules out all of them."""
+        num_values = self.process.num_values
+        likelihood = self.process.likelihood(x_t, 0.0, t)[..., :num_values]
+        total = likelihood.sum(-1, keepdim=True)
+        flat = torch.where(total > 0, likelihood / total.where(total > 0, 1.0), 1 / num_values)
+        return flat.to(self.head.weight)
+
+    def denoiser(
+        self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
+    ) -> Float[Tensor, "batch dim value"]:
+        """The network as a `di4c.denoisers.Denoiser`: one latent for each row."""
+        latents = None if latent is None else latent[:, None]
+        return self(x_t[:, None], t, latents).log_probs[:, 0]
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers."""
+        return sum(p.numel() for p in self.parameters())
+
+
+class Sinusoids(nn.Module):
+    r"""Sines and cosines of $1000 \lambda$ at geometric frequencies, the paper's encoding.
+
+    Args:
+        num_features: length of the encoding of one number, even.
+    """
+
+    def __init__(self, num_features: int = 128) -> None:
+        super().__init__()
+        count = num_features // 2
+        powers = -math.log(10_000) * torch.arange(count) / count
+        self.register_buffer("frequencies", 1000 * powers.exp(), persistent=False)
+
+    def forward(self, latent: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch feature"]:
+        """One feature vector for each number."""
+        angles = latent[..., None] * self.frequencies
+        return torch.cat([angles.sin(), angles.cos()], -1)
+
+
+def latent_encoder(law: LatentLaw, num_features: int) -> nn.Module:
+    """From latents (..., *latent_shape) to features (..., num_features), by the kind of the law.
+
+    Categories have a table, a scalar sinusoids, a vector of uniforms (noise for each position)
+    sinusoids for each entry, a Gaussian itself; all but the table go through one hidden layer.
+
+    Raises:
+        ValueError: If there is no encoder for this law.
+    """
+    if isinstance(law, FiniteLatent):
+        table = nn.Embedding(len(law.support), num_features)
+        nn.init.normal_(table.weight)  # components that start apart: equal ones would stay equal
+        return table
+    if isinstance(law, UniformLatent):
+        if not law.shape:
+            return nn.Sequential(Sinusoids(128), *_layers(128, num_features))
+        size = 32 * law.shape[0]
+        return nn.Sequential(Sinusoids(32), nn.Flatten(-2), *_layers(size, num_features))
+    if isinstance(law, GaussianLatent):
+        return nn.Sequential(*_layers(law.shape[0], num_features))
+    raise ValueError(
+        f"latent must be categories (FiniteLatent), UniformLatent or GaussianLatent; got "
+        f"{type(law).__name__}"
+    )
+
+
+def _layers(num_inputs: int, num_features: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(num_inputs, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, num_features)
