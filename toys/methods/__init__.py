@@ -4,7 +4,21 @@ The functions take a `Problem` and the numbers of network evaluations asked for,
 `Output` with the exact law for each (`toys.methods.base`).
 """
 
-from toys.methods import confidence, jump_your_steps, optimal_grid, sequential, teacher
+from toys.methods import (
+    confidence,
+    data_likelihood,
+    di4c,
+    di4c_data,
+    di4c_squared,
+    hybrid,
+    jump_your_steps,
+    no_control_variate,
+    optimal_grid,
+    published,
+    sdtt,
+    sequential,
+    teacher,
+)
 from toys.methods.base import Method
 
 METHODS: dict[str, Method] = {
@@ -24,6 +38,16 @@ METHODS: dict[str, Method] = {
         confidence.STEPS,
         processes=("masked",),
     ),
+    "sdtt": Method("product student, distilled step by step", sdtt.outputs, trained=True),
+    "data-likelihood": Method("mixture, data only", data_likelihood.outputs, trained=True),
+    "published": Method("Di4C, published recipe", published.outputs, trained=True),
+    "no-control-variate": Method(
+        "Di4C without control variate", no_control_variate.outputs, trained=True
+    ),
+    "di4c": Method("Di4C", di4c.outputs, trained=True),
+    "di4c-d": Method("Di4C with data term", di4c_data.outputs, trained=True),
+    "di4c-squared": Method("Di4C, second round", di4c_squared.outputs, trained=True),
+    "hybrid": Method("Di4C first, then the teacher", hybrid.outputs, trained=True),
 }
 
 
