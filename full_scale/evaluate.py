@@ -1,0 +1,201 @@
+"""Measure samples: FID and inception score of pictures; perplexity and diversity of texts.
+
+    python -m full_scale.evaluate samples/student_10 --reference data/cifar10/train
+    python -m full_scale.evaluate samples/maskgit_8 --vqgan vqgan.safetensors
+        --reference ILSVRC/val --stretch --save-reference data/imagenet_val.npz
+    python -m full_scale.evaluate samples/sdtt_32 --judge gpt2-large --tokenizer gpt2
+        --real data/openwebtext/test
+
+Pictures: fid and is through torch-fidelity's Inception (pip install -e '.[metrics]'), or the
+Frechet distance of the pixels themselves (--features pixels --metrics fid). Texts: the generative
+perplexity under any causal language model of the hub or a folder, and always the entropy, without
+which perplexity says nothing; Self-BLEU; MAUVE over several seeds (mauve-text). Each number but
+MAUVE comes with an interval from the bootstrap at the stated level.
+
+One row is added to results/evaluations.jsonl, with the manifests of the samples and of the
+evaluation; python -m figures shows it beside the published numbers. The keys of a row:
+experiment, role (teacher, student, hybrid), model, sampler, steps, teacher_steps, guidance, redraw,
+sampling_seed, num_samples, few_samples (below 50 000), metrics, protocol, manifest.
+"""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from full_scale.data.packed import PackedTokens
+from full_scale.data.tables import open_tokenizer
+from full_scale.decoding import open_vqgan
+from full_scale.metrics.features import EXTRACTORS, open_extractor
+from full_scale.metrics.judge import Judge
+from full_scale.metrics.reference import open_reference, stretched
+from full_scale.sample_folder import SampleFolder
+from full_scale.scoring import (
+    PICTURE_METRICS,
+    TEXT_METRICS,
+    Metrics,
+    Resampling,
+    score_pictures,
+    score_texts,
+)
+from reporting import ROOT, append_row, format_table, manifest, run_script, script_parser
+
+PUBLISHED_SAMPLES = 50_000
+RESULTS = ROOT / "results" / "evaluations.jsonl"
+_REPLICATES = {"pictures": 20, "texts": 1000}
+_CODE_PIXELS = 16  # along one side of a code of the ImageNet VQGAN
+
+Measured = tuple[Metrics, dict[str, Any]]
+"""Metrics, and the protocol: what they were taken with."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure one folder, print the table, add the row."""
+    args = _parse(argv)
+    folder = SampleFolder(args.samples)
+    kind = "texts" if folder.run["settings"]["content"]["kind"] == "tokens" else "pictures"
+    _check(args, kind)
+    resampling = Resampling(args.replicates or _REPLICATES[kind], args.level, args.seed)
+    measure = _texts if kind == "texts" else _pictures
+    metrics, protocol = measure(folder, args, resampling)
+    row = _row(folder, metrics, protocol, args.seed)
+    results = args.results or RESULTS
+    append_row(results, row)
+    _show(row, results)
+
+
+def _pictures(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:
+    metrics = args.metrics or (PICTURE_METRICS if args.features == "inception" else ("fid",))
+    if "fid" in metrics and args.reference is None:
+        raise ValueError("fid needs real pictures: --reference FOLDER or FILE.npz")
+    content = folder.run["settings"]["content"]
+    vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, args.device)
+    extractor = open_extractor(args.features, args.device)
+    look = stretched if args.stretch else _unchanged
+    reference = None
+    if args.reference is not None:
+        resolution = content.get("shape", [round(folder.run["num_dims"] ** 0.5) * _CODE_PIXELS])[-1]
+        reference = open_reference(
+            args.reference,
+            args.features,
+            extractor,
+            look,
+            resolution,
+            args.batch,
+            args.save_reference,
+        )
+    scores = score_pictures(
+        folder, metrics, extractor, reference, resampling, look, vqgan, args.batch
+    )
+    protocol = {"features": args.features, "stretch": args.stretch}
+    return scores, protocol | {"reference": _name(args.reference), "vqgan": vqgan and vqgan.sha256}
+
+
+def _unchanged(batch: torch.Tensor) -> torch.Tensor:
+    return batch
+
+
+def _texts(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:
+    asked = args.metrics
+    if asked is None:
+        asked = [m for m in TEXT_METRICS if m != "mauve" or args.real is not None]
+    judge = tokenizer = None
+    protocol: dict[str, Any] = {}
+    if {"perplexity", "mauve"} & set(asked):
+        tokenizer = open_tokenizer(args.tokenizer)
+        if len(tokenizer) < folder.run["num_values"]:
+            raise ValueError(
+                f"tokenizer {args.tokenizer} has {len(tokenizer)} tokens and the samples "
+                f"{folder.run['num_values']}; give the tokenizer of the model"
+            )
+        judge = Judge(args.judge, args.device, args.batch)
+        protocol = {"judge": _name(args.judge), "tokenizer": _name(args.tokenizer)}
+    real = None if args.real is None else PackedTokens(args.real)
+    seeds = range(1, args.mauve_seeds + 1)
+    if real is not None:
+        protocol["real"] = real.header["sha256"]
+    return score_texts(folder, asked, resampling, judge, tokenizer, real, seeds), protocol
+
+
+def _name(source: str | None) -> str | None:
+    """A source without the folders of this machine."""
+    return source if source is None or not Path(source).exists() else Path(source).name
+
+
+def _row(
+    folder: SampleFolder, metrics: Metrics, protocol: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    settings, run = folder.run["settings"], folder.run
+    return {
+        "experiment": settings["experiment"],
+        "role": settings["role"],
+        "model": settings["model"]["name"],
+        "sampler": settings["plan"]["sampler"],
+        "steps": settings["plan"]["steps"],
+        "teacher_steps": settings["plan"]["teacher_steps"],
+        "guidance": settings["plan"]["guidance"],
+        "redraw": settings["redraw"],
+        "sampling_seed": settings["seed"],
+        "num_samples": run["num_samples"],
+        "few_samples": run["num_samples"] < PUBLISHED_SAMPLES,
+        "metrics": metrics,
+        "protocol": protocol,
+        "manifest": manifest(seed, samples={"settings": settings, **run["manifest"]}),
+    }
+
+
+def _show(row: dict[str, Any], results: Path) -> None:
+    what = [row["experiment"], row["role"], row["model"], f"{row['steps']} steps"]
+    if row["guidance"]:
+        what.append(f"guidance {row['guidance']:g}")
+    print(", ".join(what))
+    lines = [{"metric": name} | entry for name, entry in row["metrics"].items()]
+    level = next(line["level"] for line in lines if "level" in line)
+    columns = {"metric": ("metric", ""), "value": ("value", ".4f")}
+    columns |= {"low": (f"{level:.0%} from", ".4f"), "high": ("to", ".4f")}
+    columns["replicates"] = ("replicates", "d")
+    if any("deviation" in line for line in lines):
+        columns["deviation"] = ("sd over seeds", ".4f")
+    print(format_table(lines, columns))
+    if row["few_samples"]:
+        print(
+            f"{row['num_samples']} samples, fewer than {PUBLISHED_SAMPLES}: not comparable with "
+            "numbers published for 50 000 (a Frechet distance falls with the number of samples)"
+        )
+    print(f"added to {results}")
+
+
+def _check(args: Namespace, kind: str) -> None:
+    known = (*TEXT_METRICS, "entropy") if kind == "texts" else PICTURE_METRICS
+    for metric in args.metrics or ():
+        if metric not in known:
+            raise ValueError(f"metrics of {kind} are {', '.join(known)}; got {metric!r}")
+
+
+def _parse(argv: list[str] | None) -> Namespace:
+    parser = script_parser(__doc__, json=False, figure=False, quick=False)
+    parser.prog = "python -m full_scale.evaluate"
+    add = parser.add_argument
+    add("samples", type=Path, help="folder of full_scale.sample")
+    every = [*PICTURE_METRICS, "entropy", *TEXT_METRICS]
+    add("--metrics", nargs="+", choices=every, metavar="NAME", help=f"some of {', '.join(every)}")
+    add("--results", type=Path, metavar="FILE", help="where to add the row")
+    add("--reference", metavar="SOURCE", help="real pictures: folder, FILE.npz, or digits")
+    add("--save-reference", type=Path, metavar="FILE.npz", help="keep their statistics here")
+    add("--features", choices=EXTRACTORS, default="inception", help="of the pictures")
+    add("--stretch", action="store_true", help="stretch each picture's range, as in MaskGIT's code")
+    add("--vqgan", metavar="MODEL", help="for codes")
+    add("--judge", metavar="NAME_OR_DIR", default="gpt2-large", help="causal language model")
+    add("--tokenizer", metavar="NAME_OR_DIR", default="gpt2", help="of the sampled tokens")
+    add("--real", metavar="DIR", help="mauve: real texts, prepared by full_scale.prepare")
+    add("--mauve-seeds", type=int, default=5, metavar="N", help="mauve: seeds 1..N")
+    add("--replicates", type=int, metavar="N", help="of the bootstrap (20 pictures, 1000 texts)")
+    add("--level", type=float, default=0.95, help="of the intervals")
+    add("--batch", type=int, default=50, metavar="B", help="pictures or texts at once")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="as in cuda:1")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    run_script(main)

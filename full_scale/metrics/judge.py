@@ -1,0 +1,124 @@
+r"""A causal language model that judges texts: their likelihood, and features for MAUVE."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from full_scale.data.tables import open_tokenizer
+
+Tokens = Sequence[int]
+
+
+class Likelihood(NamedTuple):
+    """What a judge says of some texts.
+
+    Attributes:
+        nll: sum of the negative log-likelihoods of each text's tokens, (N,), nats.
+        scored: how many tokens of each text these are, (N,).
+    """
+
+    nll: Float[Tensor, "text"]
+    scored: Float[Tensor, "text"]
+
+
+class Judge:
+    """A causal language model of the transformers library with its tokenizer.
+
+    Args:
+        source: a local folder or a name on the hub, as gpt2-large (the published judge).
+        device: where to run it.
+        batch_size: texts at once.
+
+    Raises:
+        ValueError: If transformers is missing or the model cannot be opened.
+    """
+
+    def __init__(
+        self, source: str, device: torch.device | str = "cpu", batch_size: int = 8
+    ) -> None:
+        self.tokenizer = open_tokenizer(source)
+        import transformers
+
+        try:
+            model: Any = transformers.AutoModelForCausalLM.from_pretrained(source)
+        except (OSError, ValueError, KeyError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"judge {source} cannot be opened ({reason}); give a local folder with its weights "
+                "and tokenizer, or a name on the hub where there is a network"
+            ) from None
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.device, self.batch_size = device, batch_size
+        self.context: int = self.model.config.max_position_embeddings
+
+    def shares_vocabulary(self, tokenizer: Any) -> bool:
+        """Whether its tokens are those of another tokenizer, so that texts need no new tokens."""
+        return self.tokenizer.get_vocab() == tokenizer.get_vocab()
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Texts as its own tokens, without special ones around them."""
+        return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+
+    def likelihood(self, texts: Sequence[Tokens]) -> Likelihood:
+        r"""$-\sum_{i>1} \log p(x_i \mid x_{<i})$ of each text.
+
+        The first token is given and not scored. A text longer than the model's context is cut into
+        windows, each of which starts anew. Log-likelihoods are summed in float64.
+
+        Raises:
+            ValueError: If a text has fewer than two tokens.
+        """
+        if short := [i for i, text in enumerate(texts) if len(text) < 2]:
+            raise ValueError(f"text {short[0]} has fewer than two tokens; leave it out")
+        windows = [
+            (owner, text[start : start + self.context])
+            for owner, text in enumerate(texts)
+            for start in range(0, len(text), self.context)
+        ]
+        windows = [(owner, window) for owner, window in windows if len(window) > 1]
+        nll, scored = torch.zeros(2, len(texts), dtype=torch.float64)
+        for owners, ids, mask in self._batches(windows):
+            with torch.no_grad():
+                logits = self.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
+            losses = torch.nn.functional.cross_entropy(
+                logits.transpose(1, 2), ids[:, 1:], reduction="none"
+            )
+            real = mask[:, 1:].double()
+            nll.index_add_(0, owners, (losses.double() * real).sum(-1).cpu())
+            scored.index_add_(0, owners, real.sum(-1).cpu())
+        return Likelihood(nll, scored)
+
+    def features(self, texts: Sequence[Tokens]) -> Float[Tensor, "text feature"]:
+        """The last hidden state at the last token of each text (its first context's), for MAUVE."""
+        found: list[Tensor] = []
+        windows = [(owner, text[: self.context]) for owner, text in enumerate(texts)]
+        for _, ids, mask in self._batches(windows):
+            with torch.no_grad():
+                out = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+            last = mask.sum(-1) - 1
+            found.append(out.hidden_states[-1][torch.arange(len(ids)), last].float().cpu())
+        return torch.cat(found)
+
+    def _batches(
+        self, windows: Sequence[tuple[int, Tokens]]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """(owners, ids, mask) of a few windows at once, padded on the right."""
+        from tqdm import tqdm
+
+        starts = range(0, len(windows), self.batch_size)
+        for start in tqdm(starts, desc="judge", unit="batches", leave=False):
+            owners, texts = zip(*windows[start : start + self.batch_size], strict=True)
+            lengths = torch.tensor([len(text) for text in texts])
+            ids = torch.zeros(len(texts), int(lengths.max()), dtype=torch.long)
+            for row, text in zip(ids, texts, strict=True):
+                row[: len(text)] = torch.as_tensor(text)
+            mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+            yield torch.tensor(owners), ids.to(self.device), mask.to(self.device)
+
+
+def perplexity(likelihood: Likelihood) -> float:
+    r"""$\exp(\sum \mathrm{nll} / \sum \mathrm{scored})$: the generative perplexity of all texts."""
+    return float((likelihood.nll.sum() / likelihood.scored.sum()).exp())
