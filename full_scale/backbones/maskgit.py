@@ -117,8 +117,8 @@ class MaskGIT(nn.Module):
         if labels is None:
             labels = torch.full_like(x_t[:, 0], config.num_classes)
         tokens = torch.cat([x_t, labels[:, None] + config.codebook_size + 1], 1)
-        h = self.input(self.token(tokens) + self.position)
-        h = append_token(h, self.latent_token, latent)
+        h = self.token(tokens) + self.position
+        h = self.input(append_token(h, self.latent_token, latent))
         for block in self.blocks:
             h = block(h)
         h = self.output(h[:, : config.num_dims])
