@@ -55,6 +55,7 @@ def compute(run: Run) -> list[Row]:
     problem = Problem(run.task, run.process, run.seed, run.budget)
     rows, started = [], time.perf_counter()
     for output in find_method(run.method).outputs(problem, run.steps):
+        output = output._replace(law=output.law.detach().double())
         check_output(output, problem, run.method)
         seconds = time.perf_counter() - started
         values = measure(problem.q_0, output.law, run.task.num_dims, run.task.num_values)
