@@ -13,7 +13,7 @@ from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.rng import categorical, uniform
 from di4c.samplers import ancestral_step
 
-TEACHER_STEPS = 32
+TEACHER_STEPS = 16
 STUDENT_STEPS = 4
 
 Jump = Callable[[Tensor, Tensor, Tensor, torch.Generator], Tensor]

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from di4c.denoisers import Denoiser, ExactDenoiser
+from di4c.denoisers import Denoiser
 from di4c.exact import mixture_composition, product_step, total_variation
 from di4c.latents import FiniteLatent, GaussianLatent, LatentLaw, UniformLatent
 from di4c.losses import Target, data_loss
@@ -23,7 +23,7 @@ from di4c.rng import fold_seed, generator_at, uniform
 from di4c.schedules import uniform_grid
 from toys.bayes import BayesDenoiser
 from toys.jumps import Jump, TeacherJump
-from toys.methods.base import Output, Problem
+from toys.methods.base import MULTI_STEP_STATES, Output, Problem
 from toys.student_losses import JumpObjective
 from toys.student_network import Backbone
 
@@ -31,7 +31,6 @@ CATEGORIES = 128
 """K of the latent with K categories."""
 LEARNING_RATE = 5e-3
 
-_TABLE_STATES = 600_000  # noisy states up to which the teacher is looked up in a table
 DATA_BATCH = 512
 """Examples in one iteration of a method that reads data: at the start they share one state."""
 
@@ -51,14 +50,10 @@ LATENTS: dict[str, Callable[[int], LatentLaw]] = {
 
 
 def training_teacher(problem: Problem) -> Denoiser:
-    """The problem's teacher, computed state by state where a table would be too large or too many.
-
-    Masked noise has one table for all times; other noise would have one for every time drawn.
-    """
-    table = problem.process.mask_state is not None and problem.num_noisy_states <= _TABLE_STATES
-    if table or not isinstance(problem.teacher, ExactDenoiser):
-        return problem.teacher
-    return BayesDenoiser(problem.process, problem.q_0)
+    """The problem's teacher; without masks the exact one has no table that serves all times."""
+    if problem.process.mask_state is None and problem.make_teacher is None:
+        return BayesDenoiser(problem.process, problem.q_0)
+    return problem.teacher
 
 
 class DataSampler:
@@ -166,15 +161,32 @@ def one_step_law(network: Backbone, latents: Tensor | None) -> Float[Tensor, "at
     """The law of one network evaluation from the start, exactly, in float64.
 
     At the horizon the network sees no data, so that any state is the start.
+
+    Args:
+        network: the student.
+        latents: with equal weights, (L, ...); None for a product model.
     """
-    count = 1 if latents is None else len(latents)
-    process = network.process
+    probs = _start_probs(network, latents)
+    return product_step(torch.full((len(probs),), 1 / len(probs), dtype=torch.float64), probs)
+
+
+@torch.no_grad()
+def first_step_law(network: Backbone, latents: Tensor | None, s: float) -> Float[Tensor, "atom"]:
+    """The law over all noisy states at time s after one masked step from the start."""
+    probs, process = _start_probs(network, latents), network.process
+    start = torch.full(probs.shape[:2], process.num_states - 1)
+    step = process.reverse(probs, start, s, process.horizon)
+    return product_step(torch.full((len(probs),), 1 / len(probs), dtype=torch.float64), step)
+
+
+def _start_probs(network: Backbone, latents: Tensor | None) -> Float[Tensor, "latent dim value"]:
+    """What each latent says of x_0 at the horizon."""
+    count, process = 1 if latents is None else len(latents), network.process
     start = torch.full((1, 1, network.num_dims), process.num_states - 1)
     t = torch.full((1,), process.horizon, dtype=torch.float64)
     network = copy.deepcopy(network).double()
     wide = None if latents is None else _wide(latents)[None]
-    log_probs = network(start.expand(-1, count, -1), t, wide).log_probs[0]
-    return product_step(torch.full((count,), 1 / count, dtype=torch.float64), log_probs.exp())
+    return network(start.expand(-1, count, -1), t, wide).log_probs[0].exp()
 
 
 def _wide(latents: Tensor) -> Tensor:
@@ -206,9 +218,9 @@ class Student:
         return make_latent(self.problem, self.latent_name)
 
     def outputs(self, steps: tuple[int, ...]) -> Iterator[Output]:
-        """The exact laws; more than one step only where all noisy states can be held."""
+        """The exact laws; of several steps only where the noisy states are few enough."""
         for nfe in steps:
-            if nfe == 1 or self.problem.multi_step:
+            if (nfe - 1) * self.problem.num_noisy_states <= MULTI_STEP_STATES:
                 law, refinement = self._refined(nfe)
                 yield self.output(law, nfe, refinement)
 
@@ -224,15 +236,26 @@ class Student:
             self.memory,
         )
 
-    def law(self, nfe: int, latents: Tensor | None) -> Float[Tensor, "atom"]:
-        """The law after so many evaluations on the uniform grid, for latents of equal weight."""
+    @torch.no_grad()
+    def law(self, nfe: int, latents: Tensor | None, last: int = 0) -> Float[Tensor, "atom"]:
+        """The law after the steps of the uniform grid of nfe steps, for latents of equal weight.
+
+        Args:
+            nfe: steps of the whole grid.
+            latents: the grid of latents.
+            last: steps left out at the end; then the law is over all noisy states.
+        """
+        process = self.problem.process
+        grid = uniform_grid(nfe, process.horizon)[last:]
         if nfe == 1:
             return one_step_law(self.network, latents)
-        problem = self.problem
-        grid = uniform_grid(nfe, problem.process.horizon)
-        return mixture_composition(
-            problem.process, self.network.denoiser, grid, problem.start, latents
-        )
+        # From the start, which is a single state to the network, one step costs next to nothing.
+        law = self.problem.start
+        if process.mask_state is not None:
+            law, grid = first_step_law(self.network, latents, float(grid[-2])), grid[:-1]
+        if len(grid) == 1:
+            return law
+        return mixture_composition(process, self.network.denoiser, grid, law, latents)
 
     def _refined(self, nfe: int) -> tuple[Tensor, float]:
         """The law on a grid of latents so fine that doubling it changes TV by little."""
@@ -240,7 +263,7 @@ class Student:
         if law_of is None or isinstance(law_of, FiniteLatent):
             exact = None if law_of is None else law_of.support
             return self.law(nfe, exact), 0.0
-        size, largest = (512, 2**14) if nfe == 1 else (32, 128)
+        size, largest = (512, 2**14) if nfe == 1 else (64, 128)
         law = self.law(nfe, latent_grid(law_of, size))
         while True:
             size *= 2

@@ -4,6 +4,8 @@ The functions take a `Problem` and the numbers of network evaluations asked for,
 `Output` with the exact law for each (`toys.methods.base`).
 """
 
+from functools import partial
+
 from toys.methods import (
     confidence,
     data_likelihood,
@@ -15,6 +17,7 @@ from toys.methods import (
     no_control_variate,
     optimal_grid,
     published,
+    rectified,
     sdtt,
     sequential,
     teacher,
@@ -41,12 +44,34 @@ METHODS: dict[str, Method] = {
     "sdtt": Method("product student, distilled step by step", sdtt.outputs, trained=True),
     "data-likelihood": Method("mixture, data only", data_likelihood.outputs, trained=True),
     "published": Method("Di4C, published recipe", published.outputs, trained=True),
+    "published-d": Method(
+        "Di4C-d, published recipe", partial(published.outputs, data=True), trained=True
+    ),
     "no-control-variate": Method(
         "Di4C without control variate", no_control_variate.outputs, trained=True
     ),
     "di4c": Method("Di4C", di4c.outputs, trained=True),
     "di4c-d": Method("Di4C with data term", di4c_data.outputs, trained=True),
     "di4c-squared": Method("Di4C, second round", di4c_squared.outputs, trained=True),
+    "di4c-d-scalar": Method(
+        "Di4C-d, scalar uniform latent", partial(di4c_data.outputs, latent="scalar"), trained=True
+    ),
+    "di4c-d-gaussian": Method(
+        "Di4C-d, 8 Gaussians as latent",
+        partial(di4c_data.outputs, latent="gaussian"),
+        trained=True,
+    ),
+    "di4c-d-position": Method(
+        "Di4C-d, noise for each position",
+        partial(di4c_data.outputs, latent="position"),
+        trained=True,
+    ),
+    "rectified": Method(
+        "product student on rectified pairs",
+        rectified.outputs,
+        trained=True,
+        processes=("uniform",),
+    ),
     "hybrid": Method("Di4C first, then the teacher", hybrid.outputs, trained=True),
 }
 

@@ -60,7 +60,7 @@ BUDGETS = {
     budget.name: budget
     for budget in (
         Budget("quick", 200 * 1024),
-        Budget("standard", 2000 * 1024),
+        Budget("standard", 600 * 1024),
         Budget("long", 40_000 * 1024),
     )
 }

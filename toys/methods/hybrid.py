@@ -6,7 +6,7 @@ are exact. Needs two steps at least.
 
 from collections.abc import Iterator
 
-from di4c.exact import mixture_composition, product_composition
+from di4c.exact import product_composition
 from di4c.schedules import uniform_grid
 from toys.methods.base import Output, Problem
 from toys.students import jump_student
@@ -18,12 +18,9 @@ def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
     if not steps or not problem.multi_step:
         return
     student = jump_student(problem)
-    process, denoiser = problem.process, student.network.denoiser
     for nfe in steps:
-        grid = uniform_grid(nfe, process.horizon)
         half = nfe // 2
-        middle = mixture_composition(
-            process, denoiser, grid[half:], problem.start, student.latent.support
-        )
-        law = product_composition(process, problem.q_0, grid[: half + 1], middle)
+        middle = student.law(nfe, student.latent.support, last=half)
+        grid = uniform_grid(nfe, problem.process.horizon)[: half + 1]
+        law = product_composition(problem.process, problem.q_0, grid, middle)
         yield student.output(law, nfe, 0.0)
