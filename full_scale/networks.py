@@ -109,7 +109,13 @@ class Network:
             features = self.backbone(x_t, self._noise(t, core), latents)
         else:
             features = self.backbone(x_t, t, latents)
-        return features, core.head()
+        head = core.head()
+        if isinstance(head, LinearHead) and torch.is_autocast_enabled(x_t.device.type):
+            # The last norm is float32 under autocast. The product, by far the largest one, is to
+            # run in half precision; one cast here instead of one in every chunk.
+            dtype = torch.get_autocast_dtype(x_t.device.type)
+            features, head = features.to(dtype), LinearHead(head.weight.to(dtype), head.bias)
+        return features, head
 
     def _noise(self, t: Float[Tensor, "row"], core: DiT) -> Float[Tensor, "row"]:
         if not core.config.time_conditioning:
@@ -135,13 +141,18 @@ class Network:
 def head_logits(
     head: Head, features: Float[Tensor, "*rows feature"]
 ) -> Float[Tensor, "*rows state"]:
-    """All logits of the features, differentiable, in float32 or wider: for a few rows."""
+    """All logits of the features in float32 or wider: for samplers; losses take them in chunks."""
     wide = torch.promote_types(features.dtype, torch.float32)
-    if isinstance(head, LinearHead):
-        bias = None if head.bias is None else head.bias.to(wide)
-        return nn.functional.linear(features.to(wide), head.weight.to(wide), bias)
-    assert isinstance(head, FunctionHead)
-    return head.function(features.to(wide), *head.parameters)
+    with torch.autocast(features.device.type, enabled=False):
+        if not torch.is_grad_enabled():
+            logits = features.new_empty((*features.shape[:-1], head.num_states), dtype=wide)
+            head.logits(features.flatten(0, -2), out=logits.flatten(0, -2))
+            return logits
+        if isinstance(head, LinearHead):
+            bias = None if head.bias is None else head.bias.to(wide)
+            return nn.functional.linear(features.to(wide), head.weight.to(wide), bias)
+        assert isinstance(head, FunctionHead)
+        return head.function(features.to(wide), *head.parameters)
 
 
 def unwrap(module: nn.Module) -> UNet | MaskGIT | DiT:
