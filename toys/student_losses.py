@@ -15,7 +15,7 @@ Here, with the same losses,
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -31,6 +31,20 @@ from di4c.rng import uniform
 from toys.jumps import Jump
 
 
+class Choices(Protocol):
+    """What the objective reads of a recipe; `toys.recipes.JumpRecipe` says what each means."""
+
+    num_latents: int
+    stratified: bool
+    data: bool
+    start_atoms: int
+    row_atoms: int
+    start_weight: float
+    data_weight: float
+    ratio: float
+    control_variate: bool
+
+
 @dataclass(frozen=True)
 class JumpObjective:
     r"""Consistency over long teacher jumps, and the likelihood of data, most of it at the start.
@@ -39,29 +53,17 @@ class JumpObjective:
         process: forward process.
         student: the network that is trained.
         jump: the teacher from t to u, None to use no teacher.
-        latent: law of the latents.
-        num_latents: L, stratified and shared by the examples of a batch.
-        data: whether to use data, $-\log p(x_0 \mid x_t)$.
+        latent: law of the latents, which the examples of a batch share.
+        recipe: numbers and weights.
         rows: examples at random times beside the one at the start.
-        start_atoms: atoms of the consistency target at the start.
-        row_atoms: atoms of the consistency target at a random time.
-        data_weight: of the data term at random times, whose one atom a state is noisy.
-        ratio: $\rho$, where a jump ends: u = ratio t.
-        control_variate: whether the consistency loss splits off its independent part.
     """
 
     process: ForwardProcess
     student: MixtureNetwork
     jump: Jump | None
     latent: LatentLaw
-    num_latents: int
-    data: bool = False
-    rows: int = 7
-    start_atoms: int = 256
-    row_atoms: int = 16
-    data_weight: float = 0.1
-    ratio: float = 0.1
-    control_variate: bool = False
+    recipe: Choices
+    rows: int
 
     def prepare(
         self, x_0: Int[Tensor, "iteration batch dim"], generator: torch.Generator
@@ -82,17 +84,17 @@ class JumpObjective:
         if self.jump is not None:
             # Every atom at the start has its own x_T: the student, who sees no data there, is to
             # learn the law over all of them.
-            size = (count, self.start_atoms)
+            size = (count, self.recipe.start_atoms)
             atoms = prior_samples(self.process, math.prod(size), num_dims, generator=generator)
-            copies = x_t.repeat_interleave(self.row_atoms, 1)
+            copies = x_t.repeat_interleave(self.recipe.row_atoms, 1)
             atoms = torch.cat([atoms.unflatten(0, size), copies], 1)
             times = torch.cat(
-                [t.new_full(size, horizon), t.repeat_interleave(self.row_atoms, 1)], 1
+                [t.new_full(size, horizon), t.repeat_interleave(self.recipe.row_atoms, 1)], 1
             )
             jumps = self.jump(
-                atoms.flatten(0, 1), self.ratio * times.flatten(), times.flatten(), generator
+                atoms.flatten(0, 1), self.recipe.ratio * times.flatten(), times.flatten(), generator
             )
-            x_u = zip(jumps.unflatten(0, times.shape), self.ratio * times, strict=True)
+            x_u = zip(jumps.unflatten(0, times.shape), self.recipe.ratio * times, strict=True)
         targets = [None] * count if x_u is None else list(x_u)
         return [Batch(*parts) for parts in zip(x_0, x_t, t, targets, strict=True)]
 
@@ -106,23 +108,29 @@ class JumpObjective:
         start = prior_samples(self.process, 1, batch.x_t.shape[1], generator=generator)
         x_t = torch.cat([start, batch.x_t])
         t = torch.cat([batch.t.new_full((1,), self.process.horizon), batch.t])
-        latents = draw_latents(self.latent, self.num_latents, stratified=True, generator=generator)
+        latents = draw_latents(
+            self.latent,
+            self.recipe.num_latents,
+            stratified=self.recipe.stratified,
+            generator=generator,
+        )
         shared = latents.expand(len(x_t), *latents.shape)
-        student = self.student(x_t[:, None].expand(-1, self.num_latents, -1), t, shared)
+        student = self.student(x_t[:, None].expand(-1, self.recipe.num_latents, -1), t, shared)
         at_start, at_rows = _mixture(student.log_probs[:1]), _mixture(student.log_probs[1:])
         loss = student.log_probs.new_zeros(())
-        if self.data:
+        if self.recipe.data:
             shared = Target.from_samples(batch.x_0[None], validate=False)
             own = Target.from_samples(batch.x_0[: self.rows, None], validate=False)
-            loss = loss + self._loss(at_start, shared)
-            loss = loss + self.data_weight * self._loss(at_rows, own)
+            loss = loss + self.recipe.start_weight * self._loss(at_start, shared)
+            loss = loss + self.recipe.data_weight * self._loss(at_rows, own)
         if batch.target is not None:
             first, rest = self._targets(*batch.target, generator)
-            loss = loss + self._loss(at_start, first) + self._loss(at_rows, rest)
+            loss = loss + self.recipe.start_weight * self._loss(at_start, first)
+            loss = loss + self._loss(at_rows, rest)
         return loss
 
     def _loss(self, student: DenseMixture, target: Target) -> Float[Tensor, ""]:
-        split = self.control_variate and target.log_marginals is not None
+        split = self.recipe.control_variate and target.log_marginals is not None
         return consistency_loss(student, target, control_variate=split).total.mean()
 
     @torch.no_grad()
@@ -132,7 +140,7 @@ class JumpObjective:
         r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$ at the start and at the random times."""
         latents = draw_latents(self.latent, len(x_u), stratified=True, generator=generator)
         log_probs = self.student(x_u[:, None], u, latents[:, None]).log_probs[:, 0]
-        parts = log_probs.split([self.start_atoms, self.row_atoms * self.rows])
+        parts = log_probs.split([self.recipe.start_atoms, self.recipe.row_atoms * self.rows])
         return [
             Target.from_mixture(_mixture(part.unflatten(0, (count, -1))), generator)
             for part, count in zip(parts, (1, self.rows), strict=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from toys.methods.base import Output, Problem
-from toys.students import jump_student
+from toys.recipes import JumpRecipe, jump_student
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
     r"""Minimise $-\log p(x_0 \mid x_t)$, the joint likelihood of the mixture."""
-    yield from jump_student(problem, consistency=False, data=True).outputs(steps)
+    yield from jump_student(problem, JumpRecipe(consistency=False, data=True)).outputs(steps)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from toys.methods.base import Output, Problem
-from toys.students import jump_student
+from toys.recipes import JumpRecipe, jump_student
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
     """Distil the teacher alone; data only says which noisy states there are."""
-    yield from jump_student(problem).outputs(steps)
+    yield from jump_student(problem, JumpRecipe()).outputs(steps)

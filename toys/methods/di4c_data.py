@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from toys.methods.base import Output, Problem
-from toys.students import jump_student
+from toys.recipes import JumpRecipe, jump_student
 
 
 def outputs(
     problem: Problem, steps: tuple[int, ...], latent: str = "categories"
 ) -> Iterator[Output]:
-    """Both terms; the latent is one of `toys.students.LATENTS`."""
-    yield from jump_student(problem, latent, data=True).outputs(steps)
+    """Both terms; the latent is one of `toys.recipes.LATENTS`."""
+    yield from jump_student(problem, JumpRecipe(latent=latent, data=True)).outputs(steps)

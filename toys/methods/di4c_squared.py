@@ -7,28 +7,22 @@ many small ones; the second starts from its weights.
 import copy
 from collections.abc import Iterator
 
-from toys.jumps import StudentJump, TeacherJump
+from toys.jumps import StudentJump
 from toys.methods.base import Output, Problem
-from toys.students import (
-    Meter,
-    Student,
-    make_latent,
-    make_network,
-    train_by_jumps,
-    training_teacher,
-)
+from toys.recipes import JumpRecipe, train_by_jumps
+from toys.students import Student
+from toys.training import Meter, make_network
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
     """Two rounds without data."""
-    latent = make_latent(problem, "categories")
+    recipe = JumpRecipe()
+    latent = recipe.law(problem)
     network = make_network(problem, latent)
     iterations = max(1, problem.budget.iterations // 2)
     with Meter() as meter:
-        jump = TeacherJump(problem.process, training_teacher(problem))
-        train_by_jumps(problem, network, latent, jump, iterations)
+        train_by_jumps(problem, recipe, network, recipe.jump(problem), iterations)
         first = copy.deepcopy(network).requires_grad_(False)
         jump = StudentJump(problem.process, first.denoiser, latent)
-        train_by_jumps(problem, network, latent, jump, iterations, purpose=1)
-    student = Student(problem, network, "categories", meter.seconds, meter.memory)
-    yield from student.outputs(steps)
+        train_by_jumps(problem, recipe, network, jump, iterations, round_number=1)
+    yield from Student(problem, network, latent, recipe.latent, meter).outputs(steps)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from di4c.exact import product_composition
 from di4c.schedules import uniform_grid
 from toys.methods.base import Output, Problem
-from toys.students import jump_student
+from toys.recipes import JumpRecipe, jump_student
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
@@ -17,7 +17,7 @@ def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
     steps = tuple(nfe for nfe in steps if nfe > 1)
     if not steps or not problem.multi_step:
         return
-    student = jump_student(problem)
+    student = jump_student(problem, JumpRecipe())
     for nfe in steps:
         half = nfe // 2
         middle = student.law(nfe, student.latent.support, last=half)

@@ -7,10 +7,12 @@ noise that of CIFAR-10. The latent is a scalar uniform, drawn independently.
 from collections.abc import Iterator
 from dataclasses import replace
 
+from di4c.latents import UniformLatent
 from di4c.objective import Di4CObjective, as_mixture
 from di4c.recipes import CIFAR10, IMAGENET, Recipe, Weight, exact_step
 from toys.methods.base import Output, Problem
-from toys.students import make_latent, make_network, objective_student, training_teacher
+from toys.recipes import objective_student
+from toys.training import make_network, training_teacher
 
 
 def recipe(problem: Problem, data: bool = False, control_variate: bool = True) -> Recipe:
@@ -26,7 +28,7 @@ def outputs(
     problem: Problem, steps: tuple[int, ...], data: bool = False, control_variate: bool = True
 ) -> Iterator[Output]:
     """Train by the recipe; `data` makes it di4c-d."""
-    latent = make_latent(problem, "scalar")
+    latent = UniformLatent()
     network = make_network(problem, latent)
     teacher = as_mixture(training_teacher(problem), validate=False)
     objective = Di4CObjective(

@@ -23,7 +23,7 @@ from di4c.rng import fold_seed, generator_at, uniform
 from toys.jumps import TeacherJump
 from toys.methods.base import Output, Problem
 from toys.student_network import WIDTH
-from toys.students import Meter, fit, training_teacher
+from toys.training import Meter, fit, training_teacher
 
 PAIRS = 8192
 

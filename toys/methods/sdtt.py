@@ -12,7 +12,8 @@ from di4c.denoisers import Denoiser
 from di4c.objective import Di4CObjective, as_mixture
 from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
 from toys.methods.base import Output, Problem
-from toys.students import DataSampler, Meter, Student, fit, make_network, training_teacher
+from toys.students import Student
+from toys.training import DataSampler, Meter, fit, make_network, training_teacher
 
 ROUNDS = 4
 FIRST_GAP = 1 / 16
@@ -37,4 +38,4 @@ def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
 
             fit(network, loss, max(1, problem.budget.iterations // ROUNDS), problem.seed + k)
             teacher = copy.deepcopy(network).requires_grad_(False).denoiser
-    yield from Student(problem, network, None, meter.seconds, meter.memory).outputs(steps)
+    yield from Student(problem, network, None, "-", meter).outputs(steps)
