@@ -11,10 +11,17 @@ import os
 import sys
 from pathlib import Path
 
-from figures import figure1, theorem1
+from figures import figure1, figure3, figure4, latency, table1, theorem1
 from reporting import ROOT, run_script, save_figure, script_parser, use_style
 
-FIGURES = {"figure1": figure1, "theorem1": theorem1}
+FIGURES = {
+    "figure1": figure1,
+    "theorem1": theorem1,
+    "table1": table1,
+    "figure3": figure3,
+    "figure4": figure4,
+    "latency": latency,
+}
 QUICK_DPI = 80
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from figures.evaluations import our_runs
 from full_scale import evaluate, sample
 from full_scale.data import open_data
 from full_scale.data.packed import Description, Rows, pack
@@ -221,7 +222,7 @@ class TestReference:
 
 
 def _evaluate(files, tmp_path, samples, *options):
-    rows = tmp_path / "rows.jsonl"
+    rows = tmp_path / "evaluations.jsonl"
     arguments = [str(files / f"{samples}-samples"), "--results", str(rows), "--device", "cpu"]
     evaluate.main([*arguments, *map(str, options)])
     return read_rows(rows)[-1]
@@ -250,6 +251,7 @@ class TestRows:
         assert row["protocol"]["reference"] == "real.npz"
         assert row["manifest"]["seed"] == 3
         assert row["manifest"]["samples"]["settings"]["seed"] == 0
+        assert our_runs(tmp_path, "other", "fid") == [row]  # the figures find it
         assert str(tmp_path) not in json.dumps(row)
         assert str(files) not in json.dumps(row)
         out = capsys.readouterr().out
@@ -378,7 +380,7 @@ def test_bad_options(files, tmp_path, samples, options, message):
     paths = {"J": files / "judge", "T": files / "tokenizer"}
     with pytest.raises(ValueError, match=message):
         _evaluate(files, tmp_path, samples, *(paths.get(option, option) for option in options))
-    assert not (tmp_path / "rows.jsonl").exists()
+    assert not (tmp_path / "evaluations.jsonl").exists()
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def results(tmp_path):
 def test_every_figure_is_drawn_beside_the_results(results, capsys):
     assert program.main(["--results", str(results), "--quick"]) == 0
     out = results / "figures"
-    names = {f"{name}{end}" for name in ("figure1", "theorem1") for end in (".png", ".pdf")}
+    names = {f"{name}{end}" for name in program.FIGURES for end in (".png", ".pdf")}
     assert {path.name for path in out.iterdir()} == names
     for path in out.glob("*.png"):
         assert image.imread(path)[..., :3].std() > 0.01, "blank"
@@ -88,8 +88,8 @@ def test_only_draws_one_figure_where_it_is_told_to(results, tmp_path):
 def test_missing_result_names_its_command_and_spares_the_other_figure(results, capsys):
     (results / "two_dim_log.json").unlink()
     assert program.main(["--results", str(results), "--quick"]) == 2
-    drawn = {path.name for path in (results / "figures").iterdir()}
-    assert drawn == {"figure1.png", "figure1.pdf"}
+    drawn = {path.stem for path in (results / "figures").iterdir()}
+    assert drawn == program.FIGURES.keys() - {"theorem1"}
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert "two_dim_log.json is missing; run: python toys/two_dim_tv.py" in line

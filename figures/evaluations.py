@@ -1,0 +1,58 @@
+"""Our runs: the rows that `python -m full_scale.evaluate` adds to results/evaluations.jsonl."""
+
+from pathlib import Path
+from typing import Any
+
+from reporting import read_rows
+
+FILE = "evaluations.jsonl"
+_IDENTITY = (
+    *("experiment", "role", "model", "sampler", "steps", "teacher_steps", "guidance", "redraw"),
+    *("sampling_seed", "num_samples"),
+)
+
+Row = dict[str, Any]
+
+
+def our_runs(results: Path, experiment: str, metric: str) -> list[Row]:
+    """Rows of an experiment that have a metric, in order; of a repeated evaluation the newest."""
+    path = results / FILE
+    if not path.is_file():
+        return []
+    newest: dict[tuple[Any, ...], Row] = {}
+    for row in read_rows(path):
+        if row["experiment"] == experiment and metric in row["metrics"]:
+            newest[tuple(row[key] for key in _IDENTITY)] = row
+    return sorted(newest.values(), key=lambda row: (row["role"], row["steps"], row["guidance"]))
+
+
+def value(row: Row, metric: str) -> float:
+    """The metric of a row."""
+    return row["metrics"][metric]["value"]
+
+
+def error_bar(row: Row, metric: str) -> tuple[float, float]:
+    """How far its interval reaches below and above it; zeros where there is none."""
+    entry = row["metrics"][metric]
+    if "low" not in entry:
+        return 0.0, 0.0
+    return entry["value"] - entry["low"], entry["high"] - entry["value"]
+
+
+def fine_print(runs: list[Row], bars: bool = True) -> str:
+    """What one must know of our runs to read them; `bars` if their intervals are drawn."""
+    if not runs:
+        return "ours: no run on record yet (python -m full_scale.evaluate adds one)"
+    counts = sorted({row["num_samples"] for row in runs})
+    text = f"ours: {' or '.join(f'{count:,}' for count in counts)} samples"
+    levels = {e["level"] for row in runs for e in row["metrics"].values() if "level" in e}
+    if bars and levels:
+        text += f"; bars: {' or '.join(f'{level:.0%}' for level in sorted(levels))} intervals"
+    if any(row["few_samples"] and "fid" in row["metrics"] for row in runs):
+        text += "\n*: fewer than 50,000 samples, not comparable with published FID"
+    return text
+
+
+def star(row: Row) -> str:
+    """Marks a run whose FID is of too few samples to compare."""
+    return "*" if row["few_samples"] and "fid" in row["metrics"] else ""
