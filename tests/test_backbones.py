@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from full_scale.backbones import (
     DiTConfig,
 )
-from full_scale.backbones.rotary import rotate
+from full_scale.backbones.rotary import rotary_table, rotate
 from full_scale.backbones.truncated_logistic import truncated_logistic
 from full_scale.networks import Network
 from full_scale.presets import (
@@ -152,13 +152,14 @@ def test_rotary_products_depend_on_distance_alone(num_tokens, half, shift, seed)
     generator = torch.Generator().manual_seed(seed)
     query, key = torch.randn(2, 2 * half, generator=generator, dtype=torch.float64)
     tokens = num_tokens + shift
-    turned = [rotate(x.expand(1, 1, tokens, -1), tokens)[0, 0] for x in (query, key)]
+    table = rotary_table(tokens, tokens, 2 * half, query)
+    turned = [rotate(x.expand(tokens, -1), table) for x in (query, key)]
     products = turned[0] @ turned[1].T
     torch.testing.assert_close(
         products[shift:, shift:], products[:num_tokens, :num_tokens], rtol=0, atol=1e-5
     )
     torch.testing.assert_close(turned[0].norm(dim=-1), query.norm().expand(tokens))
-    appended = rotate(query.expand(1, 1, tokens, -1), num_tokens)[0, 0]
+    appended = rotate(query.expand(tokens, -1), rotary_table(num_tokens, tokens, 2 * half, query))
     torch.testing.assert_close(appended[num_tokens:], query.expand(shift, -1))
 
 

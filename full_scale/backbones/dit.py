@@ -13,7 +13,7 @@ from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention, 
 
 from di4c.likelihood import LinearHead
 from full_scale.backbones.latent import LatentToken, append_token, sinusoidal_features
-from full_scale.backbones.rotary import rotate
+from full_scale.backbones.rotary import rotary_table, rotate
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,10 @@ class DiT(nn.Module):
         condition = silu(self.noise_mlp(noise.to(self.token.dtype)))
         num_dims = x_t.shape[1]
         h = append_token(self.token[x_t], self.latent_token, latent)
+        head_size = self.config.hidden_size // self.config.num_heads
+        table = rotary_table(num_dims, h.shape[1], head_size, h)
         for block in self.blocks:
-            h = block(h, condition, num_dims)
+            h = block(h, condition, table)
         shift, scale = self.output_modulation(condition)[:, None].chunk(2, -1)
         return self.output_norm(h[:, :num_dims], shift, scale)
 
@@ -144,20 +146,18 @@ class _Block(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, h: Tensor, condition: Tensor, num_positions: int) -> Tensor:
+    def forward(self, h: Tensor, condition: Tensor, table: Tensor) -> Tensor:
         modulation = self.modulation(condition)[:, None].chunk(6, -1)
         shift_0, scale_0, gate_0, shift_1, scale_1, gate_1 = modulation
-        mixed = self._attention(self.norm_0(h, shift_0, scale_0), num_positions)
+        mixed = self._attention(self.norm_0(h, shift_0, scale_0), table)
         h = h + gate_0 * self.dropout(mixed)
         mixed = self.mlp_output(
             gelu(self.mlp_input(self.norm_1(h, shift_1, scale_1)), approximate="tanh")
         )
         return h + gate_1 * self.dropout(mixed)
 
-    def _attention(self, h: Tensor, num_positions: int) -> Tensor:
-        query, key, value = (  # each (B, head, token, feature)
-            self.qkv(h).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        )
-        query, key = rotate(query, num_positions), rotate(key, num_positions)
-        mixed = scaled_dot_product_attention(query, key, value)
+    def _attention(self, h: Tensor, table: Tensor) -> Tensor:
+        qkv = self.qkv(h).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key = rotate(qkv[:2], table)  # (2, B, head, token, feature)
+        mixed = scaled_dot_product_attention(query, key, qkv[2])
         return self.attention_output(mixed.transpose(1, 2).flatten(2))

@@ -13,17 +13,26 @@ def rotary_frequencies(head_size: int, device: torch.device | None = None) -> Te
     return 1 / _BASE ** (index / head_size)
 
 
+def rotary_table(
+    num_positions: int, num_tokens: int, head_size: int, like: Tensor
+) -> Float[Tensor, "2 token half"]:
+    """Cosine and sine of each token's angles, for all blocks; `like` says dtype and device.
+
+    Tokens from num_positions on have no position: angle 0.
+    """
+    positions = torch.arange(num_tokens, dtype=torch.float32, device=like.device)
+    positions = torch.where(positions < num_positions, positions, 0.0)
+    angles = positions[:, None] * rotary_frequencies(head_size, like.device)
+    return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
+
+
 def rotate(
-    x: Float[Tensor, "batch head token feature"], num_positions: int
-) -> Float[Tensor, "batch head token feature"]:
-    r"""Turn the pair (i, i + h/2) of token k by $k f_i$; tokens from num_positions on stay.
+    x: Float[Tensor, "*batch token feature"], table: Float[Tensor, "2 token half"]
+) -> Float[Tensor, "*batch token feature"]:
+    r"""Turn the pair (i, i + h/2) of the token at position k by $k f_i$.
 
     Source: Su et al. 2021; halves, not neighbours, make a pair.
     """
-    frequencies = rotary_frequencies(x.shape[-1], x.device)
-    positions = torch.arange(x.shape[2], dtype=torch.float32, device=x.device)
-    positions = torch.where(positions < num_positions, positions, 0.0)
-    angles = positions[:, None] * frequencies
-    cosine, sine = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    cosine, sine = table
     first, second = x.chunk(2, -1)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)

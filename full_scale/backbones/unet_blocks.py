@@ -9,7 +9,7 @@ Embedding = Float[Tensor, "batch embedding"]
 
 
 class EmbeddingMLP(nn.Module):
-    """Sinusoidal features to an embedding."""
+    """Sinusoidal features to an embedding that every block reads through a linear map."""
 
     def __init__(self, features: int, embedding: int) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class EmbeddingMLP(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch feature"]) -> Embedding:
         """The embedding."""
-        return self.output(silu(self.input(features)))
+        return silu(self.output(silu(self.input(features))))
 
 
 class ResBlock(nn.Module):
@@ -56,10 +56,10 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Map, time: Embedding, latent: Embedding | None) -> Map:
         """The map after the block."""
-        h = self.conv_0(silu(self.norm_0(x)))
-        h = h + self.time(silu(time))[:, :, None, None]
+        added = self.time(time)
         if self.latent is not None and latent is not None:
-            h = h + self.latent(silu(latent))[:, :, None, None]
+            added = added + self.latent(latent)  # here it costs nothing, on the map it would
+        h = self.conv_0(silu(self.norm_0(x))) + added[:, :, None, None]
         h = self.conv_1(self.dropout(silu(self.norm_1(h))))
         if self.shortcut is not None:
             x = self.shortcut(x.movedim(1, -1)).movedim(-1, 1)
