@@ -48,7 +48,8 @@ def draw(results: Path) -> "Figure":
         _write(axes, 0.5, line + 0.5, str(n))
     for height, width in ((0, 1.0), (2, 0.5), (len(steps) + 2, 1.0)):
         axes.plot([0, 7], [height, height], color="black", linestyle="-", linewidth=width)
-    notes = f"published: {sources(rows)}\n{fine_print(runs, bars=False)}\nblank: neither published nor run"
+    ours = fine_print(runs, bars=False)
+    notes = f"published: {sources(rows)}\n{ours}\nblank: neither published nor run"
     fig.supxlabel(notes, fontsize=6, color="0.3")
     return fig
 
