@@ -32,12 +32,13 @@ from reporting import (
     script_parser,
     write_json,
 )
+from toys.benchmark_pictures import draw_leaderboard
 from toys.cache import RowCache
 from toys.methods import METHODS, find_method
 from toys.methods.base import BUDGETS, PROCESSES
 from toys.ranking import rank, summarise
-from toys.runs import execute, plan
-from toys.tasks import TASKS, find_task, task_from_file
+from toys.runs import TEACHER, curve_limits, execute, plan
+from toys.tasks import TASKS, Task, find_task, task_from_file
 
 CACHE = ROOT / ".cache" / "leaderboard.jsonl"
 QUICK_TASKS = ("pair", "parity8", "digits3x3", "permutations5", "moons")
@@ -67,29 +68,30 @@ def main(argv: list[str] | None = None) -> None:
     count = args.seeds or (1 if args.quick else 3)
     seeds = range(args.seed, args.seed + count)
 
+    cache = RowCache(args.cache)
     runs = plan(tasks, args.process, methods, seeds, budget)
-    rows = rank(execute(runs, RowCache(args.cache), args.jobs, args.resume))
+    rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
+    rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
     wanted = [row for row in rows if row["method"] in methods]
-    table = summarise(wanted)
-    print(format_table(table, COLUMNS))
+    titles = {task.name: task.title for task in tasks}
+    print(format_table([line for line in summarise(wanted) if _shown(line)], COLUMNS))
     if args.csv:
         _write_csv(args.csv, wanted)
         print(f"written to {args.csv}")
     if args.json:
-        titles = {name: METHODS[name].title for name in methods}
         payload = {
             "manifest": manifest(args.seed),
             **{"quick": args.quick, "budget": vars(budget), "seeds": list(seeds)},
-            **{"tasks": {task.name: task.title for task in tasks}, "methods": titles},
-            "rows": rows,
+            **{"tasks": titles, "methods": {name: METHODS[name].title for name in methods}},
+            "rows": [{key: row[key] for key in row if key != "law"} for row in rows],
         }
+        if args.laws:
+            payload["laws"] = _laws(tasks, wanted)
         write_json(args.json, payload)
         print(f"written to {args.json}")
     if args.figure:
-        from toys.leaderboard_picture import draw
-
-        titles = {task.name: task.title for task in tasks}
-        print("drawn to", *save_figure(draw(rows, titles), args.figure))
+        figure = draw_leaderboard(summarise(rows), titles, args.process[0])
+        print("drawn to", *save_figure(figure, args.figure))
 
 
 COLUMNS = {
@@ -129,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--csv", type=Path, metavar="FILE", help="write one line a row here")
     add("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N", help="processes")
     add("--cache", type=Path, default=CACHE, metavar="FILE", help=argparse.SUPPRESS)
+    add("--laws", action="store_true", help="put the laws of two-dimensional tasks into the JSON")
+    add("--finished", action="store_true", help="compute nothing: show the runs that have ended")
     add(
         "--resume",
         action=argparse.BooleanOptionalAction,
@@ -136,6 +140,26 @@ def _parser() -> argparse.ArgumentParser:
         help="use finished runs of the same code (--no-resume computes all again)",
     )
     return parser
+
+
+def _shown(line: Row) -> bool:
+    """The terminal shows a few points of the teacher's curve; the records hold all."""
+    return line["method"] != TEACHER or line["nfe"] in (1, 4, 16, 64, 256)
+
+
+def _laws(tasks: Iterable[Task], rows: Iterable[Row]) -> list[Row]:
+    """The data and the laws of the first seed, as squares, for two-dimensional tasks."""
+    laws = []
+    for task in tasks:
+        if task.picture:
+            size = task.num_values
+            data = [round(value, 7) for value in task.law().tolist()]
+            here = [row for row in rows if row["task"] == task.name and "law" in row]
+            for row in [{"method": "data", "nfe": 0, "tv": 0.0, "law": data}, *here]:
+                probs = [row["law"][k : k + size] for k in range(0, size * size, size)]
+                known = {key: row[key] for key in ("method", "nfe", "tv")}
+                laws.append({"task": task.name, **known, "probs": probs})
+    return laws
 
 
 def _write_csv(path: Path, rows: Iterable[Row]) -> None:

@@ -9,6 +9,8 @@ import joblib
 import torch
 from tqdm import tqdm
 
+from di4c.exact.limits import limit_n_tv
+from di4c.processes import MaskedProcess
 from toys.cache import RowCache, row_key
 from toys.evaluation import check_output, measure
 from toys.methods import find_method
@@ -17,6 +19,9 @@ from toys.tasks import Task
 
 TEACHER = "teacher"
 """The method whose rows are the curves that all others are measured against."""
+
+_LAW_DIGITS = 7  # of a probability in a picture
+_LONG_CURVE = 16  # a curve that ends earlier is continued by its limit
 
 Row = dict[str, Any]
 
@@ -66,8 +71,9 @@ def compute(run: Run) -> list[Row]:
             | {"budget": run.budget.name, "train_seconds": output.train_seconds}
             | {"parameters": output.parameters, "peak_memory": output.peak_memory}
             | {"latent_refinement": output.latent_refinement, "seconds": seconds}
-            | {"law": output.law.tolist() if run.task.picture else None}
         )
+        if run.task.picture and run.seed == 0:
+            rows[-1]["law"] = [round(value, _LAW_DIGITS) for value in output.law.tolist()]
         started = time.perf_counter()
     return rows
 
@@ -79,7 +85,10 @@ def plan(
     seeds: Sequence[int],
     budget: Budget,
 ) -> list[Run]:
-    """All runs that are asked for, the teacher's curve among them, the long ones first."""
+    """All runs that are asked for and the teacher's; seed by seed, so that early rows compare all.
+
+    Within a seed the teacher comes first and large tasks come before small ones.
+    """
     runs = []
     for name in dict.fromkeys([TEACHER, *methods]):
         method = find_method(name)
@@ -91,21 +100,54 @@ def plan(
                         spent = budget if method.trained else BUDGETS["standard"]
                         runs.append(Run(task, process, name, seed, spent, method.steps))
     size = {task.name: task.num_values**task.num_dims for task in tasks}
-    return sorted(runs, key=lambda run: -size[run.task.name])
+    return sorted(runs, key=lambda run: (run.seed, run.method != TEACHER, -size[run.task.name]))
 
 
-def execute(runs: Sequence[Run], cache: RowCache, jobs: int, resume: bool = True) -> list[Row]:
-    """The rows of all runs, from the cache where it has them; each run is kept when it ends."""
+def execute(
+    runs: Sequence[Run], cache: RowCache, jobs: int, resume: bool = True, compute_more: bool = True
+) -> list[Row]:
+    """The rows of all runs, from the cache where it has them; each run is kept when it ends.
+
+    Args:
+        runs: what to do.
+        cache: where finished runs are.
+        jobs: processes.
+        resume: whether to read the cache.
+        compute_more: whether to compute what it has not; otherwise that is left out.
+    """
     keys = [run.key() for run in tqdm(runs, desc="looking up", leave=False, disable=None)]
     found = {key: cache.get(key) if resume else None for key in keys}
     waiting = [(key, run) for key, run in zip(keys, runs, strict=True) if found[key] is None]
-    if waiting:
+    if waiting and compute_more:
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
         results = parallel(joblib.delayed(_keyed)(key, run) for key, run in waiting)
         for key, rows in tqdm(results, total=len(waiting), desc="runs", unit="run", disable=None):
             cache.put(key, rows)
             found[key] = rows
     return [row for key in keys for row in found[key] or []]
+
+
+def curve_limits(
+    tasks: Sequence[Task], rows: Sequence[Row], cache: RowCache, compute_more: bool = True
+) -> dict[tuple[str, str], float]:
+    """The limit of N TV for the masked tasks whose exact curve ends early, by (task, process)."""
+    longest: dict[str, int] = {}
+    for row in rows:
+        if row["method"] == TEACHER and row["process"] == "masked":
+            longest[row["task"]] = max(row["nfe"], longest.get(row["task"], 0))
+    limits = {}
+    for task in tasks:
+        if longest.get(task.name, _LONG_CURVE) >= _LONG_CURVE:
+            continue
+        law = task.law()
+        key = row_key(["di4c.exact.limits"], law, {"limit of N TV": "masked, linear"})
+        found = cache.get(key)
+        if found is None and compute_more:
+            found = [{"limit": limit_n_tv(MaskedProcess(task.num_values), law)}]
+            cache.put(key, found)
+        if found:
+            limits[task.name, "masked"] = found[0]["limit"]
+    return limits
 
 
 def _keyed(key: str, run: Run) -> tuple[str, list[Row]]:

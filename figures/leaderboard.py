@@ -1,0 +1,29 @@
+"""Leaderboard: exact TV against network evaluations, one panel a task, the teacher's curve behind.
+
+Points are means over seeds with 95 % intervals. Masked noise.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from figures import load
+from toys.benchmark_pictures import draw_leaderboard
+from toys.ranking import summarise
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RESULT = "leaderboard.json"
+NEEDS = {
+    RESULT: f"python toys/leaderboard.py --csv results/leaderboard.csv --json results/{RESULT}"
+}
+
+
+def draw(results: Path) -> "Figure":
+    """All tasks of the result.
+
+    Args:
+        results: Folder with the files of `NEEDS`.
+    """
+    result = load(results, RESULT)
+    return draw_leaderboard(summarise(result["rows"]), result["tasks"], "masked")

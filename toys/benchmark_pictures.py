@@ -1,0 +1,125 @@
+"""The pictures of the benchmark: TV against network evaluations, and the laws one can look at."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reporting import PALETTE, use_style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+
+_COLUMNS = 4
+_FLOOR = 1e-4  # a smaller TV is drawn here: exact methods have none
+_LOOKS = {  # colour, marker
+    "jump-your-steps": (PALETTE["blue"], "^"),
+    "optimal-grid": (PALETTE["blue"], "v"),
+    "sequential": (PALETTE["black"], "*"),
+    "confidence": (PALETTE["sky"], "P"),
+    "sdtt": (PALETTE["orange"], "s"),
+    "data-likelihood": (PALETTE["purple"], "D"),
+    "rectified": (PALETTE["purple"], "X"),
+    "published": (PALETTE["green"], "o"),
+    "published-d": (PALETTE["green"], "h"),
+    "no-control-variate": (PALETTE["green"], "d"),
+    "di4c": (PALETTE["vermilion"], "o"),
+    "di4c-d": (PALETTE["vermilion"], "s"),
+    "di4c-squared": (PALETTE["vermilion"], "D"),
+    "hybrid": (PALETTE["vermilion"], "P"),
+}
+_OTHERS = (PALETTE["yellow"], "p")
+
+
+def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: str) -> "Figure":
+    """One panel a task: each method's TV with its 95 % interval, the teacher's curve behind.
+
+    Args:
+        rows: of `toys.ranking.summarise`.
+        titles: of the tasks to draw, by name.
+        process: whose rows to draw.
+    """
+    use_style()
+    import matplotlib.pyplot as plt
+
+    rows = [row for row in rows if row["process"] == process]
+    names = [name for name in titles if any(row["task"] == name for row in rows)]
+    columns = min(_COLUMNS, len(names))
+    lines = math.ceil(len(names) / columns)
+    fig, panels = plt.subplots(
+        lines, columns, figsize=(1.9 * columns + 1.5, 1.75 * lines + 0.2), squeeze=False
+    )
+    known = {}
+    for axes, name in zip(panels.flat, names, strict=False):
+        here = [row for row in rows if row["task"] == name]
+        curve = sorted((row["nfe"], row["tv"]) for row in here if row["method"] == "teacher")
+        (line,) = axes.plot(*zip(*curve, strict=True), color="0.6", ls="-", lw=2.5, zorder=1)
+        known.setdefault("teacher, N steps", line)
+        for method in dict.fromkeys(row["method"] for row in here if row["method"] != "teacher"):
+            points = sorted(
+                (row["nfe"], max(row["tv"], _FLOOR), row["tv_interval"] or 0.0)
+                for row in here
+                if row["method"] == method
+            )
+            nfe, tv, half = zip(*points, strict=True)
+            low = [min(h, v - _FLOOR / 2) for v, h in zip(tv, half, strict=True)]
+            color, marker = _LOOKS.get(method, _OTHERS)
+            drawn = axes.errorbar(
+                nfe, tv, (low, half), color=color, marker=marker, ls="", lw=0.8, ms=3.8, zorder=2
+            )
+            known.setdefault(method, drawn)
+        axes.set(xscale="log", yscale="log", title=titles[name])
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
+        axes.set_ylim(_FLOOR / 1.5, 1.2)
+        axes.minorticks_off()
+    for axes in panels.flat[len(names) :]:
+        axes.set_axis_off()
+    for axes in panels[:, 0]:
+        axes.set_ylabel("TV")
+    for axes in panels[-1]:
+        axes.set_xlabel("network evaluations")
+    fig.legend(known.values(), known.keys(), loc="outside right upper")
+    fig.suptitle(f"{process} noise; exact methods without error are drawn at {_FLOOR:g}", size=8)
+    return fig
+
+
+def draw_laws(laws: Sequence[Row], titles: Mapping[str, str]) -> "Figure":
+    """One line a task, one column a method and number of steps: heat maps of exact laws.
+
+    Args:
+        laws: {"task", "method", "nfe", "tv", "probs" (S, S)}; the data is the method "data".
+        titles: of the tasks to draw, by name.
+    """
+    use_style()
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import PowerNorm
+
+    kinds = list(dict.fromkeys((law["method"], law["nfe"]) for law in laws))
+    fig, panels = plt.subplots(
+        len(titles),
+        len(kinds),
+        figsize=(1.05 * len(kinds) + 0.3, 1.28 * len(titles) + 0.1),
+        squeeze=False,
+    )
+    found = {(law["task"], law["method"], law["nfe"]): law for law in laws}
+    for line, (task, title) in zip(panels, titles.items(), strict=True):
+        data = found[task, "data", 0]["probs"]
+        # One scale a line, by the data; the square root shows thin mass between the parts.
+        norm = PowerNorm(0.5, vmin=0.0, vmax=max(map(max, data)), clip=True)
+        for axes, kind in zip(line, kinds, strict=True):
+            law = found.get((task, *kind))
+            axes.set(xticks=[], yticks=[])
+            axes.grid(False)
+            if law is None:
+                axes.set_axis_off()
+                continue
+            picture = list(zip(*law["probs"], strict=True))  # the first coordinate to the right
+            axes.imshow(picture, norm=norm, origin="lower", interpolation="nearest")
+            axes.set_xlabel("" if kind[0] == "data" else f"TV {law['tv']:.3f}", labelpad=1.5)
+        line[0].set_ylabel(title)
+    for axes, (method, nfe) in zip(panels[0], kinds, strict=True):
+        steps = "" if method == "data" else "\n1 step" if nfe == 1 else f"\n{nfe} steps"
+        axes.set_title(method + steps, size=7)
+    return fig
