@@ -12,6 +12,7 @@ from torch import Tensor
 from full_scale.backbones import BackboneConfig, MaskGITConfig, UNetConfig
 from full_scale.data.tables import open_tokenizer
 from full_scale.load import Loaded, load_model
+from full_scale.previews import sheet
 
 Pictures = UInt8[Tensor, "batch 3 height width"]
 
@@ -104,17 +105,6 @@ def show(
     from PIL import Image  # slow: only who looks at pictures needs it
 
     path = path.with_suffix(".png")
-    Image.fromarray(_sheet(pictures(samples, content, vqgan).numpy())).save(path)
+    page = sheet(pictures(samples, content, vqgan).numpy() / 255, margin=2)
+    Image.fromarray(np.round(page * 255).astype(np.uint8)).save(path)
     return path
-
-
-def _sheet(images: UInt8[np.ndarray, "batch 3 height width"], margin: int = 2) -> np.ndarray:
-    """Pictures side by side on white, as square as it gets, (height, width, 3)."""
-    count, _, height, width = images.shape
-    columns = int(np.ceil(np.sqrt(count)))
-    rows = -(-count // columns)
-    cells = np.full((rows * columns, 3, height + margin, width + margin), 255, np.uint8)
-    cells[:count, :, :height, :width] = images
-    grid = cells.reshape(rows, columns, 3, height + margin, width + margin)
-    sheet = grid.transpose(0, 3, 1, 4, 2).reshape(rows * (height + margin), -1, 3)
-    return sheet[:-margin, :-margin]

@@ -1,9 +1,11 @@
-"""Measure samples: FID and inception score of pictures; perplexity and diversity of texts.
+r"""Measure samples: FID and inception score of pictures; perplexity and diversity of texts.
 
     python -m full_scale.evaluate samples/student_10 --reference data/cifar10/train
-    python -m full_scale.evaluate samples/maskgit_8 --vqgan vqgan.safetensors
+
+    python -m full_scale.evaluate samples/maskgit_8 --vqgan vqgan.safetensors \
         --reference ILSVRC/val --stretch --save-reference data/imagenet_val.npz
-    python -m full_scale.evaluate samples/sdtt_32 --judge gpt2-large --tokenizer gpt2
+
+    python -m full_scale.evaluate samples/sdtt_32 --judge gpt2-large --tokenizer gpt2 \
         --real data/openwebtext/test
 
 Pictures: fid and is through torch-fidelity's Inception (pip install -e '.[metrics]'), or the
@@ -44,6 +46,7 @@ from reporting import ROOT, append_row, format_table, manifest, run_script, scri
 PUBLISHED_SAMPLES = 50_000
 RESULTS = ROOT / "results" / "evaluations.jsonl"
 _REPLICATES = {"pictures": 20, "texts": 1000}
+_BATCH = {"pictures": 50, "texts": 8}
 _CODE_PIXELS = 16  # along one side of a code of the ImageNet VQGAN
 
 Measured = tuple[Metrics, dict[str, Any]]
@@ -56,6 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     folder = SampleFolder(args.samples)
     kind = "texts" if folder.run["settings"]["content"]["kind"] == "tokens" else "pictures"
     _check(args, kind)
+    args.batch = args.batch or _BATCH[kind]
     resampling = Resampling(args.replicates or _REPLICATES[kind], args.level, args.seed)
     measure = _texts if kind == "texts" else _pictures
     metrics, protocol = measure(folder, args, resampling)
@@ -192,7 +196,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--mauve-seeds", type=int, default=5, metavar="N", help="mauve: seeds 1..N")
     add("--replicates", type=int, metavar="N", help="of the bootstrap (20 pictures, 1000 texts)")
     add("--level", type=float, default=0.95, help="of the intervals")
-    add("--batch", type=int, default=50, metavar="B", help="pictures or texts at once")
+    add("--batch", type=int, metavar="B", help="at once (50 pictures, 8 texts)")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="as in cuda:1")
     return parser.parse_args(argv)
 

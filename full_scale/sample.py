@@ -1,17 +1,24 @@
-"""Draw samples of a converted or trained model: pixels as a PNG, tokens as numbers and as text.
+r"""Draw samples of a converted or trained model: pixels as a PNG, tokens as numbers and as text.
 
 Sample i depends on the seed and on i alone: not on the batch size, on the number of processes, or
 on whether the run was interrupted (up to the rounding of the network, which may depend on the
 batch). The same command again goes on where it stopped.
 
     python -m full_scale.sample student.safetensors --steps 10 --num 50000 --out samples/student_10
-    python -m full_scale.sample student.safetensors --teacher tauldr.safetensors --teacher-steps 5
-        --steps 20 --num 50000 --out samples/hybrid_20              hybrid: the teacher's turn last
-    python -m full_scale.sample maskgit.safetensors --vqgan vqgan.safetensors --steps 8
-        --guidance 3 --num 50000 --out samples/maskgit_8            classes 0, 1, ..., 999, 0, ...
-    python -m full_scale.sample sdtt.safetensors --tokenizer gpt2 --steps 32 --num 1024
-        --out samples/sdtt_32
-    torchrun --nproc-per-node 8 -m full_scale.sample ...            8 GPUs, the same samples
+
+    # hybrid: the last 5 of the 20 calls are the teacher's
+    python -m full_scale.sample student.safetensors --steps 20 --num 50000 \
+        --teacher tauldr.safetensors --teacher-steps 5 --out samples/hybrid_20
+
+    # classes 0, 1, ..., 999, 0, 1, ...
+    python -m full_scale.sample maskgit.safetensors --steps 8 --guidance 3 --num 50000 \
+        --vqgan vqgan.safetensors --out samples/maskgit_8
+
+    python -m full_scale.sample sdtt.safetensors --steps 32 --num 1024 \
+        --tokenizer gpt2 --out samples/sdtt_32
+
+    # the same samples, drawn by 8 GPUs
+    torchrun --nproc-per-node 8 -m full_scale.sample ...
 
 The folder gets samples.npy (N, D), run.json, and a picture or a text file of the first samples.
 python -m full_scale.evaluate FOLDER measures them.

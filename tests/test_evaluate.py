@@ -15,7 +15,7 @@ from PIL import Image
 
 from figures.evaluations import our_runs
 from full_scale import evaluate, sample
-from full_scale.data import open_data
+from full_scale.data import cifar10, open_data
 from full_scale.data.packed import Description, Rows, pack
 from full_scale.data.tables import open_tokenizer
 from full_scale.metrics import FeatureMoments, frechet_distance, self_bleu, sequence_entropy
@@ -176,9 +176,10 @@ class TestReference:
             batch_size=3,
         )
 
-    def test_packed_pixels(self, tmp_path, open):
-        x_0 = np.random.default_rng(0).integers(0, 256, (10, 3072))
-        description = Description(3072, 256, None, {})
+    def test_packed_pixels(self, tmp_path, open, monkeypatch):
+        monkeypatch.setattr(cifar10, "SHAPE", (3, 4, 4))  # smaller pictures, quicker eigenvalues
+        x_0 = np.random.default_rng(0).integers(0, 256, (10, 48))
+        description = Description(48, 256, None, {})
         pack(tmp_path, description, lambda cursor: iter([Rows(x_0, None, 10)]))
         reference = open(str(tmp_path))
         np.testing.assert_allclose(reference.mean, x_0.mean(0) / 255)
@@ -257,6 +258,43 @@ class TestRows:
         out = capsys.readouterr().out
         assert "30 samples, fewer than 50000: not comparable" in out
         assert "95% from" in out
+
+    def test_inception(self, files, tmp_path, monkeypatch):
+        """FID and IS with a stand-in for torch-fidelity's network."""
+        asked = []
+
+        class Network(torch.nn.Module):
+            def __init__(self, *arguments, **options):
+                super().__init__()
+                asked.append((*arguments, options))
+
+            def forward(self, pictures):
+                assert pictures.dtype == torch.uint8
+                grey = pictures[:, 0].flatten(1).float()
+                return grey, grey[:, :3] / 50
+
+        module = ModuleType("torch_fidelity.feature_extractor_inceptionv3")
+        module.FeatureExtractorInceptionV3 = Network
+        monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        reference = tmp_path / "real.npz"
+        np.savez(reference, mu=np.full(16, 100), sigma=np.eye(16) * 400)
+        row = _evaluate(files, tmp_path, "unet", "--reference", reference, "--replicates", 3)
+        assert asked == [("inception-v3-compat", ["2048", "logits_unbiased"], {"verbose": False})]
+        samples = SampleFolder(files / "unet-samples").samples().astype(float)
+        grey = torch.from_numpy(np.round(samples * 255 / 7))
+        # Ten splits of three pictures in the order of torch-fidelity.
+        order = np.random.RandomState(2020).permutation(30)
+        scores = []
+        for part in np.split(grey[order, :3].numpy() / 50, 10):
+            probs = np.exp(part) / np.exp(part).sum(1, keepdims=True)
+            divergence = (probs * np.log(probs / probs.mean(0))).sum(1).mean()
+            scores.append(np.exp(divergence))
+        assert row["metrics"]["is"]["value"] == pytest.approx(np.mean(scores), rel=1e-6)
+        real = FeatureMoments(2, torch.full((16,), 100.0).double(), torch.eye(16).double() * 400)
+        expected = frechet_distance(real, FeatureMoments.of(grey))
+        assert row["metrics"]["fid"]["value"] == pytest.approx(expected)
+        assert {entry["replicates"] for entry in row["metrics"].values()} == {3}
 
     def test_codes(self, files, tmp_path):
         """Decoded by the VQGAN; the features of its 8 x 8 colour pictures."""

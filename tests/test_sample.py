@@ -61,9 +61,9 @@ def test_same_samples_at_any_batch_size(files, tmp_path, model, role):
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     np.testing.assert_array_equal(drawn[0], drawn[2])
-    assert len({tuple(row) for row in drawn[0]}) > 5
+    assert len({tuple(row) for row in drawn[0]}) > 2
     other = _draw(files, tmp_path / "other", model + role, *options[:-1], 6)
-    assert (other != drawn[0]).any(1).sum() > 5
+    assert (other != drawn[0]).any()
 
 
 def test_more_samples_begin_with_the_same_ones(files, tmp_path):

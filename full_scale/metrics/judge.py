@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from full_scale.data.tables import open_tokenizer
 
@@ -83,8 +84,12 @@ class Judge:
         for owners, ids, mask in self._batches(windows):
             with torch.no_grad():
                 logits = self.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-            losses = torch.nn.functional.cross_entropy(
-                logits.transpose(1, 2), ids[:, 1:], reduction="none"
+            # Text by text: a second copy of all (texts, tokens, words) numbers would not fit.
+            losses = torch.stack(
+                [
+                    cross_entropy(row, target, reduction="none")
+                    for row, target in zip(logits, ids[:, 1:], strict=True)
+                ]
             )
             real = mask[:, 1:].double()
             nll.index_add_(0, owners, (losses.double() * real).sum(-1).cpu())
