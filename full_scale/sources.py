@@ -91,7 +91,7 @@ def _download(repository: str, revision: str | None, file: str) -> Path:
         return Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
     except errors.LocalEntryNotFoundError:
         problem = (
-            f"{what}/{file} is not in the cache and the hub cannot be reached; go online, or "
+            f"{what}/{file} is not in the cache and the hub does not answer; go online, or "
             "download the file elsewhere and give its path"
         )
     except errors.GatedRepoError:
