@@ -1,21 +1,20 @@
 """From a run's configuration to the objects it needs; what does not fit is found here."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from di4c.recipes import SeparateDistillation
 from di4c.rng import fold_seed
 from full_scale.backbones import DenoiserConfig, MaskGITConfig
 from full_scale.data import TokenData, open_data
 from full_scale.experiments import Run
+from full_scale.load import load_model
 from full_scale.memory import Estimate, activation_bytes, num_parameters
-from full_scale.model_file import Model, read_model
-from full_scale.networks import start_student
-from full_scale.presets import Preset, preset, to_json
+from full_scale.networks import latent_parameters, start_student
+from full_scale.presets import Preset, preset
 from full_scale.problems import Distillation, Problem, TeacherTraining
 
 _BYTES_A_WEIGHT = 20  # weight, gradient, two moments, average: float32
@@ -83,27 +82,30 @@ def assemble(run: Run) -> Assembly:
         "label_dropout": run.label_dropout,
     }
     if run.method == "teacher":
-        network = _build(chosen.network, run.seed)
-        problem: Problem = TeacherTraining(network=network, config=chosen.network, **common)
+        config = _with_dropout(chosen.network, run.dropout)
+        network = _build(config, run.seed)
+        problem: Problem = TeacherTraining(network=network, config=config, **common)
         return Assembly(problem, data, chosen, identity)
     if run.teacher is None:
         raise ValueError(
             f"teacher is missing: --teacher FILE, a checkpoint of {chosen.title} from "
             "python -m full_scale.convert or python -m full_scale.train"
         )
-    wanted = chosen.student() if run.mixture_teacher else chosen.network
-    teacher = _read(run.teacher, "teacher", wanted, chosen)
+    teacher = load_model(run.teacher, like=run.preset, student=run.mixture_teacher)
     identity["teacher_sha256"] = teacher.sha256
     start = teacher
     if run.student is not None:
-        start = read_model(run.student)
+        start = load_model(run.student, like=run.preset)
         identity["student_sha256"] = start.sha256
-    student = _build(chosen.student(), run.seed)
-    start_student(student, start.state)
+    config = _with_dropout(chosen.student(), run.dropout)
+    student = _build(config, run.seed)
+    start_student(student, start.backbone.state_dict())
+    if run.latent_gain is not None:
+        _separate_components(student, config, run.latent_gain, run.seed)
     problem = Distillation(
         network=student,
-        config=chosen.student(),
-        teacher=_load(wanted.build(), teacher.state),
+        config=config,
+        teacher=teacher.backbone,
         recipe=run.recipe,
         latent=chosen.latent,
         mixture_teacher=run.mixture_teacher,
@@ -130,25 +132,6 @@ def _check_data(run: Run, chosen: Preset, data: TokenData) -> None:
         raise ValueError(f"data {run.data.name} has no labels, which preset {run.preset} needs")
 
 
-def _read(path: Path, role: str, wanted: DenoiserConfig, chosen: Preset) -> Model:
-    """A model whose network and process are those wanted."""
-    model = read_model(path)
-    assert chosen.process is not None
-    for found, expected in ((model.network, wanted), (model.process, chosen.process)):
-        given, right = to_json(found) if found else {}, to_json(expected)
-        differing = [
-            f"{key} {given.get(key)} instead of {right[key]}"
-            for key in right
-            if given.get(key) != right[key] and key not in ("dropout", "floor", "epsilon")
-        ]
-        if differing:
-            raise ValueError(
-                f"{role} {path} does not fit {chosen.title}: {', '.join(differing[:4])}; give the "
-                "checkpoint that belongs to the recipe"
-            )
-    return model
-
-
 def _build(config: DenoiserConfig, seed: int) -> nn.Module:
     """A network whose random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
@@ -156,6 +139,17 @@ def _build(config: DenoiserConfig, seed: int) -> nn.Module:
         return config.build()
 
 
-def _load(network: nn.Module, state: dict[str, Tensor]) -> nn.Module:
-    network.load_state_dict(state)
-    return network
+def _with_dropout(config: DenoiserConfig, dropout: float | None) -> DenoiserConfig:
+    return config if dropout is None else replace(config, dropout=dropout)
+
+
+def _separate_components(
+    student: nn.Module, config: DenoiserConfig, gain: float, seed: int
+) -> None:
+    """Fill the latent's matrices that are zero, so that components differ from the start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fold_seed(seed, 1, "weights"))
+        parameters = dict(student.named_parameters())
+        for name in sorted(latent_parameters(config) & parameters.keys()):
+            if parameters[name].ndim == 2 and not bool(parameters[name].any()):
+                nn.init.xavier_uniform_(parameters[name], gain=gain)

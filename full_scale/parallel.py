@@ -75,6 +75,8 @@ def load_full_state(
     state: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Take up what `full_state` gave; every process reads the whole and keeps its share."""
+    # Learning rate and betas are the configuration's, which set_state_dict would overwrite.
+    own = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     set_state_dict(
         network,
         optimizer,
@@ -82,6 +84,8 @@ def load_full_state(
         optim_state_dict=dict(state["optimizer"]),
         options=StateDictOptions(full_state_dict=True),
     )
+    for group, options in zip(optimizer.param_groups, own, strict=True):
+        group.update(options)
     for name, shadow in ema.shadows.items():
         value = state["ema"][name].to(shadow.device)
         if isinstance(shadow, DTensor):

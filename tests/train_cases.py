@@ -1,6 +1,7 @@
 """A small problem for the tests of training: real recipes on a tiny U-Net, digits as data."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -9,8 +10,10 @@ from full_scale import presets
 from full_scale.assemble import assemble
 from full_scale.experiments import EXPERIMENTS, Reports
 from full_scale.model_file import write_model
+from full_scale.problems import Distillation, TeacherTraining
 from full_scale.trainer import Trainer
 
+ROOT = Path(__file__).parents[1]
 TINY = replace(
     presets.PRESETS["digits"],
     network=replace(
@@ -45,7 +48,7 @@ def student_run(folder, **changes):
         EXPERIMENTS["digits"][1],
         out=folder / "run",
         preset="tiny",
-        teacher=folder / "teacher.safetensors",
+        teacher=str(folder / "teacher.safetensors"),
         num_latents=3,
         steps=6,
         batch_size=4,
@@ -53,6 +56,11 @@ def student_run(folder, **changes):
         reports=Reports(log_every=4, save_every=2, keep=10, sample_every=0),
     )
     return replace(run, **changes)
+
+
+def problem_class(run):
+    """What trains it."""
+    return TeacherTraining if run.method == "teacher" else Distillation
 
 
 def trainer(run, dtype=torch.float32):

@@ -1,0 +1,389 @@
+"""The program: recipes, dry run, what it refuses, and what a failing run leaves."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from full_scale import train as program
+from full_scale.backbones import UNetConfig
+from full_scale.checkpoint import latest_checkpoint
+from full_scale.data import DATA
+from full_scale.ema import EMA
+from full_scale.experiments import EXPERIMENTS, METHODS, Optimizer, Run, as_json
+from full_scale.logbook import Logbook
+from full_scale.memory import GIB, Estimate, activation_bytes, require_fits
+from full_scale.presets import PRESETS
+from full_scale.previews import sheet, write_preview
+from full_scale.tensor_file import read_tensors
+from full_scale.trainer import Trainer
+from tests import train_cases
+
+
+@pytest.fixture(autouse=True)
+def _presets():
+    train_cases.register()
+
+
+@pytest.fixture
+def run(tmp_path):
+    train_cases.write_teacher(tmp_path / "teacher.safetensors")
+    return train_cases.student_run(tmp_path, preset="tiny", steps=2)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_recipe_parses_to_its_default(name):
+    text, expected = EXPERIMENTS[name]
+    assert program.parse([name]) == expected
+    assert expected.preset in PRESETS
+    assert expected.method in ("teacher", *METHODS)
+    assert expected.data.name in DATA
+    # What to expect, or that nothing is known, is said for each.
+    assert "Hardware" in text or "Nothing published" in text
+    json.dumps(as_json(expected), allow_nan=False)
+
+
+def test_options_reach_nested_fields():
+    options = ["--teacher", "t.safetensors", "--optimizer.learning-rate", "0.5"]
+    options += ["--data.folder", "here", "--num-latents", "3", "--dry-run", "--no-check-memory"]
+    run = program.parse(["cifar10", *options])
+    assert run.optimizer == replace(EXPERIMENTS["cifar10"][1].optimizer, learning_rate=0.5)
+    assert (run.teacher, str(run.data.folder), run.recipe.num_latents) == (
+        "t.safetensors",
+        "here",
+        3,
+    )
+    assert run.dry_run
+    assert not run.check_memory
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "cifar10"),
+        (["mnist"], "mnist"),
+        (["digits", "--no-such-option"], "--no-such-option"),
+        (["digits", "--steps", "many"], "--steps"),
+        (["digits", "--steps", "0"], "steps must be at least 1; got 0"),
+        (["digits", "--method", "magic"], "method must be one of teacher, cifar10"),
+        (["digits", "--batch-size", "8", "--micro-batch", "3"], "multiple of micro_batch = 3"),
+        (["digits", "--optimizer.clip", "0"], "clip must be positive"),
+        (["digits", "--label-dropout", "1"], r"label_dropout must lie in \[0, 1\)"),
+        (["digits", "--reports.keep", "0"], r"reports.keep must be at least 1"),
+    ],
+)
+def test_wrong_command_lines_are_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        program.parse(arguments)
+    assert "\n" not in str(caught.value)
+    assert "see --help" in str(caught.value)
+
+
+def test_dry_run_says_all_and_writes_nothing(run, tmp_path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    assert program.train(replace(run, dry_run=True)) is None
+    assert sorted(tmp_path.rglob("*")) == before
+    text, _, memory = capsys.readouterr().out.rpartition("memory: ")
+    described = json.loads(text)
+    assert described["run"]["steps"] == 2
+    assert described["data"] == {"items": 899, "num_dims": 64}
+    student = sum(p.numel() for p in PRESETS["tiny"].student().build().parameters())
+    teacher = sum(p.numel() for p in PRESETS["tiny"].network.build().parameters())
+    assert described["parameters"] == {"trained": student, "teacher": teacher}
+    assert described["resumes"] is None
+    assert "GiB a device" in memory
+
+
+def test_parameter_counts_of_the_published_students():
+    """As the paper's code has them; nothing is loaded to count."""
+    counts = {}
+    for name in ("cifar10", "imagenet"):
+        with torch.device("meta"):
+            network = PRESETS[EXPERIMENTS[name][1].preset].student().build()
+        counts[name] = sum(p.numel() for p in network.parameters())
+    assert counts == {"cifar10": 39_066_630, "imagenet": 174_620_906}
+
+
+def _refused(run, message):
+    """The run is refused in one line and leaves no trace."""
+    existed = run.out.exists()
+    before = {p: p.read_bytes() for p in run.out.rglob("*") if p.is_file()}
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
+        program.train(run, progress=False)
+    assert len(" ".join(str(caught.value).split())) < 600
+    assert {p: p.read_bytes() for p in run.out.rglob("*") if p.is_file()} == before
+    assert run.out.exists() == existed
+
+
+def test_missing_teacher(run, tmp_path):
+    _refused(replace(run, teacher=None), "teacher is missing: --teacher FILE")
+    _refused(replace(run, teacher=str(tmp_path / "none.safetensors")), "none.safetensors")
+
+
+def test_teacher_of_another_recipe(run, tmp_path):
+    wide = replace(train_cases.TINY.network, base_width=16)
+    path = train_cases.write_teacher(tmp_path / "wide.safetensors", network=wide)
+    _refused(replace(run, teacher=str(path)), "wide.safetensors does not fit .*base_width 16")
+    student = train_cases.TINY.student()
+    path = train_cases.write_teacher(tmp_path / "student.safetensors", network=student)
+    _refused(replace(run, teacher=str(path)), "latent")
+    # The second round wants just that.
+    assert program.train(replace(run, teacher=str(path), mixture_teacher=True), progress=False)
+
+
+def test_data_of_another_vocabulary(run):
+    PRESETS["other"] = replace(
+        train_cases.TINY,
+        network=replace(train_cases.TINY.network, num_states=5),
+        process=replace(train_cases.TINY.process, num_states=5),
+    )
+    try:
+        message = "17 values a token and preset other has 5: another vocabulary"
+        _refused(replace(run, preset="other", method="teacher"), message)
+    finally:
+        del PRESETS["other"]
+
+
+def test_data_of_another_size(run):
+    PRESETS["other"] = replace(
+        train_cases.TINY, network=replace(train_cases.TINY.network, height=16)
+    )
+    try:
+        _refused(replace(run, preset="other", method="teacher"), "64 tokens an item and .* has 128")
+    finally:
+        del PRESETS["other"]
+
+
+def test_missing_data(run, tmp_path):
+    missing = replace(run.data, name="cifar10", folder=tmp_path / "nothing")
+    _refused(replace(run, data=missing), "nothing")
+
+
+def test_unknown_preset_and_tokenizer(run):
+    _refused(replace(run, preset="unknown"), "preset must be one of .*digits.*; got 'unknown'")
+    _refused(replace(run, preset="vqgan-imagenet"), "cannot be trained here")
+
+
+def test_folder_of_another_run(run):
+    program.train(run, progress=False)
+    changed = replace(run, optimizer=replace(run.optimizer, learning_rate=0.25), seed=3)
+    _refused(changed, "another run: optimizer is .*seed is 3 here and 0 there.* another --out")
+    other = train_cases.write_teacher(run.out.parent / "other.safetensors", seed=1)
+    _refused(replace(run, teacher=str(other)), "another run: teacher_sha256 is")
+
+
+def test_folder_with_other_files(run):
+    run.out.mkdir()
+    (run.out / "thesis.txt").write_text("years of work")
+    _refused(run, r"is not empty \(thesis.txt\) and holds no run")
+
+
+def test_too_little_memory(run, monkeypatch):
+    monkeypatch.setattr(program, "free_memory", lambda device: 2**20)
+    _refused(run, r"the run needs about .* GiB a device: student .*; 0.00 GiB are free: use")
+    assert program.train(replace(run, check_memory=False), progress=False)
+
+
+def test_uneven_processes_are_refused(run, monkeypatch):
+    from accelerate import Accelerator
+
+    monkeypatch.setattr(Accelerator, "num_processes", 3)
+    with pytest.raises(ValueError, match="2 micro-batches cannot be shared out evenly among 3"):
+        train_cases.trainer(run)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_loss_that_is_not_finite(run, monkeypatch, poison):
+    """Stops, keeps the last checkpoint, names term and example, writes the batch."""
+    run = replace(run, steps=6)
+    problem_loss = train_cases.problem_class(run).loss
+    calls = []
+
+    def poisoned(self, network, batch, generator):
+        objective = problem_loss(self, network, batch, generator)
+        calls.append(batch)
+        if len(calls) == 6:  # second micro-batch of step 2
+            bad = torch.tensor([0.0, poison])
+            terms = {**objective.terms, "data_marginal": objective.terms["data_marginal"] + bad}
+            return objective._replace(terms=terms, loss=objective.loss + bad)
+        return objective
+
+    monkeypatch.setattr(train_cases.problem_class(run), "loss", poisoned)
+    with pytest.raises(ValueError, match="step 2: ") as caught:
+        program.train(run, progress=False)
+    message = str(caught.value)
+    assert f"data_marginal is {poison} for example 3" in message
+    assert "the last good checkpoint is" in message
+    assert latest_checkpoint(run.out / "checkpoints").name == "step_00000002"
+    assert not (run.out / "model.safetensors").exists()
+    (path,) = (run.out / "failure").iterdir()
+    assert path.name == "step_00000002_part_1.safetensors"
+    tensors, about = read_tensors(path)
+    assert torch.equal(tensors["x_0"], calls[5]["x_0"])
+    assert tensors["term.data_marginal"].isfinite().tolist() == [True, False]
+    assert "data_marginal" in about["not_finite"]
+    # Mended, the run goes on where it was.
+    monkeypatch.undo()
+    train_cases.register()
+    assert program.train(run, progress=False).step == 6
+
+
+def test_gradient_that_is_not_finite(run, monkeypatch):
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: torch.tensor(math.nan))
+    with pytest.raises(ValueError, match="the norm of the gradient is nan; its batch is in"):
+        program.train(run, progress=False)
+    assert len(list((run.out / "failure").iterdir())) == 2
+
+
+def test_out_of_memory_is_one_line(run, monkeypatch):
+    def fail(self, *args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB.")
+
+    monkeypatch.setattr(Trainer, "_advance", fail)
+    with pytest.raises(ValueError, match=r"out of memory on cpu \(CUDA out of memory\); the estim"):
+        program.train(run, progress=False)
+
+
+def test_main_reports_the_end(run, monkeypatch, capsys):
+    monkeypatch.setattr(program, "parse", lambda argv: run)
+    program.main([])
+    assert capsys.readouterr().err.splitlines()[-1].startswith("2 steps done; model in ")
+
+
+def test_teachers_learn(tmp_path):
+    """Cross-entropy falls well below that of the untrained network, 64 log 17 at most."""
+    run = replace(
+        EXPERIMENTS["digits-teacher"][1],
+        out=tmp_path / "run",
+        preset="tiny-exact",
+        steps=30,
+        batch_size=16,
+        micro_batch=16,
+        optimizer=Optimizer("adam", 1e-2, ema_decay=0.5),
+    )
+    run = replace(run, reports=replace(run.reports, log_every=10, sample_every=30, num_samples=4))
+    program.train(run, progress=False)
+    rows = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
+    assert rows[0]["loss"] > 1.2 * rows[-1]["loss"]
+    assert rows[0]["loss"] < 1.1 * 64 * math.log(17)
+    assert (run.out / "samples" / "step_00000030.png").stat().st_size > 100
+
+
+def test_schedules_of_the_learning_rate():
+    constant = Optimizer(learning_rate=2.0, warmup=4)
+    assert [constant.rate(n, 100) for n in (0, 1, 3, 4, 99)] == [0.5, 1.0, 2.0, 2.0, 2.0]
+    cosine = Optimizer(learning_rate=2.0, warmup=4, schedule="cosine")
+    assert [cosine.rate(n, 12) for n in (0, 3)] == [0.5, 2.0]
+    assert cosine.rate(8, 12) == pytest.approx(1.0)  # half way from 4 to 12
+    assert cosine.rate(11, 12) < 0.1
+    assert Optimizer(learning_rate=1.0).rate(0, 1) == 1.0
+
+
+def test_average_of_weights_in_closed_form():
+    parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    ema = EMA({"w": parameter}, 0.5)
+    expected = parameter.detach().double().clone()
+    for step in range(1, 30):
+        with torch.no_grad():
+            parameter += 0.1 * step
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * parameter.detach().double()
+        ema.update(step)
+    torch.testing.assert_close(ema.shadows["w"].double(), expected, rtol=1e-6, atol=1e-6)
+    trained = parameter.detach().clone()
+    with ema.applied():
+        assert torch.equal(parameter.detach(), ema.shadows["w"])
+    assert torch.equal(parameter.detach(), trained)
+    with pytest.raises(RuntimeError), ema.applied():
+        raise RuntimeError
+    assert torch.equal(parameter.detach(), trained)
+    with pytest.raises(ValueError, match=r"ema_decay must lie in \[0, 1\); got 1"):
+        EMA({}, 1.0)
+
+
+def test_average_is_float32_for_half_precision_weights():
+    ema = EMA({"w": torch.ones(1, dtype=torch.bfloat16)}, 0.9)
+    assert ema.shadows["w"].dtype == torch.float32
+
+
+def test_logbook_means_and_pending_values(tmp_path):
+    book = Logbook(tmp_path)
+    book.add({"a": torch.tensor([1.0, 2.0])})
+    book.add({"a": torch.tensor([6.0]), "b": torch.tensor([1.0])})
+    other = Logbook(tmp_path)
+    other.resume(0, book.state())
+    row = other.row(5, {"rate": 0.5, "alarm": False})
+    assert row["a"] == 3.0
+    assert row["a_error"] == pytest.approx(math.sqrt(7 / 3))  # variance 7, three values
+    assert row["b"] == 1.0
+    assert "b_error" not in row
+    other.add({"a": torch.tensor([1.0])})
+    other.row(6, {})
+    other.resume(5, {})
+    assert [json.loads(x)["step"] for x in (tmp_path / "log.jsonl").read_text().splitlines()] == [5]
+
+
+def test_logbook_writes_tensorboard_events(tmp_path):
+    book = Logbook(tmp_path, tensorboard=True)
+    book.add({"a": torch.tensor([1.0])})
+    book.row(1, {"none": None})
+    assert any((tmp_path / "tensorboard").iterdir())
+
+
+def test_activation_bytes_by_hand():
+    """Linear, ReLU, Linear on (5, 3): what backward needs is the input and the ReLU's output."""
+    with torch.device("meta"):
+        network = torch.nn.Sequential(torch.nn.Linear(3, 7), torch.nn.ReLU(), torch.nn.Linear(7, 2))
+        inputs = torch.zeros(5, 3)
+    assert activation_bytes(network, inputs) == 4 * (5 * 3 + 5 * 7)
+
+
+def test_estimate_grows_with_the_micro_batch():
+    with torch.device("meta"):
+        network = UNetConfig(num_states=17, channels=1, height=8, width=8, base_width=8).build()
+        sizes = [
+            activation_bytes(network, torch.zeros(n, 64).long(), torch.zeros(n)) for n in (2, 4)
+        ]
+    assert 1.8 < sizes[1] / sizes[0] <= 2
+
+
+def test_memory_is_checked_against_what_is_free():
+    estimate = Estimate(weights=2.0 * GIB, teacher=1.0 * GIB, activations=0.5 * GIB)
+    assert estimate.total == 3.5 * GIB
+    require_fits(estimate, 4 * GIB)
+    require_fits(estimate, None)
+    with pytest.raises(ValueError, match=r"about 3.50 GiB a device: student 2.00 .*; 3.00 GiB are"):
+        require_fits(estimate, 3 * GIB)
+
+
+def test_sheet_puts_images_in_reading_order():
+    images = torch.zeros(3, 1, 2, 2).numpy()
+    images[1] += 0.5
+    picture = sheet(images)
+    assert picture.shape == (5, 5, 3)
+    assert picture[:2, :2].max() == 0
+    assert (picture[:2, 3:] == 0.5).all()
+    assert (picture[3:, :2] == 0).all()
+    assert (picture[3:, 3:] == 1).all()  # empty place
+
+
+def test_preview_of_tokens_is_numbers(tmp_path):
+    import numpy as np
+
+    samples = torch.arange(8).reshape(2, 4)
+    path = write_preview(samples, PRESETS["sdtt-owt"].network, tmp_path / "step")
+    np.testing.assert_array_equal(np.load(path), samples.numpy())
+
+
+def test_identity_ignores_what_only_reports():
+    run = EXPERIMENTS["cifar10"][1]
+    same = replace(run, device="cpu", strategy="fsdp", steps=7, check_memory=False)
+    same = replace(same, reports=replace(run.reports, save_every=3))
+    assert same.identity() == run.identity()
+    for changes in ({"seed": 1}, {"batch_size": 16}, {"num_latents": 2}, {"dropout": 0.0}):
+        assert replace(run, **changes).identity() != run.identity()
+    cosine = replace(run, optimizer=replace(run.optimizer, schedule="cosine"))
+    assert replace(cosine, steps=7).identity() != cosine.identity()
+    assert isinstance(run, Run)
