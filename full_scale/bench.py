@@ -1,15 +1,17 @@
 """Speed and memory of what training and sampling spend their time on.
 
 python -m full_scale.bench loss --json results/loss_bench.json     the losses and their gradients
+python -m full_scale.bench latency --json results/latency.json     mixture against product model
+python -m full_scale.bench train --json results/train_bench.json   one step of each experiment
 python -m full_scale.bench loss --help                             its options
 """
 
 from argparse import REMAINDER
 
-from full_scale import bench_loss
+from full_scale import bench_latency, bench_loss, bench_train
 from reporting import run_script, script_parser
 
-BENCHMARKS = {"loss": bench_loss.main}
+BENCHMARKS = {"loss": bench_loss.main, "latency": bench_latency.main, "train": bench_train.main}
 
 
 def main(argv: list[str] | None = None) -> None:
