@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from figures.evaluations import error_bar, fine_print, our_runs, value
-from figures.published import Published, published, sources
+from figures.published import DI4C, Published, published, sources
 from reporting import PALETTE
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def draw(results: Path) -> "Figure":
         )
     if runs:
         left.legend(loc="upper right")
-    notes = (
-        f"open markers: {sources(rows)} (~: entropy about; H: entropy in nats)\n{fine_print(runs)}"
-    )
+    notes = f"open markers: {sources(rows)}; H: entropy in nats (~: about)\n"
+    notes += f"{DI4C}: 32 steps of the student match 64 to 128 of the teacher\n{fine_print(runs)}"
     fig.supxlabel(notes, fontsize=6, color="0.3")
     return fig
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 DI4C = "Hayakawa et al., ICML 2025 (arXiv 2410.08709)"
 REDI = "ReDi's evaluation"
 IDLM = "IDLM's evaluation (arXiv 2602.19066)"
-MMD = "the paper on MMD distillation of discrete diffusion (D-MMD, MDLM-MMD)"
+MMD = "the authors of MDLM-MMD"
 
 
 @dataclass(frozen=True)

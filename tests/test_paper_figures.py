@@ -173,10 +173,29 @@ class TestLatency:
     def test_published(self, tmp_path):
         fig = latency.draw(tmp_path)
         texts = _texts(fig.axes[0])
-        assert "4.9 % (0.5515 s to 0.5786 s)" in texts
-        assert "4.2 % (3.3409 s to 3.4817 s)" in texts
+        assert "4.9 (0.5515 s to 0.5786 s)" in texts
+        assert "4.2 (3.3409 s to 3.4817 s)" in texts
         assert "published: unchanged, no numbers" in texts
         assert "not measured yet" in fig.get_supxlabel()
+
+    def test_ours_with_its_interval_and_its_size(self, tmp_path):
+        row = {
+            "experiment": "imagenet",
+            "label": "reduced, cpu",
+            "product_seconds": 1.0,
+            "mixture_seconds": 1.07,
+            "overhead_percent": 7.0,
+            "overhead_low": -1.0,
+            "overhead_high": 8.5,
+        }
+        (tmp_path / latency.RESULT).write_text(json.dumps({"rows": [row]}))
+        (axes,) = latency.draw(tmp_path).axes
+        assert "+7.0 (reduced, cpu)" in _texts(axes)
+        (bar,) = [line for line in axes.lines if list(line.get_xdata()) == [-1.0, 8.5]]
+        assert list(bar.get_ydata()) == [1.1, 1.1]  # the line of ImageNet
+        low, high = axes.get_xlim()
+        assert low < -1
+        assert high > 8.5
 
 
 @pytest.mark.parametrize("name", FIGURES)
