@@ -4,7 +4,7 @@ Trains a teacher on half of scikit-learn's 1797 digit images and distils Di4C st
 for each seed; draws samples from the teacher, each student and its hybrid (second half of the calls
 by the teacher) at 1 to 32 network calls; and measures their Frechet distance in pixel space to the
 images that were held out, beside the distance of the training images (the floor). Stopped at any
-point, it goes on from there. About 10 minutes on one idle CPU core for the teacher and 6 for each
+point, it goes on from there. About 10 minutes on one idle CPU core for the teacher and 4 for each
 student; --quick takes under a minute and shows that the path works, not a result.
 
     python -m full_scale.digits --json results/digits.json
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     seeds = args.students or [args.seed + k for k in range(size.students)]
     folder = args.out or Path("runs") / ("digits-quick" if args.quick else "digits")
     teacher_run = replace(size.teacher, out=folder / "teacher", seed=args.seed)
-    train(teacher_run)
+    _train(teacher_run)
     rows = [row for seed in seeds for row in study(seed, folder, teacher_run, size)]
     floor = floor_distance()
     summary = summarise(rows)
@@ -109,7 +109,7 @@ def study(seed: int, folder: Path, teacher_run: Run, size: Size) -> list[dict[st
     """Everything for one student, or what is left of it: a row for each model and step count."""
     own = folder / f"student{seed}"
     student_run = replace(size.student, out=own, seed=seed, teacher=str(teacher_run.out))
-    train(student_run)
+    _train(student_run)
     teacher, student = (load_model(run.out).network for run in (teacher_run, student_run))
     # Beside the run and not inside: a run's folder holds what the trainer wrote.
     record = folder / f"rows{seed}.jsonl"
@@ -127,6 +127,13 @@ def study(seed: int, folder: Path, teacher_run: Run, size: Size) -> list[dict[st
             append_row(record, row)
         rows.append(row)
     return rows
+
+
+def _train(run: Run) -> None:
+    """Train to the end; after a SIGTERM the program ends well, and goes on when called again."""
+    outcome = train(run)
+    if outcome is None or not outcome.finished:
+        raise SystemExit(0)
 
 
 def cells(size: Size) -> Iterator[tuple[str, int]]:
