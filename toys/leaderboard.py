@@ -41,7 +41,8 @@ from toys.runs import TEACHER, curve_limits, execute, plan
 from toys.tasks import TASKS, Task, find_task, task_from_file
 
 CACHE = ROOT / ".cache" / "leaderboard.jsonl"
-QUICK_TASKS = ("pair", "parity8", "digits3x3", "permutations5", "moons")
+QUICK_TASKS = ("pair", "digits3x3", "moons")
+QUICK_PROCESSES = ("masked",)
 
 Row = dict[str, Any]
 
@@ -61,7 +62,8 @@ def main(argv: list[str] | None = None) -> None:
     methods = args.method or list(METHODS)
     for name in methods:
         find_method(name)
-    for name in args.process:
+    processes = args.process or (QUICK_PROCESSES if args.quick else tuple(PROCESSES))
+    for name in processes:
         if name not in PROCESSES:
             raise ValueError(f"process must be one of {', '.join(PROCESSES)}; got {name!r}")
     budget = BUDGETS[args.budget or ("quick" if args.quick else "standard")]
@@ -69,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     seeds = range(args.seed, args.seed + count)
 
     cache = RowCache(args.cache)
-    runs = plan(tasks, args.process, methods, seeds, budget)
+    runs = plan(tasks, processes, methods, seeds, budget, args.quick)
     rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
     rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
     wanted = [row for row in rows if row["method"] in methods]
@@ -90,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
         write_json(args.json, payload)
         print(f"written to {args.json}")
     if args.figure:
-        figure = draw_leaderboard(summarise(rows), titles, args.process[0])
+        figure = draw_leaderboard(summarise(rows), titles, processes[0])
         print("drawn to", *save_figure(figure, args.figure))
 
 
@@ -125,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--task", nargs="+", metavar="NAME", help=f"tasks, of {', '.join(TASKS)} (all)")
     add("--law", metavar="FILE", help="your own law: a .npy array of shape (S,)*D that sums to 1")
     add("--method", nargs="+", metavar="NAME", help=f"methods, of {', '.join(METHODS)} (all)")
-    add("--process", nargs="+", metavar="NAME", default=list(PROCESSES), help="forward processes")
+    add("--process", nargs="+", metavar="NAME", help=f"noise, of {', '.join(PROCESSES)} (all)")
     add("--seeds", type=int, metavar="N", help="seeds of trained methods, from --seed on (3)")
     add("--budget", choices=BUDGETS, help="what training may spend (standard)")
     add("--csv", type=Path, metavar="FILE", help="write one line a row here")

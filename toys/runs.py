@@ -1,6 +1,7 @@
 """The runs of the benchmark: one method on one task, process and seed, cached and in parallel."""
 
 import functools
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -84,21 +85,25 @@ def plan(
     methods: Sequence[str],
     seeds: Sequence[int],
     budget: Budget,
+    quick: bool = False,
 ) -> list[Run]:
     """All runs that are asked for and the teacher's; seed by seed, so that early rows compare all.
 
-    Within a seed the teacher comes first and large tasks come before small ones.
+    Within a seed the teacher comes first and large tasks come before small ones. A quick plan asks
+    trained methods for one step and the others, but the teacher, for at most four.
     """
     runs = []
     for name in dict.fromkeys([TEACHER, *methods]):
         method = find_method(name)
+        most = math.inf if name == TEACHER or not quick else 1 if method.trained else 4
+        steps = tuple(n for n in method.steps if n <= most)
         for task in tasks:
             for process in processes:
                 if process in method.processes:
                     for seed in seeds if method.trained else seeds[:1]:
                         # The budget is no business of a method that does not train.
                         spent = budget if method.trained else BUDGETS["standard"]
-                        runs.append(Run(task, process, name, seed, spent, method.steps))
+                        runs.append(Run(task, process, name, seed, spent, steps))
     size = {task.name: task.num_values**task.num_dims for task in tasks}
     return sorted(runs, key=lambda run: (run.seed, run.method != TEACHER, -size[run.task.name]))
 

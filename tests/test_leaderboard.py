@@ -1,0 +1,314 @@
+"""The leaderboard: its cache, what a kill leaves, its records and its errors."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reporting import read_rows
+from toys import cache, leaderboard, runs
+from toys.cache import RowCache, code_hash, row_key, source_files
+from toys.methods import METHODS
+from toys.methods.base import BUDGETS, Method, Output
+from toys.ranking import continued, equivalent_steps, rank
+from toys.runs import Run, compute, execute, plan
+from toys.tasks import TASKS, Task
+
+ROOT = Path(__file__).parents[1]
+PAIR = TASKS["pair"]
+
+
+def _clone(folder, **files):
+    """A tiny clone: toys/NAME.py with the given sources."""
+    (folder / "toys").mkdir(parents=True, exist_ok=True)
+    (folder / "di4c" / "exact").mkdir(parents=True, exist_ok=True)
+    (folder / "di4c" / "exact" / "__init__.py").write_text("from di4c.exact.laws import tv")
+    (folder / "di4c" / "exact" / "laws.py").write_text("tv = 1")
+    for name, source in files.items():
+        (folder / "toys" / f"{name}.py").write_text(source)
+    return folder
+
+
+def test_a_row_depends_on_what_its_code_imports_and_on_nothing_else(tmp_path):
+    root = _clone(
+        tmp_path,
+        method="import math\nfrom toys import helper\nfrom di4c.exact import tv",
+        helper="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from toys.types import T",
+        types="T = 1",
+        stranger="x = 1",
+    )
+    names = {path.relative_to(root).as_posix() for path in source_files(["toys.method"], root)}
+    assert names == {
+        "toys/method.py",
+        "toys/helper.py",
+        "di4c/exact/__init__.py",
+        "di4c/exact/laws.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("x = 1", "x = 1  # a comment\n\n", True),
+        ('"""Doc."""\n\n\ndef f():\n    """More."""\n    return 1', "def f(): return 1", True),
+        ("x = 1", "x = 2", False),
+        ("x = 'a'", "x = 'b'", False),
+        ("def f(x=1): return x", "def f(x=2): return x", False),
+    ],
+)
+def test_code_counts_and_comments_do_not(tmp_path, before, after, same):
+    hashes = [
+        code_hash(["toys.a"], _clone(tmp_path / name, a="from toys import b", b=source))
+        for name, source in (("before", before), ("after", after))
+    ]
+    assert (hashes[0] == hashes[1]) == same
+
+
+def test_keys_depend_on_code_law_and_settings():
+    modules, law = ["toys.methods.teacher"], torch.full((2,), 0.5, dtype=torch.float64)
+    key = row_key(modules, law, {"seed": 0})
+    assert key == row_key(modules, law.clone(), {"seed": 0})
+    others = [
+        row_key(["toys.methods.sequential"], law, {"seed": 0}),
+        row_key(modules, law + 2e-16, {"seed": 0}),
+        row_key(modules, law, {"seed": 1}),
+    ]
+    assert len({key, *others}) == 4
+
+
+def _run(**changes):
+    run = Run(PAIR, "masked", "teacher", 0, BUDGETS["standard"], (1, 2))
+    return run._replace(**changes)
+
+
+def test_the_key_of_a_run_sees_each_of_its_settings():
+    keys = [
+        _run(),
+        _run(process="uniform"),
+        _run(method="sequential"),
+        _run(seed=1),
+        _run(budget=BUDGETS["quick"]),
+        _run(budget=replace(BUDGETS["standard"], evaluations=7)),
+        _run(steps=(1, 4)),
+        _run(task=TASKS["parity8"]),
+    ]
+    assert len({run.key() for run in keys}) == len(keys)
+
+
+def test_options_of_a_registry_line_count(monkeypatch):
+    def outputs(problem, steps, size=1):
+        yield Output(problem.q_0, nfe=1)
+
+    keys = set()
+    for size in (1, 2):
+        monkeypatch.setitem(METHODS, "sized", Method("sized", partial(outputs, size=size)))
+        keys.add(_run(method="sized").key())
+    assert len(keys) == 2
+
+
+def test_finished_runs_are_read_and_rows_of_other_code_are_computed_again(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    first = execute([_run()], RowCache(path), jobs=1)
+    assert [row["tv"] for row in first] == pytest.approx([0.45, 0.225])
+    (line,) = read_rows(path)
+    tv = line["rows"][0]["tv"]
+    line["rows"][0]["tv"] = 0.123  # what is trusted is what is in the file
+    path.write_text(json.dumps(line) + "\n")
+    assert execute([_run()], RowCache(path), jobs=1)[0]["tv"] == 0.123
+    assert execute([_run()], RowCache(path), jobs=1, resume=False)[0]["tv"] == tv
+    monkeypatch.setattr(cache, "_code", lambda file: "other code")
+    assert execute([_run()], RowCache(path), jobs=1, compute_more=False) == []
+    assert execute([_run()], RowCache(path), jobs=1)[0]["tv"] == tv
+    assert len(read_rows(path)) == 3
+
+
+def test_seeds_are_for_methods_that_train(monkeypatch):
+    method = Method("mine", lambda problem, steps: iter(()), trained=True, processes=("masked",))
+    monkeypatch.setitem(METHODS, "mine", method)
+    wanted = plan([PAIR], ["masked", "uniform"], ["mine", "sequential"], range(3), BUDGETS["quick"])
+    names = [(run.method, run.process, run.seed, run.budget.name) for run in wanted]
+    assert sorted(names) == [
+        *[("mine", "masked", seed, "quick") for seed in range(3)],
+        ("sequential", "masked", 0, "standard"),
+        ("teacher", "masked", 0, "standard"),
+        ("teacher", "uniform", 0, "standard"),
+    ]
+    assert names[0][0] == "teacher", "its curve comes first"
+
+
+@pytest.mark.parametrize(
+    ("law", "words"), [([0.5, 0.5, 0.5, 0.5], "sums to 2"), ([1.5, -0.5, 0, 0], "-0.5")]
+)
+def test_a_bad_law_is_an_error_that_names_the_method_and_no_row(tmp_path, monkeypatch, law, words):
+    def outputs(problem, steps):
+        yield Output(torch.tensor(law).double(), nfe=1)
+
+    monkeypatch.setitem(METHODS, "broken", Method("broken", outputs))
+    path = tmp_path / "rows.jsonl"
+    with pytest.raises(ValueError, match=f"method broken on task pair.*{words}"):
+        execute([_run(method="broken")], RowCache(path), jobs=1)
+    assert not path.exists()
+
+
+def test_a_law_that_still_knows_its_gradient_is_fine(monkeypatch):
+    def outputs(problem, steps):
+        yield Output(problem.q_0.clone().requires_grad_(), nfe=1)
+
+    monkeypatch.setitem(METHODS, "graph", Method("graph", outputs))
+    (row,) = compute(_run(method="graph"))
+    assert row["tv"] == 0
+
+
+def _main(tmp_path, *options):
+    arguments = ["--cache", str(tmp_path / "rows.jsonl"), "--jobs", "1", *options]
+    leaderboard.main(arguments)
+
+
+def test_records_of_a_small_run(tmp_path, capsys):
+    files = {name: tmp_path / f"out.{name}" for name in ("json", "csv")}
+    options = ["--task", "pair", "permutations5", "--method", "sequential", "confidence"]
+    options += ["--process", "masked", "--json", str(files["json"]), "--csv", str(files["csv"])]
+    _main(tmp_path, *options)
+    assert "confidence" in capsys.readouterr().out
+    with files["csv"].open() as file:
+        rows = list(csv.DictReader(file))
+    needed = {"task", "process", "method", "latent", "nfe", "seed", "tv", "kl"}
+    needed |= {"equivalent_steps", "train_seconds", "latent_refinement"}
+    assert needed <= rows[0].keys()
+    assert {row["method"] for row in rows} == {"sequential", "confidence"}
+    exact = next(row for row in rows if row["method"] == "sequential" and row["task"] == "pair")
+    assert (exact["nfe"], exact["bound"], exact["equivalent_steps"]) == ("2", ">=", "256.0")
+    result = json.loads(files["json"].read_text())
+    assert {"manifest", "tasks", "methods", "rows", "budget", "seeds"} <= result.keys()
+    assert {row["method"] for row in result["rows"]} == {"teacher", "sequential", "confidence"}
+    assert "laws" not in result
+
+
+def test_laws_are_squares_with_the_data_among_them(tmp_path):
+    path = tmp_path / "out.json"
+    options = ["--task", "moons", "pair", "--method", "sequential", "--process", "masked"]
+    _main(tmp_path, *options, "--laws", "--json", str(path))
+    data, ours = json.loads(path.read_text())["laws"]
+    assert (data["method"], ours["method"], ours["nfe"]) == ("data", "sequential", 2)
+    np.testing.assert_allclose(data["probs"], TASKS["moons"].law().reshape(32, 32), atol=1e-7)
+    np.testing.assert_allclose(ours["probs"], data["probs"], atol=1e-7)
+
+
+def test_infinite_divergence_is_inf_in_csv_and_null_in_json(tmp_path, monkeypatch):
+    def outputs(problem, steps):
+        yield Output(torch.tensor([1.0, 0, 0, 0]).double(), nfe=1)
+
+    monkeypatch.setitem(METHODS, "point", Method("point", outputs))
+    files = {name: tmp_path / f"out.{name}" for name in ("json", "csv")}
+    options = ["--task", "pair", "--method", "point", "--process", "uniform"]
+    _main(tmp_path, *options, "--json", str(files["json"]), "--csv", str(files["csv"]))
+    with files["csv"].open() as file:
+        assert next(csv.DictReader(file))["kl"] == "inf"
+    assert json.loads(files["json"].read_text())["rows"][-1]["kl"] is None
+
+
+def test_a_users_own_law(tmp_path, capsys):
+    np.save(tmp_path / "mine.npy", np.full((3, 3), 1 / 9))
+    _main(tmp_path, "--law", str(tmp_path / "mine.npy"), "--method", "teacher", "sequential")
+    assert "mine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--task", "spirals"], r"task must be one of pair, parity8.*'spirals'"),
+        (["--method", "magic"], r"method must be one of teacher, .*'magic'"),
+        (["--process", "pink"], r"process must be one of masked, uniform; got 'pink'"),
+        (["--seeds", "0"], "seeds.*0"),
+        (["--jobs", "0"], "jobs.*0"),
+    ],
+)
+def test_bad_options_are_one_line_that_helps(tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        leaderboard.main(options)
+
+
+def test_curves_are_continued_by_the_limit_of_n_tv():
+    """3 x 3 digit patches: the exact curve cut at N = 2, against itself."""
+    problem = [run for run in plan([TASKS["digits3x3"]], ["masked"], [], [0], BUDGETS["quick"])]
+    curve = {row["nfe"]: row["tv"] for row in compute(problem[0])}
+    cut = {n: tv for n, tv in curve.items() if n <= 2}
+    longer = continued(cut, 256 * (2 * curve[256] - curve[128] / 2))  # Richardson in 1/N
+    assert longer.keys() == curve.keys()
+    for n in curve:
+        assert longer[n] == pytest.approx(curve[n], rel=0.01)
+    rows = [{"task": "t", "process": "masked", "method": "teacher", "nfe": 1, "tv": 0.5}]
+    rows.append({"task": "t", "process": "masked", "method": "ours", "nfe": 1, "tv": 0.05})
+    limited = rank(rows, {("t", "masked"): 0.5})[-1]
+    assert (limited["bound"], limited["equivalent_steps"]) == ("~", pytest.approx(10))
+    assert rank(rows, {})[-1]["bound"] == ">="
+    assert equivalent_steps({1: 0.5, 2: 0.25}, 0.5).bound == ""
+
+
+def test_limits_are_computed_once_where_the_curve_is_short(tmp_path):
+    law = RowCache(tmp_path / "rows.jsonl")
+    rows = [{"task": "pair", "process": "masked", "method": "teacher", "nfe": 2, "tv": 0.225}]
+    limits = runs.curve_limits([PAIR], rows, law)
+    assert limits["pair", "masked"] == pytest.approx(0.45, abs=1e-6)
+    assert runs.curve_limits([PAIR], rows, law, compute_more=False) == limits
+    assert len(read_rows(law.path)) == 1
+    assert runs.curve_limits([PAIR], [dict(rows[0], nfe=64)], law) == {}
+
+
+def _start(cache_file):
+    command = [sys.executable, str(ROOT / "toys" / "leaderboard.py"), "--cache", str(cache_file)]
+    command += ["--task", "pair", "parity8", "--jobs", "1"]
+    command += ["--method", "teacher", "jump-your-steps", "optimal-grid", "sequential"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def _lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.slow
+def test_killed_and_restarted_it_loses_no_finished_run(tmp_path):
+    """SIGKILL to the whole group after a few runs, a torn last line on top, then once more."""
+    path = tmp_path / "rows.jsonl"
+    process = _start(path)
+    deadline = time.monotonic() + 240
+    while _lines(path) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was killed before it had ended"
+    finished = read_rows(path)
+    assert 3 <= len(finished) < 14
+    with path.open("ab") as file:
+        file.write(b'{"key": "torn')
+    process = _start(path)
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0
+    assert "optimal-grid" in output
+    lines = read_rows(path)
+    assert lines[: len(finished)] == finished
+    assert len({line["key"] for line in lines}) == len(lines) == 14, "each run once"
+
+
+def test_custom_tasks_reach_the_workers(tmp_path):
+    task = Task("mine", "mine", 2, 2, partial(torch.clone, torch.full((4,), 0.25).double()))
+    rows = execute([_run(task=task)], RowCache(tmp_path / "rows.jsonl"), jobs=2)
+    assert [row["tv"] for row in rows] == pytest.approx([0, 0], abs=1e-15)
