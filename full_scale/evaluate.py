@@ -9,10 +9,11 @@ r"""Measure samples: FID and inception score of pictures; perplexity and diversi
         --real data/openwebtext/test
 
 Pictures: fid and is through torch-fidelity's Inception (pip install -e '.[metrics]'), or the
-Frechet distance of the pixels themselves (--features pixels --metrics fid). Texts: the generative
-perplexity under any causal language model of the hub or a folder, and always the entropy, without
-which perplexity says nothing; Self-BLEU; MAUVE over several seeds (mauve-text). Each number but
-MAUVE comes with an interval from the bootstrap at the stated level.
+Frechet distance of the pixels themselves (--features pixels; the metric is then called frechet, as
+it is no FID). Texts: the generative perplexity under any causal language model of the hub or a
+folder, and always the entropy, without which perplexity says nothing; Self-BLEU; MAUVE over several
+seeds (mauve-text). Each number but MAUVE comes with an interval from the bootstrap at the stated
+level.
 
 One row is added to results/evaluations.jsonl, with the manifests of the samples and of the
 evaluation; python -m figures shows it beside the published numbers. The keys of a row:
@@ -70,9 +71,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _pictures(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:
-    metrics = args.metrics or (PICTURE_METRICS if args.features == "inception" else ("fid",))
-    if "fid" in metrics and args.reference is None:
-        raise ValueError("fid needs real pictures: --reference FOLDER or FILE.npz")
+    metrics = args.metrics or PICTURE_METRICS[args.features]
+    if args.reference is None and (needy := {"fid", "frechet"} & set(metrics)):
+        raise ValueError(f"{needy.pop()} needs real pictures: --reference FOLDER or FILE.npz")
     content = folder.run["settings"]["content"]
     vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, args.device)
     extractor = open_extractor(args.features, args.device)
@@ -171,10 +172,11 @@ def _show(row: dict[str, Any], results: Path) -> None:
 
 
 def _check(args: Namespace, kind: str) -> None:
-    known = (*TEXT_METRICS, "entropy") if kind == "texts" else PICTURE_METRICS
+    known = (*TEXT_METRICS, "entropy") if kind == "texts" else PICTURE_METRICS[args.features]
+    of = kind if kind == "texts" else f"{kind} by {args.features}"
     for metric in args.metrics or ():
         if metric not in known:
-            raise ValueError(f"metrics of {kind} are {', '.join(known)}; got {metric!r}")
+            raise ValueError(f"metrics of {of} are {', '.join(known)}; got {metric!r}")
 
 
 def _parse(argv: list[str] | None) -> Namespace:
@@ -182,7 +184,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser.prog = "python -m full_scale.evaluate"
     add = parser.add_argument
     add("samples", type=Path, help="folder of full_scale.sample")
-    every = [*PICTURE_METRICS, "entropy", *TEXT_METRICS]
+    every = [*(m for some in PICTURE_METRICS.values() for m in some), "entropy", *TEXT_METRICS]
     add("--metrics", nargs="+", choices=every, metavar="NAME", help=f"some of {', '.join(every)}")
     add("--results", type=Path, metavar="FILE", help="where to add the row")
     add("--reference", metavar="SOURCE", help="real pictures: folder, FILE.npz, or digits")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from full_scale.sample_folder import SampleFolder
 
 Metrics = dict[str, dict[str, Any]]
 
-PICTURE_METRICS = ("fid", "is")
+PICTURE_METRICS = {"inception": ("fid", "is"), "pixels": ("frechet",)}
+"""By the features: a Frechet distance of other features than Inception's is no FID."""
 TEXT_METRICS = ("perplexity", "self-bleu", "mauve")
 SPLITS = 10
 """Of the inception score, as published."""
@@ -65,7 +67,7 @@ def score_pictures(
 
     Args:
         folder: complete samples.
-        metrics: some of `PICTURE_METRICS`.
+        metrics: some of those that `PICTURE_METRICS` has for the features.
         extractor: of features and class scores.
         reference: real pictures, for FID.
         resampling: of the intervals.
@@ -88,16 +90,15 @@ def score_pictures(
         if logits is not None:
             scores.append(logits)
     results: Metrics = {}
-    if "fid" in metrics:
+    features = torch.cat(found)
+    for name in [metric for metric in metrics if metric in ("fid", "frechet")]:
         if reference is None:
-            raise ValueError("fid needs real pictures: --reference FOLDER or FILE.npz")
-        features, real = torch.cat(found), reference
-        results["fid"] = resampling.interval(
-            lambda rows: real.distance(FeatureMoments.of(features[rows])), len(features)
-        )
+            raise ValueError(f"{name} needs real pictures: --reference FOLDER or FILE.npz")
+        distance = partial(_distance, reference, features)
+        results[name] = resampling.interval(distance, len(features))
     if "is" in metrics:
         if not scores:
-            raise ValueError("is needs a classifier: --features inception, or leave is out")
+            raise ValueError("is needs class scores, which these features do not come with")
         logits = torch.cat(scores)
         splits = min(SPLITS, len(logits))
         # torch-fidelity's order, so that both give the same number.
@@ -167,6 +168,10 @@ def score_texts(
         results["mauve"] = {"value": mean, "deviation": deviation, "values": values}
         results["mauve"]["seeds"] = list(seeds)
     return results
+
+
+def _distance(reference: FrechetReference, features: Tensor, rows: Tensor) -> float:
+    return reference.distance(FeatureMoments.of(features[rows]))
 
 
 def _of_mean(values: Tensor, resampling: Resampling) -> dict[str, Any]:

@@ -236,7 +236,7 @@ class TestRows:
         np.savez(reference, mu=np.full(16, 0.5), sigma=np.eye(16) / 9)
         options = ["--features", "pixels", "--reference", reference, "--seed", 3]
         row = _evaluate(files, tmp_path, "unet", *options)
-        entry = row["metrics"]["fid"]
+        entry = row["metrics"]["frechet"]
         samples = SampleFolder(files / "unet-samples").samples().astype(float)
         grey = torch.from_numpy(np.round(samples * 255 / 7) / 255)
         expected = frechet_distance(
@@ -252,7 +252,8 @@ class TestRows:
         assert row["protocol"]["reference"] == "real.npz"
         assert row["manifest"]["seed"] == 3
         assert row["manifest"]["samples"]["settings"]["seed"] == 0
-        assert our_runs(tmp_path, "other", "fid") == [row]  # the figures find it
+        assert our_runs(tmp_path, "other", "frechet") == [row]
+        assert our_runs(tmp_path, "other", "fid") == []  # no figure takes it for one
         assert str(tmp_path) not in json.dumps(row)
         assert str(files) not in json.dumps(row)
         out = capsys.readouterr().out
@@ -305,10 +306,10 @@ class TestRows:
             _evaluate(files, tmp_path, "maskgit", *options)
         vqgan = ["--vqgan", files / "vqgan.safetensors"]
         row = _evaluate(files, tmp_path, "maskgit", *options, *vqgan)
-        assert row["metrics"]["fid"]["value"] > 0
+        assert row["metrics"]["frechet"]["value"] > 0
         assert len(row["protocol"]["vqgan"]) == 64
         other = _evaluate(files, tmp_path, "maskgit", *options, *vqgan, "--stretch")
-        assert other["metrics"]["fid"]["value"] != row["metrics"]["fid"]["value"]
+        assert other["metrics"]["frechet"]["value"] != row["metrics"]["frechet"]["value"]
 
     def test_texts(self, files, tmp_path, capsys):
         options = ["--judge", files / "judge", "--tokenizer", files / "tokenizer"]
@@ -394,19 +395,23 @@ class TestRows:
         real = torch.stack([held_out[i]["x_0"] for i in range(len(held_out))])
         expected = frechet_distance(*(FeatureMoments.of(x / 16) for x in (real, x_0)))
         # Grey levels are rounded to 8 bits, 0.2 % of the range at most.
-        assert row["metrics"]["fid"]["value"] == pytest.approx(expected, rel=0.01)
+        assert row["metrics"]["frechet"]["value"] == pytest.approx(expected, rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("samples", "options", "message"),
     [
-        ("unet", ["--metrics", "perplexity"], "metrics of pictures are fid, is; got 'perplexity'"),
+        (
+            "unet",
+            ["--metrics", "perplexity"],
+            "by inception are fid, is; got 'perplexity'",
+        ),
         ("dit", ["--metrics", "fid"], "metrics of texts are perplexity, self-bleu, mauve, entropy"),
-        ("unet", ["--features", "pixels"], "fid needs real pictures: --reference"),
+        ("unet", ["--features", "pixels"], "frechet needs real pictures: --reference"),
         (
             "unet",
             ["--features", "pixels", "--metrics", "is"],
-            "is needs a classifier: --features inception",
+            "metrics of pictures by pixels are frechet; got 'is'",
         ),
         ("dit", ["--metrics", "mauve", "--judge", "J", "--tokenizer", "T"], "mauve needs 30 real"),
         ("none", [], "are missing: no run.json"),
