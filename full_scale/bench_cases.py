@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from di4c.processes import ForwardProcess
+from full_scale.backbones import DenoiserBackbone
 from full_scale.networks import start_student
 from full_scale.presets import PRESETS, default_process
 
@@ -67,7 +67,7 @@ def sizes_for(device: str, quick: bool, full_size: bool) -> Sizes:
 
 def networks(
     experiment: str, sizes: dict[str, Any], device: str, seed: int
-) -> tuple[nn.Module, nn.Module, ForwardProcess]:
+) -> tuple[DenoiserBackbone, DenoiserBackbone, ForwardProcess]:
     """A teacher with random weights, its student, and the process that they were made for.
 
     Every weight is drawn: in a network as it is initialised many are zero.

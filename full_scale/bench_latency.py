@@ -25,6 +25,7 @@ import torch
 from tqdm import tqdm
 
 from di4c.latents import LatentPolicy
+from full_scale.backbones import DenoiserBackbone
 from full_scale.bench_cases import MODELS, check_device, networks, sizes_for
 from full_scale.networks import Network
 from full_scale.sampling import Plan, draw
@@ -72,7 +73,7 @@ def generators(case: Case) -> dict[str, Callable[[], object]]:
     if case.experiment == "imagenet":
         labels = torch.arange(case.batch, device=case.device) % 10
 
-    def generate(backbone: torch.nn.Module, latent: LatentPolicy | None) -> object:
+    def generate(backbone: DenoiserBackbone, latent: LatentPolicy | None) -> object:
         generator = torch.Generator(case.device).manual_seed(case.seed)
         half = torch.autocast(case.device, torch.bfloat16)
         with torch.inference_mode(), half if case.autocast == "bfloat16" else nullcontext():

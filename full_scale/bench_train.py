@@ -23,6 +23,7 @@ from torch import Tensor
 
 from di4c.objective import Di4CObjective, MixtureNetwork, as_mixture
 from di4c.recipes import CIFAR10, IMAGENET, OPENWEBTEXT
+from full_scale.backbones import DenoiserBackbone
 from full_scale.bench_cases import MODELS, QUICK, check_device, networks, sizes_for
 from full_scale.measure import extra_memory, in_fresh_process, median_seconds
 from full_scale.networks import Network
@@ -93,10 +94,10 @@ class Problem:
         """A step with all log-probabilities."""
         return self._step(*(as_mixture(self._network(b).denoise) for b in self._both()))
 
-    def _both(self) -> tuple[torch.nn.Module, torch.nn.Module]:
+    def _both(self) -> tuple[DenoiserBackbone, DenoiserBackbone]:
         return self.student, self.teacher
 
-    def _network(self, backbone: torch.nn.Module) -> Network:
+    def _network(self, backbone: DenoiserBackbone) -> Network:
         labels = None
         if self.case.experiment == "imagenet":
             labels = torch.arange(self.case.batch, device=self.case.device)

@@ -18,7 +18,7 @@ from di4c.denoisers import noise_level
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import FunctionHead, Head, HeadMixture, LinearHead, LogitsTransform
 from di4c.processes import ForwardProcess, MaskedProcess
-from full_scale.backbones import DenoiserConfig, DiT, MaskGIT, UNet
+from full_scale.backbones import DenoiserBackbone, DenoiserConfig, DiT, MaskGIT, UNet
 from full_scale.fit import check_fit
 
 
@@ -155,14 +155,14 @@ def head_logits(
         return head.function(features.to(wide), *head.parameters)
 
 
-def unwrap(module: nn.Module) -> UNet | MaskGIT | DiT:
+def unwrap(module: nn.Module) -> DenoiserBackbone:
     """The backbone inside wrappers such as DDP and torch.compile.
 
     Raises:
         ValueError: If there is none.
     """
     inner = module
-    while not isinstance(inner, UNet | MaskGIT | DiT):
+    while not isinstance(inner, DenoiserBackbone):
         inner = getattr(inner, "module", getattr(inner, "_orig_mod", None))
         if not isinstance(inner, nn.Module):
             raise ValueError(

@@ -5,12 +5,14 @@ from full_scale.backbones.maskgit import MaskGIT, MaskGITConfig
 from full_scale.backbones.unet import UNet, UNetConfig
 from full_scale.backbones.vqgan import VQGAN, VQGANConfig
 
+DenoiserBackbone = UNet | MaskGIT | DiT
 DenoiserConfig = UNetConfig | MaskGITConfig | DiTConfig
 BackboneConfig = DenoiserConfig | VQGANConfig
 
 __all__ = [
     "VQGAN",
     "BackboneConfig",
+    "DenoiserBackbone",
     "DenoiserConfig",
     "DiT",
     "DiTConfig",
