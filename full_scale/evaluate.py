@@ -172,6 +172,8 @@ def _show(row: dict[str, Any], results: Path) -> None:
 
 
 def _check(args: Namespace, kind: str) -> None:
+    if args.save_reference is not None and args.save_reference.suffix != ".npz":
+        raise ValueError(f"save_reference must end in .npz; got {args.save_reference}")
     known = (*TEXT_METRICS, "entropy") if kind == "texts" else PICTURE_METRICS[args.features]
     of = kind if kind == "texts" else f"{kind} by {args.features}"
     for metric in args.metrics or ():

@@ -48,9 +48,13 @@ class Resampling:
 
     def interval(self, statistic: Callable[[Tensor], float], num_samples: int) -> dict[str, Any]:
         """The statistic and its interval, as JSON."""
+        from tqdm import tqdm
+
         generator = torch.Generator().manual_seed(self.seed)
         options = {"replicates": self.replicates, "level": self.level, "generator": generator}
-        return bootstrap_interval(statistic, num_samples, **options)._asdict()
+        with tqdm(total=self.replicates + 1, desc="interval", leave=False) as bar:
+            counted = partial(_counted, statistic, bar)
+            return bootstrap_interval(counted, num_samples, **options)._asdict()
 
 
 def score_pictures(
@@ -168,6 +172,12 @@ def score_texts(
         results["mauve"] = {"value": mean, "deviation": deviation, "values": values}
         results["mauve"]["seeds"] = list(seeds)
     return results
+
+
+def _counted(statistic: Callable[[Tensor], float], bar: Any, rows: Tensor) -> float:
+    value = statistic(rows)
+    bar.update()
+    return value
 
 
 def _distance(reference: FrechetReference, features: Tensor, rows: Tensor) -> float:

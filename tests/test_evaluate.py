@@ -415,6 +415,7 @@ class TestRows:
         ),
         ("dit", ["--metrics", "mauve", "--judge", "J", "--tokenizer", "T"], "mauve needs 30 real"),
         ("none", [], "are missing: no run.json"),
+        ("unet", ["--save-reference", "real"], "save_reference must end in .npz; got real"),
         ("dit", ["--judge", "J", "--tokenizer", "T", "--level", 95], "level must lie in"),
         ("dit", ["--tokenizer", "/nowhere"], "tokenizer /nowhere cannot be opened"),
     ],
