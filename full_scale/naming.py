@@ -50,9 +50,11 @@ _TOKEN = (
     (r"^latent_token\.output", "latent_projection.2"),
 )
 
+# Of Lightning 1.0 (VQGAN) to 2.x (SDTT); the last two appear under mixed precision.
 _LIGHTNING = (
     r"(optimizer_states|lr_schedulers|callbacks|loops|hyper_parameters|sampler)(/.*)?"
-    r"|epoch|global_step"
+    r"|epoch|global_step|checkpoint_callback_\w+"
+    r"|((native_)?amp_scaling_state|\w*MixedPrecision\w*)/.*"
 )
 
 _DIT = Layout(
