@@ -2,12 +2,20 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from scipy.stats import binom
 
 from full_scale import bench, bench_latency, bench_train
-from full_scale.bench_cases import MODELS, QUICK, REDUCED, networks
+from full_scale.bench_cases import (
+    MODELS,
+    QUICK,
+    REDUCED,
+    networks,
+    operations,
+    teacher_config,
+)
 from full_scale.presets import PRESETS
 
 
@@ -43,6 +51,25 @@ def test_smaller_sizes_are_smaller(experiment):
         counts.append(sum(p.numel() for p in teacher.parameters()))
     assert counts[0] < 100_000 < counts[1] < 30_000_000
     assert PRESETS[MODELS[experiment]].network != teacher.config
+
+
+@pytest.mark.parametrize("experiment", MODELS)
+def test_the_latent_adds_at_most_one_percent(experiment):
+    """Of the operations of the published networks: no clock involved."""
+    config = teacher_config(experiment, {})
+    product, mixture = (operations(replace(config, latent=latent)) for latent in (False, True))
+    assert 1 < mixture / product <= 1.01
+
+
+def test_operations_of_a_transformer_by_hand():
+    """2 m n k for each product of an m x k and a k x n matrix."""
+    config = teacher_config("openwebtext", QUICK["openwebtext"])
+    tokens, width, cond = config.num_dims, config.hidden_size, config.condition_size
+    attention = 2 * 2 * tokens * tokens * width  # scores, and what they mix
+    block = 2 * tokens * width * (4 + 2 * config.mlp_ratio) * width + 2 * cond * 6 * width
+    noise = 2 * (config.noise_features + cond) * cond
+    final = 2 * cond * 2 * width + 2 * tokens * width * config.num_states
+    assert operations(config) == config.num_blocks * (block + attention) + noise + final
 
 
 def test_latency_writes_one_row_an_experiment(tmp_path, capsys):
