@@ -15,7 +15,7 @@ from toys.methods.base import Problem
 from toys.student_losses import JumpObjective
 from toys.student_network import Backbone
 from toys.students import Student
-from toys.training import LEARNING_RATE, DataSampler, Meter, fit, make_network, training_teacher
+from toys.training import DataSampler, Meter, fit, make_network, training_teacher
 
 _PREPARED = 8  # iterations whose noisy states are made together: one large tensor, not many small
 
@@ -50,18 +50,18 @@ class JumpRecipe:
     """
 
     latent: str = "categories"
-    num_latents: int = 128
+    num_latents: int = 256
     stratified: bool = True
     consistency: bool = True
     data: bool = False
     start_atoms: int = 256
-    row_atoms: int = 16
+    row_atoms: int = 32
     data_atoms: int = 512
     start_weight: float = 1.0
     data_weight: float = 0.1
-    ratio: float = 0.1
+    ratio: float = 0.05
     control_variate: bool = False
-    learning_rate: float = LEARNING_RATE
+    learning_rate: float = 1e-2
 
     def law(self, problem: Problem) -> LatentLaw:
         """The latent's law."""

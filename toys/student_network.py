@@ -22,6 +22,7 @@ from di4c.likelihood import DenseMixture
 from di4c.processes import ForwardProcess
 
 WIDTH = 128
+_SPREAD = 3.0  # times the standard deviation of torch's default
 
 
 class Backbone(nn.Module):
@@ -48,6 +49,10 @@ class Backbone(nn.Module):
         self.trunk = nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Linear(width, width))
         self.encoder = None if latent is None else latent_encoder(latent, 2 * width)
         self.head = nn.Linear(width, size)
+        if latent is not None:
+            # Components that start far apart. Where only many coordinates together are correlated,
+            # as in parity, equal ones have nothing to follow: the loss is flat around a product.
+            nn.init.normal_(self.head.weight, std=_SPREAD / math.sqrt(3 * width))
 
     def forward(
         self,
@@ -122,7 +127,7 @@ def latent_encoder(law: LatentLaw, num_features: int) -> nn.Module:
     """
     if isinstance(law, FiniteLatent):
         table = nn.Embedding(len(law.support), num_features)
-        nn.init.normal_(table.weight)  # components that start apart: equal ones would stay equal
+        nn.init.normal_(table.weight)
         return table
     if isinstance(law, UniformLatent):
         if not law.shape:

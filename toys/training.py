@@ -19,7 +19,7 @@ from toys.bayes import BayesDenoiser
 from toys.methods.base import Problem
 from toys.student_network import Backbone
 
-LEARNING_RATE = 5e-3
+LEARNING_RATE = 3e-3
 
 
 def training_teacher(problem: Problem) -> Denoiser:
