@@ -4,6 +4,7 @@ import io
 import tracemalloc
 from functools import partial
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -11,8 +12,6 @@ from PIL import Image
 
 from full_scale.data import cifar10, imagenet, open_data, openwebtext
 from tests.tiny_text import WORDS, documents, save_documents, save_tokenizer, tokens
-
-datasets = pytest.importorskip("datasets")
 
 
 @pytest.fixture(autouse=True)

@@ -101,6 +101,21 @@ def test_command_and_library_draw_alike(files, tmp_path):
     np.testing.assert_array_equal(drawn, expected.numpy())
 
 
+def test_a_latent_for_each_call_or_one_for_all(files, tmp_path):
+    """They differ as soon as there is a second call."""
+    for steps in (1, 3):
+        drawn = [
+            _draw(
+                files,
+                tmp_path / f"{redraw}{steps}",
+                "unet-student",
+                *("--steps", steps, "--num", 20, "--redraw", redraw),
+            )
+            for redraw in ("per_step", "fixed")
+        ]
+        assert (drawn[0] == drawn[1]).all() == (steps == 1)
+
+
 class TestMaskGIT:
     def test_classes_in_turn(self, files, tmp_path):
         """Sample i has class i mod 3: the same as when it is asked for."""
