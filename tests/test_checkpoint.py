@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
-from full_scale import checkpoint, tensor_file
 from full_scale.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from full_scale.nested import flatten, unflatten
 from full_scale.tensor_file import read_tensors, write_tensors
@@ -268,45 +267,59 @@ def test_every_changed_config_value_is_noticed(tmp_path):
             load_checkpoint(path)
 
 
+class Crash:
+    """From the n-th file operation on every one fails, as in a process that is dead."""
+
+    OPERATIONS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fsync")
+
+    def __init__(self):
+        self.left = None
+        self.fsync = os.fsync
+        sys.addaudithook(self)  # Python reports what it does to files, but for fsync
+
+    def __call__(self, event, arguments):
+        if self.left is None or event not in self.OPERATIONS:
+            return
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def flush(self, descriptor):
+        self("fsync", ())
+        self.fsync(descriptor)
+
+
+CRASH = Crash()  # an audit hook stays for the life of the process; this one sleeps between tests
+
+
 def test_crash_at_every_file_operation(tmp_path, monkeypatch):
-    """Power may fail before any flush, rename or removal: the last good checkpoint still loads."""
-    calls = 0
+    """Whenever a process dies, every checkpoint that is there loads, and the newest is one of two.
 
-    def fails_at(function, number):
-        def replacement(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == number:
-                raise KeyboardInterrupt
-            return function(*args, **kwargs)
-
-        return replacement
-
-    save_checkpoint(tmp_path, 1, state_at(1), {})
-    for number in range(1, 100):
-        calls = 0
-        with monkeypatch.context() as patch:
-            for module, name in ((os, "fsync"), (Path, "rename"), (Path, "replace")):
-                patch.setattr(module, name, fails_at(getattr(module, name), number))
-            for owner in (checkpoint.shutil, tensor_file, checkpoint):
-                for name in ("rmtree", "save_file", "write_json"):
-                    if hasattr(owner, name):
-                        patch.setattr(owner, name, fails_at(getattr(owner, name), number))
-            try:
-                save_checkpoint(tmp_path, 2, state_at(2), {}, keep=1)
-                finished = True
-            except KeyboardInterrupt:
-                finished = False
-        loaded = load_checkpoint(latest_checkpoint(tmp_path))
-        assert loaded.step in (1, 2)
-        assert same(loaded.state, state_at(loaded.step))
-        if finished and calls < number:
+    The older of them is removed in the same call, so this covers the removal as well.
+    """
+    monkeypatch.setattr(os, "fsync", CRASH.flush)
+    found = set()
+    for number in range(1000):
+        shutil.rmtree(tmp_path)
+        for step in (1, 2):
+            save_checkpoint(tmp_path, step, state_at(step), {})
+        CRASH.left = number
+        try:
+            save_checkpoint(tmp_path, 3, state_at(3), {}, keep=1)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            crashed, CRASH.left = CRASH.left < 0, None
+        loaded = [load_checkpoint(path) for path in sorted(tmp_path.glob("step_*"))]
+        assert all(same(checkpoint.state, state_at(checkpoint.step)) for checkpoint in loaded)
+        assert loaded[-1].path == latest_checkpoint(tmp_path)
+        found.add(tuple(checkpoint.step for checkpoint in loaded))
+        if not crashed:
             break
-        if loaded.step == 2:  # again from the beginning, with the next operation failing
-            shutil.rmtree(tmp_path)
-            save_checkpoint(tmp_path, 1, state_at(1), {})
-    assert number > 10
-    assert [p.name for p in tmp_path.iterdir()] == ["step_00000002"]
+        save_checkpoint(tmp_path, 4, state_at(4), {}, keep=1)  # clears up after the dead one
+        assert [path.name for path in tmp_path.iterdir()] == ["step_00000004"]
+    assert number > 20
+    assert found == {(1, 2), (1, 2, 3), (2, 3), (3,)}
 
 
 @pytest.mark.slow
