@@ -123,3 +123,59 @@ def draw_laws(laws: Sequence[Row], titles: Mapping[str, str]) -> "Figure":
         steps = "" if method == "data" else "\n1 step" if nfe == 1 else f"\n{nfe} steps"
         axes.set_title(method + steps, size=7)
     return fig
+
+
+def draw_components(laws: Sequence[Row]) -> "Figure":
+    """One panel a law: TV of the best fit against K, the bounds as a band, the teacher as levels.
+
+    Args:
+        laws: as `toys.components.study` returns them.
+    """
+    use_style()
+    import matplotlib.pyplot as plt
+
+    columns = min(3, len(laws))
+    lines = math.ceil(len(laws) / columns)
+    fig, panels = plt.subplots(
+        lines, columns, figsize=(2.35 * columns, 2.0 * lines + 0.3), squeeze=False
+    )
+    floor = 1e-4
+    for axes, law in zip(panels.flat, laws, strict=False):
+        number, tv, lower, upper = (
+            [row[name] for row in law["rows"]] for name in ("components", "tv", "lower", "upper")
+        )
+        band = [[max(value, floor) for value in side] for side in (lower, upper)]
+        axes.fill_between(
+            number, *band, color=PALETTE["sky"], alpha=0.25, lw=0, label="exact bounds"
+        )
+        axes.plot(
+            number,
+            [max(value, floor) for value in tv],
+            color=PALETTE["black"],
+            marker="o",
+            ls="-",
+            label="best fit of K products (EM)",
+        )
+        for row in law["teacher"]:
+            axes.axhline(row["tv"], color=PALETTE["vermilion"], lw=0.7, ls=":")
+            axes.text(
+                number[-1], row["tv"], f"N = {row['steps']}", size=5.5, ha="right", va="bottom"
+            )
+        below, above = law["needed"]
+        needed = f"{below}" if below == above else f"{below} to {above}"
+        axes.set_title(f"{law['title']}\nexact with {needed}", size=7.5)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xticks(number, [str(n) for n in number])
+        axes.set_ylim(floor, 1.5)
+        axes.minorticks_off()
+    for axes in panels.flat[len(laws) :]:
+        axes.set_axis_off()
+    for axes in panels[:, 0]:
+        axes.set_ylabel("TV")
+    for axes in panels[-1]:
+        axes.set_xlabel("components K")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    line = plt.Line2D([], [], color=PALETTE["vermilion"], lw=0.7, ls=":")
+    fig.legend([*handles, line], [*labels, "teacher, N steps"], loc="outside lower center", ncols=3)
+    return fig

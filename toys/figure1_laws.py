@@ -28,6 +28,7 @@ from di4c.exact import (
 from di4c.processes import MaskedProcess
 from di4c.schedules import uniform_grid
 from reporting import format_table, manifest, run_script, script_parser, write_json
+from toys.mixture_fit import fit_mixture
 
 NUM_STATES = 32
 PANEL_STEPS = (1, 4, 64)
@@ -54,16 +55,16 @@ def two_moons(num_states: int, width: float = 0.12) -> Float[Tensor, "row column
     return law / law.sum()
 
 
-def fit_mixture(
+def one_step_mixture(
     law: Float[Tensor, "row column"],
     num_components: int,
     num_iterations: int,
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "latent"], Float[Tensor, "latent dim state"]]:
-    r"""Weights and product components that maximise $\sum_x p(x) \log \sum_k w_k f_k g_k$ (EM).
+    """A mixture of K products close to the law; exact where K is the number of values.
 
-    With as many components as values the exact factorisation is returned: component k is the point
-    mass at $x^1 = k$ times $p(x^2 | x^1 = k)$ (Proposition 1).
+    Below it is `fit_mixture`. With as many components as values component k is the point mass at
+    $x^1 = k$ times $p(x^2 | x^1 = k)$ (Proposition 1).
 
     Args:
         law: p, (S, S).
@@ -80,14 +81,7 @@ def fit_mixture(
         weights = law.sum(1)
         rows = torch.eye(num_states, dtype=law.dtype)
         return weights, torch.stack([rows, law / weights[:, None]], 1)
-    shape = (num_components, *law.shape)
-    share = torch.rand(shape, generator=generator, dtype=law.dtype)
-    for _ in range(num_iterations):
-        joint = law * share / share.sum(0)  # p(x) times the responsibility of each component
-        weights = joint.sum((1, 2))
-        rows, columns = joint.sum(2) / weights[:, None], joint.sum(1) / weights[:, None]
-        share = weights[:, None, None] * rows[:, :, None] * columns[:, None, :]
-    return weights, torch.stack([rows, columns], 1)
+    return fit_mixture(law.flatten(), num_states, num_components, num_iterations, generator)
 
 
 class MixtureDenoiser:
@@ -156,7 +150,7 @@ def main(argv: list[str] | None = None) -> None:
     curves = [{"sampler": "product", "components": None, "rows": product_rows}]
     for number in numbers:
         generator = torch.Generator().manual_seed(args.seed)
-        weights, components = fit_mixture(law, number, iterations, generator)
+        weights, components = one_step_mixture(law, number, iterations, generator)
         rows = []
         for n in steps:
             output = mixture_output(law, weights, components, n)
