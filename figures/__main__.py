@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from figures import figure1, figure3, figure4, latency, table1, theorem1
+from figures import digits, figure1, figure3, figure4, latency, table1, theorem1
 from reporting import ROOT, run_script, save_figure, script_parser, use_style
 
 FIGURES = {
@@ -21,6 +21,7 @@ FIGURES = {
     "figure3": figure3,
     "figure4": figure4,
     "latency": latency,
+    "digits": digits,
 }
 QUICK_DPI = 80
 

@@ -48,6 +48,15 @@ SHOWN = 10
 
 _LEVELS = "0123456789abcdefg"  # a grey level as one character of the record
 
+COMPARISON = {
+    "model": ("model", "s"),
+    "steps": ("n", "d"),
+    "equal": ("less teacher at n", "+.3f"),
+    "equal_interval": ("+-", ".3f"),
+    "double": ("less teacher at 2n", "+.3f"),
+    "double_interval": ("+-", ".3f"),
+}
+
 
 @dataclass(frozen=True)
 class Size:
@@ -99,9 +108,11 @@ def main(argv: list[str] | None = None) -> None:
     print(format_table(summary, columns))
     print(f"floor, training images against held-out images: {floor:.3f}")
     print(f"one teacher, {len(seeds)} seeds of students and samples; +- is a 95 % interval (t)")
+    comparison = compare(rows)
+    print("", format_table(comparison, COMPARISON), sep="\n")
     if args.json:
         about = {"manifest": manifest(args.seed), "quick": args.quick, "floor": floor}
-        write_json(args.json, about | {"summary": summary, "rows": rows})
+        write_json(args.json, about | {"summary": summary, "comparison": comparison, "rows": rows})
         print(f"written to {args.json}")
 
 
@@ -188,30 +199,56 @@ def images(split: str) -> Tensor:
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean over seeds of each model and step count, with a 95 % interval where there are two."""
-    from scipy.stats import t  # slow
-
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["model"], row["steps"]), []).append(row)
     summary = []
     for (model, steps), group in groups.items():
-        values = [row["frechet"] for row in group]
-        count, interval = len(values), None
-        if count > 1:
-            error = statistics.stdev(values) / count**0.5
-            interval = float(t.ppf(0.975, count - 1)) * error
+        mean, interval = _mean([row["frechet"] for row in group])
         share = statistics.fmean(row["training_share"] for row in group)
         summary.append(
             {
                 "model": model,
                 "steps": steps,
-                "seeds": count,
-                "frechet": statistics.fmean(values),
+                "seeds": len(group),
+                "frechet": mean,
                 "interval": interval,
                 "training_share": share,
             }
         )
     return summary
+
+
+def compare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Student and hybrid at n calls less the teacher at n and at 2n, seed by seed.
+
+    "double" at most 0: at n calls the model is as good as its teacher at 2n.
+    """
+    distance = {(row["model"], row["steps"], row["seed"]): row["frechet"] for row in rows}
+    seeds = sorted({row["seed"] for row in rows})
+    comparisons = []
+    for model, steps in dict.fromkeys((row["model"], row["steps"]) for row in rows):
+        if model == "teacher" or ("teacher", 2 * steps, seeds[0]) not in distance:
+            continue
+        comparison: dict[str, Any] = {"model": model, "steps": steps}
+        for name, factor in (("equal", 1), ("double", 2)):
+            differences = [
+                distance[model, steps, seed] - distance["teacher", factor * steps, seed]
+                for seed in seeds
+            ]
+            comparison[name], comparison[f"{name}_interval"] = _mean(differences)
+        comparisons.append(comparison)
+    return comparisons
+
+
+def _mean(values: list[float]) -> tuple[float, float | None]:
+    """Mean, and half of its 95 % interval (Student's t) where there are two values or more."""
+    from scipy.stats import t  # slow
+
+    count, mean = len(values), statistics.fmean(values)
+    if count < 2:
+        return mean, None
+    return mean, float(t.ppf(0.975, count - 1)) * statistics.stdev(values) / count**0.5
 
 
 def _grey(levels: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from matplotlib import image
 
 from figures import __main__ as program
 from figures import figure1, load, theorem1
+from tests.digits_result import digits_result
 
 
 def _panel(sampler, steps, components, tv, probs):
@@ -52,6 +53,7 @@ def results(tmp_path):
                 _panel("mixture", 1, 8, 0.0625, data),
             ]
         },
+        "digits.json": digits_result(),
         "two_dim_log.json": _pair("ctmc", limit=None, coefficient=0.25, bounds=False),
         "two_dim_log_quadratic.json": _pair("ctmc", "quadratic", limit=None, bounds=False),
     }
