@@ -342,15 +342,16 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
             out=Path("runs/digits"),
             preset="digits",
             method="digits",
-            steps=300,
+            steps=500,
             batch_size=8,
             micro_batch=8,
+            num_latents=8,
             data=Data("digits"),
             optimizer=Optimizer(
-                "adam", 5e-4, (0.9, 0.99), warmup=50, schedule="cosine", ema_decay=0.99
+                "adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99
             ),
             teacher="runs/digits-teacher",
-            latent_gain=1.0,
+            latent_gain=3.0,
             dropout=0.0,
             device="cpu",
         ),
