@@ -102,7 +102,8 @@ def draw(
         generator: source of randomness; `SampleGenerators` make sample i independent of its batch.
 
     Raises:
-        ValueError: See `Plan.resolve`; or if guidance has no labels to guide to.
+        ValueError: See `Plan.resolve`; or if guidance has no labels to guide to, or a network
+            without classes is given some.
     """
     plan = plan.resolve(network, teacher)
     core, process = unwrap(network.backbone), network.process
@@ -110,6 +111,8 @@ def draw(
     start = prior_samples(
         process, num_samples, core.config.num_dims, generator=generator, device=device
     )
+    if labels is not None and not isinstance(core, MaskGIT):
+        raise ValueError(f"labels are given and a {type(core).__name__} has no classes; leave them")
     if isinstance(core, MaskGIT):
         network = network.given(labels)
         if plan.sampler == "confidence":

@@ -322,6 +322,14 @@ def test_grids_count_steps_as_published(files):
     torch.testing.assert_close(time_grid(maskgit, 2), torch.tensor([0, 0.5, 1]).double())
 
 
+def test_labels_belong_to_classes(files):
+    labels = torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="a UNet has no classes"):
+        load_model(files / "unet.safetensors").sample(2, 1, labels=labels)
+    with pytest.raises(ValueError, match=r"guidance is 2\.0 and there are no labels"):
+        load_model(files / "maskgit.safetensors").sample(2, 2, guidance=2.0)
+
+
 def test_plan_names_the_published_sampler(files):
     for name, sampler in (("unet", "ancestral"), ("dit", "ancestral"), ("maskgit", "confidence")):
         network = load_model(files / f"{name}.safetensors").network
