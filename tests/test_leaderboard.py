@@ -101,6 +101,7 @@ def test_the_key_of_a_run_sees_each_of_its_settings():
         _run(budget=replace(BUDGETS["standard"], evaluations=7)),
         _run(steps=(1, 4)),
         _run(task=TASKS["parity8"]),
+        _run(teacher="trained"),
     ]
     assert len({run.key() for run in keys}) == len(keys)
 
@@ -263,6 +264,40 @@ def test_limits_are_computed_once_where_the_curve_is_short(tmp_path):
     assert runs.curve_limits([PAIR], rows, law, compute_more=False) == limits
     assert len(read_rows(law.path)) == 1
     assert runs.curve_limits([PAIR], [dict(rows[0], nfe=64)], law) == {}
+
+
+def test_a_trained_teacher_is_measured_against_the_exact_curve():
+    wanted = plan(
+        [PAIR],
+        ["masked"],
+        ["teacher", "sequential", "jump-your-steps"],
+        range(2),
+        BUDGETS["quick"],
+        quick=True,
+        teacher="trained",
+    )
+    kinds = [(run.method, run.teacher, run.seed) for run in wanted]
+    assert sorted(kinds) == [
+        ("sequential", "trained", 0),
+        ("sequential", "trained", 1),
+        ("teacher", "exact", 0),
+        ("teacher", "trained", 0),
+        ("teacher", "trained", 1),
+    ]
+    spent = replace(BUDGETS["quick"], evaluations=3 * 1024)
+    rows = rank(compute(wanted[0]) + compute(wanted[2]._replace(budget=spent, seed=0)))
+    exact, trained = ([r for r in rows if r["teacher"] == kind] for kind in ("exact", "trained"))
+    assert [row["speed_up"] for row in exact] == pytest.approx([1] * len(exact))
+    assert trained
+    assert all(row["tv"] > 0 and row["equivalent_steps"] != row["nfe"] for row in trained)
+
+
+def test_a_quick_plan_asks_for_few_steps():
+    wanted = plan([PAIR], ["masked"], list(METHODS), [0], BUDGETS["quick"], quick=True)
+    most = {run.method: max(run.steps, default=0) for run in wanted}
+    assert most["teacher"] == 256
+    assert most["di4c"] == 1
+    assert most["jump-your-steps"] == 4
 
 
 def _start(cache_file):

@@ -37,7 +37,7 @@ from toys.cache import RowCache
 from toys.methods import METHODS, find_method
 from toys.methods.base import BUDGETS, PROCESSES
 from toys.ranking import rank, summarise
-from toys.runs import TEACHER, curve_limits, execute, plan
+from toys.runs import TEACHER, TEACHERS, curve_limits, execute, plan
 from toys.tasks import TASKS, Task, find_task, task_from_file
 
 CACHE = ROOT / ".cache" / "leaderboard.jsonl"
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     seeds = range(args.seed, args.seed + count)
 
     cache = RowCache(args.cache)
-    runs = plan(tasks, processes, methods, seeds, budget, args.quick)
+    runs = plan(tasks, processes, methods, seeds, budget, args.quick, args.teacher)
     rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
     rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
     wanted = [row for row in rows if row["method"] in methods]
@@ -100,6 +100,7 @@ COLUMNS = {
     "task": ("task", "s"),
     "process": ("process", "s"),
     "method": ("method", "s"),
+    "teacher": ("teacher", "s"),
     "latent": ("latent", "s"),
     "nfe": ("NFE", "d"),
     "tv": ("TV", ".5f"),
@@ -115,7 +116,7 @@ COLUMNS = {
 """What the terminal shows: format of each column."""
 
 CSV_COLUMNS = (
-    *("task", "process", "method", "latent", "nfe", "seed", "tv", "kl", "captured_tc"),
+    *("task", "process", "method", "teacher", "latent", "nfe", "seed", "tv", "kl", "captured_tc"),
     *("off_support", "equivalent_steps", "bound", "speed_up", "train_seconds", "parameters"),
     *("peak_memory", "latent_refinement", "budget"),
 )
@@ -130,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--process", nargs="+", metavar="NAME", help=f"noise, of {', '.join(PROCESSES)} (all)")
     add("--seeds", type=int, metavar="N", help="seeds of trained methods, from --seed on (3)")
     add("--budget", choices=BUDGETS, help="what training may spend (standard)")
+    add("--teacher", choices=TEACHERS, default="exact", help="what is distilled and sampled from")
     add("--csv", type=Path, metavar="FILE", help="write one line a row here")
     add("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N", help="processes")
     add("--cache", type=Path, default=CACHE, metavar="FILE", help=argparse.SUPPRESS)

@@ -82,13 +82,13 @@ def rank(
     """Rows with `equivalent_steps`, `bound` and `speed_up` by the teacher's rows among them.
 
     Args:
-        rows: of any methods; those of the method "teacher" are the curves.
+        rows: of any methods; those of the method "teacher", the exact one, are the curves.
         limits: the limit of N TV by (task, process) where the exact curve ends early and is
             `continued`; values beyond its end have the bound "~".
     """
     curves: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
-        if row["method"] == "teacher":
+        if row["method"] == "teacher" and row.get("teacher", "exact") == "exact":
             curves.setdefault((row["task"], row["process"]), {})[row["nfe"]] = row["tv"]
     ranked = []
     for row in rows:
@@ -98,8 +98,9 @@ def rank(
         if value.bound == ">=" and limits and where in limits:
             longer = equivalent_steps(continued(curve, limits[where]), row["tv"])
             value = Equivalent(longer.steps, longer.bound or "~")
-        known = {"equivalent_steps": value.steps, "bound": value.bound}
-        ranked.append({**row, **known, "speed_up": value.steps / row["nfe"]})
+        known = {"teacher": row.get("teacher", "exact"), "speed_up": value.steps / row["nfe"]}
+        known |= {"equivalent_steps": value.steps, "bound": value.bound}
+        ranked.append({**row, **known})
     return ranked
 
 
@@ -132,7 +133,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     groups: dict[tuple, list[Mapping[str, Any]]] = {}
     for row in rows:
-        key = tuple(row[name] for name in ("task", "process", "method", "nfe"))
+        key = tuple(row[name] for name in ("task", "process", "method", "teacher", "nfe"))
         groups.setdefault(key, []).append(row)
     return [_summary(group) for group in groups.values()]
 

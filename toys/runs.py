@@ -3,13 +3,14 @@
 import functools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import joblib
 import torch
 from tqdm import tqdm
 
+from di4c.denoisers import Denoiser
 from di4c.exact.limits import limit_n_tv
 from di4c.processes import MaskedProcess
 from toys.cache import RowCache, row_key
@@ -17,18 +18,41 @@ from toys.evaluation import check_output, measure
 from toys.methods import find_method
 from toys.methods.base import BUDGETS, Budget, Problem
 from toys.tasks import Task
+from toys.training import train_teacher
 
 TEACHER = "teacher"
 """The method whose rows are the curves that all others are measured against."""
 
+_EXACT_ONLY = ("jump-your-steps", "optimal-grid")
 _LAW_DIGITS = 7  # of a probability in a picture
 _LONG_CURVE = 16  # a curve that ends earlier is continued by its limit
 
 Row = dict[str, Any]
 
 
+def _trained_teacher(problem: Problem) -> Denoiser:
+    return train_teacher(problem).denoiser
+
+
+TEACHERS: dict[str, Callable[[Problem], Denoiser] | None] = {
+    "exact": None,
+    "trained": _trained_teacher,
+}
+"""What makes the teacher of a problem; None for the exact marginals."""
+
+
 class Run(NamedTuple):
-    """One method on one task, process and seed: what is cached as a whole."""
+    """One method on one task, process and seed: what is cached as a whole.
+
+    Attributes:
+        task: the law.
+        process: a key of PROCESSES.
+        method: a key of METHODS.
+        seed: of the method and of a trained teacher.
+        budget: of training, a trained teacher's too.
+        steps: the numbers of network evaluations to ask for.
+        teacher: "exact" or "trained", a key of TEACHERS.
+    """
 
     task: Task
     process: str
@@ -36,6 +60,7 @@ class Run(NamedTuple):
     seed: int
     budget: Budget
     steps: tuple[int, ...]
+    teacher: str = "exact"
 
     def key(self) -> str:
         """Hash of all that the rows depend on."""
@@ -48,6 +73,9 @@ class Run(NamedTuple):
             "options": repr(outputs.keywords) if isinstance(outputs, functools.partial) else "",
         }
         modules = [function.__module__, "toys.evaluation", "toys.methods.base"]
+        if TEACHERS[self.teacher] is not None:
+            settings["teacher"] = self.teacher
+            modules.append("toys.training")
         return row_key(modules, self.task.law(), settings)
 
 
@@ -58,7 +86,7 @@ def compute(run: Run) -> list[Row]:
         ValueError: If the method returns what is no law on the task's states; names the method.
     """
     torch.set_num_threads(1)
-    problem = Problem(run.task, run.process, run.seed, run.budget)
+    problem = Problem(run.task, run.process, run.seed, run.budget, TEACHERS[run.teacher])
     rows, started = [], time.perf_counter()
     for output in find_method(run.method).outputs(problem, run.steps):
         output = output._replace(law=output.law.detach().double())
@@ -67,7 +95,8 @@ def compute(run: Run) -> list[Row]:
         values = measure(problem.q_0, output.law, run.task.num_dims, run.task.num_values)
         rows.append(
             {"task": run.task.name, "process": run.process, "method": run.method}
-            | {"latent": output.latent, "nfe": output.nfe, "seed": run.seed}
+            | {"teacher": run.teacher, "latent": output.latent, "nfe": output.nfe}
+            | {"seed": run.seed}
             | values
             | {"budget": run.budget.name, "train_seconds": output.train_seconds}
             | {"parameters": output.parameters, "peak_memory": output.peak_memory}
@@ -86,24 +115,37 @@ def plan(
     seeds: Sequence[int],
     budget: Budget,
     quick: bool = False,
+    teacher: str = "exact",
 ) -> list[Run]:
-    """All runs that are asked for and the teacher's; seed by seed, so that early rows compare all.
+    """All runs that are asked for and the exact teacher's, seed by seed: early rows compare all.
 
-    Within a seed the teacher comes first and large tasks come before small ones. A quick plan asks
-    trained methods for one step and the others, but the teacher, for at most four.
+    Within a seed the teacher comes first and large tasks come before small ones.
+
+    Args:
+        tasks: the laws.
+        processes: keys of PROCESSES.
+        methods: keys of METHODS.
+        seeds: of methods that train; the others take the first, unless their teacher is trained.
+        budget: of training.
+        quick: ask trained methods for one step, and the others but the teacher for at most four.
+        teacher: a key of TEACHERS; better grids are known for the exact one alone.
     """
     runs = []
-    for name in dict.fromkeys([TEACHER, *methods]):
+    wanted = [(TEACHER, "exact"), *((name, teacher) for name in methods)]
+    for name, kind in dict.fromkeys(wanted):
         method = find_method(name)
+        if kind == "trained" and name in _EXACT_ONLY:
+            continue
         most = math.inf if name == TEACHER or not quick else 1 if method.trained else 4
         steps = tuple(n for n in method.steps if n <= most)
         for task in tasks:
             for process in processes:
                 if process in method.processes:
-                    for seed in seeds if method.trained else seeds[:1]:
+                    learns = method.trained or kind == "trained"
+                    for seed in seeds if learns else seeds[:1]:
                         # The budget is no business of a method that does not train.
-                        spent = budget if method.trained else BUDGETS["standard"]
-                        runs.append(Run(task, process, name, seed, spent, steps))
+                        spent = budget if learns else BUDGETS["standard"]
+                        runs.append(Run(task, process, name, seed, spent, steps, kind))
     size = {task.name: task.num_values**task.num_dims for task in tasks}
     return sorted(runs, key=lambda run: (run.seed, run.method != TEACHER, -size[run.task.name]))
 
