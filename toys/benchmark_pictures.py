@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _COLUMNS = 4
+_SPREAD = 0.7  # of the points of one number of evaluations, in doublings
 _FLOOR = 1e-4  # a smaller TV is drawn here: exact methods have none
 _LOOKS = {  # colour, marker
     "jump-your-steps": (PALETTE["blue"], "^"),
@@ -56,13 +57,16 @@ def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: st
         curve = sorted((row["nfe"], row["tv"]) for row in here if row["method"] == "teacher")
         (line,) = axes.plot(*zip(*curve, strict=True), color="0.6", ls="-", lw=2.5, zorder=1)
         known.setdefault("teacher, N steps", line)
-        for method in dict.fromkeys(row["method"] for row in here if row["method"] != "teacher"):
+        methods = dict.fromkeys(row["method"] for row in here if row["method"] != "teacher")
+        for place, method in enumerate(methods):
             points = sorted(
                 (row["nfe"], max(row["tv"], _FLOOR), row["tv_interval"] or 0.0)
                 for row in here
                 if row["method"] == method
             )
             nfe, tv, half = zip(*points, strict=True)
+            aside = 2 ** (_SPREAD * (place / max(len(methods) - 1, 1) - 0.5))
+            nfe = [n * aside for n in nfe]  # points on top of each other would hide
             low = [min(h, v - _FLOOR / 2) for v, h in zip(tv, half, strict=True)]
             color, marker = _LOOKS.get(method, _OTHERS)
             drawn = axes.errorbar(

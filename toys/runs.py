@@ -119,7 +119,7 @@ def plan(
 ) -> list[Run]:
     """All runs that are asked for and the exact teacher's, seed by seed: early rows compare all.
 
-    Within a seed the teacher comes first and large tasks come before small ones.
+    Within a seed the teacher comes first, and small tasks come before large ones.
 
     Args:
         tasks: the laws.
@@ -147,7 +147,7 @@ def plan(
                         spent = budget if learns else BUDGETS["standard"]
                         runs.append(Run(task, process, name, seed, spent, steps, kind))
     size = {task.name: task.num_values**task.num_dims for task in tasks}
-    return sorted(runs, key=lambda run: (run.seed, run.method != TEACHER, -size[run.task.name]))
+    return sorted(runs, key=lambda run: (run.seed, run.method != TEACHER, size[run.task.name]))
 
 
 def execute(
