@@ -201,6 +201,8 @@ def test_wrong_inputs_are_errors():
     ("change", "message"),
     [
         (lambda: replace(UNET, height=5), "height must be divisible by 2"),
+        (lambda: replace(UNET, time_features=7), "time_features must be even, at least 4; got 7"),
+        (lambda: replace(DIT, noise_features=5), "noise_features must be even, at least 2; got 5"),
         (lambda: replace(UNET, multipliers=()), "multipliers must hold one entry a scale"),
         (lambda: replace(VQ, multipliers=()), "multipliers must hold one entry a level"),
         (lambda: replace(MASKGIT, num_heads=5), "num_heads must divide hidden_size = 12"),

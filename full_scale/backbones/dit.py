@@ -28,7 +28,7 @@ class DiTConfig:
         num_blocks: depth.
         num_heads: of the attention; hidden_size / num_heads must be even.
         mlp_ratio: width inside the MLPs over hidden_size.
-        noise_features: sinusoids of the noise level.
+        noise_features: sinusoids of the noise level; even.
         time_conditioning: whether the noise level is shown to the network; published ones get 0.
         dropout: after the attention and the MLP of each block.
         latent: whether the network takes a latent: a student.
@@ -47,6 +47,8 @@ class DiTConfig:
     latent: bool = False
 
     def __post_init__(self) -> None:
+        if self.noise_features < 2 or self.noise_features % 2:
+            raise ValueError(f"noise_features must be even, at least 2; got {self.noise_features}")
         if self.hidden_size % (2 * self.num_heads):
             raise ValueError(
                 f"num_heads must divide hidden_size = {self.hidden_size} into even heads, for "

@@ -39,7 +39,7 @@ class UNetConfig:
         multipliers: of base_width, one for each scale.
         num_res_blocks: residual blocks a scale on the way down (one more on the way up).
         attention_scale: the scale, counted from 0, whose blocks are followed by attention.
-        time_features: sinusoids of the time and of the latent.
+        time_features: sinusoids of the time and of the latent; even.
         time_scale: the time is multiplied by it before its sinusoids.
         value_range: states that are mapped to -1 and 1; None for 0 and S - 1.
         rescale_skips: divide the sum of each residual connection by the root of 2.
@@ -70,6 +70,8 @@ class UNetConfig:
             object.__setattr__(self, "value_range", tuple(self.value_range))
         if not self.multipliers:
             raise ValueError("multipliers must hold one entry a scale; got ()")
+        if self.time_features < 4 or self.time_features % 2:
+            raise ValueError(f"time_features must be even, at least 4; got {self.time_features}")
         factor = 2 ** (len(self.multipliers) - 1)
         for name in ("height", "width"):
             if getattr(self, name) % factor:

@@ -14,7 +14,7 @@ from full_scale.naming import published_names
 from full_scale.networks import Network, head_logits
 from full_scale.presets import MaskedProcessConfig
 from tests.parity.conftest import FOLDER
-from tests.parity.recordings import FEATURES, FLOAT32, full_size, recording
+from tests.parity.recordings import BY_DTYPE, FEATURES, FLOAT32, full_size, recording
 
 KNOWN = (
     r"in/(indices|sigma|z|z_sigma0|z_short)|"
@@ -77,7 +77,9 @@ def test_logits(recorded, ema, dtype):
     tensors, network = recorded.tensors, _network(recorded, ema, dtype)
     indices, sigma = tensors["in/indices"], tensors["in/sigma"]
     found = _logits(network, indices, sigma, tensors.get("in/z"))
-    torch.testing.assert_close(found, tensors["out/logits_ema" if ema else "out/logits"], **FLOAT32)
+    torch.testing.assert_close(
+        found, tensors["out/logits_ema" if ema else "out/logits"], **BY_DTYPE[dtype]
+    )
 
 
 def test_logits_without_noise_level_and_of_short_texts(recorded):

@@ -9,7 +9,7 @@ from full_scale.backbones.truncated_logistic import truncated_logistic
 from full_scale.naming import published_names
 from full_scale.networks import Network
 from full_scale.presets import GaussianProcessConfig
-from tests.parity.recordings import FEATURES, FLOAT32, full_size, recording
+from tests.parity.recordings import BY_DTYPE, FEATURES, FLOAT32, full_size, recording
 
 KNOWN = (
     r"in/(x_t|t|lam|lam_alt)|"
@@ -77,7 +77,7 @@ def test_outputs_of_the_network(recorded, dtype):
     for name, ema in outputs.items():
         features = _features(recorded, _network(recorded, ema, dtype))
         image = _as_image(features, recorded.tiny).float()
-        torch.testing.assert_close(image, tensors[name], **FLOAT32)
+        torch.testing.assert_close(image, tensors[name], **BY_DTYPE[dtype])
     assert not torch.equal(*(tensors[name] for name in outputs))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from full_scale.backbones import VQGANConfig
-from tests.parity.recordings import FLOAT32, full_size, recording
+from tests.parity.recordings import BY_DTYPE, full_size, recording
 
 KNOWN = r"in/(image|code)|out/(pre_quant|indices|index_margin|reconstruction|decoded)"
 
@@ -50,7 +50,9 @@ def test_every_recorded_tensor_is_read(recorded):
 def test_images_to_codes_and_back(recorded, dtype):
     tensors, network = recorded.tensors, _network(recorded, dtype)
     image = tensors["in/image"].to(dtype)
-    torch.testing.assert_close(network.features(image).float(), tensors["out/pre_quant"], **FLOAT32)
+    torch.testing.assert_close(
+        network.features(image).float(), tensors["out/pre_quant"], **BY_DTYPE[dtype]
+    )
     codes = network.encode(image)
     assert torch.equal(codes, tensors["out/indices"])
     for found, name in (
@@ -58,7 +60,7 @@ def test_images_to_codes_and_back(recorded, dtype):
         (network.decode(codes), "out/reconstruction"),
         (network.decode(tensors["in/code"]), "out/decoded"),
     ):
-        torch.testing.assert_close(found.float(), tensors[name], **FLOAT32)
+        torch.testing.assert_close(found.float(), tensors[name], **BY_DTYPE[dtype])
 
 
 def test_codes_are_the_nearest_by_the_recorded_margin(recorded):
