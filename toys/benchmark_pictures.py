@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _COLUMNS = 4
-_SPREAD = 0.7  # of the points of one number of evaluations, in doublings
+_SPREAD = 0.3  # of the points of one number of evaluations, in doublings
 _FLOOR = 1e-4  # a smaller TV is drawn here: exact methods have none
 _LOOKS = {  # colour, marker
     "jump-your-steps": (PALETTE["blue"], "^"),
     "optimal-grid": (PALETTE["blue"], "v"),
     "sequential": (PALETTE["black"], "*"),
     "confidence": (PALETTE["sky"], "P"),
-    "sdtt": (PALETTE["orange"], "s"),
+    "sdtt": (PALETTE["yellow"], "s"),
     "data-likelihood": (PALETTE["purple"], "D"),
     "rectified": (PALETTE["purple"], "X"),
     "published": (PALETTE["green"], "o"),
@@ -27,10 +27,13 @@ _LOOKS = {  # colour, marker
     "no-control-variate": (PALETTE["green"], "d"),
     "di4c": (PALETTE["vermilion"], "o"),
     "di4c-d": (PALETTE["vermilion"], "s"),
+    "di4c-d-scalar": (PALETTE["orange"], "o"),
+    "di4c-d-gaussian": (PALETTE["orange"], "^"),
+    "di4c-d-position": (PALETTE["orange"], "v"),
     "di4c-squared": (PALETTE["vermilion"], "D"),
     "hybrid": (PALETTE["vermilion"], "P"),
 }
-_OTHERS = (PALETTE["yellow"], "p")
+_OTHERS = (PALETTE["black"], "p")
 
 
 def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: str) -> "Figure":
