@@ -11,7 +11,7 @@ FIGURES := results/figures
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-reproduce: $(INSTALLED) ## check the theory, run the toys and the real data, draw the figures
+reproduce: $(INSTALLED) ## check the theory, run the toys, the real data and the quick benchmarks, draw the figures
 	@echo "== theory: every claim"
 	@$(BIN)/python -m theory
 	@for process in masked uniform absorbing ctmc; do \
@@ -31,6 +31,10 @@ reproduce: $(INSTALLED) ## check the theory, run the toys and the real data, dra
 	@$(BIN)/python toys/digit_patches.py --json results/digit_patches.json --figure $(FIGURES)/digit_patches
 	@echo "== real data: windows of words"
 	@$(BIN)/python toys/letter_windows.py --json results/letter_windows.json --figure $(FIGURES)/letter_windows
+	@echo "== benchmark of few-step methods, the quick form"
+	@$(BIN)/python toys/leaderboard.py --quick --json results/quick/leaderboard.json
+	@echo "== full-scale path on 8 x 8 digits, the quick form"
+	@$(BIN)/python -m full_scale.digits --quick --json results/quick/digits.json
 	@echo "== figures"
 	@$(BIN)/python -m figures
 	@echo "== summary"
