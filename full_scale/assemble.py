@@ -10,12 +10,12 @@ from di4c.recipes import SeparateDistillation
 from di4c.rng import fold_seed
 from full_scale.backbones import DenoiserConfig, MaskGITConfig
 from full_scale.data import TokenData, open_data
-from full_scale.experiments import Run
 from full_scale.load import load_model
 from full_scale.memory import Estimate, activation_bytes, num_parameters
 from full_scale.networks import latent_parameters, start_student
 from full_scale.presets import Preset, preset
 from full_scale.problems import Distillation, Problem, TeacherTraining
+from full_scale.runs import Run
 
 _BYTES_A_WEIGHT = 20  # weight, gradient, two moments, average: float32
 

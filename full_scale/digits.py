@@ -25,10 +25,11 @@ from tqdm import tqdm
 from di4c.latents import LatentPolicy
 from di4c.rng import SampleGenerators
 from full_scale.data import TokenData, open_data
-from full_scale.experiments import EXPERIMENTS, Reports, Run, as_json
+from full_scale.experiments import EXPERIMENTS
 from full_scale.load import load_model
 from full_scale.metrics.frechet import FeatureMoments, frechet_distance
 from full_scale.networks import Network
+from full_scale.runs import Reports, Run, as_json
 from full_scale.sampling import Plan, draw
 from full_scale.train import train
 from reporting import (
@@ -133,7 +134,9 @@ def study(seed: int, folder: Path, teacher_run: Run, size: Size) -> list[dict[st
             plan = Plan(steps, teacher_steps=steps // 2 if model == "hybrid" else 0)
             samples = sample(teacher if model == "teacher" else student, plan, seed, teacher)
             row = key | score(samples) | {"sampler": "ancestral", "guidance": 0.0}
-            runs = {"teacher_run": as_json(teacher_run), "student_run": as_json(student_run)}
+            runs = {"teacher_run": as_json(teacher_run)}
+            if model != "teacher":
+                runs["student_run"] = as_json(student_run)
             row["manifest"] = manifest(seed, **runs)
             append_row(record, row)
         rows.append(row)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from full_scale.checkpoint import latest_checkpoint
-from full_scale.experiments import Run
+from full_scale.runs import Run
 from full_scale.tensor_file import write_tensors
 
 FAILURE = "failure"

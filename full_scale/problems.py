@@ -14,8 +14,8 @@ from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe
 from di4c.rng import Generator, SampleGenerators, uniform
 from full_scale.backbones import DenoiserConfig, MaskGITConfig
-from full_scale.experiments import Run
 from full_scale.networks import Network
+from full_scale.runs import Run
 from full_scale.sampling import FIRST_PIXEL_TIME, Plan, draw
 
 DIAGNOSED = 4

@@ -24,6 +24,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -35,8 +36,9 @@ from accelerate import Accelerator
 
 from full_scale.assemble import Assembly, assemble
 from full_scale.checkpoint import latest_checkpoint
-from full_scale.experiments import EXPERIMENTS, Run, as_json
+from full_scale.experiments import EXPERIMENTS
 from full_scale.memory import free_memory, require_fits
+from full_scale.runs import Run, as_json
 from full_scale.trainer import CHECKPOINTS, Outcome, Trainer
 from reporting import manifest, run_script, write_json
 
@@ -178,7 +180,8 @@ def _short(value: Any) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # every process of a group gets here
+        print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

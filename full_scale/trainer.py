@@ -25,13 +25,13 @@ from full_scale.assemble import Assembly
 from full_scale.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from full_scale.data.order import MicroBatches
 from full_scale.ema import EMA
-from full_scale.experiments import Run, as_json
 from full_scale.failure import report_failure
 from full_scale.logbook import Logbook
 from full_scale.memory import peak_memory
 from full_scale.model_file import write_model
 from full_scale.parallel import accumulating, full_state, load_full_state, share_student
 from full_scale.previews import write_preview
+from full_scale.runs import Run, as_json
 from reporting import manifest
 
 CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"

@@ -12,11 +12,13 @@ from full_scale.backbones import UNetConfig
 from full_scale.checkpoint import latest_checkpoint
 from full_scale.data import DATA
 from full_scale.ema import EMA
-from full_scale.experiments import EXPERIMENTS, METHODS, Optimizer, Run, as_json
+from full_scale.experiments import EXPERIMENTS
 from full_scale.logbook import Logbook
 from full_scale.memory import GIB, Estimate, activation_bytes, require_fits
+from full_scale.methods import METHODS
 from full_scale.presets import PRESETS
 from full_scale.previews import sheet, write_preview
+from full_scale.runs import Optimizer, Run, as_json
 from full_scale.tensor_file import read_tensors
 from full_scale.trainer import Trainer
 from tests import train_cases

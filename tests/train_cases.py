@@ -8,9 +8,10 @@ from accelerate import Accelerator
 
 from full_scale import presets
 from full_scale.assemble import assemble
-from full_scale.experiments import EXPERIMENTS, Reports
+from full_scale.experiments import EXPERIMENTS
 from full_scale.model_file import write_model
 from full_scale.problems import Distillation, TeacherTraining
+from full_scale.runs import Reports
 from full_scale.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
