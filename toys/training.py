@@ -96,7 +96,10 @@ def _rate(iterations: int, done: int) -> float:
 
 
 class Meter:
-    """Wall time and added peak memory of what runs inside `with`."""
+    """Wall time and added peak memory of what ran inside `with`; zero before that."""
+
+    seconds = 0.0
+    memory = 0
 
     def __enter__(self) -> "Meter":
         self._start, self._memory = time.perf_counter(), _peak_memory()

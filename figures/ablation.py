@@ -1,0 +1,75 @@
+"""What makes one step good: exact TV of one-step students, one change of the recipe a row.
+
+Points are seeds, bars their means. The last rows are trainings of some minutes; dotted lines mark
+the exact teacher with N steps on the same law, 3 x 3 digit patches with masks.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from figures import load
+from reporting import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NEEDS = {
+    "ablation.json": "python toys/ablation.py --seeds 3 --json results/ablation.json",
+    "ablation_long.json": "python toys/ablation.py --long 12000 --json results/ablation_long.json",
+    "digit_patches.json": "python toys/digit_patches.py --json results/digit_patches.json",
+}
+COLORS = {
+    "published": "black",
+    "improved": "vermilion",
+    "Di4C, changed": "sky",
+    "Di4C-d, changed": "blue",
+    "long": "green",
+}
+
+
+def draw(results: Path) -> "Figure":
+    """One panel, a row for each variant.
+
+    Args:
+        results: Folder with the files of `NEEDS`.
+    """
+    import matplotlib.pyplot as plt
+
+    runs = load(results, "ablation.json")["runs"] + load(results, "ablation_long.json")["runs"]
+    names = list(dict.fromkeys((run["group"], run["variant"]) for run in runs))
+    fig, axes = plt.subplots(figsize=(7.0, 0.19 * len(names) + 0.9))
+    for place, (group, variant) in enumerate(names):
+        values = [run["tv"] for run in runs if (run["group"], run["variant"]) == (group, variant)]
+        color, mean = PALETTE[COLORS[group]], sum(values) / len(values)
+        axes.plot([mean, mean], [place - 0.3, place + 0.3], color=color, linestyle="-")
+        axes.plot(values, [place] * len(values), color=color, linestyle="", marker="o", ms=3)
+        axes.text(1.01, place, f"{mean:.4f}", transform=axes.get_yaxis_transform(), va="center")
+    labels = [
+        f"{group} {name}" if group in ("published", "long") else f"{group}: {name}"
+        for group, name in names
+    ]
+    axes.set_yticks(range(len(names)), labels, fontsize=6)
+    axes.invert_yaxis()
+    _mark_teacher(axes, load(results, "digit_patches.json"))
+    axes.set(xscale="log", xlabel="TV of one step to the data law (mean at the right)")
+    return fig
+
+
+def _mark_teacher(axes: "Axes", patches: dict[str, Any]) -> None:
+    """Vertical lines where the exact teacher arrives after N steps."""
+    small = next(law for law in patches["laws"] if law["size"] == 3)
+    curve = next(curve for curve in small["curves"] if curve["process"] == "masked")
+    low = axes.get_xlim()[0]
+    for row in curve["rows"]:
+        if row["tv"] > low:
+            axes.axvline(row["tv"], color="0.6", linestyle=":", linewidth=0.7, zorder=0)
+            axes.text(
+                row["tv"],
+                1.0,
+                f"N={row['steps']}",
+                transform=axes.get_xaxis_transform(),
+                fontsize=5.5,
+                ha="center",
+                va="bottom",
+            )

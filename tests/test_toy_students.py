@@ -1,0 +1,378 @@
+"""The trained methods of the benchmark: teacher, jumps, network, losses and exact laws."""
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from di4c.denoisers import ExactDenoiser
+from di4c.exact import (
+    forward_law,
+    kl,
+    mixture_composition,
+    product_composition,
+    states,
+    total_correlation,
+    total_variation,
+)
+from di4c.latents import FiniteLatent, GaussianLatent, UniformLatent
+from di4c.processes import MaskedProcess, UniformProcess
+from di4c.schedules import uniform_grid
+from tests.goodness_of_fit import P_VALUE, generator, p_value
+from toys.bayes import BayesDenoiser
+from toys.jumps import StudentJump, TeacherJump
+from toys.methods import METHODS
+from toys.methods.base import Budget, Problem
+from toys.recipes import LATENTS, JumpRecipe, jump_student
+from toys.student_losses import JumpObjective
+from toys.student_network import Backbone, latent_encoder
+from toys.students import Student, latent_grid
+from toys.tasks import TASKS, Task
+from toys.training import DataSampler, Meter, fit, make_network, train_teacher, training_teacher
+
+TINY = Budget("tiny", 3 * 64, 64)
+SMALL = JumpRecipe(num_latents=8, start_atoms=6, row_atoms=2, data_atoms=32)
+PROCESSES = {"masked": MaskedProcess, "uniform": UniformProcess}
+
+
+def random_law(size, seed, zeros=False):
+    law = torch.rand(size, dtype=torch.float64, generator=generator(seed)) ** 2
+    if zeros:
+        law[torch.rand(size, generator=generator(seed + 1)) < 0.4] = 0
+        law[0] += 0.1
+    return law / law.sum()
+
+
+def problem_of(law, num_values, num_dims, process="masked", budget=TINY, seed=0):
+    task = Task("law", "a law", num_values, num_dims, lambda: law)
+    return Problem(task, process, seed, budget)
+
+
+def student_of(problem, recipe=SMALL):
+    latent = recipe.law(problem)
+    network = make_network(problem, latent)
+    return Student(problem, network, latent, recipe.latent, Meter())
+
+
+@given(
+    shape=st.sampled_from([(2, 1), (2, 4), (2, 5), (3, 3), (4, 2)]),
+    process=st.sampled_from(sorted(PROCESSES)),
+    seed=st.integers(0, 10**6),
+    t=st.floats(0.01, 1.0),
+)
+@settings(max_examples=60)
+def test_bayes_denoiser_is_the_exact_one_without_its_table(shape, process, seed, t):
+    num_values, num_dims = shape
+    law = random_law(num_values**num_dims, seed, zeros=seed % 2 == 1)
+    noise = PROCESSES[process](num_values)
+    x_t = states(num_dims, noise.num_states)
+    times = torch.full((len(x_t),), t, dtype=torch.float64)
+    expected = ExactDenoiser(noise, law)(x_t, times).exp()
+    found = BayesDenoiser(noise, law)(x_t, times).exp()
+    torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
+
+
+def test_bayes_denoiser_wants_the_dimensions_of_its_law():
+    teacher = BayesDenoiser(MaskedProcess(2), random_law(8, 0))
+    with pytest.raises(ValueError, match="3 dimensions of q_0; got 2"):
+        teacher(torch.zeros(1, 2, dtype=torch.long), torch.ones(1))
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_data_sampler_draws_the_law(process):
+    law = random_law(27, 3, zeros=True)
+    samples = DataSampler(problem_of(law, 3, 3, process))(20_000, generator(1))
+    assert p_value(samples, law, 3) > P_VALUE
+    assert p_value(samples, law.roll(1), 3) < P_VALUE
+
+
+def test_masked_jump_is_the_exact_reverse_law_in_one_call_a_coordinate():
+    law, process = random_law(8, 5, zeros=True), MaskedProcess(2)
+    calls = []
+
+    def counted(x_t, t, latent=None):
+        calls.append(len(x_t))
+        return exact(x_t, t)
+
+    exact = ExactDenoiser(process, law)
+    count = 30_000
+    x_t = torch.full((count, 3), 2)
+    t = torch.ones(count, dtype=torch.float64)
+    x_u = TeacherJump(process, counted)(x_t, 0.3 * t, t, generator(2))
+    # The noised data itself: no error of the teacher's factorisation is left.
+    assert p_value(x_u, forward_law(process, law, 0.3), 3) > P_VALUE
+    coarse = mixture_composition(process, exact, [0.3, 1.0], forward_law(process, law, 1.0))
+    assert p_value(x_u, coarse, 3) < P_VALUE
+    assert len(calls) <= 3
+
+
+def test_masked_jump_keeps_what_is_revealed_and_its_own_times():
+    law, process = random_law(8, 6), MaskedProcess(2)
+    x_t = torch.tensor([[0, 2, 2], [2, 2, 2], [1, 0, 1]]).repeat(500, 1)
+    t = torch.tensor([0.5, 1.0, 0.2], dtype=torch.float64).repeat(500)
+    jump = TeacherJump(process, ExactDenoiser(process, law))
+    x_u = jump(x_t, 0.0 * t, t, generator(3))
+    assert bool((x_u < 2).all())
+    assert torch.equal(x_u[x_t < 2], x_t[x_t < 2])
+    assert torch.equal(jump(x_t, t, t, generator(3)), x_t)  # nowhere to go
+
+
+def test_uniform_jump_is_the_composition_of_its_steps():
+    law, process = random_law(9, 7), UniformProcess(3)
+    count = 30_000
+    start = torch.randint(3, (count, 2), generator=generator(4))
+    t = torch.ones(count, dtype=torch.float64)
+    jump = TeacherJump(process, BayesDenoiser(process, law), num_steps=2)
+    x_u = jump(start, 0.2 * t, t, generator(5))
+    assert p_value(x_u, product_composition(process, law, [0.2, 0.6, 1.0]), 3) > P_VALUE
+    assert p_value(x_u, product_composition(process, law, [0.2, 1.0]), 3) < P_VALUE
+
+
+def test_student_jump_draws_a_latent_for_each_step():
+    problem = problem_of(random_law(8, 8), 2, 3)
+    student = student_of(problem)
+    count = 30_000
+    t = torch.ones(count, dtype=torch.float64)
+    jump = StudentJump(problem.process, student.network.denoiser, student.latent, num_steps=2)
+    with torch.no_grad():
+        x_u = jump(torch.full((count, 3), 2), 0.0 * t, t, generator(6))
+        expected = student.law(2, student.latent.support)
+    assert p_value(x_u, expected, 2) > P_VALUE
+    assert p_value(x_u, student.law(1, student.latent.support), 2) < P_VALUE
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("latent", [None, *LATENTS])
+def test_network_keeps_what_is_known(process, latent):
+    problem = problem_of(random_law(27, 9), 3, 3, process)
+    law = None if latent is None else LATENTS[latent](3, 8)
+    network = make_network(problem, law)
+    x_t = states(3, problem.process.num_states)
+    latents = None if law is None else latent_grid(law, 8)[torch.arange(len(x_t)) % 8]
+    early = torch.full((len(x_t),), 1e-9, dtype=torch.float64)
+    late = torch.full((len(x_t),), 0.7, dtype=torch.float64)
+    for t in (early, late):
+        probs = network.denoiser(x_t, t, latents).exp()
+        torch.testing.assert_close(probs.sum(-1), torch.ones(len(x_t), 3))
+        known = x_t < 3 if process == "masked" else (t < 0.1)[:, None].expand(-1, 3)
+        own = probs.gather(-1, x_t.clamp_max(2)[..., None])[..., 0]
+        torch.testing.assert_close(own[known], torch.ones(int(known.sum())))
+    # At the horizon every noisy state that can occur is the same to the network.
+    start = torch.full((4, 3), 3) if process == "masked" else x_t[:4]
+    same = None if latents is None else latents[:1].expand(4, *latents.shape[1:])
+    probs = network.denoiser(start, torch.ones(4, dtype=torch.float64), same)
+    torch.testing.assert_close(probs, probs[:1].expand_as(probs))
+
+
+@pytest.mark.parametrize("latent", LATENTS)
+def test_shared_states_and_latents_are_only_faster(latent):
+    problem = problem_of(random_law(8, 10), 2, 3)
+    law = LATENTS[latent](3, 8)
+    network = make_network(problem, law)
+    x_t, t = torch.tensor([[2, 2, 2], [0, 2, 1]]), torch.tensor([1.0, 0.4])
+    latents = latent_grid(law, 8)
+    shared = network(x_t[:, None].expand(-1, 8, -1), t, latents.expand(2, *latents.shape))
+    apart = network(x_t[:, None].repeat(1, 8, 1), t, latents.repeat(2, *[1] * latents.ndim))
+    torch.testing.assert_close(shared.log_probs, apart.log_probs)
+    row = network.denoiser(x_t[1:].expand(8, -1), t[1:].expand(8), latents)
+    torch.testing.assert_close(shared.log_probs[1], row)
+    assert float(shared.log_probs.detach()[0].exp().std(0).max()) > 1e-3, "the latent is ignored"
+
+
+def test_latents_without_an_encoder_are_an_error():
+    with pytest.raises(ValueError, match="latent must be categories"):
+        latent_encoder(object(), 4)
+
+
+def test_latent_grids_have_the_law_of_the_latent():
+    scalar = latent_grid(UniformLatent(dtype=torch.float64), 4)
+    torch.testing.assert_close(scalar, torch.tensor([1, 3, 5, 7]).double() / 8)
+    gauss = latent_grid(GaussianLatent((8,)), 1024).double()
+    torch.testing.assert_close(gauss.mean(0), torch.zeros(8).double(), atol=0.01, rtol=0)
+    torch.testing.assert_close(gauss.T.cov(), torch.eye(8).double(), atol=0.03, rtol=0)
+    assert latent_grid(FiniteLatent(torch.arange(5)), 99).tolist() == list(range(5))
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_one_step_law_by_plain_sums(process):
+    problem = problem_of(random_law(9, 11), 3, 2, process)
+    student = student_of(problem)
+    network, start = student.network, torch.full((1, 2), problem.process.num_states - 1)
+    expected = []
+    for x in product(range(3), repeat=2):
+        total = 0.0
+        for k in range(8):
+            one = torch.ones(1, dtype=torch.float64)
+            probs = network.denoiser(start, one, torch.tensor([k]))[0].exp().detach()
+            total += float(probs[0, x[0]] * probs[1, x[1]]) / 8
+        expected.append(total)
+    found = student.law(1, student.latent.support)
+    torch.testing.assert_close(found, torch.tensor(expected).double(), atol=1e-6, rtol=0)
+    assert float(found.sum()) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(("process", "nfe"), [("masked", 2), ("masked", 3), ("uniform", 3)])
+def test_laws_of_several_steps_take_no_short_cut_that_matters(process, nfe):
+    problem = problem_of(random_law(8, 12), 2, 3, process)
+    student = student_of(problem)
+    support = student.latent.support
+    with torch.no_grad():
+        expected = mixture_composition(
+            problem.process, student.network.denoiser, uniform_grid(nfe), problem.start, support
+        )
+        middle = mixture_composition(
+            problem.process,
+            student.network.denoiser,
+            uniform_grid(nfe)[1:],
+            problem.start,
+            support,
+        )
+    torch.testing.assert_close(student.law(nfe, support), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(student.law(nfe, support, last=1), middle, atol=1e-6, rtol=0)
+
+
+def test_finer_latents_change_little_and_say_how_little():
+    problem = problem_of(random_law(8, 13), 2, 3)
+    student = student_of(problem, replace(SMALL, latent="scalar"))
+    output = next(student.outputs((1,)))
+    assert output.latent == "scalar"
+    assert 0 < output.latent_refinement < 1e-3
+    finest = student.law(1, latent_grid(student.latent, 2**15))
+    assert float(total_variation(output.law, finest)) < 1e-3
+
+
+@pytest.mark.parametrize("control_variate", [False, True])
+def test_data_term_is_the_likelihood_of_the_enumerated_mixture(control_variate):
+    problem = problem_of(random_law(8, 14), 2, 3)
+    recipe = replace(SMALL, data=True, data_weight=0.0, control_variate=control_variate)
+    student = student_of(problem, recipe)
+    objective = JumpObjective(
+        problem.process, student.network, None, student.latent, recipe, rows=1
+    )
+    x_0 = DataSampler(problem)(200, generator(7))
+    (batch,) = objective.prepare(x_0[None], generator(8))
+    loss = float(objective(batch, generator(9)).detach())
+    law = student.law(1, student.latent.support)
+    index = x_0 @ torch.tensor([4, 2, 1])
+    assert loss == pytest.approx(float(-law[index].log().mean()), rel=1e-5)
+
+
+def test_consistency_term_is_the_cross_entropy_of_teacher_then_student():
+    """With u = t the target is the student itself: on average its own entropy, and no less."""
+    problem = problem_of(random_law(8, 15), 2, 3)
+    recipe = replace(SMALL, ratio=1.0, start_atoms=20_000)
+    student = student_of(problem, recipe)
+    jump = TeacherJump(problem.process, problem.teacher)
+    objective = JumpObjective(
+        problem.process, student.network, jump, student.latent, recipe, rows=1
+    )
+    x_0 = DataSampler(problem)(8, generator(10))
+    (batch,) = objective.prepare(x_0[None], generator(11))
+    assert torch.equal(batch.target[0][:20_000], torch.full((20_000, 3), 2))
+    start, _ = objective._targets(*batch.target, generator(12))
+    law = student.law(1, student.latent.support)
+    assert p_value(start.atoms[0], law, 2) > P_VALUE
+    assert p_value(start.atoms[0], problem.q_0, 2) < P_VALUE
+
+
+def test_training_depends_on_the_seed_alone():
+    law = random_law(8, 16)
+    outputs = [
+        next(METHODS["di4c-d"].outputs(problem_of(law, 2, 3, seed=seed), (1,))).law
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(outputs[0], outputs[1])
+    assert float(total_variation(outputs[0], outputs[2])) > 1e-4
+
+
+def test_fit_visits_every_iteration_and_ends_at_rate_zero():
+    weight = torch.nn.Parameter(torch.tensor(3.0))
+    module, seen, moves = torch.nn.Module(), [], []
+    module.weight = weight
+
+    def watch(iteration):
+        seen.append(iteration)
+        moves.append(float(weight.detach()))
+
+    fit(module, lambda _: weight.square(), 200, seed=0, learning_rate=0.1, callback=watch)
+    assert seen == list(range(1, 201))
+    assert abs(moves[-1]) < 0.1
+    assert abs(moves[-1] - moves[-2]) < 1e-4
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trained])
+@pytest.mark.parametrize("process", PROCESSES)
+def test_trained_methods_give_laws(name, process):
+    method = METHODS[name]
+    if process not in method.processes:
+        assert name == "rectified"
+        return
+    problem = problem_of(random_law(9, 17, zeros=True), 3, 2, process, Budget("tiny", 3072))
+    outputs = list(method.outputs(problem, (1, 2, 4)))
+    served = {"hybrid": [2, 4], "rectified": [1]}
+    assert [output.nfe for output in outputs] == served.get(name, [1, 2, 4])
+    for output in outputs:
+        assert output.law.shape == (9,)
+        assert output.law.dtype == torch.float64
+        assert float(output.law.min()) >= 0
+        assert float(output.law.sum()) == pytest.approx(1, abs=1e-9)
+        assert output.latent_refinement < 5e-3
+        assert output.train_seconds > 0
+        assert output.parameters > 1000
+
+
+def test_several_steps_are_left_out_where_the_states_are_many():
+    problem = problem_of(random_law(2**10, 18), 2, 10)  # 59049 noisy states
+    for name, served in (("di4c", [1]), ("hybrid", [])):
+        outputs = METHODS[name].outputs(problem, (1, 2, 4))
+        assert [output.nfe for output in outputs] == served
+
+
+def test_sdtt_stays_a_product():
+    problem = problem_of(TASKS["repetition8"].law(), 2, 8, budget=Budget("some", 100 * 1024))
+    output = next(METHODS["sdtt"].outputs(problem, (1,)))
+    assert float(total_correlation(output.law, 8, 2)) < 1e-9
+    assert float(total_variation(problem.q_0, output.law)) > 0.9
+
+
+@pytest.mark.parametrize("name", ["di4c", "di4c-d", "data-likelihood"])
+def test_one_step_is_worth_many_of_the_teacher(name):
+    law = TASKS["pair"].law()
+    problem = problem_of(law, 2, 2, budget=Budget("some", 150 * 1024))
+    output = next(METHODS[name].outputs(problem, (1,)))
+    # The exact teacher needs eight steps for .056.
+    assert float(total_variation(law, output.law)) < 0.056
+
+
+def test_trained_teacher_learns_the_marginals():
+    law = random_law(8, 19)
+    problem = problem_of(law, 2, 3, budget=Budget("some", 300 * 256, 256))
+    x_t = states(3, 3)
+    t = torch.full((len(x_t),), 0.5, dtype=torch.float64)
+    exact = problem.teacher(x_t, t)
+    before = kl(exact.exp(), make_network(problem, None, "teacher").denoiser(x_t, t).exp().double())
+    network = train_teacher(problem)
+    after = kl(exact.exp(), network.denoiser(x_t, t).exp().double())
+    assert float(after.mean()) < 0.1 * float(before.detach().mean())
+    assert not any(p.requires_grad for p in network.parameters())
+    trained = replace(problem, make_teacher=lambda _: network.denoiser)
+    assert training_teacher(trained) == network.denoiser
+
+
+def test_a_callback_sees_the_student_while_it_learns():
+    problem, seen = problem_of(random_law(8, 20), 2, 3), []
+    jump_student(problem, SMALL, lambda student, i: seen.append((i, type(student.network))))
+    assert seen == [(i, Backbone) for i in (1, 2, 3)]
+
+
+def test_sizes_of_the_network_are_those_of_the_task():
+    problem = problem_of(random_law(27, 21), 3, 3)
+    network = make_network(problem, FiniteLatent(torch.arange(7)))
+    width = 128
+    expected = (9 * width + width) + (width * width + width) + 7 * 2 * width + (width * 9 + 9)
+    assert network.num_parameters == expected
+    assert math.isclose(float(network.head.weight.std()), 3 / math.sqrt(3 * width), rel_tol=0.1)
