@@ -1,4 +1,4 @@
-"""A sheet of samples as a file: pixels as a picture, tokens as numbers."""
+"""Sheets of samples for people: pixels and decoded codes as a picture, tokens as text."""
 
 import math
 from pathlib import Path
@@ -7,31 +7,42 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
-from full_scale.backbones import DenoiserConfig, UNetConfig
+from full_scale.backbones import DenoiserConfig, DiTConfig, MaskGITConfig
 
 
-def write_preview(samples: Int[Tensor, "batch dim"], config: DenoiserConfig, path: Path) -> Path:
-    """Write samples to `path` with the suffix that fits.
+class Previews:
+    """Writes samples in the form that people can judge, as far as the means are there.
 
     Args:
-        samples: states.
-        config: of the network that made them.
-        path: without suffix.
+        config: of the network that makes them.
+        decoder: converted VQGAN for codes, tokenizer (folder or name on the hub) for text; None
+            writes codes and tokens as numbers.
 
-    Returns:
-        A PNG for pixels; for tokens an .npy, which `full_scale.sample --decode` style tools turn
-        into pictures or text.
+    Raises:
+        ValueError: If the decoder cannot be opened.
+        FileNotFoundError: If there is no such file.
     """
-    if not isinstance(config, UNetConfig):
-        path = path.with_suffix(".npy")
-        np.save(path, samples.numpy())
-        return path
-    from matplotlib.image import imsave  # slow: few runs draw
 
-    path = path.with_suffix(".png")
-    images = samples.reshape(-1, config.channels, config.height, config.width)
-    imsave(path, sheet(images.numpy() / (config.num_states - 1)))
-    return path
+    def __init__(self, config: DenoiserConfig, decoder: str | None = None) -> None:
+        from full_scale import decoding  # at the top it would go round in a circle: it needs sheet
+
+        self._show = decoding.show
+        self._content = decoding.content_of(config)
+        self._vqgan, self._tokenizer = None, None
+        if decoder is not None and isinstance(config, MaskGITConfig):
+            self._vqgan = decoding.open_vqgan(decoder, "cpu")
+        elif decoder is not None and isinstance(config, DiTConfig):
+            decoding.open_tokenizer(decoder)  # fails now, and not after hours
+            self._tokenizer = decoder
+
+    def write(self, samples: Int[Tensor, "batch dim"], path: Path) -> Path:
+        """Write samples; the suffix is added to `path`: .png, .jsonl, or .npy for numbers."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shown = self._show(samples.numpy(), self._content, path, self._vqgan, self._tokenizer)
+        if shown is None:
+            shown = path.with_suffix(".npy")
+            np.save(shown, samples.numpy())
+        return shown
 
 
 def sheet(images: np.ndarray, margin: int = 1) -> np.ndarray:

@@ -68,6 +68,9 @@ class Reports:
     """samples on a sheet"""
     sample_steps: int = 8
     """network calls for a sample"""
+    decoder: str | None = None
+    """turns samples into pictures or text: converted VQGAN for ImageNet, tokenizer (a folder, or
+    gpt2 from the hub) for text; numbers if left out"""
     tensorboard: bool = False
     """also write TensorBoard events"""
 

@@ -30,7 +30,7 @@ from full_scale.logbook import Logbook
 from full_scale.memory import peak_memory
 from full_scale.model_file import write_model
 from full_scale.parallel import accumulating, full_state, load_full_state, share_student
-from full_scale.previews import write_preview
+from full_scale.previews import Previews
 from full_scale.runs import Run, as_json
 from reporting import manifest
 
@@ -97,6 +97,7 @@ class Trainer:
         self.logbook = Logbook(
             run.out, tensorboard=run.reports.tensorboard, writes=accelerator.is_main_process
         )
+        self.previews = Previews(self.problem.config, run.reports.decoder)
         self.step = 0
         self.resume()
 
@@ -233,9 +234,7 @@ class Trainer:
         with self._evaluating(averaged=True), torch.no_grad(), self.accelerator.autocast():
             samples = self.problem.preview(self.network, self.run, self.device)
         if self.accelerator.is_main_process:
-            path = self.run.out / "samples" / f"step_{self.step:08d}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_preview(samples.cpu(), self.problem.config, path)
+            self.previews.write(samples.cpu(), self.run.out / "samples" / f"step_{self.step:08d}")
 
     @contextmanager
     def _evaluating(self, *, averaged: bool) -> Iterator[None]:

@@ -4,8 +4,10 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 
 from full_scale import train as program
 from full_scale.backbones import UNetConfig
@@ -17,7 +19,7 @@ from full_scale.logbook import Logbook
 from full_scale.memory import GIB, Estimate, activation_bytes, require_fits
 from full_scale.methods import METHODS
 from full_scale.presets import PRESETS
-from full_scale.previews import sheet, write_preview
+from full_scale.previews import Previews, sheet
 from full_scale.runs import Optimizer, Run, as_json
 from full_scale.tensor_file import read_tensors
 from full_scale.trainer import Trainer
@@ -371,12 +373,25 @@ def test_sheet_puts_images_in_reading_order():
     assert (picture[3:, 3:] == 1).all()  # empty place
 
 
-def test_preview_of_tokens_is_numbers(tmp_path):
-    import numpy as np
-
+def test_preview_of_tokens_is_numbers_without_a_decoder(tmp_path):
     samples = torch.arange(8).reshape(2, 4)
-    path = write_preview(samples, PRESETS["sdtt-owt"].network, tmp_path / "step")
+    path = Previews(PRESETS["sdtt-owt"].network).write(samples, tmp_path / "samples" / "step")
     np.testing.assert_array_equal(np.load(path), samples.numpy())
+
+
+@pytest.mark.parametrize("name", ["sdtt-owt", "maskgit-imagenet"])
+def test_decoder_is_opened_before_training(tmp_path, name):
+    with pytest.raises((ValueError, FileNotFoundError), match="nothing"):
+        Previews(PRESETS[name].network, str(tmp_path / "nothing"))
+
+
+def test_preview_of_pixels_is_a_picture(tmp_path):
+    samples = torch.zeros(4, 64, dtype=torch.long)
+    samples[3] = 16
+    path = Previews(PRESETS["digits"].network).write(samples, tmp_path / "step")
+    picture = imread(path)[..., :3]
+    assert picture[:8, :8].max() == 0  # first sample, no ink
+    assert picture[-8:, -8:].min() == 1
 
 
 def test_identity_ignores_what_only_reports():
