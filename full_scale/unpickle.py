@@ -157,18 +157,6 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-class _Function:
-    """An allowed function; an object of ours, so that no pickle gets hold of the function."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __call__(self, *args: Any) -> Any:
-        return self._function(*args)
-
-
 _ALLOWED: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": OrderedDict,
     "torch.Size": tuple,
@@ -216,7 +204,7 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
         if path in _STORAGES:
             return _STORAGES[path]
         if path in _ALLOWED:
-            return _Function(_ALLOWED[path])
+            return _ALLOWED[path]
         return type("Record", (Record,), {"path": path})
 
     def persistent_load(self, pid: Any) -> Tensor:

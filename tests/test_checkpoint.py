@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
+from full_scale import tensor_file
 from full_scale.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from full_scale.nested import flatten, unflatten
 from full_scale.tensor_file import read_tensors, write_tensors
@@ -343,6 +344,19 @@ def test_killed_writer_leaves_a_whole_checkpoint(tmp_path):
         assert same(loaded.state, state_at(loaded.step))
         assert loaded.step > last
         last = loaded.step
+
+
+def test_file_whose_writing_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    def writes_half(tensors, path, metadata):
+        path.write_bytes(b"half of it")
+        raise OSError("disk full")
+
+    write_tensors(tmp_path / "x", {"a": torch.ones(2)}, "old")
+    monkeypatch.setattr(tensor_file, "save_file", writes_half)
+    with pytest.raises(OSError, match="disk full"):
+        write_tensors(tmp_path / "x", {"a": torch.zeros(2)}, "new")
+    assert read_tensors(tmp_path / "x")[1] == "old"
+    assert [*tmp_path.iterdir()] == [tmp_path / "x"]
 
 
 def test_file_of_another_program(tmp_path):
