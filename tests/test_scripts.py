@@ -52,11 +52,16 @@ def test_bad_option_is_one_line(command, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
+# Their quick run trains for minutes: here with the methods that cost least.
+SHORTER = {"leaderboard": ["--task", "pair", "--method", "sequential", "data-likelihood"]}
+
+
 @pytest.mark.parametrize("path", TOYS, ids=lambda path: path.stem)
 def test_quick_run_writes_what_it_is_asked_for(path, tmp_path):
     draws = "--figure" in _run([str(path), "--help"], tmp_path).stdout
     figure = ["--figure", "out"] if draws else []
-    result = _run([str(path), "--quick", "--seed", "1", "--json", "out.json", *figure], tmp_path)
+    options = ["--quick", "--seed", "1", "--json", "out.json", *SHORTER.get(path.stem, [])]
+    result = _run([str(path), *options, *figure], tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stderr
     assert result.stdout
