@@ -4,6 +4,7 @@ D = 64 pixels row by row, S = 17 values 0..16; the digit is the label. A fixed h
 drawn once, is held out.
 """
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -41,14 +42,20 @@ def open_split(folder: Path | None, split: str) -> Digits:
     """
     if folder is not None:
         raise ValueError(f"digits come with scikit-learn and take no data folder; got {folder}")
+    images, labels = _all_images()
+    # Which half an image is in must never depend on the seed of a run.
+    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    half = shuffled[::2] if split == "train" else shuffled[1::2]
+    return Digits(images[half], labels[half])
+
+
+@cache  # a text file of a megabyte
+def _all_images() -> tuple[Tensor, Tensor]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
         raise ValueError(
             "scikit-learn is missing; install it with: pip install -e '.[full-scale]'"
         ) from None
-    images, labels = (torch.as_tensor(part).long() for part in load_digits(return_X_y=True))
-    # Which half an image is in must never depend on the seed of a run.
-    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    half = shuffled[::2] if split == "train" else shuffled[1::2]
-    return Digits(images[half], labels[half])
+    images, labels = load_digits(return_X_y=True)
+    return torch.as_tensor(images).long(), torch.as_tensor(labels).long()
