@@ -20,6 +20,7 @@ NEEDS = {RESULT: f"python -m full_scale.digits --json results/{RESULT}"}
 
 _LOOKS = {"teacher": ("black", "o"), "student": ("vermilion", "s"), "hybrid": ("blue", "^")}
 _SIDE, _LEVELS = 8, 17
+_GAP, _SHOWN = 4, 7
 _SHEETS = ("teacher", "student")
 
 
@@ -33,7 +34,7 @@ def draw(results: Path) -> "Figure":
 
     result = load(results, RESULT)
     fig, (left, *sheets) = plt.subplots(
-        1, 1 + len(_SHEETS), figsize=(7.2, 2.5), width_ratios=[1.35, 1, 1]
+        1, 1 + len(_SHEETS), figsize=(7.2, 2.6), width_ratios=[1.2, 1, 1]
     )
     _curves(left, result["summary"], result["floor"])
     for axes, model in zip(sheets, _SHEETS, strict=True):
@@ -68,15 +69,17 @@ def _samples(axes: "Axes", model: str, rows: list[dict[str, Any]]) -> None:
     own = {r["steps"]: r["samples"] for r in rows if (r["seed"], r["model"]) == (seed, model)}
     shared = [{r["steps"] for r in rows if r["model"] == name} for name in _SHEETS]
     steps = sorted(set.intersection(*shared))
-    lines = [np.concatenate([_image(text) for text in own[n]], axis=1) for n in steps]
+    lines = [np.concatenate([_image(text) for text in own[n][:_SHOWN]], axis=1) for n in steps]
     axes.imshow(np.concatenate(lines), cmap="gray_r", vmin=0, vmax=_LEVELS - 1)
-    places = [_SIDE * (k + 0.5) - 0.5 for k in range(len(steps))]
+    places = [(_SIDE + _GAP) * (k + 0.5) - 0.5 for k in range(len(steps))]
     axes.set(title=model, xticks=[], ylabel="calls" if model == _SHEETS[0] else "")
     axes.set_yticks(places, labels=[str(n) for n in steps])
     axes.tick_params(length=0)
     axes.grid(False)
+    axes.spines[:].set_visible(False)
 
 
 def _image(text: str) -> np.ndarray:
     """A sample as the result keeps it: one character a pixel, row by row, in base 17."""
-    return np.array([int(level, _LEVELS) for level in text]).reshape(_SIDE, _SIDE)
+    image = np.array([int(level, _LEVELS) for level in text]).reshape(_SIDE, _SIDE)
+    return np.pad(image, _GAP // 2)  # digits reach to the upper and lower edge

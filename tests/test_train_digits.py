@@ -137,8 +137,8 @@ def test_figure_shows_the_numbers_and_the_samples(tmp_path):
     np.testing.assert_allclose(lines["hybrid"], [[2, 1.0]])
     for axes in (teacher, student):
         picture = axes.images[0].get_array()
-        assert picture.shape == (2 * 8, 3 * 8)  # calls 1 and 2, which both have; three samples
-        assert picture[7, 7] == 16  # last pixel of the first image
+        assert picture.shape == (2 * 12, 3 * 12)  # calls 1 and 2, which both have; three samples
+        assert picture[2 + 7, 2 + 7] == 16  # last pixel of the first image, inside its margin
         assert picture.sum() == 16 * 6
         assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2"]
     import matplotlib.pyplot as plt
