@@ -12,7 +12,7 @@ from theory.theorem2_diffusion import teacher_kernels
 from toys import latent_batch, theorem2_training
 from toys.methods.base import Problem
 from toys.tasks import Task
-from toys.theorem2_training import GridTimes, Sides
+from toys.theorem2_training import Sides, grid_times
 from toys.training import make_network
 
 
@@ -57,7 +57,7 @@ def test_bound_holds_at_every_checkpoint_and_falls():
 
 
 def test_grid_times_are_neighbours_each_equally_often():
-    t, u = GridTimes(4).draw(8000, torch.Generator().manual_seed(0))
+    t, u = grid_times(4, 8000, torch.Generator().manual_seed(0))
     torch.testing.assert_close(t - u, torch.full_like(t, 0.25))
     counts = torch.bincount((4 * t).round().long(), minlength=5)
     assert int(counts[0]) == 0

@@ -16,7 +16,6 @@ masked noise; takes about two minutes.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -36,7 +35,7 @@ from di4c.exact import (
 )
 from di4c.latents import FiniteLatent
 from di4c.objective import Di4CObjective, as_mixture
-from di4c.recipes import DistillationBelow, Recipe, Weight
+from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
 from di4c.rng import uniform
 from di4c.schedules import uniform_grid
 from reporting import format_table, manifest, run_script, script_parser, write_json
@@ -47,28 +46,16 @@ from toys.tasks import Task
 from toys.training import DataSampler, fit, make_network
 
 INVERSE_TEMPERATURE = 1.0
+BATCH = 32
 
 
-@dataclass(frozen=True)
-class GridTimes:
-    """(t, u) = neighbours of a uniform grid, each pair equally often.
-
-    Attributes:
-        num_steps: N.
-    """
-
-    num_steps: int
-
-    def draw(
-        self,
-        batch: int,
-        generator: torch.Generator | None,
-        device: torch.device | str | None = None,
-    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Times (t, u), one pair an example, float64."""
-        later = 1 + (uniform((batch,), generator=generator, device=device) * self.num_steps).floor()
-        grid = uniform_grid(self.num_steps).to(later.device)
-        return grid[later.long()], grid[later.long() - 1]
+def grid_times(
+    num_steps: int, batch: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
+    """(t, u) as neighbours of a uniform grid, each pair equally often."""
+    later = 1 + (uniform((batch,), generator=generator) * num_steps).floor().long()
+    grid = uniform_grid(num_steps)
+    return grid[later], grid[later - 1]
 
 
 class Sides:
@@ -156,11 +143,12 @@ def train(dims: int, steps: int, latents: int, iterations: int, seed: int) -> li
     torch.set_num_threads(1)
     task = Task("ising", "Ising ring", 2, dims, lambda: ring_ising(dims, INVERSE_TEMPERATURE))
     problem = Problem(task, "masked", seed)
-    latent = FiniteLatent(torch.arange(latents))
+    # The objective's latents are floats.
+    latent = FiniteLatent(torch.arange(latents, dtype=torch.float32))
     network = make_network(problem, latent)
     sides = Sides(problem, uniform_grid(steps).tolist())
     recipe = Recipe(
-        times=GridTimes(steps),
+        times=FixedGap(1 / steps),  # not drawn from: the times are those of the grid
         data_weight=Weight(0.0),
         distillation=DistillationBelow(1 / steps, inclusive=True),
         num_latents=latents,
@@ -173,7 +161,8 @@ def train(dims: int, steps: int, latents: int, iterations: int, seed: int) -> li
     bar = tqdm(total=iterations, desc="training", unit="step", disable=None)
 
     def loss(generator: torch.Generator) -> Tensor:
-        return objective(draw(32, generator), generator=generator).loss.mean()
+        x_0, times = draw(BATCH, generator), grid_times(steps, BATCH, generator)
+        return objective(x_0, generator=generator, times=times).loss.mean()
 
     def checkpoint(iteration: int) -> None:
         bar.update()
