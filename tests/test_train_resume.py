@@ -111,7 +111,7 @@ def test_stopped_after_any_step_in_this_process(folder, steps_done, monkeypatch)
 
 def test_killed_twice_and_resumed(folder):
     """SIGKILL at a moment of the machine's choosing."""
-    steps = 40
+    steps = 24
     for after in (0, 6):
         process = _start(folder, "killed", steps)
         _wait_for_checkpoint(process, folder / "killed" / "checkpoints", after)
@@ -159,7 +159,8 @@ def test_seed_and_data_order_matter(folder):
     for run in runs:
         train(run, progress=False)
     one, two = (_bits(run.out, 2) for run in runs)
-    assert all(one[0][name] != two[0][name] for name in one[0])
+    for part in ("weights", "optimizer", "ema"):
+        assert one[0][f"{part}.safetensors"] != two[0][f"{part}.safetensors"]
     assert one[1] != two[1]
 
 

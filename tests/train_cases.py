@@ -44,9 +44,12 @@ def write_teacher(path, preset=TINY, seed=0, network=None):
 
 
 def student_run(folder, **changes):
-    """A short Di4C run with dropout, clipping, averaging and a warm-up."""
+    """A short Di4C run with dropout, clipping, averaging and a warm-up; it can be prolonged."""
+    recipe = EXPERIMENTS["digits"][1]
     run = replace(
-        EXPERIMENTS["digits"][1],
+        recipe,
+        optimizer=replace(recipe.optimizer, schedule="constant"),
+        dropout=None,
         out=folder / "run",
         preset="tiny",
         teacher=str(folder / "teacher.safetensors"),
