@@ -78,8 +78,8 @@ class Size:
 FULL = Size(3, EXPERIMENTS["digits-teacher"][1], EXPERIMENTS["digits"][1])
 QUICK = Size(
     1,
-    replace(FULL.teacher, steps=120, reports=Reports(log_every=40, sample_every=0)),
-    replace(FULL.student, steps=12, reports=Reports(log_every=4, sample_every=0)),
+    replace(FULL.teacher, steps=80, reports=Reports(log_every=40, sample_every=0)),
+    replace(FULL.student, steps=8, reports=Reports(log_every=4, sample_every=0)),
     steps=(1, 4),
     teacher_steps=(1, 4, 8),
 )
