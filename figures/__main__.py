@@ -11,12 +11,26 @@ import os
 import sys
 from pathlib import Path
 
-from figures import digits, figure1, figure3, figure4, latency, table1, theorem1
+from figures import (
+    digits,
+    figure1,
+    figure3,
+    figure4,
+    latency,
+    latent_batch,
+    leaderboard,
+    table1,
+    theorem1,
+    theorem2,
+)
 from reporting import ROOT, run_script, save_figure, script_parser, use_style
 
 FIGURES = {
     "figure1": figure1,
     "theorem1": theorem1,
+    "theorem2": theorem2,
+    "leaderboard": leaderboard,
+    "latent_batch": latent_batch,
     "table1": table1,
     "figure3": figure3,
     "figure4": figure4,
