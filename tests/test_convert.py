@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -290,7 +292,12 @@ def test_unknown_field(tmp_path):
 def test_damaged_file(place, tmp_path):
     source, out = published(tmp_path, "vqgan"), tmp_path / "x.safetensors"
     content = bytearray(source.read_bytes())
-    content[round(place * len(content))] ^= 1
+    # Inside the largest entry, whose checksum must tell: other bytes may mean nothing.
+    with zipfile.ZipFile(source) as file:
+        entry = max(file.infolist(), key=lambda info: info.file_size)
+    lengths = content[entry.header_offset + 26 : entry.header_offset + 30]
+    first = entry.header_offset + 30 + sum(struct.unpack("<HH", lengths))
+    content[first + round(place * entry.file_size)] ^= 1
     source.write_bytes(content)
     with pytest.raises(ValueError, match=r"is not a whole checkpoint .*is damaged"):
         convert.main(["vqgan", str(source), str(out), *options("vqgan")])

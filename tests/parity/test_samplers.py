@@ -349,7 +349,7 @@ def test_the_training_step_of_sdtt(recorded, mdlm, monkeypatch):
     assert rule.gap == 1 / mdlm["full_size"]["T"]
     below = t < rule.split
     place = torch.where(below, t / rule.split, (t - rule.split) / (1 - rule.split))
-    draws = torch.stack([torch.where(below, 0.0, 1.0), 1 - place])
+    draws = torch.stack([torch.where(below, 0.0, 1.0), 1 - place], 1)
     monkeypatch.setattr(recipes, "uniform", lambda *_, **__: draws)
     found_t, found_u = rule.draw(len(t), None)
     torch.testing.assert_close(found_t, t)
