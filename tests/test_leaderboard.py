@@ -19,7 +19,7 @@ from reporting import read_rows
 from toys import cache, leaderboard, runs
 from toys.cache import RowCache, code_hash, row_key, source_files
 from toys.methods import METHODS
-from toys.methods.base import BUDGETS, Method, Output
+from toys.problem import BUDGETS, Method, Output
 from toys.ranking import continued, equivalent_steps, rank
 from toys.runs import Run, compute, execute, plan
 from toys.tasks import TASKS, Task

@@ -10,7 +10,7 @@ from di4c.schedules import uniform_grid
 from theory.theorem2 import Chains, bound, distance
 from theory.theorem2_diffusion import teacher_kernels
 from toys import latent_batch, theorem2_training
-from toys.methods.base import Problem
+from toys.problem import Problem
 from toys.tasks import Task
 from toys.theorem2_training import Sides, grid_times
 from toys.training import make_network

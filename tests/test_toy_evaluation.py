@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from toys.evaluation import check_output, measure
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 from toys.ranking import equivalent_steps, interval, rank, summarise
 from toys.tasks import TASKS
 

@@ -23,7 +23,7 @@ from toys.evaluation import check_output
 from toys.grid_search import best_grids, candidate_times, correlation_costs, least_tv_grid
 from toys.masked_curve import BatchLaws, recursion_flops
 from toys.methods import METHODS, find_method
-from toys.methods.base import PROCESSES, Problem
+from toys.problem import PROCESSES, Problem
 from toys.tasks import TASKS, Task
 from toys.teachers import MarginalsDenoiser
 

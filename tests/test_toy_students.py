@@ -23,15 +23,15 @@ from di4c.latents import FiniteLatent, GaussianLatent, UniformLatent
 from di4c.processes import MaskedProcess, UniformProcess
 from di4c.schedules import uniform_grid
 from tests.goodness_of_fit import P_VALUE, generator, p_value
-from toys.bayes import BayesDenoiser
 from toys.jumps import StudentJump, TeacherJump
 from toys.methods import METHODS
-from toys.methods.base import Budget, Problem
+from toys.problem import Budget, Problem
 from toys.recipes import LATENTS, JumpRecipe, jump_student
 from toys.student_losses import JumpObjective
 from toys.student_network import Backbone, latent_encoder
 from toys.students import Student, latent_grid
 from toys.tasks import TASKS, Task
+from toys.teachers import BayesDenoiser
 from toys.training import DataSampler, Meter, fit, make_network, train_teacher, training_teacher
 
 TINY = Budget("tiny", 3 * 64, 64)

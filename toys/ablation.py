@@ -22,7 +22,7 @@ from tqdm import tqdm
 from di4c.exact import total_variation
 from reporting import format_table, manifest, run_script, script_parser, write_json
 from toys.methods import published
-from toys.methods.base import BUDGETS, PROCESSES, Budget, Output, Problem
+from toys.problem import BUDGETS, PROCESSES, Budget, Output, Problem
 from toys.recipes import JumpRecipe, jump_student
 from toys.tasks import find_task
 

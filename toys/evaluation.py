@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from di4c.exact import kl, total_correlation, total_variation
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 
 _SUM_TOLERANCE = 1e-9
 

@@ -29,7 +29,7 @@ from di4c.likelihood import DenseMixture
 from di4c.losses import Target, consistency_loss
 from di4c.rng import categorical, generator_at
 from reporting import format_table, manifest, run_script, script_parser, write_json
-from toys.methods.base import Budget, Problem
+from toys.problem import Budget, Problem
 from toys.recipes import JumpRecipe, jump_student
 from toys.student_network import Backbone
 from toys.students import Student, latent_grid

@@ -35,7 +35,7 @@ from reporting import (
 from toys.benchmark_pictures import draw_leaderboard
 from toys.cache import RowCache
 from toys.methods import METHODS, find_method
-from toys.methods.base import BUDGETS, PROCESSES
+from toys.problem import BUDGETS, PROCESSES
 from toys.ranking import rank, summarise
 from toys.runs import TEACHER, TEACHERS, curve_limits, execute, plan
 from toys.tasks import TASKS, Task, find_task, task_from_file

@@ -11,7 +11,7 @@ from di4c.objective import Di4CObjective
 from di4c.recipes import SeparateDistillation
 from di4c.rng import fold_seed
 from toys.jumps import Jump, TeacherJump
-from toys.methods.base import Problem
+from toys.problem import Problem
 from toys.student_losses import JumpObjective
 from toys.student_network import Backbone
 from toys.students import Student

@@ -16,7 +16,7 @@ from di4c.processes import MaskedProcess
 from toys.cache import RowCache, row_key
 from toys.evaluation import check_output, measure
 from toys.methods import find_method
-from toys.methods.base import BUDGETS, Budget, Problem
+from toys.problem import BUDGETS, Budget, Problem
 from toys.tasks import Task
 from toys.training import train_teacher
 
@@ -72,7 +72,7 @@ class Run(NamedTuple):
             # What a registry line sets is not in the method's own file.
             "options": repr(outputs.keywords) if isinstance(outputs, functools.partial) else "",
         }
-        modules = [function.__module__, "toys.evaluation", "toys.methods.base"]
+        modules = [function.__module__, "toys.evaluation", "toys.problem"]
         if TEACHERS[self.teacher] is not None:
             settings["teacher"] = self.teacher
             modules.append("toys.training")

@@ -12,7 +12,7 @@ from torch import Tensor
 from di4c.exact import mixture_composition, product_step, total_variation
 from di4c.latents import FiniteLatent, LatentLaw
 from di4c.schedules import uniform_grid
-from toys.methods.base import MULTI_STEP_STATES, Output, Problem
+from toys.problem import MULTI_STEP_STATES, Output, Problem
 from toys.student_network import Backbone
 from toys.training import Meter
 

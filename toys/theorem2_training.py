@@ -39,7 +39,7 @@ from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
 from di4c.rng import uniform
 from di4c.schedules import uniform_grid
 from reporting import format_table, manifest, run_script, script_parser, write_json
-from toys.methods.base import Problem
+from toys.problem import Problem
 from toys.student_network import Backbone
 from toys.task_laws import ring_ising
 from toys.tasks import Task

@@ -15,9 +15,9 @@ from di4c.denoisers import Denoiser
 from di4c.latents import LatentLaw
 from di4c.losses import Target, data_loss
 from di4c.rng import fold_seed, generator_at, uniform
-from toys.bayes import BayesDenoiser
-from toys.methods.base import Problem
+from toys.problem import Problem
 from toys.student_network import Backbone
+from toys.teachers import BayesDenoiser
 
 LEARNING_RATE = 3e-3
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from di4c.exact import states
 from di4c.revealing import reveal_counts
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 
 STEPS = (1, 2, 4, 8)
 

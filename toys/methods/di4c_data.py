@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 from toys.recipes import JumpRecipe, jump_student
 
 

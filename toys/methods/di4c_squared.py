@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterator
 
 from toys.jumps import StudentJump
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 from toys.recipes import JumpRecipe, train_by_jumps
 from toys.students import Student
 from toys.training import Meter, make_network

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from di4c.exact import product_composition
 from di4c.schedules import uniform_grid
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 from toys.recipes import JumpRecipe, jump_student
 
 

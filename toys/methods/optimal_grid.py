@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from di4c.exact import product_composition
 from toys.grid_search import best_grids, candidate_times, correlation_costs, least_tv_grid
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 
 STEPS = (2, 4, 8)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from di4c.latents import UniformLatent
 from di4c.objective import Di4CObjective, as_mixture
 from di4c.recipes import CIFAR10, IMAGENET, Recipe, Weight, exact_step
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 from toys.recipes import objective_student
 from toys.training import make_network, training_teacher
 

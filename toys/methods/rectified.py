@@ -21,7 +21,7 @@ from di4c.losses import Target, data_loss
 from di4c.processes import InterpolatingProcess
 from di4c.rng import fold_seed, generator_at, uniform
 from toys.jumps import TeacherJump
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 from toys.student_network import WIDTH
 from toys.training import Meter, fit, training_teacher
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from di4c.denoisers import Denoiser
 from di4c.objective import Di4CObjective, as_mixture
 from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 from toys.students import Student
 from toys.training import DataSampler, Meter, fit, make_network, training_teacher
 

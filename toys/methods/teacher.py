@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from di4c.exact import mixture_composition, product_composition
 from di4c.schedules import uniform_grid
 from toys.masked_curve import BatchLaws, recursion_flops
-from toys.methods.base import Output, Problem
+from toys.problem import Output, Problem
 
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
