@@ -1,23 +1,20 @@
 """From a run's configuration to the objects it needs; what does not fit is found here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from di4c.recipes import SeparateDistillation
 from di4c.rng import fold_seed
 from full_scale.backbones import DenoiserConfig, MaskGITConfig
 from full_scale.data import TokenData, open_data
 from full_scale.load import load_model
-from full_scale.memory import Estimate, activation_bytes, num_parameters
 from full_scale.networks import latent_parameters, start_student
+from full_scale.outline import outline
 from full_scale.presets import Preset, preset
 from full_scale.problems import Distillation, Problem, TeacherTraining
 from full_scale.runs import Run
-
-_BYTES_A_WEIGHT = 20  # weight, gradient, two moments, average: float32
 
 
 @dataclass(frozen=True)
@@ -36,34 +33,6 @@ class Assembly:
     preset: Preset
     identity: dict[str, Any]
 
-    def parameters(self) -> dict[str, int]:
-        """Parameter counts."""
-        counts = {"trained": num_parameters(self.problem.network)}
-        if isinstance(self.problem, Distillation):
-            counts["teacher"] = num_parameters(self.problem.teacher)
-        return counts
-
-    def estimate(self, run: Run, num_processes: int) -> Estimate:
-        """The memory that one of so many processes will take."""
-        problem, config = self.problem, self.problem.config
-        distils = isinstance(problem, Distillation)
-        rows = run.micro_batch * (run.recipe.num_latents if distils else 1)
-        with torch.device("meta"):
-            network = config.build().train()
-            x_t = torch.zeros(rows, self.data.num_dims, dtype=torch.long)
-            numbers = torch.zeros(rows, dtype=torch.float64)
-            second = numbers.long() if isinstance(config, MaskGITConfig) else numbers
-            latents = numbers.float() if config.latent else None
-            activations = activation_bytes(network, x_t, second, latents)
-        if distils and isinstance(run.recipe.distillation, SeparateDistillation):
-            activations *= 2  # a second pass of the student
-        if run.precision == "bf16":
-            activations /= 2
-        teacher = num_parameters(problem.teacher) if distils else 0
-        shards = num_processes if run.strategy == "fsdp" else 1
-        weights = _BYTES_A_WEIGHT * num_parameters(problem.network) / shards
-        return Estimate(weights, 4 * teacher, activations)
-
 
 def assemble(run: Run) -> Assembly:
     """Everything that a run needs, on the CPU.
@@ -71,9 +40,8 @@ def assemble(run: Run) -> Assembly:
     Raises:
         ValueError: If preset, data, teacher or student are missing or do not fit each other.
     """
-    chosen = preset(run.preset)
-    if chosen.process is None or not isinstance(chosen.network, DenoiserConfig):
-        raise ValueError(f"preset is {run.preset}, {chosen.title}, which cannot be trained here")
+    config, chosen = outline(run).trained, preset(run.preset)
+    assert chosen.process is not None  # outline refuses others
     data = open_data(run.data.name, run.data.folder, "train")
     _check_data(run, chosen, data)
     identity = run.identity()
@@ -82,7 +50,6 @@ def assemble(run: Run) -> Assembly:
         "label_dropout": run.label_dropout,
     }
     if run.method == "teacher":
-        config = _with_dropout(chosen.network, run.dropout)
         network = _build(config, run.seed)
         problem: Problem = TeacherTraining(network=network, config=config, **common)
         return Assembly(problem, data, chosen, identity)
@@ -97,7 +64,6 @@ def assemble(run: Run) -> Assembly:
     if run.student is not None:
         start = load_model(run.student, like=run.preset)
         identity["student_sha256"] = start.sha256
-    config = _with_dropout(chosen.student(), run.dropout)
     student = _build(config, run.seed)
     start_student(student, start.backbone.state_dict())
     if run.latent_gain is not None:
@@ -137,10 +103,6 @@ def _build(config: DenoiserConfig, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold_seed(seed, 0, "weights"))
         return config.build()
-
-
-def _with_dropout(config: DenoiserConfig, dropout: float | None) -> DenoiserConfig:
-    return config if dropout is None else replace(config, dropout=dropout)
 
 
 def _separate_components(

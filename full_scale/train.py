@@ -7,7 +7,8 @@
     torchrun --nproc-per-node 8 -m full_scale.train openwebtext --teacher sdtt.safetensors
 
 A recipe's options and what to expect of it: python -m full_scale.train RECIPE --help. With
---dry-run it prints the configuration, parameter counts and an estimate of the memory, and stops.
+--dry-run it prints the configuration, parameter counts, an estimate of the memory and what is still
+missing (it needs neither data nor teacher), and stops.
 The same command again resumes a run from its newest checkpoint, exactly; SIGTERM saves and stops.
 The folder of a run holds
 
@@ -34,15 +35,17 @@ import torch
 import tyro
 from accelerate import Accelerator
 
-from full_scale.assemble import Assembly, assemble
+from full_scale.assemble import assemble
 from full_scale.checkpoint import latest_checkpoint
 from full_scale.experiments import EXPERIMENTS
 from full_scale.memory import free_memory, require_fits
+from full_scale.outline import Outline, outline
 from full_scale.runs import Run, as_json
 from full_scale.trainer import CHECKPOINTS, Outcome, Trainer
 from reporting import manifest, run_script, write_json
 
 RECORD = "run.json"
+_FUNCTION = re.compile(r"<function (\w+) at \w+>")  # how a repr shows one: its name is enough
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -97,14 +100,14 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
         ValueError: If teacher, data, folder or memory do not fit the run, or its loss is not
             finite; nothing is overwritten.
     """
+    plan = outline(run)
+    if run.dry_run:
+        if _is_first():
+            _describe(plan, int(os.environ.get("WORLD_SIZE", "1")))
+        return None
     accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=run.precision)
     parts = assemble(run)
-    estimate = parts.estimate(run, accelerator.num_processes)
-    if run.dry_run:
-        if accelerator.is_main_process:
-            print(_resolved(run, parts))
-            print(f"memory: about {estimate}")
-        return None
+    estimate = plan.estimate(accelerator.num_processes, parts.data.num_dims)
     if run.check_memory:
         require_fits(estimate, free_memory(accelerator.device))
     if accelerator.is_main_process:
@@ -159,19 +162,28 @@ def _one_line(box: str) -> str:
     return text.removeprefix("Error parsing Run: ") or "the command line is wrong"
 
 
-def _resolved(run: Run, parts: Assembly) -> str:
-    """The configuration and parameter counts, as JSON people can read."""
+def _describe(plan: Outline, num_processes: int) -> None:
+    """Print configuration and parameter counts as JSON, then memory, then what is still missing."""
+    run = plan.run
     last = latest_checkpoint(run.out / CHECKPOINTS)
-    return json.dumps(
-        {
-            "run": as_json(run),
-            "recipe": repr(run.recipe) if run.method != "teacher" else None,
-            "data": {"items": len(parts.data), "num_dims": parts.data.num_dims},
-            "parameters": parts.parameters(),
-            "resumes": None if last is None else last.name,
-        },
-        indent=2,
-    )
+    data: dict[str, int] = {}
+    missing = None
+    try:
+        opened = assemble(run).data
+        data = {"items": len(opened), "num_dims": opened.num_dims}
+    except (FileNotFoundError, ValueError) as error:
+        missing = str(error)
+    described = {
+        "run": as_json(run),
+        "recipe": None if run.method == "teacher" else _FUNCTION.sub(r"\1", repr(run.recipe)),
+        "data": data or None,
+        "parameters": plan.parameters(),
+        "resumes": None if last is None else last.name,
+    }
+    print(json.dumps(described, indent=2))
+    print(f"memory: about {plan.estimate(num_processes, data.get('num_dims'))}")
+    if missing is not None:
+        print(f"cannot start yet: {missing}")
 
 
 def _short(value: Any) -> str:
@@ -180,8 +192,13 @@ def _short(value: Any) -> str:
 
 
 def _say(text: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # every process of a group gets here
+    if _is_first():
         print(text, file=sys.stderr)
+
+
+def _is_first() -> bool:
+    """Whether this process speaks for its group, as torchrun and accelerate launch number them."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 if __name__ == "__main__":

@@ -100,6 +100,25 @@ def test_dry_run_says_all_and_writes_nothing(run, tmp_path, capsys):
     assert "GiB a device" in memory
 
 
+@pytest.mark.parametrize(
+    ("recipe", "teacher"), [("cifar10", 35_749_766), ("imagenet", 174_160_874)]
+)
+def test_dry_run_needs_neither_data_nor_teacher(recipe, teacher, tmp_path, capsys):
+    """Somebody who has not downloaded anything sees what it would take, and what is missing."""
+    _, run = EXPERIMENTS[recipe]
+    run = replace(run, out=tmp_path / "run", data=replace(run.data, folder=tmp_path / "none"))
+    assert program.train(replace(run, dry_run=True)) is None
+    text, _, rest = capsys.readouterr().out.rpartition("memory: ")
+    described = json.loads(text)
+    assert described["data"] is None
+    assert described["parameters"]["teacher"] == teacher
+    assert described["parameters"]["trained"] > teacher
+    assert "GiB a device" in rest
+    assert "cannot start yet: " in rest
+    assert str(tmp_path / "none") in rest
+    assert not any(tmp_path.iterdir())
+
+
 def test_parameter_counts_of_the_published_students():
     """As the paper's code has them; nothing is loaded to count."""
     counts = {}
