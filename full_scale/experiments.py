@@ -4,9 +4,22 @@ Published numbers and settings are those of Hayakawa et al., ICML 2025, and its 
 not state is called unknown, and the value here is then our choice.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from full_scale.runs import Data, Optimizer, Run
+
+_OPENWEBTEXT = Run(
+    out=Path("runs/openwebtext"),
+    preset="sdtt-owt",
+    method="openwebtext",
+    steps=100_000,
+    batch_size=2,
+    micro_batch=1,
+    data=Data("openwebtext", workers=2),
+    optimizer=Optimizer("adamw", 3e-5, warmup=2500, clip=1.0, ema_decay=0.9999),
+    precision="bf16",
+)
 
 EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "cifar10": (
@@ -52,17 +65,7 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         Hardware: 2 GPUs with 1 example each, 16 latents; which, hours and steps: unknown (100 000
         steps is our choice). Expected: the generative perplexity of the teacher with less than
         half its steps (32 instead of 64 to 128), at equal entropy.""",
-        Run(
-            out=Path("runs/openwebtext"),
-            preset="sdtt-owt",
-            method="openwebtext",
-            steps=100_000,
-            batch_size=2,
-            micro_batch=1,
-            data=Data("openwebtext", workers=2),
-            optimizer=Optimizer("adamw", 3e-5, warmup=2500, clip=1.0, ema_decay=0.9999),
-            precision="bf16",
-        ),
+        _OPENWEBTEXT,
     ),
     "openwebtext-round2": (
         """A second round: the student of openwebtext is the teacher (iterated Di4C).
@@ -70,18 +73,7 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         Hardware, hours, steps: unknown (100 000 steps is our choice). Expected at 16 steps:
         generative perplexity 44.8 at entropy 5.34, where SDTT alone has 61.3 (both as measured by
         IDLM).""",
-        Run(
-            out=Path("runs/openwebtext-round2"),
-            preset="sdtt-owt",
-            method="openwebtext",
-            steps=100_000,
-            batch_size=2,
-            micro_batch=1,
-            data=Data("openwebtext", workers=2),
-            optimizer=Optimizer("adamw", 3e-5, warmup=2500, clip=1.0, ema_decay=0.9999),
-            mixture_teacher=True,
-            precision="bf16",
-        ),
+        replace(_OPENWEBTEXT, out=Path("runs/openwebtext-round2"), mixture_teacher=True),
     ),
     "digits-teacher": (
         """A teacher for 8 x 8 digit images by cross-entropy. Minutes on two CPU cores.
