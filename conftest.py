@@ -1,6 +1,12 @@
-"""Shape checks and the one hypothesis profile of every test run."""
+"""Shape checks, one thread a process, and the one hypothesis profile of every test run."""
 
-import torch
+import os
+
+# Tests work on tiny tensors: more threads gain nothing, and they starve each other where several
+# test processes share the cores. Libraries read this when they are loaded, and so do the programs
+# that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import HealthCheck, settings
 
 try:
@@ -17,7 +23,3 @@ settings.register_profile(
     "reproducible", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("reproducible")
-
-# Tests work on tiny tensors: more threads gain nothing, and they starve each other where several
-# test processes share the cores.
-torch.set_num_threads(1)

@@ -6,8 +6,9 @@ coordinate has not been touched by noise until $t$. Schedules work in float64 on
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -16,9 +17,8 @@ from torch import Tensor
 Time = float | int | Tensor  # int: `transition(0, 1)` is fine
 
 
-def as_time(t: Time) -> Tensor:
-    """The time as a float64 tensor, on the device it came from."""
-    return torch.as_tensor(t, dtype=torch.float64)
+as_time: Callable[[Time], Tensor] = partial(torch.as_tensor, dtype=torch.float64)
+"""The time as a float64 tensor, on the device it came from."""
 
 
 @dataclass(frozen=True)

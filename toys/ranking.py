@@ -9,8 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scipy.stats import t as student_t
-
 _MEANS = (
     *("tv", "kl", "captured_tc", "off_support", "equivalent_steps", "speed_up", "train_seconds"),
     *("latent_refinement", "peak_memory"),
@@ -72,6 +70,8 @@ def interval(values: Sequence[float]) -> Interval:
     count, mean = len(values), math.fsum(values) / len(values)
     if count == 1:
         return Interval(mean, None)
+    from scipy.stats import t as student_t  # slow to load
+
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
     return Interval(mean, float(student_t.ppf(0.975, count - 1)) * math.sqrt(variance / count))
 

@@ -73,14 +73,20 @@ class Request:
 
 def statistics(request: Request, hidden: Float[Tensor, "batch latent dim hidden"]) -> Statistics:
     """All statistics in one sweep, differentiable in hidden and the tensors of the head."""
-    return Statistics(*_sweep(request, hidden, *request.chunked.head.parameters))
+    sweep: Any = Sweep.apply
+    if torch.compiler.is_compiling():
+        from di4c.likelihood.opaque import sweep  # loads the compiler
+    return Statistics(*sweep(request, hidden, *request.chunked.head.parameters))
 
 
-class _Sweep(torch.autograd.Function):
+class Sweep(torch.autograd.Function):
+    """(request, hidden, parameters of the head) -> the fields of `Statistics`."""
+
     @staticmethod
     def forward(
         ctx: Any, request: Request, hidden: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, ...]:
+        """All chunks once."""
         with torch.autocast(hidden.device.type, enabled=False):
             found, log_normaliser = _forward(request, hidden)
         ctx.request = request
@@ -93,15 +99,12 @@ class _Sweep(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grads: Tensor | None
     ) -> tuple[Tensor | None, ...]:
+        """All chunks once more."""
         log_normaliser, *inputs = ctx.saved_tensors
         with torch.autocast(log_normaliser.device.type, enabled=False):
             needs = ctx.needs_input_grad[1:]
             found = _backward(ctx.request, inputs, needs, log_normaliser, Incoming(*grads))
         return None, *found
-
-
-# Under torch.compile the loop over chunks stays a loop; what surrounds it is compiled.
-_sweep: Any = torch.compiler.disable(_Sweep.apply)
 
 
 def _forward(request: Request, hidden: Tensor) -> tuple[Statistics, Tensor]:
