@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from di4c.denoisers import Denoiser
@@ -221,7 +221,7 @@ class Di4CObjective:
 
     def _latents(
         self, batch: int, count: int, generator: Generator | None, device: torch.device
-    ) -> Float[Tensor, "batch latent ..."]:
+    ) -> Shaped[Tensor, "batch latent ..."]:
         return latent_batches(
             self.latent,
             (batch, count),

@@ -190,6 +190,23 @@ def test_one_generator_reproduces_everything():
     assert not torch.equal(first, other)
 
 
+def test_latents_may_be_categories():
+    """A network with an embedding takes indices; they draw as the latents that they stand for."""
+    process, x_0 = MaskedProcess(2), exact.states(2, 2)
+
+    def embedded(x_t, t, latent):
+        assert latent.dtype == torch.int64
+        return _student_log_probs(x_t, t, SUPPORT[latent])
+
+    teacher, index = as_mixture(ExactDenoiser(process, LAW)), FiniteLatent(torch.arange(2))
+    objective = Di4CObjective(process, as_mixture(embedded), teacher, RECIPE, latent=index)
+    found, expected = (
+        each(x_0, generator=torch.Generator().manual_seed(0)).loss
+        for each in (objective, _objective(process))
+    )
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_reference_law_of_the_teacher():
     """x_t follows the teacher's own chain from the prior (chi-square, false alarm 1e-6)."""
     process, steps, t = UniformProcess(2), 3, 0.4
