@@ -45,7 +45,7 @@ figures: $(INSTALLED) ## draw the figures again from results/
 
 test: lint ## run everything that CI runs
 	@echo "== pytest: theory, units, scripts, architecture, wheel"
-	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	@$(BIN)/pytest
 
 lint: $(INSTALLED) ## ruff and pyright
 	@echo "== ruff check"

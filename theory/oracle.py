@@ -65,9 +65,15 @@ def chance(kernel: Kernel, start: State, end: State) -> Number:
 
 
 def noised(law: Law, kernel: Kernel) -> Law:
-    """The law after every coordinate moved by the kernel."""
-    ends = all_states(len(next(iter(law))), len(kernel[0]))
-    return {y: sum(p * chance(kernel, x, y) for x, p in law.items()) for y in ends}
+    """The law after every coordinate moved by the kernel, one after the other."""
+    for d in range(len(next(iter(law)))):
+        moved: Law = {}
+        for x, p in law.items():
+            for v, move in enumerate(kernel[x[d]]):
+                y = (*x[:d], v, *x[d + 1 :])
+                moved[y] = moved.get(y, 0) + p * move
+        law = moved
+    return dict(sorted(law.items()))
 
 
 def reverse_row(law_s: Law, kernel: Kernel, x_t: State) -> Law | None:

@@ -8,7 +8,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from di4c.likelihood import DenseMixture, FunctionHead, HeadMixture
@@ -147,6 +147,7 @@ def test_consistency_loss_at_a_product_law_is_the_distillation_loss_itself(insta
         assert total[b].item() == pytest.approx(expected, abs=TOLERANCE)
 
 
+@settings(max_examples=40)
 @given(CASES)
 def test_mean_data_loss_over_the_data_is_the_exact_loss(instance):
     """E over x_0 of -log p(x_0) with and without the split; L_marginal for the teacher's law."""
