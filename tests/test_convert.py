@@ -5,10 +5,7 @@ import json
 import os
 import re
 import struct
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,10 +17,10 @@ from full_scale import convert
 from full_scale.load import load_model
 from full_scale.tensor_file import file_sha256
 from tests.hostile_pickles import archive, attacks
+from tests.programs import ROOT, run_here
 from tests.published import checkpoint, save
 from tests.tiny_models import DIT, MASKGIT, UNET, VQGAN
 
-ROOT = Path(__file__).parents[1]
 CONFIGS = {"tauldr": UNET, "maskgit": MASKGIT, "vqgan": VQGAN, "mdlm": DIT, "sdtt": DIT}
 # What weights do not say of these small networks.
 SET = {
@@ -55,14 +52,8 @@ def published(folder, kind, student=False, change=lambda content: None):
     return save(folder / "published.ckpt", content)
 
 
-def command(*words, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "full_scale.convert", *map(str, words)],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-    )
+def command(*words):
+    return run_here(["-m", "full_scale.convert", *map(str, words)], ROOT)
 
 
 def assert_refused(result, message):

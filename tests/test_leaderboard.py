@@ -302,7 +302,7 @@ def test_a_quick_plan_asks_for_few_steps():
 
 def _start(cache_file):
     command = [sys.executable, str(ROOT / "toys" / "leaderboard.py"), "--cache", str(cache_file)]
-    command += ["--task", "pair", "parity8", "--jobs", "1"]
+    command += ["--task", "pair", "parity8", "--process", "masked", "--jobs", "1"]
     command += ["--method", "teacher", "jump-your-steps", "optimal-grid", "sequential"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -331,7 +331,7 @@ def test_killed_and_restarted_it_loses_no_finished_run(tmp_path):
     process.communicate()
     assert process.returncode == -signal.SIGKILL, "it was killed before it had ended"
     finished = read_rows(path)
-    assert 3 <= len(finished) < 14
+    assert 3 <= len(finished) < 8
     with path.open("ab") as file:
         file.write(b'{"key": "torn')
     process = _start(path)
@@ -340,7 +340,7 @@ def test_killed_and_restarted_it_loses_no_finished_run(tmp_path):
     assert "optimal-grid" in output
     lines = read_rows(path)
     assert lines[: len(finished)] == finished
-    assert len({line["key"] for line in lines}) == len(lines) == 14, "each run once"
+    assert len({line["key"] for line in lines}) == len(lines) == 8, "each run once"
 
 
 def test_custom_tasks_reach_the_workers(tmp_path):

@@ -1,4 +1,4 @@
-"""Every script and program runs from a clean interpreter in another folder."""
+"""Every script and program runs in another folder, its help from a clean interpreter."""
 
 import json
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.programs import ROOT, run_here
+
 MODULE_ROOMS = ("theory", "figures", "full_scale", "reporting")
 
 
@@ -46,7 +47,7 @@ def test_help_explains(command, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=_name)
 def test_bad_option_is_one_line(command, tmp_path):
-    result = _run([*command, "--no-such-option"], tmp_path)
+    result = run_here([*command, "--no-such-option"], tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
@@ -58,7 +59,7 @@ SHORTER = {"leaderboard": ["--task", "pair", "--method", "sequential", "data-lik
 
 @pytest.mark.parametrize("path", TOYS, ids=lambda path: path.stem)
 def test_quick_run_writes_what_it_is_asked_for(path, tmp_path):
-    draws = "--figure" in _run([str(path), "--help"], tmp_path).stdout
+    draws = "--figure" in run_here([str(path), "--help"], tmp_path).stdout
     figure = ["--figure", "out"] if draws else []
     options = ["--quick", "--seed", "1", "--json", "out.json", *SHORTER.get(path.stem, [])]
     result = _run([str(path), *options, *figure], tmp_path)

@@ -84,11 +84,21 @@ class Interruption(Exception):
     """What stops a run in the tests."""
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run of six steps that nothing disturbed."""
+    train_cases.register()
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train_cases.write_teacher(folder / "teacher.safetensors")
+    run = train_cases.student_run(folder, out=folder / "whole")
+    train(run, progress=False)
+    return run.out
+
+
 @pytest.mark.parametrize("steps_done", range(6))
-def test_stopped_after_any_step_in_this_process(folder, steps_done, monkeypatch):
+def test_stopped_after_any_step_in_this_process(folder, whole, steps_done, monkeypatch):
     """Checkpoints are at 2, 4, 6, log rows at 4, 6: both kinds of boundary are crossed."""
-    whole, cut = folder / "whole", folder / "cut"
-    train(train_cases.student_run(folder, out=whole), progress=False)
+    cut = folder / "cut"
     run = train_cases.student_run(folder, out=cut)
     from full_scale.trainer import Trainer
 

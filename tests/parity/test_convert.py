@@ -5,8 +5,6 @@ objects of programs that are not installed) is put around them.
 """
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -15,7 +13,8 @@ from torch.testing import assert_close
 
 from full_scale import convert
 from full_scale.load import load_model
-from tests.parity.conftest import FOLDER, ROOT
+from tests.parity.conftest import FOLDER
+from tests.programs import run_here
 from tests.published import nested, save, surroundings
 
 KINDS = {
@@ -113,12 +112,7 @@ def check(recording, model, averaged):
 def test_command_converts_and_the_model_agrees(recording, tmp_path):
     out = tmp_path / "model.safetensors"
     words = [recording.kind, str(recording.saved(tmp_path)), str(out), *recording.options()]
-    result = subprocess.run(
-        [sys.executable, "-m", "full_scale.convert", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    result = run_here(["-m", "full_scale.convert", *words], tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stderr == ""
     check(recording, load_model(out), averaged=recording.kind == "tauldr")
