@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from figures import (
+    ablation,
     digits,
     figure1,
     figure3,
@@ -30,6 +31,7 @@ FIGURES = {
     "theorem1": theorem1,
     "theorem2": theorem2,
     "leaderboard": leaderboard,
+    "ablation": ablation,
     "latent_batch": latent_batch,
     "table1": table1,
     "figure3": figure3,

@@ -19,6 +19,7 @@ NEEDS = {
     "ablation_long.json": "python toys/ablation.py --long 12000 --json results/ablation_long.json",
     "digit_patches.json": "python toys/digit_patches.py --json results/digit_patches.json",
 }
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 COLORS = {
     "published": "black",
     "improved": "vermilion",
@@ -53,6 +54,10 @@ def draw(results: Path) -> "Figure":
     axes.invert_yaxis()
     _mark_teacher(axes, load(results, "digit_patches.json"))
     axes.set(xscale="log", xlabel="TV of one step to the data law (mean at the right)")
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     return fig
 
 

@@ -42,7 +42,14 @@ def _pair(process, grid="uniform", limit=0.5, coefficient=None, bounds=True):
 
 
 # Too rich to invent: drawn from the records of the clone.
-RECORDED = ("theorem2_training.json", "leaderboard.json", "latent_batch.json")
+RECORDED = (
+    "theorem2_training.json",
+    "leaderboard.json",
+    "latent_batch.json",
+    "ablation.json",
+    "ablation_long.json",
+    "digit_patches.json",
+)
 
 
 @pytest.fixture
