@@ -13,6 +13,7 @@ from pathlib import Path
 
 from figures import (
     ablation,
+    components,
     digits,
     figure1,
     figure3,
@@ -32,6 +33,7 @@ FIGURES = {
     "theorem2": theorem2,
     "leaderboard": leaderboard,
     "ablation": ablation,
+    "components": components,
     "latent_batch": latent_batch,
     "table1": table1,
     "figure3": figure3,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 RESULT = "pictures.json"
 NEEDS = {
     RESULT: "python toys/leaderboard.py --task checkerboard moons digit32 --process masked "
-    f"--seeds 1 --laws --json results/{RESULT}"
+    "--seeds 1 --method teacher confidence sdtt published di4c di4c-d --laws "
+    f"--json results/{RESULT}"
 }
 
 SHOWN = (

@@ -48,6 +48,7 @@ RECORDED = (
     "latent_batch.json",
     "ablation.json",
     "ablation_long.json",
+    "components.json",
     "digit_patches.json",
 )
 

@@ -153,7 +153,7 @@ def draw_components(laws: Sequence[Row]) -> "Figure":
         )
         band = [[max(value, floor) for value in side] for side in (lower, upper)]
         axes.fill_between(
-            number, *band, color=PALETTE["sky"], alpha=0.25, lw=0, label="exact bounds"
+            number, *band, color=PALETTE["sky"], alpha=0.25, lw=0, label="exact bounds of the least TV"
         )
         axes.plot(
             number,
@@ -161,7 +161,7 @@ def draw_components(laws: Sequence[Row]) -> "Figure":
             color=PALETTE["black"],
             marker="o",
             ls="-",
-            label="best fit of K products (EM)",
+            label="best of the likeliest K products (EM)",
         )
         for row in law["teacher"]:
             axes.axhline(row["tv"], color=PALETTE["vermilion"], lw=0.7, ls=":")
