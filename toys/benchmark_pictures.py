@@ -153,7 +153,12 @@ def draw_components(laws: Sequence[Row]) -> "Figure":
         )
         band = [[max(value, floor) for value in side] for side in (lower, upper)]
         axes.fill_between(
-            number, *band, color=PALETTE["sky"], alpha=0.25, lw=0, label="exact bounds of the least TV"
+            number,
+            *band,
+            color=PALETTE["sky"],
+            alpha=0.25,
+            lw=0,
+            label="bounds of the least TV",
         )
         axes.plot(
             number,
