@@ -5,8 +5,9 @@ in total variation counts. Beside it the exact bounds on what any mixture of K p
 the heaviest K components of Proposition 1's factorisation from above, singular values from below,
 and the number of components between which the law is met exactly. TV of the exact teacher after N
 steps says what a K-component student is worth. The likeliest mixture is not the closest one: on a
-cold Ising ring with K = 2 it misses the upper bound by a factor of three. Expected, 3 x 3 digit patches, K = 8, 32, 128: about
-.18, .035, .003, and 1 step of the teacher .614, 64 steps .0104. Takes about five minutes.
+cold Ising ring with K = 2 it misses the upper bound by a factor of three. Expected, 3 x 3 digit
+patches, K = 8, 32, 128: about .18, .029, .0004, and 1 step of the teacher .614, 64 steps .0104.
+Takes about five minutes.
 
     python toys/components.py --json results/components.json --figure components
 """
