@@ -49,6 +49,7 @@ RECORDED = (
     "ablation.json",
     "ablation_long.json",
     "components.json",
+    "pictures.json",
     "digit_patches.json",
 )
 
