@@ -31,6 +31,12 @@ class Denoiser(Protocol):
         ...
 
 
+def check_num_dims(x_t: Int[Tensor, "batch dim"], num_dims: int) -> None:
+    """ValueError unless the states have the dimensions of the data law."""
+    if x_t.shape[1] != num_dims:
+        raise ValueError(f"x_t must have the {num_dims} dimensions of q_0; got {x_t.shape[1]}")
+
+
 class ExactDenoiser:
     r"""The marginals $q^d_{0|t}(\cdot \mid x_t)$ of a known data law, looked up in a table.
 
@@ -57,10 +63,7 @@ class ExactDenoiser:
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
         """See Denoiser; the latent is ignored."""
-        if x_t.shape[1] != self.num_dims:
-            raise ValueError(
-                f"x_t must have the {self.num_dims} dimensions of q_0; got {x_t.shape[1]}"
-            )
+        check_num_dims(x_t, self.num_dims)
         index = state_index(x_t, self.process.num_states)
         if self.process.mask_state is not None:  # any time at which every state can occur
             t = torch.full_like(t, self.process.horizon / 2)

@@ -40,6 +40,10 @@ class Schedule(ABC):
         """Survival probability at t, float64, the shape of t."""
 
     @abstractmethod
+    def complement(self, t: Time) -> Tensor:
+        r"""$1 - \alpha(t)$ to full relative accuracy, even near 0."""
+
+    @abstractmethod
     def derivative(self, t: Time) -> Tensor:
         """Derivative of alpha at t (not positive)."""
 
@@ -55,6 +59,10 @@ class LinearSchedule(Schedule):
     def alpha(self, t: Time) -> Tensor:
         """See Schedule.alpha."""
         return 1 - as_time(t) / self.horizon
+
+    def complement(self, t: Time) -> Tensor:
+        """See Schedule.complement."""
+        return as_time(t) / self.horizon
 
     def derivative(self, t: Time) -> Tensor:
         """See Schedule.derivative."""
@@ -84,6 +92,10 @@ class LogLinearSchedule(Schedule):
         """See Schedule.alpha."""
         return 1 - (1 - self.epsilon) * as_time(t) / self.horizon
 
+    def complement(self, t: Time) -> Tensor:
+        """See Schedule.complement."""
+        return (1 - self.epsilon) * as_time(t) / self.horizon
+
     def derivative(self, t: Time) -> Tensor:
         """See Schedule.derivative."""
         return torch.full_like(as_time(t), -(1 - self.epsilon) / self.horizon)
@@ -101,6 +113,10 @@ class CosineSchedule(Schedule):
         """See Schedule.alpha."""
         # sin of the complement: exactly 0 at the horizon, where cos(pi/2) would leave 6e-17.
         return torch.sin((1 - as_time(t) / self.horizon) * (math.pi / 2))
+
+    def complement(self, t: Time) -> Tensor:
+        """See Schedule.complement."""
+        return 2 * torch.sin(as_time(t) / self.horizon * (math.pi / 4)) ** 2
 
     def derivative(self, t: Time) -> Tensor:
         """See Schedule.derivative."""
@@ -123,6 +139,10 @@ class ArccosSchedule(Schedule):
     def alpha(self, t: Time) -> Tensor:
         """See Schedule.alpha."""
         return torch.asin(1 - as_time(t) / self.horizon) * (2 / math.pi)
+
+    def complement(self, t: Time) -> Tensor:
+        """See Schedule.complement."""
+        return torch.asin(torch.sqrt(as_time(t) / self.horizon / 2)) * (4 / math.pi)
 
     def derivative(self, t: Time) -> Tensor:
         """See Schedule.derivative."""
@@ -152,6 +172,10 @@ class ExponentialSchedule(Schedule):
     def alpha(self, t: Time) -> Tensor:
         """See Schedule.alpha."""
         return torch.exp(-self.rate * as_time(t))
+
+    def complement(self, t: Time) -> Tensor:
+        """See Schedule.complement."""
+        return -torch.expm1(-self.rate * as_time(t))
 
     def derivative(self, t: Time) -> Tensor:
         """See Schedule.derivative."""

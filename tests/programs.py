@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-ROOT = Path(__file__).parents[1]
+from reporting import ROOT
 
 
 class Result(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -28,6 +29,25 @@ def test_inverse_and_derivative(schedule, fraction):
     torch.testing.assert_close(schedule.derivative(t).detach(), slope, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(schedule.inverse(alpha).detach(), t.detach(), rtol=1e-11, atol=1e-12)
     assert slope < 0
+
+
+EXACT_ALPHA = {
+    sch.LinearSchedule: lambda s, t: 1 - t / s.horizon,
+    sch.LogLinearSchedule: lambda s, t: 1 - (1 - mpmath.mpf(s.epsilon)) * t / s.horizon,
+    sch.CosineSchedule: lambda s, t: mpmath.sin((1 - t / s.horizon) * mpmath.pi / 2),
+    sch.ArccosSchedule: lambda s, t: mpmath.asin(1 - t / s.horizon) * 2 / mpmath.pi,
+    sch.ExponentialSchedule: lambda s, t: mpmath.exp(-mpmath.mpf(s.rate) * t),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+@given(power=st.floats(-12, 0))
+def test_complement_near_zero(schedule, power):
+    """Against 1 - alpha with fifty digits."""
+    t = schedule.horizon * 10**power
+    with mpmath.workdps(50):
+        expected = float(1 - EXACT_ALPHA[type(schedule)](schedule, mpmath.mpf(t)))
+    assert float(schedule.complement(t)) == pytest.approx(expected, rel=1e-14)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)

@@ -116,14 +116,6 @@ class Sinusoids(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], -1)
 
 
-class Table(nn.Embedding):
-    """One row for each category, whose number may come as any type."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Rows of the table."""
-        return super().forward(input.long())
-
-
 def latent_encoder(law: LatentLaw, num_features: int) -> nn.Module:
     """From latents (..., *latent_shape) to features (..., num_features), by the kind of the law.
 
@@ -134,7 +126,7 @@ def latent_encoder(law: LatentLaw, num_features: int) -> nn.Module:
         ValueError: If there is no encoder for this law.
     """
     if isinstance(law, FiniteLatent):
-        table = Table(len(law.support), num_features)
+        table = nn.Embedding(len(law.support), num_features)
         nn.init.normal_(table.weight)
         return table
     if isinstance(law, UniformLatent):

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from di4c.denoisers import state_index
+from di4c.denoisers import check_num_dims, state_index
 from di4c.exact import marginals, push_forward, states
 from di4c.exact.laws import as_law, require_memory
 from di4c.processes import ForwardProcess
@@ -51,10 +51,7 @@ class MarginalsDenoiser:
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
         """See `di4c.denoisers.Denoiser`; time and latent are ignored."""
-        if x_t.shape[1] != self.num_dims:
-            raise ValueError(
-                f"x_t must have the {self.num_dims} dimensions of q_0; got {x_t.shape[1]}"
-            )
+        check_num_dims(x_t, self.num_dims)
         index = state_index(x_t, self.num_values + 1)
         values = torch.arange(self.num_values)
         with_value = index[:, None, None] + (values - x_t[..., None]) * self._strides[:, None]
@@ -104,10 +101,7 @@ class BayesDenoiser:
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
         """See Denoiser; the latent is ignored."""
-        if x_t.shape[1] != self.num_dims:
-            raise ValueError(
-                f"x_t must have the {self.num_dims} dimensions of q_0; got {x_t.shape[1]}"
-            )
+        check_num_dims(x_t, self.num_dims)
         if self.process.mask_state is not None:  # any time at which every state can occur
             t = torch.full_like(t, self.process.horizon / 2)
         likelihood = self.process.likelihood(x_t, 0.0, t)[..., : self.process.num_values]

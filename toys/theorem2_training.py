@@ -143,8 +143,7 @@ def train(dims: int, steps: int, latents: int, iterations: int, seed: int) -> li
     torch.set_num_threads(1)
     task = Task("ising", "Ising ring", 2, dims, lambda: ring_ising(dims, INVERSE_TEMPERATURE))
     problem = Problem(task, "masked", seed)
-    # The objective's latents are floats.
-    latent = FiniteLatent(torch.arange(latents, dtype=torch.float32))
+    latent = FiniteLatent(torch.arange(latents))
     network = make_network(problem, latent)
     sides = Sides(problem, uniform_grid(steps).tolist())
     recipe = Recipe(

@@ -122,10 +122,10 @@ class AbsorbingPair(Pair):
     def _phi(self, alpha: float) -> float:
         return math.atan(math.sqrt(self.weight / (1 - self.weight)) * (1 - alpha))
 
-    def _slope(self, alpha: Tensor) -> Tensor:
+    def _slope(self, complement: Tensor) -> Tensor:
         """Derivative of phi by 1 - alpha."""
         odds = self.weight / (1 - self.weight)
-        return math.sqrt(odds) / (1 + odds * (1 - alpha) ** 2)
+        return math.sqrt(odds) / (1 + odds * complement**2)
 
     def _floored(self, last_alpha: float) -> bool:
         """From the prior with ones left at the end the error does not vanish."""

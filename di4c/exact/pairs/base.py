@@ -81,7 +81,7 @@ class Pair(ABC):
         return self.schedule.alpha(torch.tensor(times, dtype=torch.float64)).tolist()
 
     def _energy(self, end: float, slope: Callable[[Tensor], Tensor]) -> float | None:
-        r"""$\int_0^{end} (\alpha'(t)\, slope(\alpha))^2 dt$; None where alpha'(0) is infinite.
+        r"""$\int_0^{end} (\alpha'(t)\, slope(1 - \alpha))^2 dt$; None where alpha'(0) is infinite.
 
         Gauss-Legendre on intervals that halve towards 0, where the integrand may peak.
         """
@@ -92,7 +92,7 @@ class Pair(ABC):
         first = torch.cat([last[1:], torch.zeros(1, dtype=torch.float64)])
         half = ((last - first) / 2)[:, None]
         t = first[:, None] + half * (1 + nodes)
-        speed = self.schedule.derivative(t) * slope(self.schedule.alpha(t))
+        speed = self.schedule.derivative(t) * slope(self.schedule.complement(t))
         return float((half * weights * speed**2).sum())
 
     @property

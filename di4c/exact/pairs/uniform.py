@@ -146,10 +146,11 @@ class UniformPair(Pair):
     def _psi(self, alpha: float) -> float:
         return math.atanh(abs(self.theta) * alpha**2)
 
-    def _slope(self, alpha: Tensor) -> Tensor:
-        """Derivative of psi by alpha."""
-        theta = abs(self.theta)
-        return 2 * theta * alpha / (1 - theta**2 * alpha**4)
+    def _slope(self, complement: Tensor) -> Tensor:
+        """Derivative of psi by alpha, at 1 - alpha; 1 - w is taken without cancellation."""
+        theta, alpha = abs(self.theta), 1 - complement
+        far = (1 - theta) + theta * complement * (2 - complement)
+        return 2 * theta * alpha / (far * (1 + theta * alpha**2))
 
     def _prior_factor(self, last_alpha: float) -> float:
         return math.cosh(2 * self._psi(last_alpha)) if self.start == "prior" else 1.0
