@@ -9,8 +9,8 @@ student; --quick takes under a minute and shows that the path works, not a resul
 
 Expected: at 1 and 2 calls the student is better than the teacher at as many (4.1 for 6.7, 1.09 for
 1.40), at 4 level with it, and nowhere as good as the teacher at twice as many; from 8 calls on the
-teacher is ahead and the hybrid is level with it. 500 steps are few: the paper's students had 320
-000. But 2000 steps of the same recipe were better at one call alone (3.5) and worse at two (2.2;
+teacher is ahead and the hybrid is level with it. 500 steps are few: the paper's students had
+320 000. But 2000 steps of the same recipe were better at one call alone (3.5), worse at two (2.2;
 one seed, results/digits_2000_steps.jsonl).
 
     python -m full_scale.digits --json results/digits.json
