@@ -4,11 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from di4c.likelihood import LinearHead
 from di4c.processes import ForwardProcess
-from full_scale.backbones import DenoiserBackbone, DenoiserConfig, MaskGIT
+from full_scale.backbones import DenoiserBackbone, DenoiserConfig
 from full_scale.networks import start_student
 from full_scale.presets import PRESETS, default_process
 
@@ -90,22 +88,6 @@ def networks(
     process = default_process(config)
     assert process is not None
     return teacher.to(device).eval(), student.to(device).eval(), process.build()
-
-
-def operations(config: DenoiserConfig) -> int:
-    """Floating-point operations of one network call and its head for one example, by counting.
-
-    Nothing is computed: the tensors have shapes and no values.
-    """
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        backbone = config.build().eval()
-        x_t = torch.zeros(1, config.num_dims, dtype=torch.long)
-        latent = torch.zeros(1) if config.latent else None
-        condition = None if isinstance(backbone, MaskGIT) else torch.zeros(1)
-        features = backbone(x_t, condition, latent)
-        if isinstance(head := backbone.head(), LinearHead):
-            torch.matmul(features, head.weight.T)
-    return counter.get_total_flops()
 
 
 def check_device(device: str) -> None:

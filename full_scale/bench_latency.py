@@ -32,10 +32,10 @@ from full_scale.bench_cases import (
     MODELS,
     check_device,
     networks,
-    operations,
     sizes_for,
     teacher_config,
 )
+from full_scale.counts import operations
 from full_scale.networks import Network
 from full_scale.sampling import Plan, draw
 from reporting import format_table, manifest, script_parser, write_json

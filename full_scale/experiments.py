@@ -25,7 +25,8 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "cifar10": (
         """CIFAR-10 pixels from the tauLDR teacher.
 
-        Hardware, hours: unknown for the published run (320 000 steps of 8 examples, 16 latents).
+        Hardware: one GPU; which, and hours: unknown for the published run (320 000 steps of 8
+        examples, 16 latents; 4.1e18 operations).
         Expected FID of 50 000 samples: student 20.64 at 10 steps and 9.77 at 20, hybrid 9.5 at 20;
         the teacher has 32.61, 12.36 and, at 40 steps, 8.0.""",
         Run(
@@ -43,9 +44,10 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         """ImageNet 256 x 256 as VQGAN tokens from the MaskGIT teacher ("di4c-d").
 
         Hardware: 2 GPUs with 2 examples each, 32 latents; which, and hours: unknown. About 30 000
-        steps. Expected at 4 steps, 50 000 samples: FID 6.57, IS 213.6 (the teacher: about 10.7 and
-        190; at 8 steps 6.6 and 222). --method imagenet leaves out the data term: 6.79 and 209.2.
-        The share of dropped labels and the average of the weights are our choice.""",
+        steps (1.5e18 operations). Expected at 4 steps, 50 000 samples: FID 6.57, IS 213.6 (the
+        teacher: about 10.7 and 190; at 8 steps 6.6 and 222). --method imagenet leaves out the data
+        term: 6.79 and 209.2. The share of dropped labels and the average of the weights are our
+        choice.""",
         Run(
             out=Path("runs/imagenet"),
             preset="maskgit-imagenet",
@@ -63,16 +65,16 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         """OpenWebText, GPT-2 tokens, from an SDTT teacher.
 
         Hardware: 2 GPUs with 1 example each, 16 latents; which, hours and steps: unknown (100 000
-        steps is our choice). Expected: the generative perplexity of the teacher with less than
-        half its steps (32 instead of 64 to 128), at equal entropy.""",
+        steps is our choice: 3.8e18 operations). Expected: the generative perplexity of the teacher
+        with less than half its steps (32 instead of 64 to 128), at equal entropy.""",
         _OPENWEBTEXT,
     ),
     "openwebtext-round2": (
         """A second round: the student of openwebtext is the teacher (iterated Di4C).
 
-        Hardware, hours, steps: unknown (100 000 steps is our choice). Expected at 16 steps:
-        generative perplexity 44.8 at entropy 5.34, where SDTT alone has 61.3 (both as measured by
-        IDLM).""",
+        Hardware, hours, steps: unknown (100 000 steps is our choice: 4.7e18 operations). Expected
+        at 16 steps: generative perplexity 44.8 at entropy 5.34, where SDTT alone has 61.3 (both as
+        measured by IDLM).""",
         replace(_OPENWEBTEXT, out=Path("runs/openwebtext-round2"), mixture_teacher=True),
     ),
     "digits-teacher": (

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 
 GIB = 2**30
 
@@ -36,33 +34,6 @@ class Estimate:
             f"gradient, two moments, average), teacher {self.teacher / GIB:.2f}, activations of a "
             f"micro-batch {self.activations / GIB:.2f}"
         )
-
-
-def num_parameters(network: nn.Module | None) -> int:
-    """Numbers that the network holds as parameters."""
-    return 0 if network is None else sum(p.numel() for p in network.parameters())
-
-
-def activation_bytes(network: nn.Module, *inputs: Tensor | None) -> int:
-    """Bytes that autograd keeps of one call, counted without computing: all on `meta`.
-
-    Each storage counts once, parameters do not count.
-
-    Args:
-        network: on the meta device, in training mode.
-        *inputs: its arguments, on the meta device.
-    """
-    own = {p.untyped_storage()._cdata for p in network.parameters()}
-    seen: dict[int, Tensor] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        seen[tensor.untyped_storage()._cdata] = tensor  # kept alive: addresses are not used again
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = network(*inputs)
-    del result
-    return sum(t.untyped_storage().nbytes() for key, t in seen.items() if key not in own)
 
 
 def free_memory(device: torch.device) -> int | None:

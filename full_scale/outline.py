@@ -7,10 +7,12 @@ from torch import nn
 
 from di4c.recipes import SeparateDistillation
 from full_scale.backbones import DenoiserConfig, MaskGITConfig
-from full_scale.memory import Estimate, activation_bytes, num_parameters
+from full_scale.counts import activation_bytes, num_parameters, operations
+from full_scale.memory import Estimate
 from full_scale.presets import preset
 from full_scale.runs import Run
 
+_BACKWARD = 3  # operations of a call with its gradients, in calls without: twice the products more
 _BYTES_A_WEIGHT = 20  # weight, gradient, two moments, average: float32
 
 
@@ -34,6 +36,19 @@ class Outline:
         if self.teacher is not None:
             counts["teacher"] = num_parameters(_on_meta(self.teacher))
         return counts
+
+    def operations(self) -> float:
+        """Floating-point operations of one step of the whole batch; the losses are not counted."""
+        run, own = self.run, operations(self.trained)
+        if self.teacher is None:
+            return float(run.batch_size * _BACKWARD * own)
+        latents = run.recipe.num_latents
+        asked = latents if run.mixture_teacher else 1  # teacher calls for one state
+        trained, taught = latents, asked
+        if isinstance(run.recipe.distillation, SeparateDistillation):
+            trained, taught = 2 * latents, asked + latents * asked
+        calls = own * (_BACKWARD * trained + latents) + operations(self.teacher) * taught
+        return float(run.batch_size * calls)
 
     def estimate(self, num_processes: int, num_dims: int | None = None) -> Estimate:
         """The memory that one of so many processes will take.

@@ -7,8 +7,8 @@
     torchrun --nproc-per-node 8 -m full_scale.train openwebtext --teacher sdtt.safetensors
 
 A recipe's options and what to expect of it: python -m full_scale.train RECIPE --help. With
---dry-run it prints the configuration, parameter counts, an estimate of the memory and what is still
-missing (it needs neither data nor teacher), and stops.
+--dry-run it prints the configuration, parameter counts, estimates of memory and hours and what is
+still missing (it needs neither data nor teacher), and stops.
 The same command again resumes a run from its newest checkpoint, exactly; SIGTERM saves and stops.
 The folder of a run holds
 
@@ -45,6 +45,7 @@ from full_scale.trainer import CHECKPOINTS, Outcome, Trainer
 from reporting import manifest, run_script, write_json
 
 RECORD = "run.json"
+_SUSTAINED = {"cpu": 5e10, "gpu": 5e13}  # operations a second: what the shown hours assume
 _FUNCTION = re.compile(r"<function (\w+) at \w+>")  # how a repr shows one: its name is enough
 
 
@@ -163,7 +164,7 @@ def _one_line(box: str) -> str:
 
 
 def _describe(plan: Outline, num_processes: int) -> None:
-    """Print configuration and parameter counts as JSON, then memory, then what is still missing."""
+    """Print configuration and parameter counts as JSON, then what it costs and what is missing."""
     run = plan.run
     last = latest_checkpoint(run.out / CHECKPOINTS)
     data: dict[str, int] = {}
@@ -182,6 +183,13 @@ def _describe(plan: Outline, num_processes: int) -> None:
     }
     print(json.dumps(described, indent=2))
     print(f"memory: about {plan.estimate(num_processes, data.get('num_dims'))}")
+    total = run.steps * plan.operations()
+    speed = _SUSTAINED["cpu" if run.device == "cpu" else "gpu"]
+    print(
+        f"work: {plan.operations():.2g} operations a step, {total:.2g} in all: about "
+        f"{total / num_processes / speed / 3600:.2g} hours if a device sustains {speed:.0e} a "
+        "second (what yours does depends on its kind and on --precision)"
+    )
     if missing is not None:
         print(f"cannot start yet: {missing}")
 

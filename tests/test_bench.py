@@ -13,9 +13,9 @@ from full_scale.bench_cases import (
     QUICK,
     REDUCED,
     networks,
-    operations,
     teacher_config,
 )
+from full_scale.counts import operations
 from full_scale.presets import PRESETS
 
 

@@ -10,13 +10,11 @@ import torch
 from matplotlib.image import imread
 
 from full_scale import train as program
-from full_scale.backbones import UNetConfig
 from full_scale.checkpoint import latest_checkpoint
 from full_scale.data import DATA
 from full_scale.ema import EMA
 from full_scale.experiments import EXPERIMENTS
 from full_scale.logbook import Logbook
-from full_scale.memory import GIB, Estimate, activation_bytes, require_fits
 from full_scale.methods import METHODS
 from full_scale.presets import PRESETS
 from full_scale.previews import Previews, sheet
@@ -98,6 +96,7 @@ def test_dry_run_says_all_and_writes_nothing(run, tmp_path, capsys):
     assert described["parameters"] == {"trained": student, "teacher": teacher}
     assert described["resumes"] is None
     assert "GiB a device" in memory
+    assert "work: " in memory
 
 
 @pytest.mark.parametrize(
@@ -353,32 +352,6 @@ def test_logbook_writes_tensorboard_events(tmp_path):
     book.add({"a": torch.tensor([1.0])})
     book.row(1, {"none": None})
     assert any((tmp_path / "tensorboard").iterdir())
-
-
-def test_activation_bytes_by_hand():
-    """Linear, ReLU, Linear on (5, 3): what backward needs is the input and the ReLU's output."""
-    with torch.device("meta"):
-        network = torch.nn.Sequential(torch.nn.Linear(3, 7), torch.nn.ReLU(), torch.nn.Linear(7, 2))
-        inputs = torch.zeros(5, 3)
-    assert activation_bytes(network, inputs) == 4 * (5 * 3 + 5 * 7)
-
-
-def test_estimate_grows_with_the_micro_batch():
-    with torch.device("meta"):
-        network = UNetConfig(num_states=17, channels=1, height=8, width=8, base_width=8).build()
-        sizes = [
-            activation_bytes(network, torch.zeros(n, 64).long(), torch.zeros(n)) for n in (2, 4)
-        ]
-    assert 1.8 < sizes[1] / sizes[0] <= 2
-
-
-def test_memory_is_checked_against_what_is_free():
-    estimate = Estimate(weights=2.0 * GIB, teacher=1.0 * GIB, activations=0.5 * GIB)
-    assert estimate.total == 3.5 * GIB
-    require_fits(estimate, 4 * GIB)
-    require_fits(estimate, None)
-    with pytest.raises(ValueError, match=r"about 3.50 GiB a device: student 2.00 .*; 3.00 GiB are"):
-        require_fits(estimate, 3 * GIB)
 
 
 def test_sheet_puts_images_in_reading_order():
