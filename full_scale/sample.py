@@ -4,17 +4,18 @@ Sample i depends on the seed and on i alone: not on the batch size, on the numbe
 on whether the run was interrupted (up to the rounding of the network, which may depend on the
 batch). The same command again goes on where it stopped.
 
-    python -m full_scale.sample student.safetensors --steps 10 --num 50000 --out samples/student_10
+    python -m full_scale.sample student.safetensors --steps 10 --num-samples 50000 \
+        --out samples/student_10
 
     # hybrid: the last 5 of the 20 calls are the teacher's
-    python -m full_scale.sample student.safetensors --steps 20 --num 50000 \
+    python -m full_scale.sample student.safetensors --steps 20 --num-samples 50000 \
         --teacher tauldr.safetensors --teacher-steps 5 --out samples/hybrid_20
 
     # classes 0, 1, ..., 999, 0, 1, ...
-    python -m full_scale.sample maskgit.safetensors --steps 8 --guidance 3 --num 50000 \
+    python -m full_scale.sample maskgit.safetensors --steps 8 --guidance 3 --num-samples 50000 \
         --vqgan vqgan.safetensors --out samples/maskgit_8
 
-    python -m full_scale.sample sdtt.safetensors --steps 32 --num 1024 \
+    python -m full_scale.sample sdtt.safetensors --steps 32 --num-samples 1024 \
         --tokenizer gpt2 --out samples/sdtt_32
 
     # the same samples, drawn by 8 GPUs
@@ -77,8 +78,8 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
     Raises:
         ValueError: If the arguments do not fit the model, or the folder holds another run.
     """
-    if args.num < 1:
-        raise ValueError(f"num must be at least 1; got {args.num}")
+    if args.num_samples < 1:
+        raise ValueError(f"num_samples must be at least 1; got {args.num_samples}")
     if args.batch < 1:
         raise ValueError(f"batch must be at least 1; got {args.batch}")
     network = model.network
@@ -110,7 +111,7 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
     }
     about = manifest(args.seed, model=model.manifest)
     values = network.process.num_values
-    return SampleFolder.create(args.out, settings, args.num, config.num_dims, values, about)
+    return SampleFolder.create(args.out, settings, args.num_samples, config.num_dims, values, about)
 
 
 def fill(
@@ -195,7 +196,8 @@ def _parse(argv: list[str] | None) -> Namespace:
     add = parser.add_argument
     add("model", help="model file, folder of a finished training run, or hf:// address")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the samples")
-    add("--num", type=int, default=64, metavar="N", help="number of samples")
+    # Not --num: launchers take what begins like their own options for these.
+    add("--num-samples", type=int, default=64, metavar="N", help="how many")
     add("--steps", type=int, required=True, metavar="n", help="steps, counted as published")
     names = sorted({name for names in SAMPLERS.values() for name in names})
     add("--sampler", choices=names, help="another than the published one of this kind of network")

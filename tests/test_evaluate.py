@@ -42,7 +42,7 @@ def files(tmp_path_factory):
     for name in ("unet", "maskgit", "dit"):
         model = str(folder / f"{name}.safetensors")
         out = str(folder / f"{name}-samples")
-        sample.main([model, "--steps", "2", "--num", "30", "--out", out, "--device", "cpu"])
+        sample.main([model, "--steps", "2", "--num-samples", "30", "--out", out, "--device", "cpu"])
     return folder
 
 

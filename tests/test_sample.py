@@ -54,7 +54,7 @@ def _draw(files, out, model, *options):
 @pytest.mark.parametrize("model", ["unet", "maskgit", "dit"])
 @pytest.mark.parametrize("role", ["", "-student"])
 def test_same_samples_at_any_batch_size(files, tmp_path, model, role):
-    options = ["--steps", 3, "--num", 11, "--seed", 5]
+    options = ["--steps", 3, "--num-samples", 11, "--seed", 5]
     drawn = [
         _draw(files, tmp_path / str(batch), model + role, *options, "--batch", batch)
         for batch in (1, 3, 8)
@@ -67,15 +67,15 @@ def test_same_samples_at_any_batch_size(files, tmp_path, model, role):
 
 
 def test_more_samples_begin_with_the_same_ones(files, tmp_path):
-    few = _draw(files, tmp_path / "few", "dit", "--steps", 2, "--num", 4)
-    many = _draw(files, tmp_path / "many", "dit", "--steps", 2, "--num", 9)
+    few = _draw(files, tmp_path / "few", "dit", "--steps", 2, "--num-samples", 4)
+    many = _draw(files, tmp_path / "many", "dit", "--steps", 2, "--num-samples", 9)
     np.testing.assert_array_equal(many[:4], few)
 
 
 @pytest.mark.parametrize("model", ["unet", "dit"])
 def test_hybrid_lies_between_student_and_teacher(files, tmp_path, model):
     """All calls by the teacher: the teacher's own samples. None: the student's."""
-    options = ["--steps", 4, "--num", 6]
+    options = ["--steps", 4, "--num-samples", 6]
     student = _draw(files, tmp_path / "student", f"{model}-student", *options)
     teacher = _draw(files, tmp_path / "teacher", model, *options)
     # Counted as published, a DiT makes one more call, for masks that are left.
@@ -95,7 +95,9 @@ def test_command_and_library_draw_alike(files, tmp_path):
     """`Loaded.sample` with the streams of samples 0..3."""
     from di4c.rng import SampleGenerators
 
-    drawn = _draw(files, tmp_path / "a", "unet-student", "--steps", 3, "--num", 4, "--seed", 2)
+    drawn = _draw(
+        files, tmp_path / "a", "unet-student", "--steps", 3, "--num-samples", 4, "--seed", 2
+    )
     model = load_model(files / "unet-student.safetensors")
     expected = model.sample(4, 3, generator=SampleGenerators(2, range(4)))
     np.testing.assert_array_equal(drawn, expected.numpy())
@@ -109,7 +111,7 @@ def test_a_latent_for_each_call_or_one_for_all(files, tmp_path):
                 files,
                 tmp_path / f"{redraw}{steps}",
                 "unet-student",
-                *("--steps", steps, "--num", 20, "--redraw", redraw),
+                *("--steps", steps, "--num-samples", 20, "--redraw", redraw),
             )
             for redraw in ("per_step", "fixed")
         ]
@@ -119,7 +121,7 @@ def test_a_latent_for_each_call_or_one_for_all(files, tmp_path):
 class TestMaskGIT:
     def test_classes_in_turn(self, files, tmp_path):
         """Sample i has class i mod 3: the same as when it is asked for."""
-        options = ["--steps", 2, "--num", 200]
+        options = ["--steps", 2, "--num-samples", 200]
         every = _draw(files, tmp_path / "all", "maskgit", *options)
         for label in range(3):
             one = _draw(files, tmp_path / str(label), "maskgit", *options, "--label", label)
@@ -127,19 +129,19 @@ class TestMaskGIT:
             assert (every != one).any()
 
     def test_guidance_changes_samples(self, files, tmp_path):
-        options = ["--steps", 4, "--num", 40]
+        options = ["--steps", 4, "--num-samples", 40]
         plain = _draw(files, tmp_path / "plain", "maskgit", *options)
         guided = _draw(files, tmp_path / "guided", "maskgit", *options, "--guidance", 9)
         assert (plain != guided).any()
 
     def test_ancestral_leaves_no_mask(self, files, tmp_path):
-        options = ["--steps", 3, "--num", 8, "--sampler", "ancestral"]
+        options = ["--steps", 3, "--num-samples", 8, "--sampler", "ancestral"]
         drawn = _draw(files, tmp_path / "a", "maskgit", *options)
         assert drawn.max() < MASKGIT.codebook_size
 
     def test_codes_become_pictures(self, files, tmp_path):
         vqgan = ["--vqgan", files / "vqgan.safetensors"]
-        drawn = _draw(files, tmp_path / "a", "maskgit", "--steps", 2, "--num", 4, *vqgan)
+        drawn = _draw(files, tmp_path / "a", "maskgit", "--steps", 2, "--num-samples", 4, *vqgan)
         sheet = np.asarray(Image.open(tmp_path / "a" / "first_samples.png"))
         assert sheet.shape == (18, 18, 3)
         network = load_model(files / "vqgan.safetensors").backbone
@@ -150,7 +152,7 @@ class TestMaskGIT:
 
 class TestShown:
     def test_pixels_as_a_sheet(self, files, tmp_path):
-        drawn = _draw(files, tmp_path / "a", "unet", "--steps", 2, "--num", 5, "--show", 3)
+        drawn = _draw(files, tmp_path / "a", "unet", "--steps", 2, "--num-samples", 5, "--show", 3)
         sheet = np.asarray(Image.open(tmp_path / "a" / "first_samples.png"))
         assert sheet.shape == (10, 10, 3)
         for i, (top, left) in enumerate(((0, 0), (0, 6), (6, 0))):
@@ -166,7 +168,7 @@ class TestShown:
 
     def test_tokens_as_text(self, files, tmp_path):
         words = ["--tokenizer", files / "tokenizer"]
-        drawn = _draw(files, tmp_path / "a", "dit", "--steps", 2, "--num", 3, *words)
+        drawn = _draw(files, tmp_path / "a", "dit", "--steps", 2, "--num-samples", 3, *words)
         lines = (tmp_path / "a" / "first_samples.jsonl").read_text().splitlines()
         assert len(lines) == 3
         from tests.tiny_text import END, WORDS
@@ -177,7 +179,7 @@ class TestShown:
             assert text == "".join(names[token] for token in row)
 
     def test_only_numbers_without_the_means(self, files, tmp_path, capsys):
-        options = ["--steps", 1, "--num", 2]
+        options = ["--steps", 1, "--num-samples", 2]
         _draw(files, tmp_path / "a", "dit", *options)
         assert not list((tmp_path / "a").glob("first*"))
         assert capsys.readouterr().out == f"2 samples in {tmp_path / 'a'}\n"
@@ -188,7 +190,7 @@ class TestShown:
             "dit",
             "--steps",
             1,
-            "--num",
+            "--num-samples",
             2,
             "--tokenizer",
             files / "tokenizer",
@@ -207,7 +209,7 @@ def _start(files, out, *options, **environment):
 
 @pytest.mark.slow
 def test_two_processes_share_the_work(files, tmp_path):
-    options = ["--steps", 3, "--num", 41, "--batch", 4]
+    options = ["--steps", 3, "--num-samples", 41, "--batch", 4]
     alone = _draw(files, tmp_path / "alone", "unet-student", *options)
     both = [
         _start(files, tmp_path / "both", *options, RANK=str(rank), WORLD_SIZE="2")
@@ -224,7 +226,7 @@ def test_two_processes_share_the_work(files, tmp_path):
 @pytest.mark.slow
 def test_killed_and_started_again(files, tmp_path):
     """SIGKILL once some samples are there; the same command draws the others, and those alone."""
-    options = ["--steps", 8, "--num", 3000, "--batch", 4]
+    options = ["--steps", 8, "--num-samples", 3000, "--batch", 4]
     process = _start(files, tmp_path / "killed", *options)
     done = tmp_path / "killed" / "done.npy"
     deadline = time.monotonic() + 120
@@ -250,12 +252,12 @@ def test_killed_and_started_again(files, tmp_path):
 
 class TestFolder:
     def test_another_run_is_refused(self, files, tmp_path):
-        options = ["--steps", 2, "--num", 3]
+        options = ["--steps", 2, "--num-samples", 3]
         _draw(files, tmp_path / "a", "unet", *options)
         for more, named in (
             (["--seed", 1], "settings.seed is 0, not 1"),
             (["--steps", 3], "settings.plan.steps is 2, not 3"),
-            (["--num", 4], "num_samples is 3, not 4"),
+            (["--num-samples", 4], "num_samples is 3, not 4"),
         ):
             with pytest.raises(ValueError, match=f"another run .*{named}"):
                 _draw(files, tmp_path / "a", "unet", *options, *more)
@@ -263,7 +265,17 @@ class TestFolder:
             _draw(files, tmp_path / "a", "unet-student", *options)
 
     def test_record_says_what_it_is(self, files, tmp_path):
-        _draw(files, tmp_path / "a", "maskgit-student", "--steps", 2, "--num", 3, "--guidance", 1)
+        _draw(
+            files,
+            tmp_path / "a",
+            "maskgit-student",
+            "--steps",
+            2,
+            "--num-samples",
+            3,
+            "--guidance",
+            1,
+        )
         run = SampleFolder(tmp_path / "a").run
         settings = run["settings"]
         assert settings["role"] == "student"
@@ -282,7 +294,7 @@ class TestFolder:
     ("model", "options", "message"),
     [
         ("unet", ["--steps", 0], "steps must be at least 1; got 0"),
-        ("unet", ["--num", 0], "num must be at least 1; got 0"),
+        ("unet", ["--num-samples", 0], "num_samples must be at least 1; got 0"),
         ("unet", ["--batch", 0], "batch must be at least 1; got 0"),
         ("unet", ["--sampler", "confidence"], "sampler must be one of ancestral, tau-leaping"),
         ("unet", ["--guidance", 1], "guidance must be 0 for the ancestral sampler of a UNet"),
@@ -307,7 +319,7 @@ class TestFolder:
 )
 def test_bad_options(files, tmp_path, model, options, message):
     paths = {name: str(files / f"{name}.safetensors") for name in ("unet", "dit", "maskgit")}
-    options = ["--steps", 2, "--num", 2, *(paths.get(option, option) for option in options)]
+    options = ["--steps", 2, "--num-samples", 2, *(paths.get(option, option) for option in options)]
     with pytest.raises(ValueError, match=message):
         _draw(files, tmp_path / "a", model, *options)
 

@@ -1,20 +1,29 @@
 """Gradients do not depend on how a batch is cut into micro-batches, nor on who computes them."""
 
+import re
 import socket
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from accelerate.commands.launch import launch_command_parser
+from torch.distributed.run import get_args_parser
 
 from di4c.rng import SampleGenerators
+from full_scale import evaluate, sample
 from full_scale.checkpoint import latest_checkpoint, load_checkpoint
 from full_scale.data.order import items_at
+from full_scale.sample_folder import SampleFolder
+from full_scale.train import main, parse, train
+from reporting import read_rows
 from tests import train_cases
 
 SCRIPT = Path(__file__).with_name("train_ranks.py")
+ROOT = SCRIPT.parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +80,7 @@ def test_two_processes_are_one_with_twice_the_batch(run, tmp_path, strategy):
     ranks = [
         subprocess.Popen(
             [sys.executable, SCRIPT, str(rank), port, str(tmp_path), strategy],
-            cwd=SCRIPT.parents[1],
+            cwd=ROOT,
         )
         for rank in range(2)
     ]
@@ -89,3 +98,43 @@ def test_two_processes_are_one_with_twice_the_batch(run, tmp_path, strategy):
     one, two = states
     assert one["optimizer"].pop("param_groups") == two["optimizer"].pop("param_groups")
     torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)
+
+
+def test_torchrun_trains_and_samples_like_one_process(tmp_path):
+    """The commands of the README, with the launcher that they name."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    training = "digits-teacher --steps 3 --micro-batch 32 --dropout 0 --reports.log-every 1 --out"
+    options = training.split()
+    train(parse([*options, str(tmp_path / "one")]), progress=False)
+    drawing = ["--steps", "2", "--num-samples", "5", "--batch", "2", "--device", "cpu", "--out"]
+    drawing.insert(0, str(tmp_path / "one"))
+    sample.main([*drawing, str(tmp_path / "drawn_by_one")])
+    for program, arguments in (
+        ("train", [*options, str(tmp_path / "two")]),
+        ("sample", [*drawing, str(tmp_path / "drawn_by_two")]),
+    ):
+        command = [*launcher, "--nproc-per-node=2", "-m", f"full_scale.{program}", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    one, two = (read_rows(tmp_path / name / "log.jsonl") for name in ("one", "two"))
+    assert len(one) == len(two) == 3
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    drawn = [SampleFolder(tmp_path / f"drawn_by_{name}").samples() for name in ("one", "two")]
+    np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize(
+    "launcher", [get_args_parser(), launch_command_parser()], ids=["torchrun", "accelerate"]
+)
+@pytest.mark.parametrize(
+    ("program", "arguments"), [(main, ["cifar10"]), (sample.main, []), (evaluate.main, [])]
+)
+def test_launchers_leave_our_options_alone(launcher, program, arguments, capsys):
+    """They look at all options first: one that begins like two of theirs is an error to them."""
+    with pytest.raises(SystemExit):
+        program([*arguments, "--help"])
+    ours = set(re.findall(r"--[a-z][a-z.-]+", capsys.readouterr().out)) - {"--help"}
+    theirs = {name for action in launcher._actions for name in action.option_strings}
+    assert len(ours) > 10
+    assert not {a for a in ours for b in theirs if b.startswith(a)} - {"--nproc-per-node"}
