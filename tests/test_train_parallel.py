@@ -22,8 +22,7 @@ from full_scale.train import main, parse, train
 from reporting import read_rows
 from tests import train_cases
 
-SCRIPT = Path(__file__).with_name("train_ranks.py")
-ROOT = SCRIPT.parents[1]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +78,7 @@ def test_two_processes_are_one_with_twice_the_batch(run, tmp_path, strategy):
         port = str(free.getsockname()[1])
     ranks = [
         subprocess.Popen(
-            [sys.executable, SCRIPT, str(rank), port, str(tmp_path), strategy],
+            [sys.executable, "-m", "tests.train_ranks", str(rank), port, str(tmp_path), strategy],
             cwd=ROOT,
         )
         for rank in range(2)

@@ -1,4 +1,4 @@
-"""One of two ranks of test_train_parallel: `python train_ranks.py RANK PORT FOLDER STRATEGY`.
+"""One of two ranks of test_train_parallel: `-m tests.train_ranks RANK PORT FOLDER STRATEGY`.
 
 Two ranks train a student for three steps; the first saves the whole state.
 """
