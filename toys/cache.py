@@ -99,17 +99,18 @@ def _file(module: str, root: Path) -> Path | None:
     return None
 
 
-def _imports(path: Path, root: Path) -> Iterator[str]:
+@cache
+def _imports(path: Path, root: Path) -> list[str]:
     """Dotted names of what a file imports when it runs."""
-    for node in _running(_tree(path)):
+    found: list[str] = []
+    for node in _running(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             modules = [name for name in names if _file(name, root) is not None]
-            yield from modules
-            if len(modules) < len(names):
-                yield node.module
+            found += modules if len(modules) == len(names) else [*modules, node.module]
+    return found
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
@@ -119,11 +120,6 @@ def _running(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         yield node
         yield from _running(node)
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
 
 
 @cache
