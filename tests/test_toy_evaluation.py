@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from toys.evaluation import check_output, measure
 from toys.problem import Output, Problem
-from toys.ranking import equivalent_steps, interval, rank, summarise
+from toys.ranking import equivalent_steps, interval, medians, rank, summarise
 from toys.tasks import TASKS
 
 HARMONIC = {1: 0.5, 2: 0.25, 4: 0.125, 8: 0.0625}
@@ -146,6 +146,19 @@ def test_rank_divides_by_the_evaluations_and_summarise_averages_seeds():
     )
     bound = summarise(rank([*rows, _row("ours", 2, 0.0, seed=2)]))[-1]
     assert bound["equivalent"] == ">=6.7"
+
+
+def test_medians_are_over_tasks():
+    """Speed-ups 1, 2 and 4; one task has two seeds, the others one."""
+    rows = [_row("teacher", n, tv, task=t) for t in "abc" for n, tv in HARMONIC.items()]
+    levels = {"a": [0.5], "b": [0.25, 0.25], "c": [0.125]}
+    for task, values in levels.items():
+        rows += [_row("ours", 1, tv, seed, task=task) for seed, tv in enumerate(values)]
+    rows.append(_row("ours", 2, 0.125, task="a"))
+    once, twice = [m for m in medians(summarise(rank(rows))) if m["method"] == "ours"]
+    assert (once["nfe"], once["tasks"], once["seeds"]) == (1, 3, 1)
+    assert (once["least"], once["speed_up"], once["greatest"]) == pytest.approx((1, 2, 4))
+    assert (twice["nfe"], twice["tasks"], twice["speed_up"]) == (2, 1, pytest.approx(2))
 
 
 @pytest.mark.parametrize(

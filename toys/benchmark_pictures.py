@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reporting import PALETTE, use_style
+from toys.ranking import medians
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
@@ -39,6 +41,8 @@ _OTHERS = (PALETTE["black"], "p")
 def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: str) -> "Figure":
     """One panel a task: each method's TV with its 95 % interval, the teacher's curve behind.
 
+    A last panel shows the speed-up of one evaluation: median over the tasks, least and greatest.
+
     Args:
         rows: of `toys.ranking.summarise`.
         titles: of the tasks to draw, by name.
@@ -49,8 +53,8 @@ def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: st
 
     rows = [row for row in rows if row["process"] == process]
     names = [name for name in titles if any(row["task"] == name for row in rows)]
-    columns = min(_COLUMNS, len(names))
-    lines = math.ceil(len(names) / columns)
+    columns = min(_COLUMNS, len(names) + 1)
+    lines = math.ceil((len(names) + 1) / columns)
     fig, panels = plt.subplots(
         lines, columns, figsize=(1.9 * columns + 1.5, 1.75 * lines + 0.2), squeeze=False
     )
@@ -81,15 +85,30 @@ def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: st
         axes.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
         axes.set_ylim(_FLOOR / 1.5, 1.2)
         axes.minorticks_off()
-    for axes in panels.flat[len(names) :]:
+    for axes in panels.flat[len(names) + 1 :]:
         axes.set_axis_off()
     for axes in panels[:, 0]:
         axes.set_ylabel("TV")
     for axes in panels[-1]:
         axes.set_xlabel("network evaluations")
+    _draw_medians(panels.flat[len(names)], rows)
     fig.legend(known.values(), known.keys(), loc="outside right upper")
     fig.suptitle(f"{process} noise; exact methods without error are drawn at {_FLOOR:g}", size=8)
     return fig
+
+
+def _draw_medians(axes: "Axes", rows: Sequence[Row]) -> None:
+    """One line a method: median, least and greatest speed-up of one evaluation."""
+    once = [row for row in rows if row["nfe"] == 1 and row["method"] != "teacher"]
+    found = sorted(medians(once), key=lambda line: line["speed_up"])
+    for place, line in enumerate(found):
+        color, marker = _LOOKS.get(line["method"], _OTHERS)
+        axes.plot([line["least"], line["greatest"]], [place, place], color=color, lw=0.8, ls="-")
+        axes.plot(line["speed_up"], place, color=color, marker=marker, ls="", ms=3.8)
+    axes.set(xscale="log", yticks=[], title="speed-up in one evaluation")
+    axes.set_xticks([1, 10, 100], ["1", "10", "100"])
+    axes.set_xlabel("teacher steps (median, range)")
+    axes.minorticks_off()
 
 
 def draw_laws(laws: Sequence[Row], titles: Mapping[str, str]) -> "Figure":

@@ -37,7 +37,7 @@ from toys.benchmark_pictures import draw_leaderboard
 from toys.cache import RowCache
 from toys.methods import METHODS, find_method
 from toys.problem import BUDGETS, PROCESSES
-from toys.ranking import rank, summarise
+from toys.ranking import medians, rank, summarise
 from toys.runs import TEACHER, TEACHERS, curve_limits, execute, plan
 from toys.tasks import TASKS, Task, find_task, task_from_file
 
@@ -77,7 +77,12 @@ def main(argv: list[str] | None = None) -> None:
     rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
     wanted = [row for row in rows if row["method"] in methods]
     titles = {task.name: task.title for task in tasks}
-    print(format_table([line for line in summarise(wanted) if _shown(line)], COLUMNS))
+    lines = summarise(wanted)
+    headline = [line for line in medians(lines) if line["method"] != TEACHER]
+    print(format_table([line for line in lines if _shown(line)], COLUMNS))
+    if headline:
+        print("\nspeed-up over all tasks")
+        print(format_table(headline, HEADLINE_COLUMNS))
     if args.csv:
         _write_csv(args.csv, wanted)
         print(f"written to {args.csv}")
@@ -86,6 +91,7 @@ def main(argv: list[str] | None = None) -> None:
             "manifest": manifest(args.seed),
             **{"quick": args.quick, "budget": vars(budget), "seeds": list(seeds)},
             **{"tasks": titles, "methods": {name: METHODS[name].title for name in methods}},
+            "medians": headline,
             "rows": [{key: row[key] for key in row if key != "law"} for row in rows],
         }
         if args.laws:
@@ -115,6 +121,12 @@ COLUMNS = {
     "latent_refinement": ("refine", ".0e"),
 }
 """What the terminal shows: format of each column."""
+
+HEADLINE_COLUMNS = {
+    **{name: COLUMNS[name] for name in ("process", "method", "teacher", "latent", "nfe")},
+    **{"tasks": ("tasks", "d"), "seeds": ("seeds", "d")},
+    **{"speed_up": ("median", ".2f"), "least": ("least", ".2f"), "greatest": ("greatest", ".2f")},
+}
 
 CSV_COLUMNS = (
     *("task", "process", "method", "teacher", "latent", "nfe", "seed", "tv", "kl", "captured_tc"),

@@ -6,6 +6,7 @@ evaluations that the method took it is a speed-up.
 """
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -136,6 +137,31 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         key = tuple(row[name] for name in ("task", "process", "method", "teacher", "nfe"))
         groups.setdefault(key, []).append(row)
     return [_summary(group) for group in groups.values()]
+
+
+def medians(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The headline: the median over tasks of the speed-up, for each method and number of calls.
+
+    Args:
+        lines: of `summarise`; a speed-up that is a bound counts as the bound.
+
+    Returns:
+        process, method, teacher, latent, nfe; tasks: how many; seeds: of the task with the fewest;
+        speed_up: their median; least, greatest.
+    """
+    groups: dict[tuple, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        key = tuple(line[name] for name in ("process", "method", "teacher", "latent", "nfe"))
+        groups.setdefault(key, []).append(line)
+    found = []
+    for (process, method, teacher, latent, nfe), group in groups.items():
+        values = [line["speed_up"] for line in group]
+        found.append(
+            {"process": process, "method": method, "teacher": teacher, "latent": latent, "nfe": nfe}
+            | {"tasks": len(group), "seeds": min(line["seeds"] for line in group)}
+            | {"speed_up": statistics.median(values), "least": min(values), "greatest": max(values)}
+        )
+    return found
 
 
 def _summary(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
