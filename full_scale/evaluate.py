@@ -27,9 +27,11 @@ from typing import Any
 
 import torch
 
+from full_scale.backbones import VQGANConfig
 from full_scale.data.packed import PackedTokens
 from full_scale.data.tables import open_tokenizer
 from full_scale.decoding import open_vqgan
+from full_scale.load import Loaded
 from full_scale.metrics.features import EXTRACTORS, open_extractor
 from full_scale.metrics.judge import Judge
 from full_scale.metrics.reference import open_reference, stretched
@@ -48,7 +50,6 @@ PUBLISHED_SAMPLES = 50_000
 RESULTS = ROOT / "results" / "evaluations.jsonl"
 _REPLICATES = {"pictures": 20, "texts": 1000}
 _BATCH = {"pictures": 50, "texts": 8}
-_CODE_PIXELS = 16  # along one side of a code of the ImageNet VQGAN
 
 Measured = tuple[Metrics, dict[str, Any]]
 """Metrics, and the protocol: what they were taken with."""
@@ -70,6 +71,15 @@ def main(argv: list[str] | None = None) -> None:
     _show(row, results)
 
 
+def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
+    """The side of the sampled pictures."""
+    if content["kind"] == "pixels":
+        return content["shape"][-1]
+    if vqgan is None or not isinstance(vqgan.config, VQGANConfig):
+        raise ValueError("samples are codes of a VQGAN; give it: --vqgan FILE")
+    return vqgan.config.resolution
+
+
 def _pictures(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:
     metrics = args.metrics or PICTURE_METRICS[args.features]
     if args.reference is None and (needy := {"fid", "frechet"} & set(metrics)):
@@ -80,13 +90,12 @@ def _pictures(folder: SampleFolder, args: Namespace, resampling: Resampling) -> 
     look = stretched if args.stretch else _unchanged
     reference = None
     if args.reference is not None:
-        resolution = content.get("shape", [round(folder.run["num_dims"] ** 0.5) * _CODE_PIXELS])[-1]
         reference = open_reference(
             args.reference,
             args.features,
             extractor,
             look,
-            resolution,
+            _resolution(content, vqgan),
             args.batch,
             args.save_reference,
         )
