@@ -115,6 +115,9 @@ class Di4CObjective:
         reference_steps: 0 draws x_t from the data, $r_t = q_t$; n > 0 lets the teacher generate it
             in n steps from the prior (the r of Theorem 2). Then there is no x_0: data_weight must
             be Weight(0.0).
+        same_calls: call the networks equally often whatever times are drawn, as is needed where
+            processes share out the weights of one (FSDP) and must call it together. Otherwise the
+            consistency target of a batch that is only distilled is left out; the loss is the same.
 
     Raises:
         ValueError: If the numbers do not fit together.
@@ -128,6 +131,7 @@ class Di4CObjective:
     target: MixtureNetwork | None = None
     teacher_latents: int = 0
     reference_steps: int = 0
+    same_calls: bool = False
 
     def __post_init__(self) -> None:
         """Check what arrived."""
@@ -173,7 +177,7 @@ class Di4CObjective:
         )
         data = Target.from_samples(x_0[:, None], teacher.log_marginals)
         targets = [data]
-        if not bool(distilled.all()):
+        if self.same_calls or not bool(distilled.all()):
             targets.append(self._consistency_target(teacher, draws, generator))
         student = self.student(self._repeat(draws.x_t), draws.t, draws.latents)
         student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])

@@ -75,6 +75,7 @@ def assemble(run: Run) -> Assembly:
         recipe=run.recipe,
         latent=chosen.latent,
         mixture_teacher=run.mixture_teacher,
+        sharded=run.strategy == "fsdp",
         **common,
     )
     return Assembly(problem, data, chosen, identity)

@@ -118,12 +118,14 @@ class Distillation(Problem):
         recipe: times, weights, teacher step, number of latents.
         latent: law of the latents.
         mixture_teacher: whether the teacher takes latents.
+        sharded: whether processes share out the student's weights, and must call it together.
     """
 
     teacher: nn.Module
     recipe: Recipe
     latent: LatentLaw
     mixture_teacher: bool = False
+    sharded: bool = False
 
     def to(self, device: torch.device) -> None:
         """Move the teacher."""
@@ -139,6 +141,7 @@ class Distillation(Problem):
             recipe=self.recipe,
             latent=self.latent,
             teacher_latents=self.recipe.num_latents if self.mixture_teacher else 0,
+            same_calls=self.sharded,
         )
         return objective(batch["x_0"], generator=generator)
 

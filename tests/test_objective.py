@@ -180,6 +180,26 @@ def test_networks_are_called_once_each_and_only_the_student_has_a_gradient():
     assert scale.grad.any()
 
 
+@pytest.mark.parametrize(("times", "fewest"), [((0.05, 0.0), 1), ((0.6, 0.4), 2)])
+def test_same_calls_change_the_number_of_calls_and_nothing_else(times, fewest):
+    """Processes that share a network may draw different times, and must call it together."""
+    process = MaskedProcess(2)
+    x_0 = torch.zeros(6, 2, dtype=torch.long)
+    t_and_u = tuple(torch.full((6,), time, dtype=torch.float64) for time in times)
+    found, calls = [], []
+    for same_calls in (False, True):
+        objective = _objective(process, same_calls=same_calls)
+        counting = _Counting(objective.student)
+        objective = replace(objective, student=counting)
+        generator = SampleGenerators(0, range(6), "test")
+        found.append(objective(x_0, generator=generator, times=t_and_u))
+        calls.append(len(counting.grads))
+    assert calls == [fewest, 2]
+    assert found[0].terms.keys() == found[1].terms.keys()
+    for name, term in found[0].terms.items():
+        assert torch.equal(term, found[1].terms[name])
+
+
 def test_one_generator_reproduces_everything():
     objective = _objective(UniformProcess(2), RECIPE)
     x_0 = exact.states(2, 2).repeat(5, 1)

@@ -70,21 +70,29 @@ def test_micro_batches_do_not_matter(run, micro_batch):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("preset", ["tiny-exact", "tiny-text", "tiny-codes"])
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_are_one_with_twice_the_batch(run, tmp_path, strategy):
+def test_two_processes_are_one_with_twice_the_batch(tmp_path, strategy, preset):
     """Weights, moments and averages after three steps, clipped ones; and the log."""
+    chosen = train_cases.CASES[preset]
+    train_cases.write_teacher(tmp_path / "teacher.safetensors", chosen)
+    if preset != "tiny-exact":
+        train_cases.write_tokens(tmp_path, chosen)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
+    options = [port, str(tmp_path), strategy, preset]
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.train_ranks", str(rank), port, str(tmp_path), strategy],
+            [sys.executable, "-m", "tests.train_ranks", str(rank), *options],
             cwd=ROOT,
         )
         for rank in range(2)
     ]
     try:
-        alone = replace(run, out=tmp_path / "alone", steps=3, micro_batch=4)
+        alone = train_cases.short_run(
+            tmp_path, preset, out=tmp_path / "alone", steps=3, micro_batch=4
+        )
         train_cases.trainer(alone, torch.float64).fit()
         assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
     finally:
@@ -94,6 +102,8 @@ def test_two_processes_are_one_with_twice_the_batch(run, tmp_path, strategy):
         load_checkpoint(latest_checkpoint(tmp_path / name / "checkpoints")).state
         for name in ("alone", strategy)
     ]
+    drawn = [sorted((tmp_path / name / "samples").iterdir()) for name in ("alone", strategy)]
+    assert [path.name for path in drawn[0]] == [path.name for path in drawn[1]] != []
     one, two = states
     assert one["optimizer"].pop("param_groups") == two["optimizer"].pop("param_groups")
     torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)

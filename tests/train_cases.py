@@ -1,18 +1,21 @@
-"""A small problem for the tests of training: real recipes on a tiny U-Net, digits as data."""
+"""Small problems for the tests of training: real recipes on tiny networks, digits or tokens."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
 from full_scale import presets
 from full_scale.assemble import assemble
+from full_scale.data.packed import Description, Rows, pack
 from full_scale.experiments import EXPERIMENTS
 from full_scale.model_file import write_model
 from full_scale.problems import Distillation, TeacherTraining
-from full_scale.runs import Reports
+from full_scale.runs import Data, Reports
 from full_scale.trainer import Trainer
+from tests.tiny_models import DIT, MASKGIT, PROCESSES
 
 ROOT = Path(__file__).parents[1]
 TINY = replace(
@@ -24,7 +27,13 @@ TINY = replace(
 EXACT = replace(TINY, network=replace(TINY.network, dropout=0.0))
 """Without dropout, whose masks belong to micro-batches, the size of these does not matter."""
 
-CASES = {"tiny": TINY, "tiny-exact": EXACT}
+TEXT = presets.Preset("tiny text", replace(DIT, dropout=0.0), PROCESSES[DIT])
+CODES = presets.Preset("tiny codes", replace(MASKGIT, dropout=0.0), PROCESSES[MASKGIT])
+
+CASES = {"tiny": TINY, "tiny-exact": EXACT, "tiny-text": TEXT, "tiny-codes": CODES}
+
+
+_EXPERIMENT = {"tiny-text": "openwebtext", "tiny-codes": "imagenet"}
 
 
 def register() -> None:
@@ -60,6 +69,29 @@ def student_run(folder, **changes):
         reports=Reports(log_every=4, save_every=2, keep=10, sample_every=0),
     )
     return replace(run, **changes)
+
+
+def short_run(folder, preset, **changes):
+    """A run as `student_run` gives of any of `CASES`, on digits or the tokens of `write_tokens`."""
+    if preset in _EXPERIMENT:
+        name = _EXPERIMENT[preset]
+        tokens = Data(name, folder / "tokens")
+        changes = {"method": EXPERIMENTS[name][1].method, "data": tokens} | changes
+    reports = Reports(log_every=2, save_every=2, sample_every=3, num_samples=2, sample_steps=2)
+    changes = {"reports": reports} | changes
+    return student_run(folder, preset=preset, **changes)
+
+
+def write_tokens(folder, preset):
+    """Random tokens, and classes where the network takes them."""
+    network = preset.network
+    classes = getattr(network, "num_classes", None)
+    values = preset.process.num_values
+    rng = np.random.default_rng(0)
+    x_0 = rng.integers(0, values, (20, network.num_dims))
+    label = None if classes is None else rng.integers(0, classes, 20)
+    description = Description(network.num_dims, values, classes, {"made": "for a test"})
+    pack(folder / "tokens" / "train", description, lambda _: iter([Rows(x_0, label, 0)]))
 
 
 def problem_class(run):

@@ -1,4 +1,4 @@
-"""One of two ranks of test_train_parallel: `-m tests.train_ranks RANK PORT FOLDER STRATEGY`.
+"""One of two ranks of test_train_parallel: `-m tests.train_ranks RANK PORT FOLDER STRATEGY PRESET`.
 
 Two ranks train a student for three steps; the first saves the whole state.
 """
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def main(rank, port, folder, strategy):
+def main(rank, port, folder, strategy, preset):
     os.environ |= {
         "RANK": rank,
         "LOCAL_RANK": rank,
@@ -20,13 +20,10 @@ def main(rank, port, folder, strategy):
     import torch
 
     torch.set_num_threads(1)
-    from tests.train_cases import register, student_run, trainer
+    from tests.train_cases import register, short_run, trainer
 
     register()
-    folder = Path(folder)
-    run = student_run(
-        folder, out=folder / strategy, preset="tiny-exact", strategy=strategy, steps=3
-    )
+    run = short_run(Path(folder), preset, out=Path(folder) / strategy, strategy=strategy, steps=3)
     trainer(run, torch.float64).fit()
     torch.distributed.destroy_process_group()
 
