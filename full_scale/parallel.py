@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_state_dict,
 )
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -47,6 +47,16 @@ def share_student(accelerator: Accelerator, network: nn.Module, strategy: str) -
         return network
     devices = [accelerator.device] if accelerator.device.type == "cuda" else None
     return DistributedDataParallel(network, device_ids=devices)
+
+
+def regather(network: nn.Module) -> None:
+    """Let a sharded network gather its weights anew, as is due when the shards were written to.
+
+    What a call without a backward pass has gathered stays, and would be used once more.
+    """
+    for module in network.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]:

@@ -56,7 +56,8 @@ class Plan:
         Raises:
             ValueError: If the network has no such sampler, or an option does not belong to it.
         """
-        kind = type(unwrap(network.backbone)).__name__
+        # By the config: sharding gives the network another type.
+        kind = type(unwrap(network.backbone).config).__name__.removesuffix("Config")
         sampler = self.sampler or SAMPLERS[kind][0]
         if sampler not in SAMPLERS[kind]:
             raise ValueError(

@@ -29,7 +29,13 @@ from full_scale.failure import report_failure
 from full_scale.logbook import Logbook
 from full_scale.memory import peak_memory
 from full_scale.model_file import write_model
-from full_scale.parallel import accumulating, full_state, load_full_state, share_student
+from full_scale.parallel import (
+    accumulating,
+    full_state,
+    load_full_state,
+    regather,
+    share_student,
+)
 from full_scale.previews import Previews
 from full_scale.runs import Run, as_json
 from reporting import manifest
@@ -241,8 +247,10 @@ class Trainer:
         self.network.eval()
         try:
             with self.ema.applied() if averaged else nullcontext():
+                regather(self.network)
                 yield
         finally:
+            regather(self.network)
             self.network.train()
 
     def _export(self) -> Path:

@@ -104,6 +104,8 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path, strategy, preset):
     ]
     drawn = [sorted((tmp_path / name / "samples").iterdir()) for name in ("alone", strategy)]
     assert [path.name for path in drawn[0]] == [path.name for path in drawn[1]] != []
+    for ours, theirs in zip(*drawn, strict=True):
+        assert ours.read_bytes() == theirs.read_bytes()
     one, two = states
     assert one["optimizer"].pop("param_groups") == two["optimizer"].pop("param_groups")
     torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)

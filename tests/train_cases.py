@@ -77,7 +77,7 @@ def short_run(folder, preset, **changes):
         name = _EXPERIMENT[preset]
         tokens = Data(name, folder / "tokens")
         changes = {"method": EXPERIMENTS[name][1].method, "data": tokens} | changes
-    reports = Reports(log_every=2, save_every=2, sample_every=3, num_samples=2, sample_steps=2)
+    reports = Reports(log_every=3, save_every=2, sample_every=2, num_samples=2, sample_steps=2)
     changes = {"reports": reports} | changes
     return student_run(folder, preset=preset, **changes)
 
