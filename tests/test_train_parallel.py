@@ -70,45 +70,46 @@ def test_micro_batches_do_not_matter(run, micro_batch):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("preset", ["tiny-exact", "tiny-text", "tiny-codes"])
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_are_one_with_twice_the_batch(tmp_path, strategy, preset):
-    """Weights, moments and averages after three steps, clipped ones; and the log."""
-    chosen = train_cases.CASES[preset]
-    train_cases.write_teacher(tmp_path / "teacher.safetensors", chosen)
-    if preset != "tiny-exact":
-        train_cases.write_tokens(tmp_path, chosen)
+def test_two_processes_are_one_with_twice_the_batch(tmp_path):
+    """Weights, moments, averages and samples after three steps, as copies and as shards."""
+    for preset in train_cases.KINDS:
+        (tmp_path / preset).mkdir()
+        chosen = train_cases.CASES[preset]
+        train_cases.write_teacher(tmp_path / preset / "teacher.safetensors", chosen)
+        if preset != "tiny-exact":
+            train_cases.write_tokens(tmp_path / preset, chosen)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    options = [port, str(tmp_path), strategy, preset]
+    command = [sys.executable, "-m", "tests.train_ranks"]
     ranks = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.train_ranks", str(rank), *options],
-            cwd=ROOT,
-        )
-        for rank in range(2)
+        subprocess.Popen([*command, str(rank), port, str(tmp_path)], cwd=ROOT) for rank in range(2)
     ]
     try:
-        alone = train_cases.short_run(
-            tmp_path, preset, out=tmp_path / "alone", steps=3, micro_batch=4
-        )
-        train_cases.trainer(alone, torch.float64).fit()
+        for preset in train_cases.KINDS:
+            here = tmp_path / preset
+            alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
+            train_cases.trainer(alone, torch.float64).fit()
         assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
     finally:
         for rank in ranks:
             rank.kill()
-    states = [
-        load_checkpoint(latest_checkpoint(tmp_path / name / "checkpoints")).state
-        for name in ("alone", strategy)
-    ]
-    drawn = [sorted((tmp_path / name / "samples").iterdir()) for name in ("alone", strategy)]
+            rank.wait()
+    for preset in train_cases.KINDS:
+        for strategy in ("ddp", "fsdp"):
+            _assert_same_run(tmp_path / preset / "alone", tmp_path / preset / strategy)
+
+
+def _assert_same_run(alone, shared):
+    one, two = (
+        load_checkpoint(latest_checkpoint(f / "checkpoints")).state for f in (alone, shared)
+    )
+    assert one["optimizer"].pop("param_groups") == two["optimizer"].pop("param_groups")
+    torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)
+    drawn = [sorted((folder / "samples").iterdir()) for folder in (alone, shared)]
     assert [path.name for path in drawn[0]] == [path.name for path in drawn[1]] != []
     for ours, theirs in zip(*drawn, strict=True):
         assert ours.read_bytes() == theirs.read_bytes()
-    one, two = states
-    assert one["optimizer"].pop("param_groups") == two["optimizer"].pop("param_groups")
-    torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)
 
 
 def test_torchrun_trains_and_samples_like_one_process(tmp_path):

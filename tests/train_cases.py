@@ -33,6 +33,8 @@ CODES = presets.Preset("tiny codes", replace(MASKGIT, dropout=0.0), PROCESSES[MA
 CASES = {"tiny": TINY, "tiny-exact": EXACT, "tiny-text": TEXT, "tiny-codes": CODES}
 
 
+KINDS = ("tiny-exact", "tiny-text", "tiny-codes")
+"""One of each kind of network, without dropout."""
 _EXPERIMENT = {"tiny-text": "openwebtext", "tiny-codes": "imagenet"}
 
 
@@ -72,13 +74,13 @@ def student_run(folder, **changes):
 
 
 def short_run(folder, preset, **changes):
-    """A run as `student_run` gives of any of `CASES`, on digits or the tokens of `write_tokens`."""
+    """A `student_run` of one of `KINDS`, on digits or on the tokens of `write_tokens`."""
     if preset in _EXPERIMENT:
         name = _EXPERIMENT[preset]
         tokens = Data(name, folder / "tokens")
         changes = {"method": EXPERIMENTS[name][1].method, "data": tokens} | changes
     reports = Reports(log_every=3, save_every=2, sample_every=2, num_samples=2, sample_steps=2)
-    changes = {"reports": reports} | changes
+    changes = {"reports": reports, "steps": 3} | changes
     return student_run(folder, preset=preset, **changes)
 
 

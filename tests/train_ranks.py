@@ -1,6 +1,6 @@
-"""One of two ranks of test_train_parallel: `-m tests.train_ranks RANK PORT FOLDER STRATEGY PRESET`.
+"""One of two ranks of test_train_parallel: `-m tests.train_ranks RANK PORT FOLDER`.
 
-Two ranks train a student for three steps; the first saves the whole state.
+Two ranks train a student of each kind for three steps, as copies and as shards; the first saves.
 """
 
 import os
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def main(rank, port, folder, strategy, preset):
+def main(rank, port, folder):
     os.environ |= {
         "RANK": rank,
         "LOCAL_RANK": rank,
@@ -20,11 +20,14 @@ def main(rank, port, folder, strategy, preset):
     import torch
 
     torch.set_num_threads(1)
-    from tests.train_cases import register, short_run, trainer
+    from tests.train_cases import KINDS, register, short_run, trainer
 
     register()
-    run = short_run(Path(folder), preset, out=Path(folder) / strategy, strategy=strategy, steps=3)
-    trainer(run, torch.float64).fit()
+    for preset in KINDS:
+        for strategy in ("ddp", "fsdp"):
+            here = Path(folder) / preset
+            run = short_run(here, preset, out=here / strategy, strategy=strategy)
+            trainer(run, torch.float64).fit()
     torch.distributed.destroy_process_group()
 
 
