@@ -71,7 +71,7 @@ def test_micro_batches_do_not_matter(run, micro_batch):
 
 
 def test_two_processes_are_one_with_twice_the_batch(tmp_path):
-    """Weights, moments, averages and samples after three steps, as copies and as shards."""
+    """Weights, moments, averages and samples, as copies and as shards, which are resumed once."""
     for preset in train_cases.KINDS:
         (tmp_path / preset).mkdir()
         chosen = train_cases.CASES[preset]

@@ -1,6 +1,6 @@
 """One of two ranks of test_train_parallel: `-m tests.train_ranks RANK PORT FOLDER`.
 
-Two ranks train a student of each kind for three steps, as copies and as shards; the first saves.
+Two ranks train a student of each kind, stopped and resumed, as copies and as shards of its weights.
 """
 
 import os
@@ -26,8 +26,9 @@ def main(rank, port, folder):
     for preset in KINDS:
         for strategy in ("ddp", "fsdp"):
             here = Path(folder) / preset
-            run = short_run(here, preset, out=here / strategy, strategy=strategy)
-            trainer(run, torch.float64).fit()
+            for steps in (2, 3):  # the second one resumes the first
+                run = short_run(here, preset, out=here / strategy, strategy=strategy, steps=steps)
+                trainer(run, torch.float64).fit()
     torch.distributed.destroy_process_group()
 
 
