@@ -114,7 +114,7 @@ def _run(files, out, experiment, **changes):
         micro_batch=1,
         num_latents=2,
         teacher=str(files / f"{type(network).__name__}{second}.safetensors"),
-        data=replace(published.data, folder=files / published.data.name, workers=0),
+        data=replace(published.data, folder=files / published.data.name),
         reports=Reports(log_every=1, save_every=1, num_samples=2, sample_every=2, sample_steps=2),
         device="cpu",
         **changes,
