@@ -126,8 +126,10 @@ def test_masked_step_skips_only_zeros(num_dims, num_values):
 @pytest.mark.parametrize(
     "process", [MaskedProcess(2), UniformProcess(2)], ids=["masked", "uniform"]
 )
-def test_mixture_composition_by_literal_sums(process):
+@pytest.mark.parametrize("rows", [1, 1000], ids=["one latent a call", "both latents"])
+def test_mixture_composition_by_literal_sums(process, rows, monkeypatch):
     """Two steps of a latent-dependent denoiser against nested Python loops."""
+    monkeypatch.setattr(exact.composition, "_CALL_ROWS", rows)
     num_dims, grid = 2, [0.0, 0.4, 1.0]
     latents = torch.tensor([0.2, 0.9], dtype=torch.float64)
     weights = torch.tensor([0.3, 0.7], dtype=torch.float64)

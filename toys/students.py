@@ -16,7 +16,8 @@ from toys.problem import MULTI_STEP_STATES, Output, Problem
 from toys.student_network import Backbone
 from toys.training import Meter
 
-_REFINEMENT = 5e-4  # the latent grid is doubled until TV changes by less
+_REFINEMENT = 5e-4  # the latent grid is doubled until TV changes by less,
+_EVALUATIONS = 2**21  # or one step of the finest grid would take more of the network
 
 
 def latent_grid(law: LatentLaw, size: int) -> Tensor:
@@ -135,7 +136,10 @@ class Student:
         """The law on a grid of latents so fine that doubling it changes TV by little."""
         if self.latent is None or isinstance(self.latent, FiniteLatent):
             return self.law(nfe, None if self.latent is None else self.latent.support), 0.0
-        size, largest = (512, 2**14) if nfe == 1 else (64, 128)
+        # At the start a network sees a single state.
+        states = 1 if nfe == 1 else self.problem.num_noisy_states
+        largest = min(2**16, max(128, _EVALUATIONS // states))
+        size = min(512, largest // 2)
         law = self.law(nfe, latent_grid(self.latent, size))
         while True:
             size *= 2

@@ -26,6 +26,7 @@ from di4c.exact.masked import masked_step
 from di4c.processes import ForwardProcess
 from di4c.schedules import check_grid
 
+_CALL_ROWS = 2**10  # states and latents that a denoiser is asked for at once, at least
 _CHUNK_NUMBERS = 2**19  # numbers in one chunk of A or B: 4 MiB, a share of the last-level cache
 
 
@@ -131,7 +132,8 @@ def mixture_composition(
 
     Args:
         process: forward process.
-        denoiser: as `di4c.denoisers.Denoiser`; asked for every state at once.
+        denoiser: as `di4c.denoisers.Denoiser`; asked for every state at once, and of few states for
+            several latents.
         grid: times $t_0 < \dots < t_N$, data to noise.
         start: law of $x_{t_N}$ over all states.
         latents: the support of $\lambda$, (L, ...); None for a product denoiser.
@@ -141,23 +143,29 @@ def mixture_composition(
     num_dims = infer_num_dims(len(start), process.num_states)
     law = start_law(process, num_dims, times[-1], start, None)
     x_t = states(num_dims, process.num_states)
-    support: list[Tensor | None] = [None] if latents is None else list(latents)
-    if not support:
+    count = 1 if latents is None else len(latents)
+    if count == 0:
         raise ValueError("latents must hold at least one latent; got none")
     if weights is None:
-        weights = torch.full((len(support),), 1 / len(support), dtype=torch.float64)
-    if len(weights) != len(support):
+        weights = torch.full((count,), 1 / count, dtype=torch.float64)
+    if len(weights) != count:
         raise ValueError(
-            f"weights must hold one entry a latent; got {len(weights)} for {len(support)} latents"
+            f"weights must hold one entry a latent; got {len(weights)} for {count} latents"
         )
     check_probabilities("weights", weights)
+    together = min(count, max(1, _CALL_ROWS // len(x_t)))
     for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):
-        times_t = torch.full((len(x_t),), t, dtype=torch.float64)
         image = torch.zeros_like(law)
-        for latent, weight in zip(support, weights.tolist(), strict=True):
-            repeated = None if latent is None else latent.expand(len(x_t), *latent.shape)
-            probs = denoiser(x_t, times_t, repeated).double().exp()
-            step = process.reverse(probs, x_t, s, t)
-            image += weight * product_step(law, step, process.mask_state)
+        for first in range(0, count, together):
+            part = weights[first : first + together].double()
+            x = x_t.repeat(len(part), 1)
+            repeated = None
+            if latents is not None:
+                repeated = latents[first : first + together].repeat_interleave(len(x_t), 0)
+            times_t = torch.full((len(x),), t, dtype=torch.float64)
+            probs = denoiser(x, times_t, repeated).double().exp()
+            step = process.reverse(probs, x, s, t)
+            mask_state = process.mask_state if len(part) == 1 else None  # needs each state once
+            image += product_step(torch.outer(part, law).flatten(), step, mask_state)
         law = image
     return _finish(process, law, num_dims, times[0])
