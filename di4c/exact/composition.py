@@ -26,7 +26,7 @@ from di4c.exact.masked import masked_step
 from di4c.processes import ForwardProcess
 from di4c.schedules import check_grid
 
-_CALL_ROWS = 2**10  # states and latents that a denoiser is asked for at once, at least
+_CALL_ROWS = 2**10  # up to so many rows, a denoiser is asked for several latents at once
 _CHUNK_NUMBERS = 2**19  # numbers in one chunk of A or B: 4 MiB, a share of the last-level cache
 
 
