@@ -15,6 +15,7 @@ from full_scale.memory import GIB, Estimate, require_fits
 from full_scale.outline import outline
 from full_scale.presets import preset
 from full_scale.problems import Distillation, TeacherTraining
+from reporting import ROOT
 
 
 @pytest.mark.parametrize("mixture_teacher", [False, True])
@@ -52,6 +53,15 @@ def test_operations_of_a_step_against_a_real_one(method, mixture_teacher):
         loss = problem.loss(network, batch, SampleGenerators(0, range(2), "test")).loss
         loss.sum().backward()
     assert plan.operations() == pytest.approx(counter.get_total_flops(), rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "imagenet", "openwebtext", "openwebtext-round2"])
+def test_operations_in_help_and_readme_are_the_counted_ones(name):
+    text, run = EXPERIMENTS[name]
+    counted = f"{run.steps * outline(run).operations():.1e}".replace("e+", "e")
+    assert f"{counted} operations" in " ".join(text.split())
+    if name != "openwebtext-round2":
+        assert f"{counted} operations" in " ".join((ROOT / "README.md").read_text().split())
 
 
 def test_activation_bytes_by_hand():
