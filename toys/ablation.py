@@ -4,14 +4,17 @@ One-step students of one task and noise, all with the same network and the same 
 evaluations in training; exact TV. The first rows are the published recipes; then the improved
 recipe with and without its parts, and then Di4C-d with one choice changed in each row. Takes about
 five minutes a seed on one core. --long trains the improved recipe for longer instead: 12000
-iterations take five minutes a row on one core.
+iterations take five minutes a row on one core. --two-steps asks why a second step does not help as
+much: how much of the training goes to the start, how much to the states of the second step.
 
     python toys/ablation.py --seeds 3 --json results/ablation.json
     python toys/ablation.py --long 12000 --json results/ablation_long.json
+    python toys/ablation.py --two-steps --seeds 3 --json results/ablation_two_steps.json
 """
 
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,6 +30,7 @@ from toys.recipes import JumpRecipe, jump_student
 from toys.tasks import find_task
 
 BEST = JumpRecipe(data=True)
+DATA_ONLY = replace(BEST, consistency=False)
 
 
 @dataclass(frozen=True)
@@ -36,38 +40,35 @@ class Variant:
     Attributes:
         group: what it belongs to.
         name: what is changed.
-        train: from a problem to the one-step output.
-        long: whether it is one of the long trainings.
+        outputs: from a problem and the numbers of steps to an output for each of them.
+        budget: how many times the budget of the other rows.
     """
 
     group: str
     name: str
-    train: Callable[[Problem], Output]
-    long: bool = False
+    outputs: Callable[[Problem, tuple[int, ...]], Iterator[Output]]
+    budget: int = 1
 
 
-def improved(recipe: JumpRecipe, problem: Problem) -> Output:
-    """The one-step output of a recipe of ours."""
-    return next(jump_student(problem, recipe).outputs((1,)))
+def improved(recipe: JumpRecipe, problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
+    """What a recipe of ours generates."""
+    return jump_student(problem, recipe).outputs(steps)
 
 
-def as_published(problem: Problem, **options: bool) -> Output:
-    """The one-step output of a published recipe."""
-    return next(published.outputs(problem, (1,), **options))
-
-
-def change(name: str, **fields: Any) -> Variant:
+def change(name: str, group: str = "Di4C-d, changed", budget: int = 1, **fields: Any) -> Variant:
     """Di4C-d of the benchmark with some fields of its recipe changed."""
-    return Variant("Di4C-d, changed", name, partial(improved, replace(BEST, **fields)))
+    return Variant(group, name, partial(improved, replace(BEST, **fields)), budget)
 
 
-VARIANTS = [
-    Variant("published", "Di4C", as_published),
-    Variant("published", "Di4C, no control variate", partial(as_published, control_variate=False)),
-    Variant("published", "Di4C-d", partial(as_published, data=True)),
+ONE_STEP = [
+    Variant("published", "Di4C", published.outputs),
+    Variant(
+        "published", "Di4C, no control variate", partial(published.outputs, control_variate=False)
+    ),
+    Variant("published", "Di4C-d", partial(published.outputs, data=True)),
     Variant("improved", "Di4C-d", partial(improved, BEST)),
     Variant("improved", "Di4C, no data", partial(improved, JumpRecipe())),
-    Variant("improved", "data only", partial(improved, JumpRecipe(data=True, consistency=False))),
+    Variant("improved", "data only", partial(improved, DATA_ONLY)),
     Variant("Di4C, changed", "u = t/2", partial(improved, JumpRecipe(ratio=0.5))),
     Variant("Di4C, changed", "u = .9 t", partial(improved, JumpRecipe(ratio=0.9))),
     change("no loss at the start", start_weight=0.0),
@@ -84,46 +85,55 @@ VARIANTS = [
     change("control variate", control_variate=True),
     change("data at random times x 10", data_weight=1.0),
     change("learning rate / 5", learning_rate=2e-3),
-    Variant("long", "Di4C-d", partial(improved, BEST), long=True),
-    Variant("long", "data only", partial(improved, replace(BEST, consistency=False)), long=True),
-    Variant("long", "Di4C, no data", partial(improved, JumpRecipe()), long=True),
+]
+
+LONG = [
+    Variant("long", "Di4C-d", partial(improved, BEST)),
+    Variant("long", "data only", partial(improved, DATA_ONLY)),
+    Variant("long", "Di4C, no data", partial(improved, JumpRecipe())),
+]
+
+# A batch of 1024 pairs of a state and a latent holds the start and 1024 / K - 1 other states.
+TWO_STEPS = [
+    Variant("two steps", "Di4C-d (K = 256)", partial(improved, BEST)),
+    Variant("two steps", "Di4C, no data", partial(improved, JumpRecipe())),
+    Variant("two steps", "data only", partial(improved, DATA_ONLY)),
+    change("u = .3 t", "two steps", ratio=0.3),
+    change("data at random times x 10", "two steps", data_weight=1.0),
+    change("K = 64", "two steps", num_latents=64),
+    change("K = 16", "two steps", num_latents=16),
+    change("K = 64, start x .3", "two steps", num_latents=64, start_weight=0.3),
+    change("K = 256, budget x 5", "two steps", 5),
+    change("K = 64, start x .3, budget x 5", "two steps", 5, num_latents=64, start_weight=0.3),
 ]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train every variant, print the table, write the record."""
-    parser = script_parser(__doc__, figure=False)
-    parser.add_argument("--task", default="digits3x3", metavar="NAME", help="what to learn")
-    parser.add_argument("--process", choices=PROCESSES, default="masked", help="the noise")
-    parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="seeds from --seed on, for every row"
-    )
-    parser.add_argument(
-        "--long", type=int, metavar="I", help="the improved recipe alone, for I iterations"
-    )
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     if args.seeds < 1:
         raise ValueError(f"seeds must be at least 1; got {args.seeds}")
     torch.set_num_threads(1)
     task = find_task("pair" if args.quick else args.task)
     standard = BUDGETS["standard"]
-    variants = [variant for variant in VARIANTS if variant.long == bool(args.long)]
+    variants = LONG if args.long else TWO_STEPS if args.two_steps else ONE_STEP
+    steps = (1, 2) if args.two_steps else (1,)
     work = [(v, seed) for v in variants for seed in range(args.seed, args.seed + args.seeds)]
     runs, record = [], manifest(args.seed)
     for variant, seed in tqdm(work, desc="training", unit="run", disable=None):
-        iterations = 3 if args.quick else args.long or standard.iterations
+        iterations = 3 if args.quick else variant.budget * (args.long or standard.iterations)
         budget = Budget(variant.group, iterations * standard.batch, standard.batch)
         problem = Problem(task, args.process, seed, budget)
         started = time.process_time()
-        output = variant.train(problem)
-        runs.append(
-            {"group": variant.group, "variant": variant.name, "seed": seed}
-            | {"tv": float(total_variation(problem.q_0, output.law)), "latent": output.latent}
-            | {"latent_refinement": output.latent_refinement, "iterations": iterations}
-            | {"evaluations": budget.evaluations, "parameters": output.parameters}
-            | {"train_seconds": output.train_seconds, "nfe": output.nfe}
-            | {"cpu_seconds": time.process_time() - started}
-        )
+        for output in variant.outputs(problem, steps):
+            runs.append(
+                {"group": variant.group, "variant": variant.name, "seed": seed, "nfe": output.nfe}
+                | {"tv": float(total_variation(problem.q_0, output.law)), "latent": output.latent}
+                | {"latent_refinement": output.latent_refinement, "iterations": iterations}
+                | {"evaluations": budget.evaluations, "parameters": output.parameters}
+                | {"train_seconds": output.train_seconds}
+                | {"cpu_seconds": time.process_time() - started}
+            )
         if args.json:  # whole after every run: a long one that is stopped keeps what it has
             settings = {"task": task.name, "process": args.process, "quick": args.quick}
             write_json(args.json, {"manifest": record, **settings, "runs": runs})
@@ -132,14 +142,31 @@ def main(argv: list[str] | None = None) -> None:
         print(f"written to {args.json}")
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = script_parser(__doc__, figure=False)
+    add = parser.add_argument
+    add("--task", default="digits3x3", metavar="NAME", help="what to learn")
+    add("--process", choices=PROCESSES, default="masked", help="the noise")
+    add("--seeds", type=int, default=1, metavar="N", help="seeds from --seed on, for every row")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--long", type=int, metavar="I", help="the improved recipe alone, for I iterations"
+    )
+    other.add_argument(
+        "--two-steps", action="store_true", help="one and two steps, on ways to share a batch"
+    )
+    return parser
+
+
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each variant: mean and spread of TV over seeds, mean cost."""
+    """One row for each variant and number of steps: mean and spread of TV over seeds, mean cost."""
     rows = []
-    for name in dict.fromkeys((run["group"], run["variant"]) for run in runs):
-        same = [run for run in runs if (run["group"], run["variant"]) == name]
+    for name in dict.fromkeys((run["group"], run["variant"], run["nfe"]) for run in runs):
+        same = [run for run in runs if (run["group"], run["variant"], run["nfe"]) == name]
         values = torch.tensor([run["tv"] for run in same], dtype=torch.float64)
         rows.append(
-            {"group": name[0], "variant": name[1], "seeds": len(same), "tv": float(values.mean())}
+            {"group": name[0], "variant": name[1], "nfe": name[2], "seeds": len(same)}
+            | {"tv": float(values.mean())}
             | {"spread": float(values.std()) if len(same) > 1 else None}
             | {"refinement": max(run["latent_refinement"] for run in same)}
             | {"seconds": sum(run["cpu_seconds"] for run in same) / len(same)}
@@ -150,6 +177,7 @@ def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 COLUMNS = {
     "group": ("recipe", "s"),
     "variant": ("variant", "s"),
+    "nfe": ("NFE", "d"),
     "seeds": ("seeds", "d"),
     "tv": ("TV", ".4f"),
     "spread": ("std", ".4f"),
