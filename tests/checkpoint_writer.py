@@ -17,6 +17,29 @@ def state_at(step: int) -> dict:
     }
 
 
+def same(left, right):
+    """Equality of nested states: types, keys and their order, every bit of every tensor."""
+    if isinstance(left, torch.Tensor):
+        return (
+            isinstance(right, torch.Tensor)
+            and left.dtype == right.dtype
+            and left.shape == right.shape
+            and torch.equal(
+                left.contiguous().view(-1).view(torch.uint8),
+                right.contiguous().view(-1).view(torch.uint8),
+            )
+        )
+    if isinstance(left, dict):
+        return (
+            isinstance(right, dict)
+            and [*map(repr, left)] == [*map(repr, right)]
+            and all(same(left[key], right[key]) for key in left)
+        )
+    if isinstance(left, list | tuple):
+        return type(left) is type(right) and len(left) == len(right) and all(map(same, left, right))
+    return type(left) is type(right) and left == right
+
+
 def main(folder: Path) -> None:
     latest = latest_checkpoint(folder)
     step = load_checkpoint(latest).step if latest else 0

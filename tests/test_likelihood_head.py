@@ -1,120 +1,22 @@
-"""HeadMixture: equal to a DenseMixture of the same logits, and never as large as one."""
+"""HeadMixture: equal to a DenseMixture of the same logits, in values, gradients and draws."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, FunctionHead, HeadMixture, LinearHead, LogitsTransform
-from di4c.losses import Target, consistency_loss, data_loss, prefetch
 from di4c.rng import SampleGenerators
-
-STATISTICS = ("gathered", "marginal_kl", "mean_latent_kl")
-TRANSFORMS = ("none", "soft cap", "excluded", "subs", "subs, capped", "given by latent")
-
-
-class Instance:
-    """Features, a head and everything that a loss can ask for, at random."""
-
-    def __init__(self, seed, sizes, transform="none", bias=True, dtype=torch.float64, scale=1.0):
-        self.generator = torch.Generator().manual_seed(seed)
-        batch, num_latents, num_dims, num_states, num_features, num_atoms = sizes
-        self.hidden = self.randn(batch, num_latents, num_dims, num_features, dtype=dtype)
-        self.weight = scale * self.randn(num_states, num_features, dtype=dtype)
-        self.bias = self.randn(num_states, dtype=dtype) if bias else None
-        self.inputs = [x for x in (self.hidden, self.weight, self.bias) if x is not None]
-        self.inputs = [x.detach().requires_grad_() for x in self.inputs]
-        self.log_weights = self.randn(num_latents).log_softmax(-1)
-        self.transform = self._transform(transform, sizes)
-        laws = self.randn(3, batch, 1, num_dims, num_states)
-        shared = LogitsTransform(None, self.transform.excluded_states, self._given_to_all())
-        self.targets = [shared.log_probs(law)[:, 0] for law in laws]
-        self.atoms = torch.randint(
-            num_states, (batch, num_atoms, num_dims), generator=self.generator
-        )
-        self.x_0 = torch.randint(num_states, (batch, 1, num_dims), generator=self.generator)
-
-    def randn(self, *shape, dtype=torch.float64):
-        return torch.randn(shape, generator=self.generator, dtype=torch.float64).to(dtype)
-
-    def _transform(self, name, sizes):
-        batch, num_latents, num_dims, num_states = sizes[:4]
-        mask = num_states - 1
-        x_t = torch.randint(num_states, (batch, num_dims), generator=self.generator)
-        x_t = x_t.where(torch.rand(x_t.shape, generator=self.generator) < 0.4, mask)
-        each = torch.randint(
-            -1, num_states, (batch, num_latents, num_dims), generator=self.generator
-        )
-        each = each.where(torch.rand(each.shape, generator=self.generator) < 0.5, -1)
-        return {
-            "none": LogitsTransform(),
-            "soft cap": LogitsTransform(soft_cap=1.5),
-            "excluded": LogitsTransform(excluded_states=(0, mask)[: num_states - 1]),
-            "subs": LogitsTransform.subs(x_t, mask),
-            "subs, capped": LogitsTransform.subs(x_t, mask, soft_cap=2.0),
-            "given by latent": LogitsTransform(given=each),
-        }[name]
-
-    def _given_to_all(self):
-        given = self.transform.given
-        return given if given is None or given.ndim == 2 else None
-
-    def head_mixture(self, chunk=None):
-        head = LinearHead(*self.inputs[1:])
-        return HeadMixture(self.inputs[0], head, self.log_weights, self.transform, chunk)
-
-    def dense_mixture(self):
-        hidden, weight, *bias = (x.double() for x in self.inputs)
-        logits = hidden @ weight.T + (bias[0] if bias else 0)
-        return DenseMixture.from_logits(logits, self.log_weights, self.transform)
-
-    def statistics(self, mixture):
-        """(B, L, D, N + 1), (2, B), (2, B)."""
-        return (
-            torch.cat([mixture.gather(self.atoms), mixture.gather(self.x_0)], -1),
-            torch.stack([mixture.marginal_kl(target) for target in self.targets[:2]]),
-            torch.stack([mixture.mean_latent_kl(target) for target in self.targets[1:]]),
-        )
-
-    def prefetched(self, mixture):
-        return mixture.prefetch([self.atoms, self.x_0], self.targets[:2], self.targets[1:])
-
-
-def value_and_grads(instance, mixture, names=STATISTICS):
-    """Statistics and the gradients of a random linear function of those that are finite."""
-    found = dict(zip(STATISTICS, instance.statistics(mixture), strict=True))
-    found = {name: found[name].double() for name in names}
-    generator = torch.Generator().manual_seed(7)
-    total = torch.zeros((), dtype=torch.float64)
-    for values in found.values():
-        factors = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-        total = total + (factors * values).where(values.isfinite(), 0).sum()
-    grads = torch.autograd.grad(total, instance.inputs, allow_unused=True)
-    return found, grads
-
-
-def assert_equal(found, expected, rtol=1e-12, atol=1e-12):
-    for name, values in expected[0].items():
-        torch.testing.assert_close(found[0][name], values, rtol=rtol, atol=atol)
-    for ours, theirs in zip(found[1], expected[1], strict=True):
-        assert ours.dtype == theirs.dtype
-        torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol)
-
-
-SIZES = st.tuples(
-    st.integers(1, 3),  # batch
-    st.integers(1, 4),  # latents
-    st.integers(1, 5),  # dimensions
-    st.integers(2, 7),  # states
-    st.integers(1, 4),  # features
-    st.integers(1, 4),  # atoms
+from tests.head_instances import (
+    SIZES,
+    STATISTICS,
+    TRANSFORMS,
+    Instance,
+    assert_equal,
+    value_and_grads,
 )
 
 
@@ -278,71 +180,6 @@ def test_excluding_what_the_target_has_costs_infinity_without_nan():
         assert all(grad.isfinite().all() for grad in grads)
 
 
-class LargestTensor(TorchDispatchMode):
-    """The number of elements of the largest tensor that any operation returns."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        for tensor in torch.utils._pytree.tree_leaves(found):
-            if isinstance(tensor, torch.Tensor):
-                self.largest = max(self.largest, tensor.numel())
-        return found
-
-
-def _losses(instance, mixture):
-    consistency = Target.from_samples(instance.atoms, instance.targets[0])
-    data = Target.from_samples(instance.x_0, instance.targets[1])
-    mixture = prefetch(mixture, [consistency, data])
-    total = consistency_loss(mixture, consistency).total + data_loss(mixture, data).total
-    return total.sum()
-
-
-@pytest.mark.parametrize("chunk", [1, 2])
-def test_no_tensor_is_ever_as_large_as_the_logits(chunk):
-    sizes = (2, 8, 16, 64, 4, 3)
-    instance = Instance(9, sizes, "subs")
-    batch, num_latents, num_dims, num_states = sizes[:4]
-    with LargestTensor() as dense:
-        torch.autograd.grad(_losses(instance, instance.dense_mixture()), instance.inputs)
-    assert dense.largest == batch * num_latents * num_dims * num_states
-    with LargestTensor() as ours:
-        torch.autograd.grad(_losses(instance, instance.head_mixture(chunk)), instance.inputs)
-    buffers, targets = 2 * chunk * num_latents * num_states, batch * num_dims * num_states
-    assert ours.largest == max(buffers, targets)
-
-
-def test_given_coordinates_take_no_product():
-    instance = Instance(10, (2, 3, 8, 5, 3, 2), "subs")
-    rows = []
-
-    def function(features):
-        rows.append(len(features))
-        return features @ instance.weight.T
-
-    mixture = HeadMixture(
-        instance.inputs[0], FunctionHead(function, 5), instance.log_weights, instance.transform
-    )
-    mixture.gather(instance.atoms)
-    unknown = int((instance.transform.given < 0).sum())
-    assert 0 < unknown < 16
-    assert sum(rows) == 3 * unknown
-    rows.clear()
-    everything = LogitsTransform(given=torch.zeros(2, 8, dtype=torch.long))
-    known = HeadMixture(mixture.hidden, mixture.head, mixture.log_weights, everything)
-    assert known.gather(torch.zeros(2, 1, 8, dtype=torch.long)).abs().max() == 0
-    assert rows == []
-
-
-def test_what_was_not_prefetched_costs_a_sweep_but_is_right():
-    instance = Instance(11, (2, 3, 4, 5, 3, 2))
-    ready = instance.head_mixture().prefetch([instance.atoms])
-    assert ready.gather(instance.atoms) is ready.gather(instance.atoms)
-    expected = value_and_grads(instance, instance.dense_mixture())
-    assert_equal(value_and_grads(instance, ready), expected)
-
-
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_draw_follows_each_latent_and_gives_the_marginals(transform):
     instance = Instance(12, (1, 2, 3, 4, 2, 1), transform)
@@ -388,23 +225,3 @@ def test_draws_are_those_of_the_dense_mixture(positions, per_sample):
         )
         draws.append(mixture.draw(generator)[0])
     assert torch.equal(*draws)
-
-
-def test_compiled_losses_are_the_same():
-    """The graph breaks at the sweep and goes on after it."""
-    script = Path(__file__).with_name("compiled_losses.py")
-    subprocess.run([sys.executable, script], check=True, timeout=600)
-
-
-def test_ranks_of_a_distributed_run_agree(tmp_path):
-    """Two gloo ranks: every rank has the mean of both gradients."""
-    script = Path(__file__).with_name("distributed_losses.py")
-    ranks = [
-        subprocess.Popen([sys.executable, script, str(rank), str(tmp_path / "store")])
-        for rank in range(2)
-    ]
-    try:
-        assert [rank.wait(timeout=600) for rank in ranks] == [0, 0]
-    finally:
-        for rank in ranks:
-            rank.kill()
