@@ -1,6 +1,6 @@
-"""What makes one step good: exact TV of one-step students, one change of the recipe a row.
+"""What makes one step good: exact TV of students, one change of the recipe a row.
 
-Points are seeds, bars their means. The last rows are trainings of some minutes; dotted lines mark
+Points are seeds, bars their means; filled ones take one step, hollow ones two. Dotted lines mark
 the exact teacher with N steps on the same law, 3 x 3 digit patches with masks.
 """
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 NEEDS = {
     "ablation.json": "python toys/ablation.py --seeds 3 --json results/ablation.json",
     "ablation_long.json": "python toys/ablation.py --long 12000 --json results/ablation_long.json",
+    "ablation_two_steps.json": "python toys/ablation.py --two-steps --seeds 3 "
+    "--json results/ablation_two_steps.json",
     "digit_patches.json": "python toys/digit_patches.py --json results/digit_patches.json",
 }
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -26,6 +28,7 @@ COLORS = {
     "Di4C, changed": "sky",
     "Di4C-d, changed": "blue",
     "long": "green",
+    "two steps": "purple",
 }
 
 
@@ -37,15 +40,27 @@ def draw(results: Path) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    runs = load(results, "ablation.json")["runs"] + load(results, "ablation_long.json")["runs"]
+    records = [load(results, name)["runs"] for name in NEEDS if name.startswith("ablation")]
+    runs = [run for record in records for run in record]
     names = list(dict.fromkeys((run["group"], run["variant"]) for run in runs))
     fig, axes = plt.subplots(figsize=(7.0, 0.19 * len(names) + 0.9))
     for place, (group, variant) in enumerate(names):
-        values = [run["tv"] for run in runs if (run["group"], run["variant"]) == (group, variant)]
-        color, mean = PALETTE[COLORS[group]], sum(values) / len(values)
-        axes.plot([mean, mean], [place - 0.3, place + 0.3], color=color, linestyle="-")
-        axes.plot(values, [place] * len(values), color=color, linestyle="", marker="o", ms=3)
-        axes.text(1.01, place, f"{mean:.4f}", transform=axes.get_yaxis_transform(), va="center")
+        means = []
+        for nfe, fill in ((1, "full"), (2, "none")):
+            values = [
+                run["tv"]
+                for run in runs
+                if (run["group"], run["variant"], run["nfe"]) == (group, variant, nfe)
+            ]
+            if values:
+                mean, color = sum(values) / len(values), PALETTE[COLORS[group]]
+                axes.plot([mean, mean], [place - 0.3, place + 0.3], color=color, linestyle="-")
+                points = {"color": color, "linestyle": "", "marker": "o", "fillstyle": fill}
+                axes.plot(values, [place] * len(values), ms=3, mew=0.6, **points)
+                means.append(f"{mean:.4f}")
+        text = ", ".join(means)
+        across = axes.get_yaxis_transform()
+        axes.text(1.01, place, text, transform=across, va="center", fontsize=6)
     labels = [
         f"{group} {name}" if group in ("published", "long") else f"{group}: {name}"
         for group, name in names
@@ -53,7 +68,10 @@ def draw(results: Path) -> "Figure":
     axes.set_yticks(range(len(names)), labels, fontsize=6)
     axes.invert_yaxis()
     _mark_teacher(axes, load(results, "digit_patches.json"))
-    axes.set(xscale="log", xlabel="TV of one step to the data law (mean at the right)")
+    axes.set(
+        xscale="log",
+        xlabel="TV of one step (filled) and two (hollow) to the data law; means at the right",
+    )
     low, high = axes.get_xlim()
     ticks = [tick for tick in TICKS if low <= tick <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

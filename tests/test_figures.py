@@ -48,6 +48,7 @@ RECORDED = (
     "latent_batch.json",
     "ablation.json",
     "ablation_long.json",
+    "ablation_two_steps.json",
     "components.json",
     "pictures.json",
     "digit_patches.json",
