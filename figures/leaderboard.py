@@ -1,6 +1,6 @@
 """Leaderboard: exact TV against network evaluations, one panel a task, the teacher's curve behind.
 
-Points are means over seeds with 95 % intervals. Masked noise. Last panel: speed-up over all tasks.
+Points are means over seeds with 95 % intervals. Last panel: speed-up over all tasks.
 """
 
 from pathlib import Path
@@ -19,11 +19,12 @@ NEEDS = {
 }
 
 
-def draw(results: Path) -> "Figure":
+def draw(results: Path, process: str = "masked") -> "Figure":
     """All tasks of the result.
 
     Args:
         results: Folder with the files of `NEEDS`.
+        process: the noise.
     """
     result = load(results, RESULT)
-    return draw_leaderboard(summarise(result["rows"]), result["tasks"], "masked")
+    return draw_leaderboard(summarise(result["rows"]), result["tasks"], process)

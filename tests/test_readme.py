@@ -1,9 +1,13 @@
-"""The README's code runs as it stands, and does what the text says."""
+"""The README's code runs as it stands and does what the text says; its table is the record's."""
 
+import json
 import re
 from pathlib import Path
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+from toys.ranking import medians, summarise
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_example_distils_a_masked_denoiser(capsys):
@@ -16,9 +20,51 @@ def test_the_example_distils_a_masked_denoiser(capsys):
 
 
 def test_every_path_in_the_readme_exists():
-    root = Path(__file__).parent.parent
     paths = re.findall(r"`((?:theory|toys|di4c|tests|full_scale|figures)/[\w/*.]*)`", README)
     paths += re.findall(r"\]\((?!http)([\w/.]+)\)", README)
     assert paths
     for path in paths:
-        assert list(root.glob(path)), f"README names {path}, which does not exist"
+        assert list(ROOT.glob(path)), f"README names {path}, which does not exist"
+
+
+METHODS = {
+    "Di4C-d, our settings, 256 categories": "di4c-d",
+    "Di4C-d, our settings, scalar": "di4c-d-scalar",
+    "Di4C-d, our settings, 8 Gaussians": "di4c-d-gaussian",
+    "Di4C-d, our settings, noise for each position": "di4c-d-position",
+    "Di4C, no data at all, 256 categories": "di4c",
+    "Di4C, a second round, 256 categories": "di4c-squared",
+    "data likelihood alone, 256 categories": "data-likelihood",
+    "published Di4C-d, same budget, scalar": "published-d",
+    "published Di4C, scalar": "published",
+    "published Di4C, no control variate, scalar": "no-control-variate",
+    "product student, step by step (SDTT), none": "sdtt",
+}
+
+
+def test_the_speed_ups_are_those_of_the_record():
+    rows = json.loads((ROOT / "results" / "leaderboard.json").read_text())["rows"]
+    record = {
+        (line["process"], line["method"], line["nfe"]): line for line in medians(summarise(rows))
+    }
+    tables = re.findall(r"\n\| \| latent \| 1 step.*?\n\n", README, re.DOTALL)
+    seen = set()
+    for process, table in zip(("masked", "uniform"), tables, strict=True):
+        header, _, *lines = table.strip().splitlines()
+        laws = {int(n): int(m) for n, m in re.findall(r"(\d) steps?, (\d+) laws", header)}
+        name = ""
+        for line in lines:
+            first, latent, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            name, starred = first.rstrip("* ") or name, first.endswith("*")
+            method = METHODS[f"{name}, {latent}"]
+            seen.add((process, method))
+            for nfe, cell in zip((1, 2, 4), cells, strict=True):
+                found = record[process, method, nfe]
+                assert starred or (found["tasks"], found["seeds"]) == (laws[nfe], 3)
+                shown = ("speed_up", "least", "greatest") if "(" in cell else ("speed_up",)
+                numbers = re.findall(r"\d*\.?\d+", cell)
+                assert len(numbers) == (len(shown) if cell else 0)
+                for number, key in zip(numbers, shown, strict=False):
+                    unit = 1.0 if "." not in number else 0.1
+                    assert abs(float(number) - found[key]) <= 0.5001 * unit, (line, nfe, key)
+    assert len(seen) == 2 * len(METHODS)
