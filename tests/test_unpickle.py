@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from full_scale import unpickle
 from full_scale.unpickle import Record, flat_tensors, read_pickle
 from tests.hostile_pickles import HEAD, archive, attacks, program
+from tests.refusals import assert_refused
 
 DTYPES = list(unpickle._STORAGES.values())
 
@@ -298,9 +299,7 @@ def test_any_bytes_give_content_or_one_error(tmp_path_factory, body):
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x05\x06" + bytes(18)])
 def test_file_of_another_kind(content, tmp_path):
     (tmp_path / "x.pt").write_bytes(content)
-    with pytest.raises(ValueError, match="not a whole checkpoint") as caught:
-        read_pickle(tmp_path / "x.pt")
-    assert "\n" not in str(caught.value)
+    assert_refused(lambda: read_pickle(tmp_path / "x.pt"), "not a whole checkpoint")
     with pytest.raises(FileNotFoundError, match="no file"):
         read_pickle(tmp_path / "y.pt")
 

@@ -132,6 +132,7 @@ def main(argv: list[str] | None = None) -> None:
                 | {"latent_refinement": output.latent_refinement, "iterations": iterations}
                 | {"evaluations": budget.evaluations, "parameters": output.parameters}
                 | {"train_seconds": output.train_seconds}
+                # Of training and of this law and those before it.
                 | {"cpu_seconds": time.process_time() - started}
             )
         if args.json:  # whole after every run: a long one that is stopped keeps what it has
