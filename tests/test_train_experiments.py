@@ -1,7 +1,7 @@
 """The three published experiments, whole: files as published, the real recipes, tiny networks.
 
 Data is prepared, a teacher distilled in bfloat16 where the recipe says so, the student sampled and
-measured, each by the command of the README.
+measured, each by the command of the README (samples of pixels are measured in test_evaluate.py).
 """
 
 from dataclasses import replace
