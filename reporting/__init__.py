@@ -7,6 +7,7 @@ from reporting.pictures import PALETTE as PALETTE
 from reporting.pictures import save_figure as save_figure
 from reporting.pictures import use_style as use_style
 from reporting.provenance import ROOT as ROOT
+from reporting.provenance import code_version as code_version
 from reporting.provenance import manifest as manifest
 from reporting.records import append_row as append_row
 from reporting.records import read_rows as read_rows

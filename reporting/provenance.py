@@ -48,6 +48,12 @@ def manifest(seed: int | None = None, **extra: Any) -> dict[str, Any]:
     return entries | extra
 
 
+def code_version() -> str | None:
+    """The commit in 12 digits, with "+" if the code differs from it; None outside git."""
+    code = _code(ROOT)
+    return code["sha"] and code["sha"][:12] + "+" * code["dirty"]
+
+
 def _code(root: Path) -> dict[str, Any]:
     """Commit and state of the clone; results are left out, since every run rewrites them."""
     if _git(root, "rev-parse", "--show-prefix") != "":  # not git, or inside somebody else's clone

@@ -61,15 +61,15 @@ def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: st
     known = {}
     for axes, name in zip(panels.flat, names, strict=False):
         here = [row for row in rows if row["task"] == name]
-        curve = sorted((row["nfe"], row["tv"]) for row in here if row["method"] == "teacher")
+        curve = sorted((row["nfe"], row["tv"]) for row in here if _is_curve(row))
         (line,) = axes.plot(*zip(*curve, strict=True), color="0.6", ls="-", lw=2.5, zorder=1)
         known.setdefault("teacher, N steps", line)
-        methods = dict.fromkeys(row["method"] for row in here if row["method"] != "teacher")
+        methods = dict.fromkeys(row["method"] for row in here if not _is_curve(row))
         for place, method in enumerate(methods):
             points = sorted(
                 (row["nfe"], max(row["tv"], _FLOOR), row["tv_interval"] or 0.0)
                 for row in here
-                if row["method"] == method
+                if row["method"] == method and not _is_curve(row)
             )
             nfe, tv, half = zip(*points, strict=True)
             aside = 2 ** (_SPREAD * (place / max(len(methods) - 1, 1) - 0.5))
@@ -97,9 +97,14 @@ def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: st
     return fig
 
 
+def _is_curve(row: Row) -> bool:
+    """Whether it is a point of the curve behind: the exact teacher's."""
+    return row["method"] == "teacher" and row["teacher"] == "exact"
+
+
 def _draw_medians(axes: "Axes", rows: Sequence[Row]) -> None:
     """One line a method: median, least and greatest speed-up of one evaluation."""
-    once = [row for row in rows if row["nfe"] == 1 and row["method"] != "teacher"]
+    once = [row for row in rows if row["nfe"] == 1 and not _is_curve(row)]
     found = sorted(medians(once), key=lambda line: line["speed_up"])
     for place, line in enumerate(found):
         color, marker = _LOOKS.get(line["method"], _OTHERS)

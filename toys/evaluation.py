@@ -1,14 +1,56 @@
 """The metrics of the benchmark, all exact: how far the law of a method is from the truth."""
 
 import math
+import time
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from di4c.exact import kl, total_correlation, total_variation
-from toys.problem import Output, Problem
+from toys.problem import Method, Output, Problem
 
 _SUM_TOLERANCE = 1e-9
+_PICTURE_VALUES = 64  # laws of two dimensions of at most so many values are kept, to look at,
+_PICTURE_DIGITS = 7  # with so many digits
+
+Row = dict[str, Any]
+
+
+def evaluate(problem: Problem, name: str, method: Method, steps: tuple[int, ...]) -> list[Row]:
+    """What a method makes of a problem, measured: one row a number of network evaluations.
+
+    Args:
+        problem: the law, the noise, the teacher and the budget.
+        name: of the method, for errors.
+        method: what to run.
+        steps: the numbers of network evaluations to ask for.
+
+    Returns:
+        The values of `measure` and the fields of `Output`; `law` where it can be looked at, and
+        `seconds`, the wall time of making the law with all that came before it.
+
+    Raises:
+        ValueError: If the method returns what is no law on the task's states; names the method.
+    """
+    task, rows = problem.task, []
+    if problem.make_teacher is not None:
+        _ = problem.teacher  # trained before any method's clock starts
+    started = time.perf_counter()
+    for output in method.outputs(problem, steps):
+        output = output._replace(law=output.law.detach().double())
+        check_output(output, problem, name)
+        seconds = time.perf_counter() - started
+        row = {"latent": output.latent, "nfe": output.nfe}
+        row |= measure(problem.q_0, output.law, task.num_dims, task.num_values)
+        row |= {"train_seconds": output.train_seconds, "parameters": output.parameters}
+        row |= {"peak_memory": output.peak_memory, "seconds": seconds}
+        row |= {"latent_refinement": output.latent_refinement}
+        if task.num_dims == 2 and task.num_values <= _PICTURE_VALUES:
+            row["law"] = [round(value, _PICTURE_DIGITS) for value in output.law.tolist()]
+        rows.append(row)
+        started = time.perf_counter()
+    return rows
 
 
 def check_output(output: Output, problem: Problem, method: str) -> None:

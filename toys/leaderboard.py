@@ -19,6 +19,7 @@ seeds) takes six hours or more.
 
 import argparse
 import csv
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,7 +39,7 @@ from toys.cache import RowCache
 from toys.methods import METHODS, find_method
 from toys.problem import BUDGETS, PROCESSES
 from toys.ranking import medians, rank, summarise
-from toys.runs import TEACHER, TEACHERS, curve_limits, execute, plan
+from toys.runs import TEACHER, TEACHERS, curve_limits, execute, plan, with_record
 from toys.tasks import TASKS, Task, find_task, task_from_file
 
 CACHE = ROOT / ".cache" / "leaderboard.jsonl"
@@ -74,6 +75,8 @@ def main(argv: list[str] | None = None) -> None:
     cache = RowCache(args.cache)
     runs = plan(tasks, processes, methods, seeds, budget, args.quick, args.teacher)
     rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
+    if isinstance(args.finished, str):
+        rows = with_record(runs, rows, json.loads(Path(args.finished).read_text("utf-8")))
     rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
     wanted = [row for row in rows if row["method"] in methods]
     titles = {task.name: task.title for task in tasks}
@@ -131,7 +134,7 @@ HEADLINE_COLUMNS = {
 CSV_COLUMNS = (
     *("task", "process", "method", "teacher", "latent", "nfe", "seed", "tv", "kl", "captured_tc"),
     *("off_support", "equivalent_steps", "bound", "speed_up", "train_seconds", "parameters"),
-    *("peak_memory", "latent_refinement", "budget"),
+    *("peak_memory", "latent_refinement", "budget", "code"),
 )
 
 
@@ -149,7 +152,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N", help="processes")
     add("--cache", type=Path, default=CACHE, metavar="FILE", help=argparse.SUPPRESS)
     add("--laws", action="store_true", help="put the laws of two-dimensional tasks into the JSON")
-    add("--finished", action="store_true", help="compute nothing: show the runs that have ended")
+    add(
+        "--finished",
+        nargs="?",
+        const=True,
+        metavar="RECORD",
+        help="compute nothing: show the runs that have ended, and for the others the rows of an "
+        "earlier record (what --json wrote), which say what code computed them",
+    )
     add(
         "--resume",
         action=argparse.BooleanOptionalAction,

@@ -141,7 +141,7 @@ class Output(NamedTuple):
         parameters: trainable numbers of the network.
         latent: what the latent is, "-" for none.
         latent_refinement: change of TV when the latent is enumerated more finely.
-        peak_memory: bytes that training added to the process, 0 if not measured.
+        peak_memory: bytes that training added to the process, None if that cannot be measured.
     """
 
     law: Float[Tensor, "atom"]
@@ -150,7 +150,7 @@ class Output(NamedTuple):
     parameters: int = 0
     latent: str = "-"
     latent_refinement: float = 0.0
-    peak_memory: int = 0
+    peak_memory: int | None = 0
 
 
 class Method(NamedTuple):

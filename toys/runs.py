@@ -2,8 +2,7 @@
 
 import functools
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import joblib
@@ -13,8 +12,9 @@ from tqdm import tqdm
 from di4c.denoisers import Denoiser
 from di4c.exact.limits import limit_n_tv
 from di4c.processes import MaskedProcess
+from reporting import code_version
 from toys.cache import RowCache, row_key
-from toys.evaluation import check_output, measure
+from toys.evaluation import Row, evaluate
 from toys.methods import find_method
 from toys.problem import BUDGETS, Budget, Problem
 from toys.tasks import Task
@@ -23,11 +23,9 @@ from toys.training import train_teacher
 TEACHER = "teacher"
 """The method whose rows are the curves that all others are measured against."""
 
+_LABELS = ("task", "process", "method", "teacher", "seed", "budget")
 _EXACT_ONLY = ("jump-your-steps", "optimal-grid")
-_LAW_DIGITS = 7  # of a probability in a picture
 _LONG_CURVE = 16  # a curve that ends earlier is continued by its limit
-
-Row = dict[str, Any]
 
 
 def _trained_teacher(problem: Problem) -> Denoiser:
@@ -72,40 +70,31 @@ class Run(NamedTuple):
             # What a registry line sets is not in the method's own file.
             "options": repr(outputs.keywords) if isinstance(outputs, functools.partial) else "",
         }
-        modules = [function.__module__, "toys.evaluation", "toys.problem"]
+        modules = [function.__module__, "toys.evaluation"]
         if TEACHERS[self.teacher] is not None:
             settings["teacher"] = self.teacher
             modules.append("toys.training")
+        settings["shape"] = [self.task.num_values, self.task.num_dims]
         return row_key(modules, self.task.law(), settings)
+
+    def labelled(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows with what the run knows of them: two tasks of one law share what is cached."""
+        known = dict(zip(_LABELS, self.labels, strict=True))
+        return [known | row | known for row in rows]
+
+    @property
+    def labels(self) -> tuple[str | int, ...]:
+        """What its rows are called by, in the order of `_LABELS`."""
+        names = self.task.name, self.process, self.method, self.teacher
+        return *names, self.seed, self.budget.name
 
 
 def compute(run: Run) -> list[Row]:
-    """The rows of one run, on one thread.
-
-    Raises:
-        ValueError: If the method returns what is no law on the task's states; names the method.
-    """
+    """The rows of one run, on one thread; each says which code computed it."""
     torch.set_num_threads(1)
     problem = Problem(run.task, run.process, run.seed, run.budget, TEACHERS[run.teacher])
-    rows, started = [], time.perf_counter()
-    for output in find_method(run.method).outputs(problem, run.steps):
-        output = output._replace(law=output.law.detach().double())
-        check_output(output, problem, run.method)
-        seconds = time.perf_counter() - started
-        values = measure(problem.q_0, output.law, run.task.num_dims, run.task.num_values)
-        rows.append(
-            {"task": run.task.name, "process": run.process, "method": run.method}
-            | {"teacher": run.teacher, "latent": output.latent, "nfe": output.nfe}
-            | {"seed": run.seed}
-            | values
-            | {"budget": run.budget.name, "train_seconds": output.train_seconds}
-            | {"parameters": output.parameters, "peak_memory": output.peak_memory}
-            | {"latent_refinement": output.latent_refinement, "seconds": seconds}
-        )
-        if run.task.picture and run.seed == 0:
-            rows[-1]["law"] = [round(value, _LAW_DIGITS) for value in output.law.tolist()]
-        started = time.perf_counter()
-    return rows
+    rows = evaluate(problem, run.method, find_method(run.method), run.steps)
+    return run.labelled({"code": code_version()} | row for row in rows)
 
 
 def plan(
@@ -125,7 +114,7 @@ def plan(
         tasks: the laws.
         processes: keys of PROCESSES.
         methods: keys of METHODS.
-        seeds: of methods that train; the others take the first, unless their teacher is trained.
+        seeds: of methods that train; the others need none, unless their teacher is trained.
         budget: of training.
         quick: ask trained methods for one step, and the others but the teacher for at most four.
         teacher: a key of TEACHERS; better grids are known for the exact one alone.
@@ -142,7 +131,7 @@ def plan(
             for process in processes:
                 if process in method.processes:
                     learns = method.trained or kind == "trained"
-                    for seed in seeds if learns else seeds[:1]:
+                    for seed in seeds if learns else (0,):
                         # The budget is no business of a method that does not train.
                         spent = budget if learns else BUDGETS["standard"]
                         runs.append(Run(task, process, name, seed, spent, steps, kind))
@@ -171,7 +160,29 @@ def execute(
         for key, rows in tqdm(results, total=len(waiting), desc="runs", unit="run", disable=None):
             cache.put(key, rows)
             found[key] = rows
-    return [row for key in keys for row in found[key] or []]
+    pairs = zip(runs, keys, strict=True)
+    return [row for run, key in pairs for row in run.labelled(found[key] or [])]
+
+
+def with_record(runs: Sequence[Run], rows: Iterable[Row], record: Mapping[str, Any]) -> list[Row]:
+    """The rows of all runs in their order; of those that have none, the rows of an earlier record.
+
+    Args:
+        runs: what is wanted.
+        rows: what this code has computed.
+        record: what `--json` wrote; its rows say what code computed them.
+    """
+    code = record["manifest"]["code"]["sha"]
+    earlier = [{"code": code and code[:12]} | row for row in record["rows"]]
+    ours, theirs = (_by_labels(each) for each in (rows, earlier))
+    return [row for run in runs for row in ours.get(run.labels) or theirs.get(run.labels, [])]
+
+
+def _by_labels(rows: Iterable[Row]) -> dict[tuple[str | int, ...], list[Row]]:
+    groups: dict[tuple[str | int, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in _LABELS), []).append(row)
+    return groups
 
 
 def curve_limits(
@@ -187,7 +198,8 @@ def curve_limits(
         if longest.get(task.name, _LONG_CURVE) >= _LONG_CURVE:
             continue
         law = task.law()
-        key = row_key(["di4c.exact.limits"], law, {"limit of N TV": "masked, linear"})
+        settings = {"limit of N TV": "masked, linear", "num_values": task.num_values}
+        key = row_key(["di4c.exact.limits"], law, settings)
         found = cache.get(key)
         if found is None and compute_more:
             found = [{"limit": limit_n_tv(MaskedProcess(task.num_values), law)}]

@@ -12,17 +12,31 @@ little more than one.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from di4c.denoisers import Denoiser
 from di4c.latents import FiniteLatent, GaussianLatent, LatentLaw, UniformLatent, uniform_log_weights
 from di4c.likelihood import DenseMixture
 from di4c.processes import ForwardProcess
 
 WIDTH = 128
 _SPREAD = 3.0  # times the standard deviation of torch's default
+
+
+class Reading(NamedTuple):
+    """What the network makes of noisy states, before any latent.
+
+    Attributes:
+        log_evidence: logarithm of the likelihood over the values, (B, L, D, S).
+        hidden: features, (B, L, width); L = 1 where all latents share the state.
+    """
+
+    log_evidence: Tensor
+    hidden: Tensor
 
 
 class Backbone(nn.Module):
@@ -61,18 +75,29 @@ class Backbone(nn.Module):
         latents: Tensor | None,
     ) -> DenseMixture:
         """The mixture at x_t, see `di4c.objective.MixtureNetwork`."""
-        evidence = self.evidence(x_t[:, :1] if x_t.stride(1) == 0 else x_t, t)
-        hidden = self.trunk(evidence.flatten(-2))
+        reading = self.read(x_t[:, :1] if x_t.stride(1) == 0 else x_t, t)
+        log_probs = self.answer(reading, latents).expand(*x_t.shape, -1)
+        # Normalised by construction: nothing to check.
+        weights = uniform_log_weights(x_t.shape[1], x_t.device)
+        return DenseMixture(log_probs, weights, validate=False)
+
+    def read(self, x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"]) -> Reading:
+        """What the network makes of noisy states before it sees a latent."""
+        evidence = self.evidence(x_t, t)
+        return Reading(evidence.log(), self.trunk(evidence.flatten(-2)))
+
+    def answer(
+        self, reading: Reading, latents: Tensor | None
+    ) -> Float[Tensor, "batch latent dim value"]:
+        """Log-probabilities of a reading and latents."""
+        log_evidence, hidden = reading
         if self.encoder is not None:
             # Latents that all examples share are encoded once.
             shared = latents[:1] if latents.stride(0) == 0 else latents
             gain, shift = self.encoder(shared).chunk(2, -1)
             hidden = torch.addcmul(shift, hidden, 1 + gain)
-        logits = self.head(nn.functional.gelu(hidden)).unflatten(-1, evidence.shape[-2:])
-        log_probs = (logits + evidence.log()).log_softmax(-1).expand(*x_t.shape, -1)
-        # Normalised by construction: nothing to check.
-        weights = uniform_log_weights(x_t.shape[1], x_t.device)
-        return DenseMixture(log_probs, weights, validate=False)
+        logits = self.head(nn.functional.gelu(hidden)).unflatten(-1, log_evidence.shape[-2:])
+        return (logits + log_evidence).log_softmax(-1)
 
     def evidence(
         self, x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"]
@@ -88,8 +113,19 @@ class Backbone(nn.Module):
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
         """The network as a `di4c.denoisers.Denoiser`: one latent for each row."""
-        latents = None if latent is None else latent[:, None]
-        return self(x_t[:, None], t, latents).log_probs[:, 0]
+        return self.repeated_denoiser()(x_t, t, latent)
+
+    def repeated_denoiser(self) -> Denoiser:
+        """A denoiser that reads states once while the same come with one latent after another."""
+        last: tuple[Tensor, Tensor, Reading] | None = None
+
+        def denoiser(x_t: Tensor, t: Tensor, latent: Tensor | None = None) -> Tensor:
+            nonlocal last
+            if last is None or last[0] is not x_t or last[1] is not t:
+                last = x_t, t, self.read(x_t[:, None], t)
+            return self.answer(last[2], None if latent is None else latent[:, None])[:, 0]
+
+        return denoiser
 
     @property
     def num_parameters(self) -> int:

@@ -17,7 +17,8 @@ from toys.student_network import Backbone
 from toys.training import Meter
 
 _REFINEMENT = 5e-4  # the latent grid is doubled until TV changes by less,
-_EVALUATIONS = 2**21  # or one step of the finest grid would take more of the network
+_LATENTS = 256, 2**16  # from so many latents to so many,
+_EVALUATIONS = 2**25  # or until one step of the finest grid would take more of the network
 
 
 def latent_grid(law: LatentLaw, size: int) -> Tensor:
@@ -130,7 +131,7 @@ class Student:
             law, grid = first_step_law(self.network, latents, float(grid[-2])), grid[:-1]
         if len(grid) == 1:
             return law
-        return mixture_composition(process, self.network.denoiser, grid, law, latents)
+        return mixture_composition(process, self.network.repeated_denoiser(), grid, law, latents)
 
     def _refined(self, nfe: int) -> tuple[Tensor, float]:
         """The law on a grid of latents so fine that doubling it changes TV by little."""
@@ -138,8 +139,8 @@ class Student:
             return self.law(nfe, None if self.latent is None else self.latent.support), 0.0
         # At the start a network sees a single state.
         states = 1 if nfe == 1 else self.problem.num_noisy_states
-        largest = min(2**16, max(128, _EVALUATIONS // states))
-        size = min(512, largest // 2)
+        size, most = _LATENTS
+        largest = min(most, _EVALUATIONS // states)
         law = self.law(nfe, latent_grid(self.latent, size))
         while True:
             size *= 2
@@ -147,5 +148,5 @@ class Student:
             change = float(total_variation(self.problem.q_0, finer))
             change = abs(change - float(total_variation(self.problem.q_0, law)))
             law = finer
-            if change < _REFINEMENT or size >= largest:
+            if change < _REFINEMENT or 2 * size > largest:
                 return law, change

@@ -1,11 +1,10 @@
 """What all trained methods of the benchmark share: data, teacher, network, one training loop."""
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -96,24 +95,39 @@ def _rate(iterations: int, done: int) -> float:
 
 
 class Meter:
-    """Wall time and added peak memory of what ran inside `with`; zero before that."""
+    """Wall time and added peak memory of what ran inside `with`; zero before that.
+
+    The memory is by how much the largest resident set inside exceeds the one at the beginning, in
+    bytes; None where the system does not let a process measure that (all but Linux). What the
+    allocator had kept of earlier work, and is used again, is not counted.
+    """
 
     seconds = 0.0
-    memory = 0
+    memory: int | None = 0
 
     def __enter__(self) -> "Meter":
-        self._start, self._memory = time.perf_counter(), _peak_memory()
+        self._memory = _restarted_peak()
+        self._start = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.perf_counter() - self._start
-        self.memory = _peak_memory() - self._memory
+        self.memory = None if self._memory is None else _peak_memory() - self._memory
+
+
+def _restarted_peak() -> int | None:
+    """Lower the peak to what is resident now, in bytes; None where the system has no such peak."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _peak_memory()
 
 
 def _peak_memory() -> int:
-    """Bytes of the largest resident set so far (Linux counts in KiB, macOS in bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    """Bytes of the largest resident set since it was lowered."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def train_teacher(problem: Problem, iterations: int | None = None) -> Backbone:

@@ -133,7 +133,7 @@ def mixture_composition(
     Args:
         process: forward process.
         denoiser: as `di4c.denoisers.Denoiser`; asked for every state at once, and of few states for
-            several latents.
+            several latents. Of many states the same x_t and t come with one latent after another.
         grid: times $t_0 < \dots < t_N$, data to noise.
         start: law of $x_{t_N}$ over all states.
         latents: the support of $\lambda$, (L, ...); None for a product denoiser.
@@ -156,13 +156,15 @@ def mixture_composition(
     together = min(count, max(1, _CALL_ROWS // len(x_t)))
     for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):
         image = torch.zeros_like(law)
+        x, times_t = x_t, torch.full((len(x_t),), t, dtype=torch.float64)
         for first in range(0, count, together):
             part = weights[first : first + together].double()
-            x = x_t.repeat(len(part), 1)
-            repeated = None
-            if latents is not None:
-                repeated = latents[first : first + together].repeat_interleave(len(x_t), 0)
-            times_t = torch.full((len(x),), t, dtype=torch.float64)
+            repeated = None if latents is None else latents[first : first + together]
+            if len(part) > 1:
+                x = x_t.repeat(len(part), 1)
+                times_t = torch.full((len(x),), t, dtype=torch.float64)
+            if repeated is not None:
+                repeated = repeated[:, None].expand(-1, len(x_t), *repeated.shape[1:]).flatten(0, 1)
             probs = denoiser(x, times_t, repeated).double().exp()
             step = process.reverse(probs, x, s, t)
             mask_state = process.mask_state if len(part) == 1 else None  # needs each state once

@@ -1,12 +1,12 @@
-"""Hybrid sampling: the Di4C student first, the exact teacher for the last half of the steps.
+"""Hybrid sampling: the Di4C student first, the teacher for the last half of the steps.
 
 Early on, where steps are coarse, the student's correlations matter; late, the teacher's marginals
-are exact. Needs two steps at least.
+are good. Needs two steps at least.
 """
 
 from collections.abc import Iterator
 
-from di4c.exact import product_composition
+from di4c.exact import mixture_composition
 from di4c.schedules import uniform_grid
 from toys.problem import Output, Problem
 from toys.recipes import JumpRecipe, jump_student
@@ -22,5 +22,5 @@ def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
         half = nfe // 2
         middle = student.law(nfe, student.latent.support, last=half)
         grid = uniform_grid(nfe, problem.process.horizon)[: half + 1]
-        law = product_composition(problem.process, problem.q_0, grid, middle)
+        law = mixture_composition(problem.process, problem.teacher, grid, middle)
         yield student.output(law, nfe, 0.0)
