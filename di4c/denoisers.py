@@ -54,6 +54,8 @@ class ExactDenoiser:
     """
 
     def __init__(self, process: ForwardProcess, q_0: Tensor, *, max_tables: int = 64) -> None:
+        if max_tables < 1:
+            raise ValueError(f"max_tables must be at least 1; got {max_tables}")
         self.process = process
         self.q_0, self.num_dims = as_law(q_0, process.num_values)
         self.max_tables = max_tables

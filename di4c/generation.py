@@ -227,11 +227,14 @@ def predict(
     with torch.no_grad():
         log_probs = denoiser(x_t, times, latent)
     num_values = process.num_values
+    remedy = ""
     if log_probs.shape[-1:] == (process.num_states,):
-        log_probs = log_probs[..., :num_values] if drop_mask else log_probs
+        if drop_mask and process.mask_state is not None:
+            log_probs = log_probs[..., :num_values]
+            remedy = "give the mask no probability, as FromLogits(network, mask_state=...) does"
         num_values = log_probs.shape[-1]
     name = "log_probs returned by the denoiser"
     check_shape(name, log_probs, (*x_t.shape, num_values), "batch, dim, value")
     if validate:
-        check_log_probs(name, log_probs)
+        check_log_probs(name, log_probs, remedy)
     return log_probs.to(torch.promote_types(log_probs.dtype, torch.float32))

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.exact.laws import check_probabilities
+from di4c.probabilities import as_probabilities
 from di4c.rng import Generator, SampleGenerators, stratified_uniform, uniform
 
 
@@ -105,7 +105,7 @@ class FiniteLatent:
                     f"weights must hold one entry a latent; got {tuple(self.weights.shape)} for "
                     f"{len(self.support)} latents"
                 )
-            check_probabilities("weights", self.weights.double())
+            as_probabilities("weights", self.weights)
 
     @property
     def uniform_shape(self) -> tuple[int, ...]:

@@ -42,7 +42,7 @@ def reverse_rates(
     Raises:
         ValueError: If the process has no rates.
     """
-    probs = torch.nn.functional.pad(probs.double(), (0, process.num_states - probs.shape[-1]))
+    probs = process.over_states(probs.double())
     evidence = process.likelihood(x_t, 0.0, t)
     weights = torch.where(evidence > 0, probs / evidence.where(evidence > 0, 1.0), 0.0)
     if isinstance(process, RateMatrixProcess):
@@ -59,6 +59,8 @@ def reverse_rates(
         # finite at alpha = 0 into states that noise never draws, such as the values of a mask.
         redrawn = law * (1 - alpha) / alpha * weights.sum(-1, keepdim=True)
         rates = slope * law[x_t][..., None] * (weights + torch.where(law > 0, redrawn, 0.0))
+        # Noise never draws a value of a mask, whose alpha of 0 would be 0 times infinity.
+        rates = torch.where(law[x_t][..., None] > 0, rates, 0.0)
     else:
         raise ValueError(
             f"process must be a RateMatrixProcess or an InterpolatingProcess to have rates; got "

@@ -209,6 +209,11 @@ class Di4CObjective:
     ) -> Draws:
         """Times, noisy states and latents of one evaluation."""
         batch, device = len(x_0), x_0.device
+        if times is None and self.process.horizon != 1:
+            raise ValueError(
+                f"process must have horizon 1, as the recipe's times lie in (0, 1]; got "
+                f"{self.process.horizon}: rescale its schedule, or give times=(t, u)"
+            )
         t, u = times or self.recipe.times.draw(batch, generator, device)
         if not bool(((u >= 0) & (u < t) & (t <= self.process.horizon)).all()):
             bad = int((~((u >= 0) & (u < t) & (t <= self.process.horizon))).nonzero()[0, 0])

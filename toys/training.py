@@ -1,5 +1,6 @@
 """What all trained methods of the benchmark share: data, teacher, network, one training loop."""
 
+import ctypes
 import math
 import time
 from collections.abc import Callable
@@ -98,8 +99,7 @@ class Meter:
     """Wall time and added peak memory of what ran inside `with`; zero before that.
 
     The memory is by how much the largest resident set inside exceeds the one at the beginning, in
-    bytes; None where the system does not let a process measure that (all but Linux). What the
-    allocator had kept of earlier work, and is used again, is not counted.
+    bytes; None where the system does not let a process measure that (all but Linux).
     """
 
     seconds = 0.0
@@ -112,14 +112,16 @@ class Meter:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.perf_counter() - self._start
-        self.memory = None if self._memory is None else _peak_memory() - self._memory
+        self.memory = None if self._memory is None else max(0, _peak_memory() - self._memory)
 
 
 def _restarted_peak() -> int | None:
-    """Lower the peak to what is resident now, in bytes; None where the system has no such peak."""
+    """Lower the peak to what is in use now, in bytes; None where the system has no such peak."""
     try:
+        # What the allocator keeps of earlier work would be used again, and not be seen.
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
+    except (OSError, AttributeError):
         return None
     return _peak_memory()
 

@@ -17,12 +17,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from di4c.exact.laws import check_probabilities
 from di4c.exact.limits import limit_n_tv
 from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair, log_coefficient
+from di4c.probabilities import as_probabilities
 from di4c.processes import (
     ForwardProcess,
     MaskedProcess,
@@ -217,9 +216,7 @@ def make_problem(args: argparse.Namespace) -> Problem:
             f"p0 has {num_values} values a coordinate, {args.process} noise has 2; give 4 numbers "
             "or take --process masked"
         )
-    q_0 = torch.tensor(args.p0, dtype=torch.float64)
-    check_probabilities("p0", q_0)
-    q_0 = q_0.reshape(num_values, num_values)
+    q_0 = as_probabilities("p0", args.p0).reshape(num_values, num_values)
     if args.process == "ctmc":
         up, down = args.rates
         process = two_state_process(up, down, args.horizon)

@@ -16,13 +16,13 @@ from torch import Tensor
 from di4c.exact.forward import forward_law, posterior_marginals
 from di4c.exact.laws import (
     as_law,
-    check_probabilities,
     infer_num_dims,
     product_columns,
     product_law,
     states,
 )
 from di4c.exact.masked import masked_step
+from di4c.probabilities import as_probabilities
 from di4c.processes import ForwardProcess
 from di4c.schedules import check_grid
 
@@ -53,8 +53,8 @@ def product_step(
     chunk = max(64, _CHUNK_NUMBERS // right)
     for first in range(0, num_atoms, chunk):
         rows = columns[..., first : first + chunk].contiguous()
-        rows[0] *= law[first : first + chunk]
-        out.addmm_(product_columns(rows[:half]), product_columns(rows[half:]).T)
+        weighted = product_columns(rows[:half]) * law[first : first + chunk]
+        out.addmm_(weighted, product_columns(rows[half:]).T)
     return out.reshape(-1)
 
 
@@ -63,12 +63,12 @@ def start_law(
 ) -> Float[Tensor, "atom"]:
     """The law of x_T that generation starts from: "q_T", "prior", or a law over all states."""
     if isinstance(start, Tensor):
-        check_probabilities("start", start)
+        start = as_probabilities("start", start)
         if len(start) != process.num_states**num_dims:
             raise ValueError(
                 f"start must have {process.num_states}^{num_dims} entries; got {len(start)}"
             )
-        return start.double()
+        return start
     if start == "prior":
         return product_law(process.prior().expand(num_dims, -1))
     if start == "q_T" and q_0 is not None:
@@ -152,13 +152,13 @@ def mixture_composition(
         raise ValueError(
             f"weights must hold one entry a latent; got {len(weights)} for {count} latents"
         )
-    check_probabilities("weights", weights)
+    weights = as_probabilities("weights", weights)
     together = min(count, max(1, _CALL_ROWS // len(x_t)))
     for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):
         image = torch.zeros_like(law)
         x, times_t = x_t, torch.full((len(x_t),), t, dtype=torch.float64)
         for first in range(0, count, together):
-            part = weights[first : first + together].double()
+            part = weights[first : first + together]
             repeated = None if latents is None else latents[first : first + together]
             if len(part) > 1:
                 x = x_t.repeat(len(part), 1)

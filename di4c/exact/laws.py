@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.probabilities import as_numbers, as_probabilities
+
 
 def require_memory(num_bytes: float, what: str) -> None:
     """ValueError that says how large `what` would be, if this machine could not hold it."""
@@ -32,6 +34,8 @@ def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
 
 def infer_num_dims(size: int, num_states: int) -> int:
     """D with num_states^D = size, or a ValueError."""
+    if num_states < 2:
+        raise ValueError(f"num_states must be at least 2 to tell D from a law; got {num_states}")
     num_dims = round(math.log(size) / math.log(num_states)) if size > 1 else 0
     if num_dims < 1 or num_states**num_dims != size:
         raise ValueError(
@@ -43,28 +47,14 @@ def infer_num_dims(size: int, num_states: int) -> int:
 
 def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
     """A law given as a vector (S^D,) or as an array (S,)*D, checked: (float64 vector, D)."""
-    probs = torch.as_tensor(probs, dtype=torch.float64)
+    probs = as_numbers(probs)
     if probs.ndim > 1 and set(probs.shape) != {num_states}:
         raise ValueError(
             f"q_0 must be a vector of {num_states}^D entries or an array of shape "
             f"({num_states},) * D; got shape {tuple(probs.shape)}"
         )
-    law = probs.reshape(-1)
-    num_dims = infer_num_dims(law.numel(), num_states)
-    check_probabilities("q_0", law)
-    return law, num_dims
-
-
-def check_probabilities(name: str, probs: Tensor) -> None:
-    """ValueError unless the last axis is finite, non-negative and sums to 1."""
-    if not bool(torch.isfinite(probs).all()) or bool((probs < 0).any()):
-        raise ValueError(
-            f"{name} must be finite and non-negative; its smallest entry is {float(probs.min())}"
-        )
-    totals = probs.sum(-1)
-    worst = float(totals.reshape(-1)[(totals - 1).abs().argmax()])
-    if abs(worst - 1) > 1e-9:
-        raise ValueError(f"{name} must sum to 1; it sums to {worst!r}: divide by the sum")
+    num_dims = infer_num_dims(probs.numel(), num_states)
+    return as_probabilities("q_0", probs.reshape(-1)), num_dims
 
 
 def marginals(

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from di4c.exact.forward import _transform, push_forward
 from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
+from di4c.leaping import intensity
 from di4c.processes import ForwardProcess, InterpolatingProcess, RateMatrixProcess
 from di4c.schedules import Schedule
 
@@ -152,12 +153,7 @@ def _generator(process: ForwardProcess) -> tuple[Tensor, Callable[[float], float
                 f"process must have floor = 0, a Markov process; got floor = {process.floor}"
             )
 
-        def speed(t: float) -> float:
-            time = torch.tensor(t, dtype=torch.float64, requires_grad=True)
-            (slope,) = torch.autograd.grad(process.integrated_rate(time), time)
-            return float(slope)
-
-        return process.rate_matrix, speed
+        return process.rate_matrix, lambda t: float(intensity(process, t))
     raise ValueError(
         "process must be an InterpolatingProcess or a RateMatrixProcess, whose rates are known; "
         f"got {type(process).__name__}"

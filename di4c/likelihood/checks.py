@@ -55,7 +55,7 @@ def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
         )
 
 
-def check_log_probs(name: str, log_probs: Tensor) -> None:
+def check_log_probs(name: str, log_probs: Tensor, remedy: str = "") -> None:
     """ValueError unless the probabilities over the last axis sum to 1; names the first NaN."""
     rows = log_probs.detach().flatten(0, -2)
     # In pieces: the check must not need as much memory as the tensor that it looks at.
@@ -74,7 +74,7 @@ def check_log_probs(name: str, log_probs: Tensor) -> None:
         )
     raise ValueError(
         f"{name} must be log-probabilities; the probabilities at index {place} sum to "
-        f"{float(totals[row]):.6g}: apply log_softmax over the last axis"
+        f"{float(totals[row]):.6g}: {remedy or 'apply log_softmax over the last axis'}"
     )
 
 

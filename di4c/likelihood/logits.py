@@ -72,20 +72,22 @@ class LogitsTransform:
     def log_probs(
         self, logits: Float[Tensor, "batch latent dim state"]
     ) -> Float[Tensor, "batch latent dim state"]:
-        """The log-probabilities of all states, differentiable in the logits."""
+        """The log-probabilities of all states in float32 or wider, differentiable in the logits."""
         batch, num_latents, num_dims, num_states = logits.shape
         self.check(batch, num_latents, num_dims, num_states)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.soft_cap is not None:
             logits = self.soft_cap * (logits / self.soft_cap).tanh()
         if self.excluded_states:
             excluded = torch.tensor(self.excluded_states, device=logits.device)
             logits = logits.index_fill(-1, excluded, -torch.inf)
-        log_probs = logits.log_softmax(-1)
         if self.given is None:
-            return log_probs
+            return logits.log_softmax(-1)
         given = self.given[:, None] if self.given.ndim == 2 else self.given
-        point_mass = log_point_mass(given, num_states).to(log_probs)
-        return torch.where((given < 0)[..., None], log_probs, point_mass)
+        open_ = (given < 0)[..., None]
+        # Known coordinates are taken out before the softmax: theirs may be without any state.
+        log_probs = torch.where(open_, logits, 0.0).log_softmax(-1)
+        return torch.where(open_, log_probs, log_point_mass(given, num_states).to(log_probs))
 
 
 def log_point_mass(state: Int[Tensor, "*rows"], num_states: int) -> Float[Tensor, "*rows state"]:

@@ -72,6 +72,8 @@ class ForwardProcess(ABC):
         r"""$\sum_{x_s} w(x_s)\, q_{t|s}(\cdot \mid x_s)$."""
         kernel = self.transition(s, t).to(weights)
         if kernel.ndim == 3:  # one kernel per leading entry
+            if weights.ndim == 2:
+                return (weights[:, None] @ kernel)[:, 0]
             kernel = kernel.reshape(kernel.shape[0], *(1,) * (weights.ndim - 3), *kernel.shape[1:])
         return weights @ kernel
 
@@ -108,6 +110,15 @@ class ForwardProcess(ABC):
         r"""A draw of $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$, see `posterior`."""
         return categorical(self.posterior(x_0, x_t, s, t), generator=generator)
 
+    def over_states(self, probs: Float[Tensor, "*batch value"]) -> Float[Tensor, "*batch state"]:
+        """Probabilities over the values, or already over all states, as ones over all states."""
+        if probs.shape[-1] not in (self.num_values, self.num_states):
+            raise ValueError(
+                f"probs must have {self.num_values} values or {self.num_states} states on its "
+                f"last axis; got {probs.shape[-1]}"
+            )
+        return torch.nn.functional.pad(probs, (0, self.num_states - probs.shape[-1]))
+
     def reverse(
         self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
@@ -126,13 +137,7 @@ class ForwardProcess(ABC):
         Returns:
             Probabilities over all states, in the dtype of probs.
         """
-        if probs.shape[-1] < self.num_states:
-            probs = torch.nn.functional.pad(probs, (0, self.num_states - probs.shape[-1]))
-        if probs.shape[-1] != self.num_states:
-            raise ValueError(
-                f"probs must have {self.num_values} values or {self.num_states} states on its "
-                f"last axis; got {probs.shape[-1]}"
-            )
+        probs = self.over_states(probs)
         evidence = self.likelihood(x_t, 0.0, t).to(probs)  # (..., x_0)
         possible = evidence > 0
         weights = torch.where(possible, probs / evidence.where(possible, 1.0), 0.0)
@@ -149,6 +154,7 @@ def _select(
     kernel: Float[Tensor, "*times source target"], x: Int[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch target"]:
     """Row x of the kernel, or of the kernel that belongs to the leading entry of x."""
+    kernel = kernel.to(x.device)  # times given as numbers leave it on the host
     if kernel.ndim == 2:
         return kernel[x]
     batch = torch.arange(x.shape[0], device=x.device).reshape(-1, *(1,) * (x.ndim - 1))

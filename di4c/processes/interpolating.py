@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.probabilities import as_probabilities
 from di4c.processes.base import ForwardProcess, align_time, check_times
 from di4c.rng import Generator, categorical, uniform
 from di4c.schedules import LinearSchedule, Schedule, Time, as_time
@@ -21,15 +22,9 @@ class InterpolatingProcess(ForwardProcess):
     """
 
     def __init__(self, stationary: Float[Tensor, "state"], schedule: Schedule) -> None:
-        stationary = torch.as_tensor(stationary, dtype=torch.float64)
-        if bool((stationary < 0).any()) or abs(float(stationary.sum()) - 1) > 1e-9:
-            raise ValueError(
-                "stationary must be non-negative and sum to 1; got "
-                f"{stationary.tolist()} with sum {float(stationary.sum())}"
-            )
-        self.stationary = stationary / stationary.sum()
+        self.stationary = as_probabilities("stationary", stationary)
         self.schedule = schedule
-        self.num_states = len(stationary)
+        self.num_states = len(self.stationary)
         self.horizon = schedule.horizon
 
     def prior(self) -> Float[Tensor, "state"]:

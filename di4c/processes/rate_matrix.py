@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.probabilities import as_probabilities
 from di4c.processes.base import ForwardProcess, _select, check_times
 from di4c.schedules import Time, as_time
 
@@ -54,7 +55,14 @@ class RateMatrixProcess(ForwardProcess):
         self.integrated_rate = integrated_rate
         self.floor = floor
         self.epsilon = epsilon
-        self.stationary = _stationary_law(rates) if stationary is None else stationary.double()
+        if stationary is None:
+            stationary = _stationary_law(rates)
+        elif stationary.shape != rates.shape[:1]:
+            raise ValueError(
+                f"stationary must hold one probability for each of the {len(rates)} states; got "
+                f"shape {tuple(stationary.shape)}"
+            )
+        self.stationary = as_probabilities("stationary", stationary)
         self._eigen = _eigen_decomposition(rates, self.stationary)
 
     def prior(self) -> Float[Tensor, "state"]:

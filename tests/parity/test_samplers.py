@@ -383,5 +383,6 @@ def test_a_run_of_sdtt(recorded, config, mdlm, masked_process):
         uniforms=run["uniform"],
     )
     assert torch.equal(result.samples, run["x_final"])
-    assert result.nfe == len(run["t"])
-    assert asked == pytest.approx(run["t"].tolist(), abs=1e-6)
+    # Ours stops at the last mask; the reference goes on through updates that change nothing.
+    assert asked == pytest.approx(run["t"][: result.nfe].tolist(), abs=1e-6)
+    assert all(torch.equal(x, run["x_final"]) for x in run["x_before"][result.nfe :])

@@ -5,7 +5,7 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.exact.laws import check_probabilities
+from di4c.probabilities import as_probabilities
 
 
 def log_coefficient(
@@ -29,13 +29,12 @@ def log_coefficient(
     """
     if p_0.shape != (2, 2):
         raise ValueError(f"p_0 must be a (2, 2) table; got shape {tuple(p_0.shape)}")
-    check_probabilities("p_0", p_0.reshape(-1))
     for name, rate in (("rate_up", rate_up), ("rate_down", rate_down)):
         if not (math.isfinite(rate) and rate >= 0):
             raise ValueError(f"{name} must be finite and >= 0; got {rate}")
     if not (math.isfinite(horizon) and horizon > 0):
         raise ValueError(f"horizon must be positive and finite; got {horizon}")
-    p = p_0.reshape(-1).tolist()
+    p = as_probabilities("p_0", p_0.reshape(-1)).tolist()
 
     def inflow(x: int) -> tuple[float, float]:
         """Flow of data mass into x (two bits) by a flip of the first and of the second bit."""

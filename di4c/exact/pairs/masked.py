@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.exact.laws import check_probabilities, marginals, product_law, total_variation
+from di4c.exact.laws import marginals, product_law, total_variation
 from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
+from di4c.probabilities import as_probabilities
 from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.schedules import alpha_grid
 
@@ -46,12 +47,12 @@ class MaskedPair(Pair):
         super().__post_init__()
         if self.p_0.ndim != 2 or self.p_0.shape[0] != self.p_0.shape[1]:
             raise ValueError(f"p_0 must be a (V, V) table; got shape {tuple(self.p_0.shape)}")
-        check_probabilities("p_0", self.p_0.reshape(-1))
+        as_probabilities("p_0", self.p_0.reshape(-1))
 
     @property
     def data_law(self) -> Float[Tensor, "value value"]:
         """See Pair.data_law."""
-        return self.p_0.double()
+        return as_probabilities("p_0", self.p_0.reshape(-1)).reshape(self.p_0.shape)
 
     @property
     def process(self) -> ForwardProcess:

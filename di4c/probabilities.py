@@ -1,0 +1,46 @@
+"""What a law given by a user must be, and what becomes of it: float64 that sums to 1."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_TOLERANCE = 1e-9  # of a sum in float64
+_ROUNDINGS = 8  # of the entries, in units of the last place, where a law comes in a shorter type
+
+
+def as_numbers(values: Any) -> Tensor:
+    """A tensor, an array or a list as a tensor of its own type; a list of floats is float64."""
+    return values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+
+
+def as_probabilities(name: str, probs: Any) -> Float[Tensor, "*batch state"]:
+    """Probabilities in float64, checked to be a law over the last axis.
+
+    A law in a type shorter than float64 sums to 1 within the rounding of its entries; it is divided
+    by its sum. One in float64 comes back as it is.
+
+    Args:
+        name: what to call the argument in errors.
+        probs: a tensor, an array or a list.
+
+    Raises:
+        ValueError: Unless it is finite and non-negative and sums to 1.
+    """
+    probs = as_numbers(probs)
+    wide = probs.double()
+    if not bool(torch.isfinite(wide).all()) or bool((wide < 0).any()):
+        raise ValueError(
+            f"{name} must be finite and non-negative; its smallest entry is {float(wide.min())}"
+        )
+    totals = wide.sum(-1, keepdim=True)
+    worst = float(totals.flatten()[(totals - 1).abs().argmax()])
+    short = probs.is_floating_point() and probs.dtype != torch.float64
+    tolerance = _ROUNDINGS * torch.finfo(probs.dtype).eps if short else _TOLERANCE
+    if abs(worst - 1) > tolerance:
+        raise ValueError(
+            f"{name} must sum to 1; it sums to {worst!r}: divide by the sum (in float64)"
+        )
+    return wide / totals if short else wide
