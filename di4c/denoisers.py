@@ -143,7 +143,7 @@ def noise_level(
             $\lfloor tT \rfloor / T + 1 / T$; the horizon 1 then ends beyond itself, as published.
 
     Returns:
-        float64.
+        float64; NaN where that moves t so far that the schedule leaves less than nothing.
     """
     if num_times > 0:
         t = (t * num_times).floor().double() / num_times + 1 / num_times

@@ -11,11 +11,6 @@ _TOLERANCE = 1e-9  # of a sum in float64
 _ROUNDINGS = 8  # of the entries, in units of the last place, where a law comes in a shorter type
 
 
-def as_numbers(values: Any) -> Tensor:
-    """A tensor, an array or a list as a tensor of its own type; a list of floats is float64."""
-    return values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
-
-
 def as_probabilities(name: str, probs: Any) -> Float[Tensor, "*batch state"]:
     """Probabilities in float64, checked to be a law over the last axis.
 
@@ -29,7 +24,8 @@ def as_probabilities(name: str, probs: Any) -> Float[Tensor, "*batch state"]:
     Raises:
         ValueError: Unless it is finite and non-negative and sums to 1.
     """
-    probs = as_numbers(probs)
+    if not isinstance(probs, Tensor):
+        probs = torch.as_tensor(np.asarray(probs))  # a list of floats is float64
     wide = probs.double()
     if not bool(torch.isfinite(wide).all()) or bool((wide < 0).any()):
         raise ValueError(

@@ -54,6 +54,11 @@ def test_the_exact_denoiser_takes_a_time_for_each_example_and_keeps_its_tables()
     assert len(denoiser._tables) == 2
 
 
+def test_the_exact_denoiser_needs_room_for_a_table():
+    with pytest.raises(ValueError, match="max_tables must be at least 1; got 0"):
+        ExactDenoiser(UniformProcess(2), torch.full((4,), 0.25), max_tables=0)
+
+
 def test_a_table_looks_up_states_and_latents():
     log_probs = torch.randn(2, 9, 2, 2, generator=generator()).log_softmax(-1)
     table = TableDenoiser(log_probs, num_states=3)

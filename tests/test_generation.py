@@ -263,7 +263,7 @@ def test_bad_arguments_are_named_with_value_and_remedy(message):
 
 def test_a_mask_with_probability_is_refused_and_one_without_is_dropped():
     logits = torch.zeros(5, 6, 4)
-    with pytest.raises(ValueError, match=r"probabilities at index \[0, 0\] sum to 0.75"):
+    with pytest.raises(ValueError, match=r"\[0, 0\] sum to 0.75: give the mask no prob"):
         ancestral(MASKED, lambda *_: logits.log_softmax(-1), _all_masked(), [0.0, 1.0])
     logits[..., 3] = -1e6  # what MDLM writes for minus infinity
     result = ancestral(MASKED, lambda *_: logits.log_softmax(-1), _all_masked(), [0.0, 1.0])

@@ -86,6 +86,17 @@ def test_masked_rates_stay_finite_where_all_data_is_forgotten():
     rates = reverse_rates(process, probs, torch.tensor([2]), 1.0)
     # -alpha' / (1 - alpha) p = p at t = 1.
     torch.testing.assert_close(rates, torch.tensor([[0.3, 0.7, 0.0]], dtype=torch.float64))
+    given = reverse_rates(process, probs, torch.tensor([1]), 1.0)
+    assert not given.any(), "a value that is given stays"
+
+
+def test_given_values_stay_while_the_rest_is_filled_in():
+    process = MaskedProcess(2)
+    start = torch.tensor([[0, 2], [1, 2]])
+    denoiser = TableDenoiser(torch.full((1, 9, 2, 2), 0.5).log(), 3)
+    found = tau_leaping(process, denoiser, start, [0.0, 0.5, 1.0], jumps="single")
+    assert found.samples[:, 0].tolist() == [0, 1]
+    assert int(found.samples.max()) < 2
 
 
 def test_intensity_is_the_derivative_of_the_integrated_rate():

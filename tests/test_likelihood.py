@@ -195,6 +195,28 @@ def _spoilt(mixture, value, index):
 
 
 MIXTURE, TARGET = dense(3)
+
+
+def test_known_coordinates_send_no_gradient_even_where_no_state_is_left():
+    logits = torch.randn(1, 1, 2, 3, dtype=torch.float64)
+    logits[0, 0, 0] = -INF
+    logits.requires_grad_()
+    found = LogitsTransform(given=torch.tensor([[1, -1]])).log_probs(logits)
+    found[0, 0, :, 1].sum().backward()
+    assert not logits.grad[0, 0, 0].any()
+    torch.testing.assert_close(logits.grad[0, 0, 1].sum(), torch.zeros(()).double())
+    assert logits.grad[0, 0, 1].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_in_half_precision_are_normalised_in_float32(dtype):
+    """The softmax of 3072 equal logits in bfloat16 sums to 1.03."""
+    logits = torch.zeros(1, 1, 1, 3072, dtype=dtype)
+    mixture = DenseMixture.from_logits(logits, uniform_log_weights(1))
+    assert mixture.log_probs.dtype == torch.float32
+    assert float(mixture.log_probs[0, 0, 0, 0]) == pytest.approx(-math.log(3072), rel=1e-6)
+
+
 BAD = {
     "logits": (
         lambda: DenseMixture(MIXTURE.log_probs + 1, MIXTURE.log_weights),

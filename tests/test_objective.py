@@ -12,7 +12,7 @@ from di4c.denoisers import ExactDenoiser
 from di4c.latents import FiniteLatent
 from di4c.likelihood import DenseMixture
 from di4c.objective import TERMS, Di4CObjective, as_mixture
-from di4c.processes import MaskedProcess, UniformProcess
+from di4c.processes import MaskedProcess, UniformProcess, gaussian_process
 from di4c.recipes import (
     CIFAR10,
     IMAGENET,
@@ -27,6 +27,7 @@ from di4c.recipes import (
     Weight,
 )
 from di4c.rng import SampleGenerators
+from di4c.schedules import LinearSchedule
 from tests.goodness_of_fit import P_VALUE, p_value
 
 LAW = torch.tensor([0.4, 0.1, 0.05, 0.45], dtype=torch.float64)
@@ -208,6 +209,31 @@ def test_one_generator_reproduces_everything():
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("recipe", [CIFAR10, IMAGENET, OPENWEBTEXT], ids=["cifar", "in", "owt"])
+def test_published_recipes_stay_on_the_device_of_the_data(recipe):
+    process = gaussian_process(4) if recipe is CIFAR10 else MaskedProcess(4)
+
+    def network(x_t, t, latent):
+        return torch.zeros(*x_t.shape, 4, device=x_t.device).log_softmax(-1)
+
+    objective = Di4CObjective(process, as_mixture(network), as_mixture(network), recipe)
+    x_0 = torch.zeros(2, 6, dtype=torch.long, device="cuda")
+    loss = objective(x_0, generator=torch.Generator("cuda").manual_seed(0)).loss
+    assert loss.device == x_0.device
+    assert bool(loss.isfinite().all())
+
+
+def test_times_of_a_recipe_need_the_horizon_1():
+    objective = _objective(UniformProcess(2, LinearSchedule(horizon=2.0)))
+    x_0 = exact.states(2, 2)
+    with pytest.raises(ValueError, match=r"horizon 1.*got 2.0.*times="):
+        objective(x_0)
+    times = torch.full((4,), 1.5), torch.full((4,), 1.2)
+    assert bool(objective(x_0, times=times).loss.isfinite().all())
 
 
 def test_latents_may_be_categories():

@@ -120,6 +120,17 @@ def test_batched_times_equal_single_times(name):
         torch.testing.assert_close(posterior[b], single, **exact)
         single = process.reverse(probs[b], x_t[b], s_b, t_b)
         torch.testing.assert_close(reverse[b], single, **exact)
+    flat = process.reverse(probs[:, 0], x_t[:, 0], s, t)  # one coordinate an example
+    torch.testing.assert_close(flat, reverse[:, 0], **exact)
+
+
+@process_names
+def test_results_are_where_the_states_are(name):
+    """The meta device stands for a GPU: times given as numbers leave the kernel on the host."""
+    process = PROCESSES[name]
+    x = torch.zeros(2, 3, dtype=torch.long, device="meta")
+    assert process.likelihood(x, 0.0, 0.1).device == x.device
+    assert process.likelihood(x, 0.0, 0.1).shape == (2, 3, process.num_states)
 
 
 @process_names
@@ -193,6 +204,12 @@ def test_large_vocabulary_needs_no_square_matrix():
             lambda: UniformProcess(3).reverse(torch.ones(1, 5) / 5, torch.tensor([0]), 0.1, 0.2),
             "probs.*got 5",
         ),
+        (
+            lambda: UniformProcess(4).reverse(torch.ones(1, 3) / 3, torch.tensor([0]), 0.1, 0.2),
+            "probs.*4 values.*got 3",
+        ),
+        (lambda: RateMatrixProcess(_CYCLE, stationary=torch.ones(2) / 2), "stationary.*3 states"),
+        (lambda: RateMatrixProcess(_CYCLE, stationary=torch.ones(3)), "stationary.*sums to 3"),
     ],
 )
 def test_bad_input_names_argument_and_value(call, words):

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.probabilities import as_numbers, as_probabilities
+from di4c.probabilities import as_probabilities
 
 
 def require_memory(num_bytes: float, what: str) -> None:
@@ -47,7 +47,6 @@ def infer_num_dims(size: int, num_states: int) -> int:
 
 def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
     """A law given as a vector (S^D,) or as an array (S,)*D, checked: (float64 vector, D)."""
-    probs = as_numbers(probs)
     if probs.ndim > 1 and set(probs.shape) != {num_states}:
         raise ValueError(
             f"q_0 must be a vector of {num_states}^D entries or an array of shape "
