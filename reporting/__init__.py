@@ -12,6 +12,7 @@ from reporting.provenance import manifest as manifest
 from reporting.records import append_row as append_row
 from reporting.records import read_rows as read_rows
 from reporting.records import write_json as write_json
+from reporting.scripts import at_least as at_least
 from reporting.scripts import run_script as run_script
 from reporting.scripts import script_parser as script_parser
 from reporting.tables import format_table as format_table

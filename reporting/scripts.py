@@ -60,6 +60,23 @@ def script_parser(
     return parser
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """Type of an option that is a whole number of at least `least`: 0 does not mean the default."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {least}; got {text!r}"
+            )
+        return value
+
+    return number
+
+
 def run_script(main: Callable[[], int | None]) -> NoReturn:
     """Run the script and exit with the status that `main` returns, 0 for None.
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import torch
 
 from reporting import read_rows
 from tests.toy_cases import pair_run
-from toys import leaderboard, runs
+from toys import ablation, components, latent_batch, leaderboard, runs, theorem2_training
 from toys.cache import RowCache
 from toys.methods import METHODS
 from toys.problem import BUDGETS, Method, Output
@@ -126,13 +127,89 @@ def test_a_users_own_law(tmp_path, capsys):
         (["--task", "spirals"], r"task must be one of pair, parity8.*'spirals'"),
         (["--method", "magic"], r"method must be one of teacher, .*'magic'"),
         (["--process", "pink"], r"process must be one of masked, uniform; got 'pink'"),
-        (["--seeds", "0"], "seeds.*0"),
-        (["--jobs", "0"], "jobs.*0"),
     ],
 )
 def test_bad_options_are_one_line_that_helps(tmp_path, options, words):
     with pytest.raises(ValueError, match=words):
         leaderboard.main(options)
+
+
+@pytest.mark.parametrize(
+    ("main", "options"),
+    [
+        (leaderboard.main, ["--seeds", "0"]),
+        (leaderboard.main, ["--jobs", "0"]),
+        (ablation.main, ["--long", "-5"]),
+        (ablation.main, ["--seeds", "no"]),
+        (latent_batch.main, ["--draws", "1"]),
+        (latent_batch.main, ["--latents", "4", "0"]),
+        (components.main, ["--starts", "0"]),
+        (theorem2_training.main, ["--iterations", "0"]),
+    ],
+)
+def test_too_small_a_number_is_refused_and_never_the_default(capsys, main, options):
+    with pytest.raises(SystemExit) as exit_:
+        main(options)
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(rf"error: argument {options[0]}: must be a whole number of at least \d", line)
+    assert line.endswith(f"got '{options[-1]}'; see --help")
+
+
+def test_an_unknown_task_is_refused_in_the_quick_form_too():
+    for script in (ablation, latent_batch):
+        with pytest.raises(ValueError, match="task must be one of"):
+            script.main(["--quick", "--task", "spirals"])
+
+
+def test_naming_a_task_or_noise_twice_runs_it_once(tmp_path, capsys):
+    path = tmp_path / "out.json"
+    options = ["--task", "pair", "pair", "--process", "masked", "masked"]
+    _main(tmp_path, *options, "--method", "sequential", "sequential", "--json", str(path))
+    summary = json.loads(path.read_text())["summary"]
+    (line,) = [line for line in summary if line["method"] == "sequential"]
+    assert (line["seeds"], line["tv_interval"]) == (1, None)
+
+
+def test_a_law_must_not_have_the_name_of_a_task(tmp_path):
+    np.save(tmp_path / "pair.npy", np.full((2, 2), 0.25))
+    options = ["--task", "pair", "--law", str(tmp_path / "pair.npy"), "--method", "teacher"]
+    with pytest.raises(ValueError, match=r"pair\.npy has the name of the task pair: rename"):
+        _main(tmp_path, *options)
+
+
+def test_methods_without_rows_are_named(tmp_path, capsys):
+    options = ["--task", "digits4x4", "--method", "sequential", "hybrid", "--finished"]
+    _main(tmp_path, *options)
+    printed = capsys.readouterr().out
+    assert "sequential is not defined for uniform noise" in printed
+    assert "hybrid has no row under masked noise: not finished" in printed
+
+
+def test_rows_are_left_out_until_the_teacher_has_ended():
+    row = {"task": "t", "process": "masked", "method": "ours", "nfe": 1, "tv": 0.5}
+    assert rank([row]) == []
+
+
+def test_an_earlier_record_stands_in_for_runs_that_have_not_ended(tmp_path, capsys):
+    """The cache lost one of two runs; the record has both, of other code."""
+    record = tmp_path / "record.json"
+    options = ["--task", "pair", "--process", "masked", "--method", "sequential", "teacher"]
+    _main(tmp_path, *options, "--json", str(record))
+    earlier = json.loads(record.read_text())
+    earlier["manifest"]["code"]["sha"] = "0" * 40
+    for row in earlier["rows"]:
+        del row["code"]
+    record.write_text(json.dumps(earlier))
+    cache_file = tmp_path / "rows.jsonl"
+    lines = cache_file.read_text().splitlines(keepends=True)
+    cache_file.write_text("".join(line for line in lines if '"latent": "-", "nfe": 256' in line))
+    _main(tmp_path, *options, "--finished", str(record), "--json", str(tmp_path / "new.json"))
+    rows = json.loads((tmp_path / "new.json").read_text())["rows"]
+    assert [row["tv"] for row in rows] == [row["tv"] for row in earlier["rows"]]
+    codes = {row["method"]: row["code"] for row in rows}
+    assert codes["sequential"] == "0" * 12
+    assert codes["teacher"] != "0" * 12
 
 
 def test_curves_are_continued_by_the_limit_of_n_tv():

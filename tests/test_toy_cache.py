@@ -86,8 +86,17 @@ def test_the_key_of_a_run_sees_each_of_its_settings():
         pair_run(steps=(1, 4)),
         pair_run(task=TASKS["parity8"]),
         pair_run(teacher="trained"),
+        pair_run(task=replace(TASKS["pair"], num_values=4, num_dims=1)),
     ]
     assert len({run.key() for run in keys}) == len(keys)
+
+
+def test_two_tasks_of_one_law_share_what_is_computed_and_keep_their_names(tmp_path):
+    other = replace(TASKS["pair"], name="copy", title="another file")
+    cached = RowCache(tmp_path / "rows.jsonl")
+    execute([pair_run()], cache=cached, jobs=1)
+    rows = execute([pair_run(task=other)], cache=cached, jobs=1, compute_more=False)
+    assert [row["task"] for row in rows] == ["copy", "copy"]
 
 
 def test_options_of_a_registry_line_count(monkeypatch):

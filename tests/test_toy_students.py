@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from di4c.exact import (
+    forward_law,
     kl,
     mixture_composition,
     states,
@@ -19,7 +20,7 @@ from di4c.schedules import uniform_grid
 from tests.goodness_of_fit import P_VALUE, generator, p_value
 from tests.toy_cases import PROCESSES, SMALL, problem_of, random_law, student_of
 from toys.jumps import TeacherJump
-from toys.methods import METHODS
+from toys.methods import METHODS, sdtt
 from toys.problem import Budget
 from toys.recipes import LATENTS, jump_student
 from toys.student_losses import JumpObjective
@@ -213,6 +214,39 @@ def test_several_steps_are_left_out_where_the_states_are_many():
     for name, served in (("di4c", [1]), ("hybrid", [])):
         outputs = METHODS[name].outputs(problem, (1, 2, 4))
         assert [output.nfe for output in outputs] == served
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("gap", [4, 16])
+def test_the_loss_of_sdtt_by_enumeration(process, gap):
+    """The mean over x_0, t, x_t and x_u of a random network (6 standard errors: 2e-9)."""
+    problem = problem_of(random_law(4, 21), 2, 2, process)
+    network = make_network(problem, None)
+    noise, teacher, law = problem.process, problem.teacher, problem.q_0
+    x = states(2, noise.num_states)
+    expected = 0.0
+    for k in range(1, sdtt.TIMES + 1):
+        t, u = k / sdtt.TIMES, max(k - gap, 0) / sdtt.TIMES
+        times = torch.full((len(x),), t, dtype=torch.float64)
+        with torch.no_grad():
+            student = network.denoiser(x, times).double()
+        target = teacher(x, times)
+        step = noise.reverse(target.exp(), x, u, t)
+        rows = step[:, 0, x[:, 0]] * step[:, 1, x[:, 1]]  # (x_t, x_u)
+        later = target[:, None].expand(-1, len(x), -1, -1)
+        if u > 0:
+            later = teacher(x, torch.full_like(times, u))[None].expand(len(x), -1, -1, -1)
+        costs = torch.special.xlogy(later.exp(), later.exp()) - later.exp() * torch.where(
+            later.exp() > 0, student[:, None], 0.0
+        )
+        costs = torch.where(rows > 0, rows * costs.sum((-2, -1)), 0.0)
+        expected += float(forward_law(noise, law, t) @ costs.sum(1))
+    source = torch.Generator().manual_seed(4)
+    x_0 = DataSampler(problem)(100_000, source)
+    with torch.no_grad():
+        losses = sdtt.StepLoss(noise, network, teacher, gap)(x_0, source).double()
+    error = float(losses.std()) / math.sqrt(len(losses))
+    assert abs(float(losses.mean()) - expected / sdtt.TIMES) < 6 * error
 
 
 def test_sdtt_stays_a_product():

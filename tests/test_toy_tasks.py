@@ -113,11 +113,27 @@ def test_a_law_from_a_file(tmp_path):
     np.save(tmp_path / "mine.npy", array)
     task = task_from_file(tmp_path / "mine.npy")
     assert (task.name, task.num_values, task.num_dims) == ("mine", 3, 3)
-    np.testing.assert_array_equal(task.law().numpy(), array.reshape(-1))
+    np.testing.assert_allclose(task.law().numpy(), array.reshape(-1), rtol=1e-15)
     counts = np.zeros((2, 2), dtype=int)
     counts[1, 0] = 1
     np.save(tmp_path / "counts.npy", counts)
     assert task_from_file(tmp_path / "counts.npy").law().tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("scale", [1 + 5e-10, 1 - 5e-10])
+def test_a_law_off_by_rounding_sums_to_one_to_the_last_digit(tmp_path, scale):
+    """The sum of a product of marginals is off by D times as much."""
+    np.save(tmp_path / "mine.npy", np.full((2,) * 6, scale / 64))
+    assert float(task_from_file(tmp_path / "mine.npy").law().sum()) == pytest.approx(1, abs=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_laws_in_shorter_types_are_laws(tmp_path, dtype):
+    array = np.random.default_rng(1).dirichlet(np.ones(27)).reshape(3, 3, 3).astype(dtype)
+    np.save(tmp_path / "mine.npy", array)
+    law = task_from_file(tmp_path / "mine.npy").law()
+    assert float(law.sum()) == pytest.approx(1, abs=1e-15)
+    np.testing.assert_allclose(law.numpy(), array.reshape(-1), rtol=8 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize(

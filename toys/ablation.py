@@ -23,7 +23,7 @@ import torch
 from tqdm import tqdm
 
 from di4c.exact import total_variation
-from reporting import format_table, manifest, run_script, script_parser, write_json
+from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
 from toys.methods import published
 from toys.problem import BUDGETS, PROCESSES, Budget, Output, Problem
 from toys.recipes import JumpRecipe, jump_student
@@ -111,10 +111,8 @@ TWO_STEPS = [
 def main(argv: list[str] | None = None) -> None:
     """Train every variant, print the table, write the record."""
     args = _parser().parse_args(argv)
-    if args.seeds < 1:
-        raise ValueError(f"seeds must be at least 1; got {args.seeds}")
     torch.set_num_threads(1)
-    task = find_task("pair" if args.quick else args.task)
+    task = find_task(args.task or ("pair" if args.quick else "digits3x3"))
     standard = BUDGETS["standard"]
     variants = LONG if args.long else TWO_STEPS if args.two_steps else ONE_STEP
     steps = (1, 2) if args.two_steps else (1,)
@@ -146,12 +144,12 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = script_parser(__doc__, figure=False)
     add = parser.add_argument
-    add("--task", default="digits3x3", metavar="NAME", help="what to learn")
+    add("--task", metavar="NAME", help="what to learn (digits3x3; quick: pair)")
     add("--process", choices=PROCESSES, default="masked", help="the noise")
-    add("--seeds", type=int, default=1, metavar="N", help="seeds from --seed on, for every row")
+    add("--seeds", type=at_least(1), default=1, metavar="N", help="seeds of each row, from --seed")
     other = parser.add_mutually_exclusive_group()
     other.add_argument(
-        "--long", type=int, metavar="I", help="the improved recipe alone, for I iterations"
+        "--long", type=at_least(1), metavar="I", help="the improved recipe alone, for I iterations"
     )
     other.add_argument(
         "--two-steps", action="store_true", help="one and two steps, on ways to share a batch"

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from di4c.exact import total_variation
 from reporting import (
+    at_least,
     format_table,
     manifest,
     run_script,
@@ -42,16 +43,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--task", nargs="+", metavar="NAME", help=f"tasks, of {', '.join(TASKS)} (six of them)"
     )
-    parser.add_argument("--starts", type=int, metavar="N", help="starts of the fit (4)")
-    parser.add_argument("--iterations", type=int, metavar="N", help="rounds of each fit (1000)")
+    parser.add_argument("--starts", type=at_least(1), metavar="N", help="starts of the fit (4)")
+    parser.add_argument(
+        "--iterations", type=at_least(1), metavar="N", help="rounds of a fit (1000)"
+    )
     args = parser.parse_args(argv)
     names = args.task or (("digits3x3", "moons") if args.quick else TASK_NAMES)
     tasks = [find_task(name) for name in names]
     numbers = COMPONENTS[:4] if args.quick else COMPONENTS
     starts = args.starts or (2 if args.quick else 4)
     iterations = args.iterations or (50 if args.quick else 1000)
-    if min(starts, iterations) < 1:
-        raise ValueError(f"starts and iterations must be at least 1; got {starts}, {iterations}")
     with tqdm(total=len(tasks) * len(numbers), unit="fit", disable=None) as bar:
         laws = [study(task, numbers, starts, iterations, args.seed, bar) for task in tasks]
     rows = [{"task": law["task"]} | row for law in laws for row in law["rows"]]

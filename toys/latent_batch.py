@@ -28,7 +28,7 @@ from di4c.latents import draw_latents
 from di4c.likelihood import DenseMixture
 from di4c.losses import Target, consistency_loss
 from di4c.rng import categorical, generator_at
-from reporting import format_table, manifest, run_script, script_parser, write_json
+from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
 from toys.problem import Budget, Problem
 from toys.recipes import JumpRecipe, jump_student
 from toys.student_network import Backbone
@@ -42,23 +42,18 @@ GRID = 2048
 def main(argv: list[str] | None = None) -> None:
     """Train, estimate, print the table, write the record."""
     parser = script_parser(__doc__, figure=False)
-    parser.add_argument("--task", default="digits3x3", metavar="NAME", help="what to learn")
-    parser.add_argument("--iterations", type=int, metavar="I", help="of training; 600")
-    parser.add_argument("--draws", type=int, metavar="R", help="estimates for each row; 400")
+    parser.add_argument("--task", metavar="NAME", help="what to learn (digits3x3; quick: pair)")
+    parser.add_argument("--iterations", type=at_least(1), metavar="I", help="of training; 600")
+    parser.add_argument("--draws", type=at_least(2), metavar="R", help="estimates of a row; 400")
     parser.add_argument(
-        "--latents", type=int, nargs="+", metavar="L", help="latent batches; 1 2 4 ... 256"
+        "--latents", type=at_least(1), nargs="+", metavar="L", help="latent batches; 1 2 4 ... 256"
     )
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     iterations = args.iterations or (5 if args.quick else 600)
     draws = args.draws or (8 if args.quick else 400)
     sizes = args.latents or [2**k for k in range(3 if args.quick else 9)]
-    if min(iterations, draws - 1, *sizes) < 1:
-        raise ValueError(
-            f"iterations and latents must be at least 1 and draws at least 2; got "
-            f"{iterations}, {sizes}, {draws}"
-        )
-    task = find_task("pair" if args.quick else args.task)
+    task = find_task(args.task or ("pair" if args.quick else "digits3x3"))
     problem = Problem(task, "masked", args.seed, Budget("latent batch", iterations * 1024))
     recipe = JumpRecipe(latent="scalar", data=True, consistency=False)
     student = jump_student(problem, recipe)

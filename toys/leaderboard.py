@@ -19,14 +19,16 @@ seeds) takes six hours or more.
 
 import argparse
 import csv
+import itertools
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from reporting import (
     ROOT,
+    at_least,
     format_table,
     manifest,
     run_script,
@@ -52,22 +54,7 @@ Row = dict[str, Any]
 def main(argv: list[str] | None = None) -> None:
     """Run, print the table, write the records, draw the picture."""
     args = _parser().parse_args(argv)
-    if args.seeds is not None and args.seeds < 1:
-        raise ValueError(f"seeds must be at least 1; got {args.seeds}")
-    if args.jobs < 1:
-        raise ValueError(f"jobs must be at least 1; got {args.jobs}")
-    tasks = [find_task(name) for name in args.task or ()]
-    if args.law:
-        tasks.append(task_from_file(args.law))
-    if not tasks:
-        tasks = [TASKS[name] for name in (QUICK_TASKS if args.quick else TASKS)]
-    methods = args.method or list(METHODS)
-    for name in methods:
-        find_method(name)
-    processes = args.process or (QUICK_PROCESSES if args.quick else tuple(PROCESSES))
-    for name in processes:
-        if name not in PROCESSES:
-            raise ValueError(f"process must be one of {', '.join(PROCESSES)}; got {name!r}")
+    tasks, methods, processes = _chosen(args)
     budget = BUDGETS[args.budget or ("quick" if args.quick else "standard")]
     count = args.seeds or (1 if args.quick else 3)
     seeds = range(args.seed, args.seed + count)
@@ -79,6 +66,8 @@ def main(argv: list[str] | None = None) -> None:
         rows = with_record(runs, rows, json.loads(Path(args.finished).read_text("utf-8")))
     rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
     wanted = [row for row in rows if row["method"] in methods]
+    for line in _without_rows(methods, processes, wanted):
+        print(line)
     titles = {task.name: task.title for task in tasks}
     lines = summarise(wanted)
     headline = [line for line in medians(lines) if METHODS[line["method"]].trained]
@@ -95,6 +84,7 @@ def main(argv: list[str] | None = None) -> None:
             **{"quick": args.quick, "budget": vars(budget), "seeds": list(seeds)},
             **{"tasks": titles, "methods": {name: METHODS[name].title for name in methods}},
             "medians": headline,
+            "summary": [{name: line[name] for name in SUMMARY} for line in summarise(rows)],
             "rows": [{key: row[key] for key in row if key != "law"} for row in rows],
         }
         if args.laws:
@@ -104,6 +94,41 @@ def main(argv: list[str] | None = None) -> None:
     if args.figure:
         figure = draw_leaderboard(summarise(rows), titles, processes[0])
         print("drawn to", *save_figure(figure, args.figure))
+
+
+def _chosen(args: argparse.Namespace) -> tuple[list[Task], list[str], list[str]]:
+    """Tasks, methods and processes, each once: twice the same would count as two seeds."""
+    tasks = [find_task(name) for name in dict.fromkeys(args.task or ())]
+    if args.law:
+        law = task_from_file(args.law)
+        if law.name in [task.name for task in tasks]:
+            raise ValueError(f"law {args.law} has the name of the task {law.name}: rename the file")
+        tasks.append(law)
+    if not tasks:
+        tasks = [TASKS[name] for name in (QUICK_TASKS if args.quick else TASKS)]
+    methods = list(dict.fromkeys(args.method or METHODS))
+    for name in methods:
+        find_method(name)
+    processes = list(dict.fromkeys(args.process or (QUICK_PROCESSES if args.quick else PROCESSES)))
+    for name in processes:
+        if name not in PROCESSES:
+            raise ValueError(f"process must be one of {', '.join(PROCESSES)}; got {name!r}")
+    return tasks, methods, processes
+
+
+def _without_rows(
+    methods: Iterable[str], processes: Iterable[str], rows: Iterable[Row]
+) -> Iterator[str]:
+    """One line for each method that gave nothing under a noise, and why."""
+    found = {(row["method"], row["process"]) for row in rows}
+    for method, process in itertools.product(methods, processes):
+        if process not in METHODS[method].processes:
+            yield f"{method} is not defined for {process} noise"
+        elif (method, process) not in found:
+            yield (
+                f"{method} has no row under {process} noise: not finished, or it does not serve "
+                "these laws in so few steps or with this teacher"
+            )
 
 
 COLUMNS = {
@@ -131,6 +156,12 @@ HEADLINE_COLUMNS = {
     **{"speed_up": ("median", ".2f"), "least": ("least", ".2f"), "greatest": ("greatest", ".2f")},
 }
 
+SUMMARY = (
+    *("task", "process", "method", "teacher", "latent", "nfe", "seeds", "tv", "tv_interval", "kl"),
+    *("equivalent_steps", "bound", "speed_up", "train_seconds", "latent_refinement"),
+)
+"""Means over seeds in the JSON, beside the rows; `tv_interval` is half of the 95 % interval."""
+
 CSV_COLUMNS = (
     *("task", "process", "method", "teacher", "latent", "nfe", "seed", "tv", "kl", "captured_tc"),
     *("off_support", "equivalent_steps", "bound", "speed_up", "train_seconds", "parameters"),
@@ -145,11 +176,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--law", metavar="FILE", help="your own law: a .npy array of shape (S,)*D that sums to 1")
     add("--method", nargs="+", metavar="NAME", help=f"methods, of {', '.join(METHODS)} (all)")
     add("--process", nargs="+", metavar="NAME", help=f"noise, of {', '.join(PROCESSES)} (all)")
-    add("--seeds", type=int, metavar="N", help="seeds of trained methods, from --seed on (3)")
+    add(
+        "--seeds",
+        type=at_least(1),
+        metavar="N",
+        help="seeds of trained methods, from --seed (3)",
+    )
     add("--budget", choices=BUDGETS, help="what training may spend (standard)")
     add("--teacher", choices=TEACHERS, default="exact", help="what is distilled and sampled from")
     add("--csv", type=Path, metavar="FILE", help="write one line a row here")
-    add("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N", help="processes")
+    cores = min(2, os.cpu_count() or 1)
+    add("--jobs", type=at_least(1), default=cores, metavar="N", help="processes")
     add("--cache", type=Path, default=CACHE, metavar="FILE", help=argparse.SUPPRESS)
     add("--laws", action="store_true", help="put the laws of two-dimensional tasks into the JSON")
     add(
@@ -175,14 +212,17 @@ def _shown(line: Row) -> bool:
 
 
 def _laws(tasks: Iterable[Task], rows: Iterable[Row]) -> list[Row]:
-    """The data and the laws of the first seed, as squares, for two-dimensional tasks."""
+    """The data and each method's law of its first seed, as squares, of two-dimensional tasks."""
     laws = []
     for task in tasks:
         if task.picture:
             size = task.num_values
             data = [round(value, 7) for value in task.law().tolist()]
-            here = [row for row in rows if row["task"] == task.name and "law" in row]
-            for row in [{"method": "data", "nfe": 0, "tv": 0.0, "law": data}, *here]:
+            here = {}
+            for row in rows:
+                if row["task"] == task.name and "law" in row:
+                    here.setdefault((row["process"], row["method"], row["nfe"]), row)
+            for row in [{"method": "data", "nfe": 0, "tv": 0.0, "law": data}, *here.values()]:
                 probs = [row["law"][k : k + size] for k in range(0, size * size, size)]
                 known = {key: row[key] for key in ("method", "nfe", "tv")}
                 laws.append({"task": task.name, **known, "probs": probs})

@@ -82,6 +82,8 @@ def rank(
 ) -> list[dict[str, Any]]:
     """Rows with `equivalent_steps`, `bound` and `speed_up` by the teacher's rows among them.
 
+    Where the exact teacher has no row yet, nothing can be ranked, and the rows are left out.
+
     Args:
         rows: of any methods; those of the method "teacher", the exact one, are the curves.
         limits: the limit of N TV by (task, process) where the exact curve ends early and is
@@ -94,7 +96,9 @@ def rank(
     ranked = []
     for row in rows:
         where = row["task"], row["process"]
-        curve = curves[where]
+        curve = curves.get(where)
+        if curve is None:
+            continue
         value = equivalent_steps(curve, row["tv"])
         if value.bound == ">=" and limits and where in limits:
             longer = equivalent_steps(continued(curve, limits[where]), row["tv"])

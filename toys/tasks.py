@@ -107,7 +107,7 @@ def find_task(name: str) -> Task:
 
 
 def task_from_file(path: Path | str) -> Task:
-    """A user's own law: a .npy array of shape (S,)*D, normalised, named after the file.
+    """A user's own law: a .npy array of shape (S,)*D that sums to 1, named after the file.
 
     Raises:
         ValueError: If the file is no such array; says what it is.
@@ -128,8 +128,12 @@ def task_from_file(path: Path | str) -> Task:
             f"{array.dtype} of shape {array.shape}"
         )
     num_values = array.shape[0]
+    if array.dtype.kind != "f" or array.dtype.itemsize > 4:  # float32 has a tolerance of its own
+        array = array.astype(np.float64)
     try:
-        law, num_dims = as_law(torch.from_numpy(array.astype(np.float64)), num_values)
+        law, num_dims = as_law(torch.from_numpy(array), num_values)
     except ValueError as error:
         raise ValueError(f"law {path}: {error}") from None
-    return Task(path.stem, path.stem, num_values, num_dims, partial(torch.clone, law))
+    law = law / law.sum()  # to the last digit: powers of the sum are errors of the methods' laws
+    make = partial(torch.clone, law)
+    return Task(path.stem, path.stem, num_values, num_dims, make, picture=num_dims == 2)

@@ -38,7 +38,7 @@ from di4c.objective import Di4CObjective, as_mixture
 from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
 from di4c.rng import uniform
 from di4c.schedules import uniform_grid
-from reporting import format_table, manifest, run_script, script_parser, write_json
+from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
 from toys.problem import Problem
 from toys.student_network import Backbone
 from toys.task_laws import ring_ising
@@ -119,17 +119,15 @@ class Sides:
 def main(argv: list[str] | None = None) -> None:
     """Train, measure at checkpoints, print the table, write the record."""
     parser = script_parser(__doc__, figure=False)
-    parser.add_argument("--dims", type=int, metavar="D", help="spins; 6")
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of the teacher; 8")
-    parser.add_argument("--latents", type=int, metavar="K", help="categories; 32")
-    parser.add_argument("--iterations", type=int, metavar="I", help="of training; 3000")
+    parser.add_argument("--dims", type=at_least(2), metavar="D", help="spins; 6")
+    parser.add_argument("--steps", type=at_least(1), metavar="N", help="steps of the teacher; 8")
+    parser.add_argument("--latents", type=at_least(1), metavar="K", help="categories; 32")
+    parser.add_argument("--iterations", type=at_least(1), metavar="I", help="of training; 3000")
     args = parser.parse_args(argv)
     defaults = {"dims": 3, "steps": 2, "latents": 4, "iterations": 8}
     if not args.quick:
         defaults = {"dims": 6, "steps": 8, "latents": 32, "iterations": 3000}
     settings = {name: getattr(args, name) or value for name, value in defaults.items()}
-    if min(settings.values()) < 1 or settings["dims"] < 2:
-        raise ValueError(f"dims must be at least 2 and all others at least 1; got {settings}")
     rows = train(seed=args.seed, **settings)
     print(format_table(rows, COLUMNS))
     if args.json:
