@@ -1,5 +1,6 @@
-"""The figures, drawn from results/ alone; `python -m figures` draws them all.
+"""The figures that gather records, drawn from results/ alone; `python -m figures` draws them all.
 
+A toy that makes its own record draws its own picture (`--figure`); `make reproduce` calls both.
 A module of this package is one figure: `NEEDS` maps each result file to the command that makes it,
 and `draw` turns the folder that holds them into a figure.
 """

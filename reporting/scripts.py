@@ -77,6 +77,11 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+_UNUSABLE_PATHS = (
+    *(FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError),
+)
+
+
 def run_script(main: Callable[[], int | None]) -> NoReturn:
     """Run the script and exit with the status that `main` returns, 0 for None.
 
@@ -88,7 +93,7 @@ def run_script(main: Callable[[], int | None]) -> NoReturn:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ValueError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except (ValueError, *_UNUSABLE_PATHS) as error:
         if sys.flags.dev_mode:
             raise
         print("error:", " ".join(str(error).split()), file=sys.stderr)

@@ -126,13 +126,13 @@ def test_masked_step_skips_only_zeros(num_dims, num_values):
 @pytest.mark.parametrize(
     "process", [MaskedProcess(2), UniformProcess(2)], ids=["masked", "uniform"]
 )
-@pytest.mark.parametrize("rows", [1, 1000], ids=["one latent a call", "both latents"])
-def test_mixture_composition_by_literal_sums(process, rows, monkeypatch):
+@pytest.mark.parametrize("together", [1, 2, 3], ids="{} latents a call".format)
+def test_mixture_composition_by_literal_sums(process, together, monkeypatch):
     """Two steps of a latent-dependent denoiser against nested Python loops."""
-    monkeypatch.setattr(exact.composition, "_CALL_ROWS", rows)
     num_dims, grid = 2, [0.0, 0.4, 1.0]
-    latents = torch.tensor([0.2, 0.9], dtype=torch.float64)
-    weights = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    monkeypatch.setattr(exact.composition, "_CALL_ROWS", together * process.num_states**num_dims)
+    latents = torch.tensor([0.2, 0.9, 0.5], dtype=torch.float64)
+    weights = torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64)
 
     def denoiser(x_t, t, latent):
         assert latent is not None

@@ -7,11 +7,12 @@ With out_N the law of N product steps from q_T,
 
 The integral must exist at t = 0. With full support G_t is bounded. A zero of p_0 that noise enters
 from the support along two different coordinates, at rate beta(0) > 0, makes G_t ~ 1/t and N TV grow
-like log N (log_rate.py). Any other zero does no harm: not those of an absorbing chain that starts
-from 1..1, and not those of a code, whose words differ in three coordinates or more. Nor do zeros
-harm after early stopping, or where the noise starts slowly: if beta(t) ~ t then q_t(x) ~ t^2, and
-beta^2 / q_t(x) is bounded, on the cosine schedule (alpha'(0) = 0) and for any process on the
-quadratic grid. So Theorem 1 needs less than full support.
+like log N (log_rate.py), unless such zeros balance (HALF, a = b). Any other zero does no harm: not
+those of an absorbing chain that starts from 1..1, and not those of a code, whose words differ in
+three coordinates or more. Nor do zeros harm after early stopping, or where the noise starts slowly:
+if beta(t) ~ t then q_t(x) ~ t^2, and beta^2 / q_t(x) is bounded, on the cosine schedule
+(alpha'(0) = 0) and for any process on the quadratic grid. So Theorem 1 needs less than full
+support.
 
 Theorem 1 of the paper bounds the rate; the limit is beyond it. It turns "O(1/N)" into a number that
 can be computed for a law with 2^16 states without ever running the sampler. Against it stands the

@@ -19,7 +19,7 @@ from flint import arb
 
 from di4c.exact.pairs import UniformPair, absorbing_tv, masked_tv
 from di4c.schedules import ExponentialSchedule, uniform_grid
-from theory import absorbing_pair, oracle, uniform_pair
+from theory import absorbing_pair, masked_pair, oracle, uniform_pair
 from theory import theorem1_pairs as chain
 from theory.claim import Claim, Record
 from theory.enclosures import exponential, precision
@@ -86,12 +86,17 @@ def _verify_refined_is_worse(record: Record) -> None:
 def _verify_refining_helps(record: Record) -> None:
     """Random refinements of random grids, in rationals; the samplers are E1's and E2's oracles."""
     draw = random.Random(71)
+    data = absorbing_pair.two_point_law(Fraction(1, 2))
     for case in range(60):
         alphas = rational_alphas(draw, 1 + case % 4, to_zero=case % 2 == 0)
         finer = refined(draw, alphas)
         what = f"alphas={[str(a) for a in finer]}"
         half = Fraction(1, 2)
-        record.at_most(masked_tv(finer, half), masked_tv(alphas, half), f"E1, {what}")
+        coarse_tv, fine_tv = (masked_tv(grid, half) for grid in (alphas, finer))
+        record.at_most(fine_tv, coarse_tv, f"E1, {what}")
+        if case % 4 == 0:
+            sampled = masked_pair.sampler_tv(data, finer, all_mask=False)
+            record.equal(sampled, fine_tv, 0, f"E1 is the sampler, {what}")
         theta = Fraction(draw.randrange(1, 11), 10)
         coarse_tv, fine_tv = (
             uniform_pair.closed_form(theta, grid, from_prior=False) for grid in (alphas, finer)

@@ -11,9 +11,9 @@ so the equispaced angle wins among all grids with N steps:
 HALF under uniform noise ($\theta = 1$, $\psi_0 = \infty$) is different: with $f = (1-w)/(1+w)$ the
 infimum over grids is $2^{-N} f_T$ ($= 2^{-N}(1-e^{-4rT})/(1+e^{-4rT})$ at a constant flip rate). It
 is approached by $f_k = f_T\,\varepsilon^{N-k}$, where $TV_N = 2^{-N} f_T (1+\varepsilon^2)^{N-1}$
-exactly, and not attained. So Theorem 1's Omega(1/N) is a statement about grids, not about N: even
-the uniform grid of the cosine schedule, which crowds towards the data, has $TV_N = O(1/N^2)$ here.
-Beyond the paper.
+exactly, and for N >= 2 not attained. So Theorem 1's Omega(1/N) is a statement about grids, not
+about N: even the uniform grid of the cosine schedule, which crowds towards the data, has
+$TV_N = O(1/N^2)$ here. Beyond the paper.
 """
 
 import itertools
@@ -205,21 +205,21 @@ CLAIMS = [
         name="best-grid-absorbing",
         statement="equispaced phi is best: TV* = (1-a)(1 - cos^{2N}(phi_T/N)), N >= 2",
         source="this project",
-        hypotheses="p0 on {00, 11}; random and perturbed grids lose",
+        hypotheses="p0 on {00, 11}, start q_T; random and perturbed grids lose",
         verify=_verify_absorbing,
     ),
     Claim(
         name="best-grid-rate",
         statement="N TV* -> (psi_0-psi_T)^2 / sinh 2psi_0, from above: no grid removes 1/N",
         source="this project",
-        hypotheses="symmetric p0, 0 < |theta| < 1 (vanishes as theta -> 1)",
+        hypotheses="symmetric p0, 0 < |theta| < 1 (vanishes as theta -> 1), start q_T",
         verify=_verify_best_rate,
     ),
     Claim(
         name="half-infimum",
         statement="HALF: inf over grids of TV_N = 2^-N (1-w_T)/(1+w_T), approached, not attained",
         source="this project",
-        hypotheses="theta = 1, uniform noise; exact rationals",
+        hypotheses="theta = 1, uniform noise, start q_T, N >= 2; exact rationals",
         verify=_verify_half_infimum,
     ),
     Claim(

@@ -13,7 +13,8 @@ Beyond the paper, the exact price in components:
   supp p: no fewer components than boxes in the smallest such cover. The uniform law on
   $\sum_d x^d \equiv 0 \bmod S$ has no two support points at Hamming distance 1, so its boxes are
   single points and it needs $|S|^{D-1}$ components: parity on D bits needs $2^{D-1}$, HALF needs 2.
-* It is the sign that costs: with signed weights two products give parity for every D.
+* It is the sign that costs: parity is the sum of two products for every D (tensor rank 2) once the
+  entries of their factors may be negative.
 * The cover is a bound, not the answer: $(1 + m s_1 s_2)/4$ has full support (one box) and needs 2.
 """
 
@@ -241,9 +242,9 @@ CLAIMS = [
     ),
     Claim(
         name="proposition1-signed",
-        statement="two products give parity for every D once weights may be negative",
+        statement="two products give parity for every D once factors may have negative entries",
         source="this project",
-        hypotheses="that parity needs 2^(D-1) binds through the sign alone",
+        hypotheses="nonnegative rank 2^(D-1), rank 2: the price binds through the sign alone",
         verify=_verify_signed,
     ),
     Claim(

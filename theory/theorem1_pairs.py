@@ -148,28 +148,30 @@ CLAIMS = [
         name="theorem1-masked",
         statement="d12 (1-alpha_T)^2 / N <= TV_N <= d12 T int alpha'^2 / N, masked pair",
         source="Theorem 1; constants: this project",
-        hypotheses="upper: uniform grid, finite alpha'(0); lower: any grid, any schedule",
+        hypotheses="upper: uniform grid, finite alpha'(0); lower: any grid, any schedule; "
+        "start q_T (prior: both sides over (1-alpha_T)^2)",
         verify=_verify_masked,
     ),
     Claim(
         name="theorem1-uniform",
         statement="(psi_0-psi_T)^2 / (N sinh 2psi_0) <= TV_N <= (e^{2TJ/N}-1) / (2 sinh 2psi_0)",
         source="Theorem 1; constants: this project",
-        hypotheses="symmetric p0, |theta| < 1; upper: uniform grid; lower: any grid",
+        hypotheses="symmetric p0, |theta| < 1; upper: uniform grid; lower: any grid; start q_T "
+        "(prior: 1 + 2 TV_N sinh 2psi_0 and the same of both sides times cosh 2psi_T)",
         verify=_verify_uniform,
     ),
     Claim(
         name="theorem1-uniform-half",
         statement="tanh(2rT/N)/2 <= TV_N <= 2 cosh(pi/2)/pi rT/N, HALF, uniform noise",
         source="Theorem 1; constants: this project",
-        hypotheses="theta = 1, constant flip rate, uniform grid (fails on other grids)",
+        hypotheses="theta = 1, constant flip rate, uniform grid (fails on others), start q_T",
         verify=_verify_half,
     ),
     Claim(
         name="theorem1-absorbing",
         statement="(1-a)(1-e^{-phi_T^2/N}) <= TV_N <= (1-a) max{T int phi'^2/N, 2 sin^2 phi_1}",
         source="Theorem 1; constants: this project",
-        hypotheses="p0 on {00, 11}; upper: uniform grid, finite alpha'(0); lower: any grid",
+        hypotheses="p0 on {00, 11}, start q_T; upper: uniform grid, alpha'(0) finite; lower: any",
         verify=_verify_absorbing,
     ),
 ]

@@ -18,7 +18,7 @@ from toys.training import Meter
 
 _REFINEMENT = 5e-4  # the latent grid is doubled until TV changes by less,
 _LATENTS = 256, 2**16  # from so many latents to so many,
-_EVALUATIONS = 2**25  # or until one step of the finest grid would take more of the network
+_EVALUATIONS = 2**23  # and so many of the network in a step
 
 
 def latent_grid(law: LatentLaw, size: int) -> Tensor:
@@ -148,5 +148,6 @@ class Student:
             change = float(total_variation(self.problem.q_0, finer))
             change = abs(change - float(total_variation(self.problem.q_0, law)))
             law = finer
-            if change < _REFINEMENT or 2 * size > largest:
+            # It ends where it is enough, or where falling like 1 / size could not make it enough.
+            if not _REFINEMENT <= change <= _REFINEMENT * largest / size:
                 return law, change

@@ -156,13 +156,14 @@ def mixture_composition(
     together = min(count, max(1, _CALL_ROWS // len(x_t)))
     for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):
         image = torch.zeros_like(law)
-        x, times_t = x_t, torch.full((len(x_t),), t, dtype=torch.float64)
+        once = torch.full((len(x_t),), t, dtype=torch.float64)
         for first in range(0, count, together):
             part = weights[first : first + together]
             repeated = None if latents is None else latents[first : first + together]
-            if len(part) > 1:
-                x = x_t.repeat(len(part), 1)
-                times_t = torch.full((len(x),), t, dtype=torch.float64)
+            # The very same tensors for single latents: a denoiser may keep what it made of them.
+            x, times_t = (x_t.repeat(len(part), 1), once.repeat(len(part)))
+            if len(part) == 1:
+                x, times_t = x_t, once
             if repeated is not None:
                 repeated = repeated[:, None].expand(-1, len(x_t), *repeated.shape[1:]).flatten(0, 1)
             probs = denoiser(x, times_t, repeated).double().exp()

@@ -146,7 +146,17 @@ def _generator(process: ForwardProcess) -> tuple[Tensor, Callable[[float], float
     if isinstance(process, InterpolatingProcess):
         schedule, size = process.schedule, process.num_states
         rates = process.stationary.expand(size, size) - torch.eye(size, dtype=torch.float64)
-        return rates, lambda t: -float(schedule.derivative(t)) / float(schedule.alpha(t))
+
+        def speed(t: float) -> float:
+            alpha = float(schedule.alpha(t))
+            if alpha == 0:
+                raise ValueError(
+                    f"schedule must leave some data at every time before the horizon; at t = {t} "
+                    "its alpha is 0 in float64: take a smaller rate or a shorter horizon"
+                )
+            return -float(schedule.derivative(t)) / alpha
+
+        return rates, speed
     if isinstance(process, RateMatrixProcess):
         if process.floor > 0:
             raise ValueError(

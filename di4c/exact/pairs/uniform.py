@@ -11,7 +11,7 @@ from torch import Tensor
 
 from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
 from di4c.processes import ForwardProcess, UniformProcess
-from di4c.schedules import ExponentialSchedule, psi_grid
+from di4c.schedules import ExponentialSchedule, psi_grid, uniform_grid
 
 
 def uniform_tv(correlations: Sequence[Number], start: str = "q_T") -> Number:
@@ -128,13 +128,16 @@ class UniformPair(Pair):
         return self._bounded(2 * horizon * energy, last)
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
-        r"""Equispaced in $\psi$; ValueError for $|\theta|$ = 0 or 1, where there is none."""
+        r"""Equispaced in $\psi$; ValueError for $|\theta|$ = 0 or 1, where N > 1 has none."""
+        if num_steps == 1:
+            return uniform_grid(1, self.schedule.horizon)
         return psi_grid(self.schedule, num_steps, self.theta)
 
     def best_tv(self, num_steps: int) -> float:
         r"""$[\cosh^N(2(\psi_0 - \psi_T) / N) - 1] / (2 \sinh 2\psi_0)$; $2^{-N} f_T$ at 1.
 
-        The latter is an infimum that no grid attains: there is no Omega(1/N) over all grids.
+        The latter is an infimum that no grid of N > 1 steps attains: there is no Omega(1/N) over
+        all grids.
         """
         last = self._last_alpha
         if abs(self.theta) == 1:
