@@ -98,13 +98,18 @@ def uniform(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "..."]:
-    """Independent uniforms on [0, 1), float64."""
+    """Independent uniforms on [0, 1), float64, drawn where the generator is and then moved."""
     if isinstance(generator, SampleGenerators):
         rest = tuple(shape[1:])
         return generator.draw(
             lambda _, g: torch.rand(rest, dtype=torch.float64, generator=g), shape[0], device
         )
-    return torch.rand(tuple(shape), dtype=torch.float64, device=device, generator=generator)
+    if generator is None:
+        return torch.rand(tuple(shape), dtype=torch.float64, device=device)
+    draws = torch.rand(
+        tuple(shape), dtype=torch.float64, device=generator.device, generator=generator
+    )
+    return draws.to(device)
 
 
 def stratified_uniform(
@@ -142,7 +147,9 @@ def poisson(
         return generator.draw(
             lambda i, g: torch.poisson(host[i], generator=g), len(rates), rates.device
         )
-    return torch.poisson(rates, generator=generator)
+    if generator is None:
+        return torch.poisson(rates)
+    return torch.poisson(rates.to(generator.device), generator=generator).to(rates.device)
 
 
 def categorical(
@@ -155,7 +162,7 @@ def categorical(
 
     Args:
         probs: non-negative weights over the last axis, each row with a positive, finite sum.
-        generator: source of randomness, on the device of probs.
+        generator: source of randomness, best on the device of probs.
 
     Raises:
         ValueError: See `invert`.
@@ -220,7 +227,7 @@ def exponential_race(
     Args:
         weights: non-negative weights over the last axis.
         uniforms: the S uniforms of each row, where they are given and not drawn.
-        generator: source of randomness, on the device of weights.
+        generator: source of randomness, best on the device of weights.
     """
     if uniforms is None:
         uniforms = uniform(weights.shape, generator=generator, device=weights.device)

@@ -109,7 +109,7 @@ class Problem:
         objective = Di4CObjective(self.process, student, teacher, recipe)
         generator = torch.Generator(case.device).manual_seed(case.seed)
         torch.manual_seed(case.seed)  # dropout
-        half = torch.autocast(case.device, torch.bfloat16)
+        half = torch.autocast(case.device, torch.bfloat16, cache_enabled=False)  # as in training
         with half if case.autocast == "bfloat16" else nullcontext():
             loss = objective(self.x_0, generator=generator, times=self._times()).loss.mean()
         self.optimizer.zero_grad(set_to_none=True)

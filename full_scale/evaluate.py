@@ -172,7 +172,7 @@ def _show(row: dict[str, Any], results: Path) -> None:
     if any("deviation" in line for line in lines):
         columns["deviation"] = ("sd over seeds", ".4f")
     print(format_table(lines, columns))
-    if row["few_samples"]:
+    if row["few_samples"] and not row["metrics"].keys().isdisjoint({"fid", "is", "frechet"}):
         print(
             f"{row['num_samples']} samples, fewer than {PUBLISHED_SAMPLES}: not comparable with "
             "numbers published for 50 000 (a Frechet distance falls with the number of samples)"

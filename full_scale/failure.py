@@ -56,6 +56,6 @@ def report_failure(
     kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
     where = f"its batch is in {files[0].parent}" if files else "another process has the batch"
     return ValueError(
-        f"step {step}: {'; '.join(wrong)}; {where}; {kept}: look at the batch, or lower "
-        "optimizer.learning_rate and resume"
+        f"step {step}: {'; '.join(wrong)}; {where}; {kept}: look at the batch, or "
+        "start in another --out with a lower optimizer.learning_rate"
     )

@@ -32,7 +32,7 @@ class Logbook:
     def __init__(self, folder: Path, *, tensorboard: bool = False, writes: bool = True) -> None:
         self.folder, self.writes = folder, writes
         self.pending: dict[str, Tensor] = {}
-        self.started = time.perf_counter()
+        self.started, self.clocked = time.perf_counter(), 0
         self._events = _events(folder / "tensorboard") if tensorboard and writes else None
 
     def add(self, values: Mapping[str, Tensor]) -> None:
@@ -65,10 +65,11 @@ class Logbook:
                 self._events.flush()
         return row
 
-    def clock(self, step: int, steps: int, peak_memory: int | None) -> None:
-        """Write how long each of the last `steps` steps took, and the peak memory in bytes."""
+    def clock(self, step: int, peak_memory: int | None) -> None:
+        """Write how long a step took since the last row or start, and the peak memory in bytes."""
         now = time.perf_counter()
-        seconds, self.started = now - self.started, now
+        seconds, steps = now - self.started, step - self.clocked
+        self.started, self.clocked = now, step
         if self.writes:
             gib = None if peak_memory is None else peak_memory / 2**30
             row = {"step": step, "seconds_per_step": seconds / steps, "peak_memory_gib": gib}
@@ -81,6 +82,7 @@ class Logbook:
     def resume(self, step: int, state: Mapping[str, Tensor]) -> None:
         """Go back to a checkpoint: drop the rows after its step, take up its pending values."""
         self.pending = dict(state)
+        self.clocked = step
         if self.writes:
             for name in (LOG, CLOCK):
                 _drop_rows_after(self.folder / name, step)

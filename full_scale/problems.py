@@ -16,10 +16,12 @@ from di4c.rng import Generator, SampleGenerators, uniform
 from full_scale.backbones import DenoiserConfig, MaskGITConfig
 from full_scale.networks import Network
 from full_scale.runs import Run
-from full_scale.sampling import FIRST_PIXEL_TIME, Plan, draw
+from full_scale.sampling import FIRST_PIXEL_TIME, Plan, draw, samples_at_once
 
 DIAGNOSED = 4
 """Examples of a batch that diagnostics look at."""
+
+_PREVIEW_BYTES = 2**31  # of probabilities: the weights in training are there as well
 
 
 @dataclass(kw_only=True)
@@ -69,17 +71,24 @@ class Problem(ABC):
 
     def preview(self, network: nn.Module, run: Run, device: torch.device) -> Tensor:
         """Samples (N, D); the same noise at every step of a run, to see what training changes."""
-        count, labels = run.reports.num_samples, None
-        if isinstance(self.config, MaskGITConfig):
-            labels = torch.arange(count, device=device) % self.config.num_classes
-        return draw(
-            Network(network, self.process),
-            count,
-            Plan(run.reports.sample_steps),
-            latent=self.latent_policy(),
-            labels=labels,
-            generator=SampleGenerators(run.seed, range(count), "preview"),
-        ).samples
+        count, model = run.reports.num_samples, Network(network, self.process)
+        size = samples_at_once(model, _PREVIEW_BYTES, count)
+        parts = []
+        for start in range(0, count, size):
+            positions, labels = range(start, min(count, start + size)), None
+            if isinstance(self.config, MaskGITConfig):
+                labels = torch.tensor(positions, device=device) % self.config.num_classes
+            parts.append(
+                draw(
+                    model,
+                    len(positions),
+                    Plan(run.reports.sample_steps),
+                    latent=self.latent_policy(),
+                    labels=labels,
+                    generator=SampleGenerators(run.seed, positions, "preview"),
+                ).samples
+            )
+        return torch.cat(parts)
 
     def latent_policy(self) -> LatentPolicy | None:
         """Where samplers get latents from: nowhere, for a teacher."""

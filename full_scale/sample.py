@@ -41,10 +41,11 @@ from full_scale.load import Loaded, load_model
 from full_scale.networks import unwrap
 from full_scale.presets import PRESETS
 from full_scale.sample_folder import SampleFolder
-from full_scale.sampling import SAMPLERS, Plan, draw
+from full_scale.sampling import SAMPLERS, Plan, draw, samples_at_once
 from reporting import manifest, run_script, script_parser
 
 SHOWN = "first_samples"
+_BATCH_BYTES = 2**32  # of probabilities, where --batch is left out
 _NAMES = {  # what results call the published experiments
     "tauldr-cifar10": "cifar10",
     "maskgit-imagenet": "imagenet",
@@ -80,7 +81,7 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
     """
     if args.num_samples < 1:
         raise ValueError(f"num_samples must be at least 1; got {args.num_samples}")
-    if args.batch < 1:
+    if args.batch is not None and args.batch < 1:
         raise ValueError(f"batch must be at least 1; got {args.batch}")
     network = model.network
     plan = plan_of(args).resolve(network, None if teacher is None else teacher.network)
@@ -127,20 +128,26 @@ def fill(
 
     own = range(rank, folder.num_samples, world)
     todo = folder.todo(own)
-    plan = plan_of(args)
+    plan, size = plan_of(args), args.batch or samples_at_once(model.network, _BATCH_BYTES, 64)
     with tqdm(total=len(own), initial=len(own) - len(todo), unit="samples", position=rank) as bar:
-        for start in range(0, len(todo), args.batch):
-            positions = todo[start : start + args.batch]
-            result = draw(
-                model.network,
-                len(positions),
-                plan,
-                latent=_latents(model, args.redraw),
-                labels=labels_at(positions, args.label, model),
-                teacher=None if teacher is None else teacher.network,
-                teacher_latent=None if teacher is None else _latents(teacher, args.redraw),
-                generator=SampleGenerators(args.seed, positions),
-            )
+        for start in range(0, len(todo), size):
+            positions = todo[start : start + size]
+            try:
+                result = draw(
+                    model.network,
+                    len(positions),
+                    plan,
+                    latent=_latents(model, args.redraw),
+                    labels=labels_at(positions, args.label, model),
+                    teacher=None if teacher is None else teacher.network,
+                    teacher_latent=None if teacher is None else _latents(teacher, args.redraw),
+                    generator=SampleGenerators(args.seed, positions),
+                )
+            except torch.OutOfMemoryError as error:
+                raise ValueError(
+                    f"out of memory ({str(error).split('.')[0]}) with {size} samples at once: use "
+                    "a smaller --batch"
+                ) from None
             folder.write(positions, result.samples.cpu().numpy())
             bar.update(len(positions))
 
@@ -212,7 +219,7 @@ def _parse(argv: list[str] | None) -> Namespace:
         default="per_step",
         help="a student's latent: anew at each step (published) or one for the trajectory",
     )
-    add("--batch", type=int, default=64, metavar="B", help="samples drawn at once")
+    add("--batch", type=int, metavar="B", help="samples drawn at once (64, or what 4 GiB can hold)")
     add("--device", default="auto", help="as in cuda:1; auto takes a GPU where there is one")
     add("--vqgan", metavar="MODEL", help="shows codes as pictures")
     add("--tokenizer", metavar="NAME_OR_DIR", help="shows tokens as text, as in gpt2")

@@ -79,6 +79,15 @@ class Plan:
         return replace(self, sampler=sampler)
 
 
+def samples_at_once(network: Network, num_bytes: int, most: int) -> int:
+    """How many samples' probabilities fit into so many bytes, at least 1 and at most `most`.
+
+    A call holds five float32 numbers for each: the logits, and what their softmax is made of.
+    """
+    config = unwrap(network.backbone).config
+    return max(1, min(most, num_bytes // (20 * config.num_dims * config.num_states)))
+
+
 def draw(
     network: Network,
     num_samples: int,

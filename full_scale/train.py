@@ -4,7 +4,7 @@
     python -m full_scale.train digits                       its student
     python -m full_scale.train cifar10 --teacher tauldr.safetensors --data.folder cifar10
     accelerate launch --num-processes 2 -m full_scale.train imagenet --teacher maskgit.safetensors
-    torchrun --nproc-per-node 8 -m full_scale.train openwebtext --teacher sdtt.safetensors
+    torchrun --nproc-per-node 2 -m full_scale.train openwebtext --teacher sdtt.safetensors
 
 A recipe's options and what to expect of it: python -m full_scale.train RECIPE --help. With
 --dry-run it prints the configuration, parameter counts, estimates of memory and hours and what is
@@ -37,6 +37,7 @@ from accelerate import Accelerator
 
 from full_scale.assemble import assemble
 from full_scale.checkpoint import latest_checkpoint
+from full_scale.data.order import share_of
 from full_scale.experiments import EXPERIMENTS
 from full_scale.memory import free_memory, require_fits
 from full_scale.outline import Outline, outline
@@ -101,10 +102,11 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
         ValueError: If teacher, data, folder or memory do not fit the run, or its loss is not
             finite; nothing is overwritten.
     """
-    plan = outline(run)
+    plan, world = outline(run), int(os.environ.get("WORLD_SIZE", "1"))
+    share_of(run.parts, 0, world)  # an error now, not after the folder was made
     if run.dry_run:
         if _is_first():
-            _describe(plan, int(os.environ.get("WORLD_SIZE", "1")))
+            _describe(plan, world)
         return None
     accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=run.precision)
     parts = assemble(run)
@@ -128,6 +130,8 @@ def claim_folder(
 ) -> None:
     """Make the folder that of this run, or check that it is.
 
+    A run that never reached a checkpoint gives way: it may have been too large for the memory.
+
     Raises:
         ValueError: If it holds another run (says what differs), or other files.
     """
@@ -140,13 +144,14 @@ def claim_folder(
             for name in sorted(identity.keys() | other.keys())
             if identity.get(name) != other.get(name)
         ]
-        if differing:
+        if differing and latest_checkpoint(folder / CHECKPOINTS) is not None:
             raise ValueError(
                 f"out is {folder}, which holds another run: {'; '.join(differing)}. Give the same "
                 "options to resume it, or another --out"
             )
-        return
-    if folder.exists() and any(folder.iterdir()):
+        if not differing:
+            return
+    elif folder.exists() and any(folder.iterdir()):
         names = ", ".join(sorted(path.name for path in folder.iterdir())[:3])
         raise ValueError(
             f"out is {folder}, which is not empty ({names}) and holds no run; give another --out"

@@ -10,12 +10,13 @@ micro-batches, compute the gradients of one large batch up to the order of sums.
 import math
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import AutocastKwargs
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from di4c.rng import SampleGenerators, fold_seed, generator_at
 from full_scale.assemble import Assembly
 from full_scale.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
-from full_scale.data.order import MicroBatches
+from full_scale.data.order import MicroBatches, share_of
 from full_scale.ema import EMA
 from full_scale.failure import report_failure
 from full_scale.logbook import Logbook
@@ -80,15 +81,7 @@ class Trainer:
         self.run, self.parts, self.problem, self.data = run, parts, parts.problem, parts.data
         self.accelerator, self.progress = accelerator, progress and accelerator.is_main_process
         self.device = accelerator.device
-        self.share = MicroBatches(  # raises where the processes do not divide the micro-batches
-            len(self.data),
-            run.seed,
-            range(0),
-            micro_batch=run.micro_batch,
-            parts=run.parts,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-        ).own
+        self.share = share_of(run.parts, accelerator.process_index, accelerator.num_processes)
         self.problem.to(self.device)
         self.plain = self.problem.network.to(self.device)
         self.network = share_student(accelerator, self.plain, run.strategy)
@@ -149,10 +142,11 @@ class Trainer:
                 last = self.step == run.steps
                 if self.step % reports.log_every == 0 or last:
                     self._log(micro_batches[-1], bar)
-                if reports.sample_every and (self.step % reports.sample_every == 0 or last):
-                    self._preview()
                 if self.step % reports.save_every == 0 or last or stop:
                     self.save()
+                # After it: should a sheet not fit into the memory, the run can go on without.
+                if reports.sample_every and (self.step % reports.sample_every == 0 or last):
+                    self._preview()
                 bar.update()
                 if stop and not last:
                     return Outcome(self.step, False, None)
@@ -178,6 +172,7 @@ class Trainer:
                 batch_sampler=sampler,
                 num_workers=run.data.workers,
                 generator=torch.Generator().manual_seed(0),
+                worker_init_fn=_outlive_sigterm,
             )
         )
         for _ in steps:
@@ -218,26 +213,35 @@ class Trainer:
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         self.network.train()
         with accumulating(self.network, last):
-            with self.accelerator.autocast():
+            with self._autocast():
                 objective = self.problem.loss(self.network, batch, generator)
             (objective.loss.mean() / len(self.share)).backward()
         terms = {"loss": objective.loss} | objective.terms
         return {name: value.detach().double() for name, value in terms.items()}
 
+    def _autocast(self) -> AbstractContextManager[None]:
+        """Autocast without its cache: each call casts the weights for itself.
+
+        The consistency target calls the student without gradients first. Weights cast then and
+        kept have no graph (torch < 2.10), or one that is older than the shards' (FSDP): the call
+        that is trained would use them, and their gradients would be lost without a word.
+        """
+        return self.accelerator.autocast(AutocastKwargs(cache_enabled=False))
+
     def _log(self, batch: Batch, bar: Any) -> None:
         run = self.run
         batch = {name: value.to(self.device) for name, value in batch.items()}
         generator = generator_at(run.seed, self.step, "diagnostics", self.device)
-        with self._evaluating(averaged=False), torch.no_grad(), self.accelerator.autocast():
+        with self._evaluating(averaged=False), torch.no_grad(), self._autocast():
             numbers = self.problem.diagnose(self.network, batch, generator)
         rate = run.optimizer.rate(self.step - 1, run.steps)
         row = self.logbook.row(self.step, {**numbers, "learning_rate": rate})
-        self.logbook.clock(self.step, run.reports.log_every, peak_memory(self.device))
+        self.logbook.clock(self.step, peak_memory(self.device))
         shown = {k: f"{v:.4g}" for k, v in row.items() if k in _SHOWN and v is not None}
         bar.set_postfix(shown, refresh=False)
 
     def _preview(self) -> None:
-        with self._evaluating(averaged=True), torch.no_grad(), self.accelerator.autocast():
+        with self._evaluating(averaged=True), torch.no_grad(), self._autocast():
             samples = self.problem.preview(self.network, self.run, self.device)
         if self.accelerator.is_main_process:
             self.previews.write(samples.cpu(), self.run.out / "samples" / f"step_{self.step:08d}")
@@ -268,6 +272,14 @@ class Trainer:
 
 
 _SHOWN = ("loss", "gradient_norm", "captured_correlation", "effective_components")
+
+
+def _outlive_sigterm(_: int) -> None:
+    """Loader workers leave it to the main process, which needs them to end its step and save.
+
+    Launchers and schedulers send SIGTERM to all processes of a group or of a job.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Gradients do not depend on how a batch is cut into micro-batches, nor on who computes them."""
 
+import itertools
 import re
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,34 +72,69 @@ def test_micro_batches_do_not_matter(run, micro_batch):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-def test_two_processes_are_one_with_twice_the_batch(tmp_path):
-    """Weights, moments, averages and samples, as copies and as shards, which are resumed once."""
+@contextmanager
+def _two_ranks(folder, *arguments):
+    """Two processes of `tests.train_ranks`, which have ended well when the block has."""
     for preset in train_cases.KINDS:
-        (tmp_path / preset).mkdir()
+        (folder / preset).mkdir()
         chosen = train_cases.CASES[preset]
-        train_cases.write_teacher(tmp_path / preset / "teacher.safetensors", chosen)
+        train_cases.write_teacher(folder / preset / "teacher.safetensors", chosen)
         if preset != "tiny-exact":
-            train_cases.write_tokens(tmp_path / preset, chosen)
+            train_cases.write_tokens(folder / preset, chosen)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "tests.train_ranks"]
     ranks = [
-        subprocess.Popen([*command, str(rank), port, str(tmp_path)], cwd=ROOT) for rank in range(2)
+        subprocess.Popen([*command, str(rank), port, str(folder), *arguments], cwd=ROOT)
+        for rank in range(2)
     ]
     try:
-        for preset in train_cases.KINDS:
-            here = tmp_path / preset
-            alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
-            train_cases.trainer(alone, torch.float64).fit()
+        yield
         assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
     finally:
         for rank in ranks:
             rank.kill()
             rank.wait()
+
+
+def test_two_processes_are_one_with_twice_the_batch(tmp_path):
+    """Weights, moments, averages and samples, as copies and as shards, which are resumed once."""
+    with _two_ranks(tmp_path):
+        for preset in train_cases.KINDS:
+            here = tmp_path / preset
+            alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
+            train_cases.trainer(alone, torch.float64).fit()
     for preset in train_cases.KINDS:
         for strategy in ("ddp", "fsdp"):
             _assert_same_run(tmp_path / preset / "alone", tmp_path / preset / strategy)
+
+
+def test_autocast_loses_no_gradient(tmp_path):
+    """bfloat16 on two ranks, as copies and as shards, against float64 in one process.
+
+    The consistency target calls the student without gradients first; weights that autocast keeps
+    of that call once took the gradients of all but the first block with them.
+    """
+    with _two_ranks(tmp_path, "bf16"):
+        pass
+    for preset in train_cases.KINDS:
+        here = tmp_path / preset
+        alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
+        one = train_cases.trainer(alone, torch.float64)
+        one._advance(next(iter(one._batches())), False)
+        expected = {name: p.grad for name, p in one.plain.named_parameters()}
+        for strategy, rank in itertools.product(("ddp", "fsdp"), range(2)):
+            found = torch.load(here / strategy / f"gradients_{rank}.pt")
+            assert found.keys() == expected.keys()
+            for name, grad in found.items():
+                assert grad is not None, f"{name} gets no gradient with {strategy}"
+            ours, theirs = (
+                torch.cat([grads[name].flatten().double() for name in expected])
+                for grads in (found, expected)
+            )
+            cosine = torch.nn.functional.cosine_similarity(ours, theirs, 0)
+            assert float(cosine) > 0.99, (preset, strategy)
 
 
 def _assert_same_run(alone, shared):

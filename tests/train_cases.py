@@ -101,9 +101,9 @@ def problem_class(run):
     return TeacherTraining if run.method == "teacher" else Distillation
 
 
-def trainer(run, dtype=torch.float32):
+def trainer(run, dtype=torch.float32, precision="no"):
     """A trainer in this process (or in this rank)."""
-    accelerator = Accelerator(cpu=True)
+    accelerator = Accelerator(cpu=True, mixed_precision=precision)
     parts = assemble(run)
     parts.problem.network.to(dtype)
     if hasattr(parts.problem, "teacher"):

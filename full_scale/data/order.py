@@ -40,6 +40,21 @@ def items_at(seed: int, start: int, count: int, size: int) -> list[int]:
     return items
 
 
+def share_of(parts: int, rank: int, world: int) -> range:
+    """The micro-batches of a step that process `rank` of `world` takes.
+
+    Raises:
+        ValueError: If the parts cannot be shared out evenly.
+    """
+    if parts % world:
+        raise ValueError(
+            f"{parts} micro-batches cannot be shared out evenly among {world} processes; "
+            "change batch_size, micro_batch or the number of processes"
+        )
+    share = parts // world
+    return range(rank * share, (rank + 1) * share)
+
+
 class MicroBatches:
     """The items of each micro-batch of one process: a `batch_sampler` for a DataLoader.
 
@@ -57,7 +72,7 @@ class MicroBatches:
         world: number of processes.
 
     Raises:
-        ValueError: If the parts cannot be shared out evenly.
+        ValueError: See `share_of`.
     """
 
     def __init__(
@@ -71,14 +86,8 @@ class MicroBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        if parts % world:
-            raise ValueError(
-                f"{parts} micro-batches cannot be shared out evenly among {world} processes; "
-                "change batch_size, micro_batch or the number of processes"
-            )
         self.size, self.seed, self.steps, self.micro_batch = size, seed, steps, micro_batch
-        self.parts, share = parts, parts // world
-        self.own = range(rank * share, (rank + 1) * share)
+        self.parts, self.own = parts, share_of(parts, rank, world)
 
     def __len__(self) -> int:
         """Micro-batches of this process over all steps."""
