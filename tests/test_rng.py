@@ -18,6 +18,14 @@ LAWS = [
 ]
 
 
+def test_draws_may_be_wanted_on_another_device_than_the_generators():
+    """The meta device stands for a GPU."""
+    source, x = generator(), torch.ones(2, 3, device="meta")
+    assert rng.uniform((2, 3), generator=source, device="meta").device == x.device
+    numbers = rng.uniform((5,), generator=generator())
+    torch.testing.assert_close(numbers, torch.rand(5, dtype=torch.float64, generator=generator()))
+
+
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("draw", [rng.categorical, rng.exponential_race])
 def test_draws_have_the_law_of_the_weights(draw, law):

@@ -16,8 +16,10 @@ from PIL import Image
 from full_scale import sample
 from full_scale.decoding import pictures
 from full_scale.load import load_model
+from full_scale.networks import Network
+from full_scale.presets import PRESETS
 from full_scale.sample_folder import SampleFolder
-from full_scale.sampling import Plan, time_grid
+from full_scale.sampling import Plan, samples_at_once, time_grid
 from tests.tiny_models import DIT, MASKGIT, UNET, VQGAN, save_model
 from tests.tiny_text import save_tokenizer
 
@@ -49,6 +51,24 @@ def _draw(files, out, model, *options):
         ]
     )
     return SampleFolder(out).samples()
+
+
+def test_as_many_samples_at_once_as_fit():
+    """Published sizes in 4 GiB: 20 bytes for each of D S probabilities."""
+    for name, expected in (("sdtt-owt", 4), ("maskgit-imagenet", 64), ("tauldr-cifar10", 64)):
+        with torch.device("meta"):
+            network = Network(PRESETS[name].network.build(), PRESETS[name].process)
+        assert samples_at_once(network, 2**32, 64) == expected
+        assert samples_at_once(network, 1, 64) == 1
+
+
+def test_too_little_memory_is_one_line(files, tmp_path, monkeypatch):
+    def too_large(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried much")
+
+    monkeypatch.setattr(sample, "draw", too_large)
+    with pytest.raises(ValueError, match=r"CUDA out of memory\) with 8 samples .* smaller --batch"):
+        _draw(files, tmp_path / "out", "dit", "--steps", 2, "--batch", 8, "--num-samples", 9)
 
 
 @pytest.mark.parametrize("model", ["unet", "maskgit", "dit"])

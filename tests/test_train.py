@@ -189,6 +189,30 @@ def test_folder_of_another_run(run):
     _refused(replace(run, teacher=str(other)), "another run: teacher_sha256 is")
 
 
+def test_a_run_that_never_reached_a_checkpoint_gives_way(run, monkeypatch):
+    """What an error tells one to change may be changed."""
+
+    def too_large(self):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried much")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(program.Trainer, "fit", too_large)
+        with pytest.raises(
+            ValueError, match="out of memory on cpu .*: use a smaller --micro-batch"
+        ):
+            program.train(run, progress=False)
+    smaller = replace(run, micro_batch=1, num_latents=2)
+    assert program.train(smaller, progress=False).finished
+    assert json.loads((run.out / "run.json").read_text())["run"]["micro_batch"] == 1
+
+
+def test_processes_that_do_not_divide_the_batch_leave_the_folder_alone(run, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for dry_run in (True, False):
+        _refused(replace(run, dry_run=dry_run), "cannot be shared out evenly among 3 processes")
+    assert not run.out.exists()
+
+
 def test_folder_with_other_files(run):
     run.out.mkdir()
     (run.out / "thesis.txt").write_text("years of work")

@@ -22,10 +22,12 @@ torch.set_num_threads(1)
 from pathlib import Path
 from reporting import run_script
 from full_scale import train
+from full_scale.runs import Data
 from tests.train_cases import register, student_run
 register()
 folder = Path(sys.argv[1])
-run = student_run(folder, out=folder / sys.argv[2], steps=int(sys.argv[3]))
+data = Data(workers=int(sys.argv[4]))
+run = student_run(folder, out=folder / sys.argv[2], steps=int(sys.argv[3]), data=data)
 train.parse = lambda argv: run
 run_script(train.main)
 """
@@ -58,10 +60,11 @@ def load_model_tensors(path):
     return {name: value.numpy().tobytes() for name, value in read_model(path).state.items()}
 
 
-def _start(folder, name, steps):
+def _start(folder, name, steps, workers=0):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(folder), name, str(steps)],
+        [sys.executable, "-c", COMMAND, str(folder), name, str(steps), str(workers)],
+        start_new_session=True,
         cwd=train_cases.ROOT,
         env=environment,
         stderr=subprocess.PIPE,
@@ -152,6 +155,16 @@ def test_sigterm_saves_and_exits_with_0(folder):
         run = train_cases.student_run(folder, out=folder / name, steps=step + 2)
         train(run, progress=False)
     assert _bits(folder / "asked", step + 2) == _bits(folder / "whole", step + 2)
+
+
+def test_sigterm_to_the_whole_group_saves_too(folder):
+    """Launchers and schedulers send it to loader workers as well."""
+    process = _start(folder, "group", 400, workers=2)
+    _wait_for_checkpoint(process, folder / "group" / "checkpoints")
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "as asked; the same command resumes it" in errors.splitlines()[-1]
 
 
 def test_a_finished_run_is_left_as_it_is(folder):

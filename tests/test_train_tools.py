@@ -8,6 +8,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from full_scale import logbook
 from full_scale.ema import EMA
 from full_scale.logbook import Logbook
 from full_scale.presets import PRESETS
@@ -67,6 +68,18 @@ def test_logbook_means_and_pending_values(tmp_path):
     other.row(6, {})
     other.resume(5, {})
     assert [json.loads(x)["step"] for x in (tmp_path / "log.jsonl").read_text().splitlines()] == [5]
+
+
+def test_the_clock_counts_the_steps_since_the_last_row_or_start(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(logbook.time, "perf_counter", lambda: now[0])
+    book = Logbook(tmp_path)
+    book.resume(1050, {})
+    for step, seconds in ((1100, 10.0), (1200, 20.0), (1230, 6.0)):
+        now[0] += seconds
+        book.clock(step, None)
+    rows = [json.loads(line) for line in (tmp_path / "clock.jsonl").read_text().splitlines()]
+    assert [row["seconds_per_step"] for row in rows] == pytest.approx([0.2, 0.2, 0.2])
 
 
 def test_logbook_writes_tensorboard_events(tmp_path):
