@@ -198,7 +198,7 @@ def test_a_run_that_never_reached_a_checkpoint_gives_way(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(program.Trainer, "fit", too_large)
         with pytest.raises(
-            ValueError, match="out of memory on cpu .*: use a smaller --micro-batch"
+            ValueError, match=r"out of memory on cpu .*: use a smaller --micro-batch"
         ):
             program.train(run, progress=False)
     smaller = replace(run, micro_batch=1, num_latents=2)
