@@ -57,9 +57,10 @@ def test_as_many_samples_at_once_as_fit():
     """Published sizes in 4 GiB: 20 bytes for each of D S probabilities."""
     for name, expected in (("sdtt-owt", 4), ("maskgit-imagenet", 64), ("tauldr-cifar10", 64)):
         with torch.device("meta"):
-            network = Network(PRESETS[name].network.build(), PRESETS[name].process)
-        assert samples_at_once(network, 2**32, 64) == expected
-        assert samples_at_once(network, 1, 64) == 1
+            network = PRESETS[name].network.build()
+        model = Network(network, PRESETS[name].process.build())
+        assert samples_at_once(model, 2**32, 64) == expected
+        assert samples_at_once(model, 1, 64) == 1
 
 
 def test_too_little_memory_is_one_line(files, tmp_path, monkeypatch):
