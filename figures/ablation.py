@@ -81,7 +81,11 @@ def draw(results: Path) -> "Figure":
 
 def _mark_teacher(axes: "Axes", patches: dict[str, Any]) -> None:
     """Vertical lines where the exact teacher arrives after N steps."""
-    small = next(law for law in patches["laws"] if law["size"] == 3)
+    small = next((law for law in patches["laws"] if law["size"] == 3), None)
+    if small is None:
+        raise ValueError(
+            f"result digit_patches.json has no 3 x 3 patches; run: {NEEDS['digit_patches.json']}"
+        )
     curve = next(curve for curve in small["curves"] if curve["process"] == "masked")
     low = axes.get_xlim()[0]
     for row in curve["rows"]:

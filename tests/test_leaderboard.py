@@ -191,6 +191,14 @@ def test_rows_are_left_out_until_the_teacher_has_ended():
     assert rank([row]) == []
 
 
+def test_what_is_no_record_is_refused(tmp_path):
+    (tmp_path / "other.json").write_text('{"rows": []}')
+    (tmp_path / "text.json").write_text("none")
+    for name in ("other.json", "text.json"):
+        with pytest.raises(ValueError, match=f"finished must name a record .*{name} is none"):
+            _main(tmp_path, "--task", "pair", "--finished", str(tmp_path / name))
+
+
 def test_an_earlier_record_stands_in_for_runs_that_have_not_ended(tmp_path, capsys):
     """The cache lost one of two runs; the record has both, of other code."""
     record = tmp_path / "record.json"

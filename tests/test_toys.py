@@ -82,6 +82,11 @@ def test_records_have_every_key_and_bounds_hold(tmp_path, options):
         (["--p0", ".5", ".6", "0", "0"], "p0 must sum to 1"),
         (["--p0", ".5", ".5", "0"], "p0.*V x V.*3"),
         (["--rate", "-1"], "rate.*-1"),
+        (["--rate", "1e-18"], "rate x horizon must be at least 1e-12.*got 1e-18"),
+        (["--rate", "400", "--p0", ".4", ".1", ".2", ".3"], "schedule must leave some data"),
+        (["--rates", "1", "2"], "rates are those of a ctmc, and process is uniform"),
+        (["--process", "ctmc", "--rate", "1"], "rate is 1.0, but a ctmc has --rates"),
+        (["--schedule", "cosine", "--rate", "1"], "rate is 1.0, but cosine has none"),
         (["--horizon", "0"], "horizon.*0"),
         (["--steps", "0"], "steps.*0"),
         (["--process", "ctmc", "--rates", "-1", "1"], "-1"),
@@ -93,6 +98,11 @@ def test_records_have_every_key_and_bounds_hold(tmp_path, options):
 def test_bad_input_names_argument_value_and_remedy(options, words):
     with pytest.raises(ValueError, match=words):
         two_dim_tv.main(options)
+
+
+def test_a_window_that_no_machine_holds_is_one_line():
+    with pytest.raises(ValueError, match=r"300 letters would take 10\^4\d\d GiB"):
+        letter_windows.main(["--length", "300"])
 
 
 def test_patch_law_counts_every_patch_of_every_image():

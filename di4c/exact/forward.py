@@ -92,7 +92,7 @@ def posterior_marginals(
     law, num_dims = as_law(q_0, process.num_values)
     num_states = process.num_states
     require_memory(
-        24.0 * num_dims * num_states ** (num_dims + 1),
+        24 * num_dims * num_states ** (num_dims + 1),
         f"the posterior marginals of {num_states}^{num_dims} states",
     )
     # At s = 0 there is no mask: condition the law of the data itself.

@@ -14,7 +14,7 @@ def forward_kernel(
 ) -> Float[Tensor, "source target"]:
     r"""$q_{t|s}$ on $S^D$: a Kronecker power, [x_s, x_t]."""
     size = process.num_states**num_dims
-    require_memory(8.0 * size**2, f"a dense kernel of {size} x {size} states")
+    require_memory(8 * size**2, f"a dense kernel of {size} x {size} states")
     kernel = single = process.transition(s, t)
     for _ in range(num_dims - 1):
         kernel = torch.kron(kernel, single)
@@ -50,5 +50,5 @@ def product_kernel(
 ) -> Float[Tensor, "target source"]:
     r"""The dense kernel $\prod_d m_d(x_s^d \mid x_t)$ of a product denoiser, [x_t, x_s]."""
     num_atoms, num_dims, num_states = probs.shape
-    require_memory(8.0 * num_atoms * num_states**num_dims, "a dense product kernel")
+    require_memory(8 * num_atoms * num_states**num_dims, "a dense product kernel")
     return product_law(probs)

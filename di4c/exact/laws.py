@@ -10,13 +10,15 @@ from torch import Tensor
 from di4c.probabilities import as_probabilities
 
 
-def require_memory(num_bytes: float, what: str) -> None:
+def require_memory(num_bytes: int, what: str) -> None:
     """ValueError that says how large `what` would be, if this machine could not hold it."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if num_bytes > 0.8 * installed:
+    if 5 * num_bytes > 4 * installed:
+        size = num_bytes // 2**30  # S^D may be beyond all floats
+        shown = f"{num_bytes / 2**30:.3g}" if size < 2**60 else f"10^{len(str(size)) - 1}"
         raise ValueError(
-            f"{what} would take {num_bytes / 2**30:.3g} GiB and this machine has "
-            f"{installed / 2**30:.3g} GiB; use fewer dimensions or fewer states"
+            f"{what} would take {shown} GiB and this machine has {installed / 2**30:.3g} GiB; use "
+            "fewer dimensions or fewer states"
         )
 
 
@@ -27,7 +29,7 @@ def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
             f"num_dims and num_states must be at least 1; got {num_dims} and {num_states}"
         )
     what = f"the table of all {num_states}^{num_dims} states"
-    require_memory(8.0 * num_dims * num_states**num_dims, what)
+    require_memory(8 * num_dims * num_states**num_dims, what)
     powers = num_states ** torch.arange(num_dims - 1, -1, -1)
     return torch.arange(num_states**num_dims)[:, None] // powers % num_states
 

@@ -240,7 +240,7 @@ def _masked_direction(
     if not isinstance(process, InterpolatingProcess):
         raise ValueError(f"masked noise must come from MaskedProcess; got {type(process).__name__}")
     size = process.num_values
-    require_memory(40.0 * (size + 1) ** num_dims, f"the marginals of {size}^{num_dims} states")
+    require_memory(40 * (size + 1) ** num_dims, f"the marginals of {size}^{num_dims} states")
     eye, ones = torch.eye(size, dtype=torch.float64), torch.ones(size, 1, dtype=torch.float64)
     marginalise = torch.cat([eye, ones], 1)
     mass = push_forward(law, marginalise)
