@@ -83,7 +83,6 @@ def test_records_have_every_key_and_bounds_hold(tmp_path, options):
         (["--p0", ".5", ".5", "0"], "p0.*V x V.*3"),
         (["--rate", "-1"], "rate.*-1"),
         (["--rate", "1e-18"], "rate x horizon must be at least 1e-12.*got 1e-18"),
-        (["--rate", "400", "--p0", ".4", ".1", ".2", ".3"], "schedule must leave some data"),
         (["--rates", "1", "2"], "rates are those of a ctmc, and process is uniform"),
         (["--process", "ctmc", "--rate", "1"], "rate is 1.0, but a ctmc has --rates"),
         (["--schedule", "cosine", "--rate", "1"], "rate is 1.0, but cosine has none"),
