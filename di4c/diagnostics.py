@@ -173,7 +173,7 @@ def _mean(values: Float[Tensor, "batch atom"]) -> Estimate:
 def _everywhere(log_probs: Tensor, log_weights: Tensor) -> Tensor:
     """The log-probabilities (B, L, D, S^D) at every state."""
     batch, num_latents, num_dims, num_states = log_probs.shape
-    size = 8.0 * batch * num_latents * num_dims * num_states**num_dims
+    size = 8 * batch * num_latents * num_dims * num_states**num_dims
     require_memory(2 * size, f"the log-probabilities of {num_states}^{num_dims} states")
     atoms = states(num_dims, num_states).to(log_probs.device).expand(batch, -1, -1)
     return DenseMixture(log_probs, log_weights).gather(atoms)

@@ -192,5 +192,3 @@ def test_the_record_holds_fits_between_bounds(tmp_path):
         assert row["tv"] <= row["worst_start"]
     teacher = {row["steps"]: row["tv"] for row in moons["teacher"]}
     assert teacher[4] == pytest.approx(teacher[1] / 4, rel=1e-9)  # E1: d / N
-    with pytest.raises(ValueError, match="starts"):
-        components.main(["--starts", "-1"])
