@@ -40,11 +40,7 @@ def test_claim(claim: Claim) -> None:
 def test_known_increments(
     weight: float, up: float, down: float, horizon: float, measured: float, predicted: float
 ) -> None:
-    """(4096 TV_4096 - 1024 TV_1024) / ln 4 and the coefficient, to all digits given.
-
-    For the last chain the project's notes give .0075; the formula gives .0050, and so does the
-    growth of the one entry that the logarithm enters, N (out(00) - p_0(00)).
-    """
+    """(4096 TV_4096 - 1024 TV_1024) / ln 4 and the coefficient, to all digits given."""
     chain = (two_point(weight), up, down, horizon)
     growth = (n_times_tv(chain, 4096) - n_times_tv(chain, 1024)) / math.log(4)
     assert growth == pytest.approx(measured, abs=5e-5)

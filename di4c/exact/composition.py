@@ -161,9 +161,9 @@ def mixture_composition(
             part = weights[first : first + together]
             repeated = None if latents is None else latents[first : first + together]
             # The very same tensors for single latents: a denoiser may keep what it made of them.
-            x, times_t = (x_t.repeat(len(part), 1), once.repeat(len(part)))
-            if len(part) == 1:
-                x, times_t = x_t, once
+            x, times_t = x_t, once
+            if len(part) > 1:
+                x, times_t = x_t.repeat(len(part), 1), once.repeat(len(part))
             if repeated is not None:
                 repeated = repeated[:, None].expand(-1, len(x_t), *repeated.shape[1:]).flatten(0, 1)
             probs = denoiser(x, times_t, repeated).double().exp()
