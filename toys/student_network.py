@@ -11,6 +11,7 @@ The latent enters late, as a gain and a shift of the last hidden layer: L latent
 little more than one.
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -126,6 +127,13 @@ class Backbone(nn.Module):
             return self.answer(last[2], None if latent is None else latent[:, None])[:, 0]
 
         return denoiser
+
+    def tabulated(self, latents: Tensor) -> "Backbone":
+        """A copy for these latents alone, each encoded once: it takes their indices instead."""
+        network = copy.copy(self)
+        network._modules = dict(self._modules)
+        network.encoder = nn.Embedding.from_pretrained(self.encoder(latents).detach())
+        return network
 
     @property
     def num_parameters(self) -> int:

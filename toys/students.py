@@ -9,20 +9,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.exact import mixture_composition, product_step, total_variation
+from di4c.exact import mixture_composition, mixture_quadrature, product_step, total_variation
 from di4c.latents import FiniteLatent, LatentLaw
 from di4c.schedules import uniform_grid
 from toys.problem import MULTI_STEP_STATES, Output, Problem
 from toys.student_network import Backbone
 from toys.training import Meter
 
-_REFINEMENT = 5e-4  # the latent grid is doubled until TV changes by less,
-_LATENTS = 256, 2**16  # from so many latents to so many,
-_EVALUATIONS = 2**23  # and so many of the network in a step
+_REFINEMENT = 5e-4  # a step gets four times the evaluations until TV changes by less,
+_ONE_STEP = 2**12, 2**20  # from so many to so many where a single state is evaluated,
+_MULTI_STEP = 2**16, 2**20  # and where all of them are
+_STARTS = 4  # evaluations of all states for each at the start
+_LATENTS = 2**14  # in one call
 
 
 def latent_grid(law: LatentLaw, size: int) -> Tensor:
-    """Latents that stand for the law with equal weights: categories, midpoints or Sobol points.
+    """Latents that stand for the law with equal weights: categories, midpoints or Sobol' points.
 
     Args:
         law: of the latent.
@@ -32,6 +34,11 @@ def latent_grid(law: LatentLaw, size: int) -> Tensor:
         return law.support
     if not law.uniform_shape:
         return law.quantile((torch.arange(size, dtype=torch.float64) + 0.5) / size)
+    return latent_sequence(law, size)
+
+
+def latent_sequence(law: LatentLaw, size: int) -> Tensor:
+    """The first latents of a scrambled Sobol' sequence, whose blocks stand for the law too."""
     sobol = torch.quasirandom.SobolEngine(math.prod(law.uniform_shape), scramble=True, seed=0)
     points = sobol.draw(size, dtype=torch.float64)
     return law.quantile(points.reshape(size, *law.uniform_shape))
@@ -47,14 +54,21 @@ def one_step_law(network: Backbone, latents: Tensor | None) -> Float[Tensor, "at
         network: the student.
         latents: with equal weights, (L, ...); None for a product model.
     """
-    probs = _start_probs(network, latents)
-    return product_step(torch.full((len(probs),), 1 / len(probs), dtype=torch.float64), probs)
+    network = copy.deepcopy(network).double()
+    if latents is None:
+        return product_step(torch.ones(1, dtype=torch.float64), _start_probs(network, None))
+    law = torch.zeros(network.process.num_values**network.num_dims, dtype=torch.float64)
+    for part in latents.split(_LATENTS):
+        probs = _start_probs(network, part)
+        law += product_step(torch.full((len(part),), 1 / len(latents), dtype=torch.float64), probs)
+    return law
 
 
 @torch.no_grad()
 def first_step_law(network: Backbone, latents: Tensor | None, s: float) -> Float[Tensor, "atom"]:
     """The law over all noisy states at time s after one masked step from the start."""
-    probs, process = _start_probs(network, latents), network.process
+    probs = _start_probs(copy.deepcopy(network).double(), latents)
+    process = network.process
     start = torch.full(probs.shape[:2], process.num_states - 1)
     step = process.reverse(probs, start, s, process.horizon)
     return product_step(torch.full((len(probs),), 1 / len(probs), dtype=torch.float64), step)
@@ -65,7 +79,6 @@ def _start_probs(network: Backbone, latents: Tensor | None) -> Float[Tensor, "la
     count, process = 1 if latents is None else len(latents), network.process
     start = torch.full((1, 1, network.num_dims), process.num_states - 1)
     t = torch.full((1,), process.horizon, dtype=torch.float64)
-    network = copy.deepcopy(network).double()
     wide = None if latents is None else _wide(latents)[None]
     return network(start.expand(-1, count, -1), t, wide).log_probs[0].exp()
 
@@ -133,21 +146,39 @@ class Student:
             return law
         return mixture_composition(process, self.network.repeated_denoiser(), grid, law, latents)
 
+    @torch.no_grad()
+    def fine_law(self, nfe: int, evaluations: int) -> Float[Tensor, "atom"]:
+        """The law after the steps of the uniform grid for a continuous latent, up to quadrature.
+
+        Args:
+            nfe: steps.
+            evaluations: of the network; in each step, where several are made.
+        """
+        if nfe == 1:
+            return one_step_law(self.network, latent_grid(self.latent, evaluations))
+        process, points = self.problem.process, latent_sequence(self.latent, evaluations // _STARTS)
+        network = self.network.tabulated(points)
+        start = torch.zeros_like(self.problem.start)
+        start[-1] = 1  # all masked; without a mask any state does, as the network sees no data
+        return mixture_quadrature(
+            process,
+            lambda x_t, t, index: network(x_t, t, index).log_probs,
+            uniform_grid(nfe, process.horizon),
+            start,
+            torch.arange(len(points)),
+            evaluations,
+        )
+
     def _refined(self, nfe: int) -> tuple[Tensor, float]:
-        """The law on a grid of latents so fine that doubling it changes TV by little."""
+        """The law with so many latents that four times as many change TV by little."""
         if self.latent is None or isinstance(self.latent, FiniteLatent):
             return self.law(nfe, None if self.latent is None else self.latent.support), 0.0
-        # At the start a network sees a single state.
-        states = 1 if nfe == 1 else self.problem.num_noisy_states
-        size, most = _LATENTS
-        largest = min(most, _EVALUATIONS // states)
-        law = self.law(nfe, latent_grid(self.latent, size))
-        while True:
-            size *= 2
-            finer = self.law(nfe, latent_grid(self.latent, size))
+        evaluations, most = _ONE_STEP if nfe == 1 else _MULTI_STEP
+        law, change = self.fine_law(nfe, evaluations), math.inf
+        while change >= _REFINEMENT and evaluations < most:
+            evaluations *= 4
+            finer = self.fine_law(nfe, evaluations)
             change = float(total_variation(self.problem.q_0, finer))
             change = abs(change - float(total_variation(self.problem.q_0, law)))
             law = finer
-            # It ends where it is enough, or where falling like 1 / size could not make it enough.
-            if not _REFINEMENT <= change <= _REFINEMENT * largest / size:
-                return law, change
+        return law, change

@@ -14,6 +14,7 @@ from di4c.exact.laws import (
     total_variation,
 )
 from di4c.exact.limits import limit_direction, limit_n_tv, one_step_defect
+from di4c.exact.quadrature import mixture_quadrature
 
 __all__ = [
     "entropy",
@@ -24,6 +25,7 @@ __all__ = [
     "limit_n_tv",
     "marginals",
     "mixture_composition",
+    "mixture_quadrature",
     "one_step_defect",
     "parity_tv",
     "posterior_marginals",

@@ -1,0 +1,96 @@
+r"""Few-step generation with a continuous latent: an integral over it in every step.
+
+One step from a law p is $\sum_x p(x)\, \mathbb{E}_\lambda \prod_d m_d(\cdot \mid x; \lambda)$. On
+a grid of latents that all states share, every point costs an evaluation of every state, and all
+states have the same error. Here each state integrates over points of its own, consecutive ones of
+one low-discrepancy sequence, more of them where p is larger: errors of different states average
+out, and evaluations go where the mass is.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.exact.composition import product_step, start_law
+from di4c.exact.laws import infer_num_dims, states
+from di4c.processes import ForwardProcess
+from di4c.schedules import check_grid
+
+_ROWS = 2**12  # (state, latent) pairs in one call of the network
+
+
+def latent_counts(law: Float[Tensor, "atom"], evaluations: int, most: int) -> Float[Tensor, "atom"]:
+    """Latents for each state: powers of two, in proportion to its probability.
+
+    Args:
+        law: p over all states.
+        evaluations: about how many in all; at least one for each state that can occur.
+        most: the largest count, a power of two.
+
+    Returns:
+        (n,), 0 where p is.
+    """
+    wanted = (evaluations * law).clamp(1, most)
+    return torch.where(law > 0, 2 ** wanted.log2().floor(), 0)
+
+
+def mixture_quadrature(
+    process: ForwardProcess,
+    network: Callable[[Tensor, Tensor, Tensor], Tensor],
+    grid: Sequence[float] | Tensor,
+    start: Float[Tensor, "atom"],
+    points: Tensor,
+    evaluations: int,
+) -> Float[Tensor, "image"]:
+    r"""Law at grid[0] of a few-step mixture sampler: `mixture_composition` for many latents.
+
+    Each step is $p_{s|t}(\cdot|x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot|x_t; \lambda)$, as
+    there. States in the order of their counts take one block of points after another. A block of
+    a power of two of a scrambled Sobol' sequence is a net (of one dimension: a shifted grid), and
+    so are all blocks together; each point by itself has the law of $\lambda$, so that the result
+    is unbiased over scrambles.
+
+    Args:
+        process: forward process.
+        network: (x_t (B, L, D), t (B,), latents (B, L, ...)) -> log-probabilities (B, L, D, S); the
+            L states of an example are one state, expanded.
+        grid: times $t_0 < \dots < t_N$, data to noise.
+        start: law of $x_{t_N}$ over all states.
+        points: latents in the order of the sequence, (P, ...), used over and over; P is a power of
+            two.
+        evaluations: of the network in each step, about; a state has at most P.
+
+    Returns:
+        (num_values^D,) when grid[0] is 0, else (num_states^D,).
+
+    Raises:
+        ValueError: If P is no power of two.
+    """
+    times, size = check_grid(grid), len(points)
+    if size < 1 or size & (size - 1):
+        raise ValueError(f"points must be a power of two in number; got {size}: leave some out")
+    num_dims = infer_num_dims(len(start), process.num_states)
+    law = start_law(process, num_dims, times[-1], start, None)
+    x_t = states(num_dims, process.num_states)
+    for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):
+        # At time 0 no coordinate is masked.
+        num_images = process.num_values if s == 0 else process.num_states
+        image = torch.zeros(num_images**num_dims, dtype=torch.float64)
+        counts, row = latent_counts(law, evaluations, size), 0
+        for count in sorted(set(counts[counts > 0].long().tolist()), reverse=True):
+            width = min(count, _ROWS)
+            lines = (counts == count).nonzero()[:, 0].repeat_interleave(count // width)
+            for atoms in lines.split(_ROWS // width):
+                num_rows = len(atoms) * width
+                block = points[torch.arange(row, row + num_rows) % size]
+                row += num_rows
+                x = x_t[atoms][:, None].expand(-1, width, -1)
+                once = torch.full((len(atoms),), t, dtype=torch.float64)
+                log_probs = network(x, once, block.unflatten(0, (-1, width)))
+                probs = log_probs.flatten(0, 1).double().exp()
+                step = process.reverse(probs, x.flatten(0, 1), s, t)[..., :num_images]
+                image += product_step((law[atoms] / count).repeat_interleave(width), step)
+        law = image
+    return law
