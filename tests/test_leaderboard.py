@@ -98,6 +98,7 @@ def test_laws_are_squares_with_the_data_among_them(tmp_path):
     _main(tmp_path, *options, "--laws", "--json", str(path))
     data, ours = json.loads(path.read_text())["laws"]
     assert (data["method"], ours["method"], ours["nfe"]) == ("data", "sequential", 2)
+    assert (ours["process"], ours["teacher"]) == ("masked", "exact")
     np.testing.assert_allclose(data["probs"], TASKS["moons"].law().reshape(32, 32), atol=1e-7)
     np.testing.assert_allclose(ours["probs"], data["probs"], atol=1e-7)
 
@@ -116,9 +117,17 @@ def test_infinite_divergence_is_inf_in_csv_and_null_in_json(tmp_path, monkeypatc
 
 
 def test_a_users_own_law(tmp_path, capsys):
-    np.save(tmp_path / "mine.npy", np.full((3, 3), 1 / 9))
-    _main(tmp_path, "--law", str(tmp_path / "mine.npy"), "--method", "teacher", "sequential")
+    law = np.array([[0.5, 0, 0.1], [0, 0.4, 0], [0, 0, 0]])
+    np.save(tmp_path / "mine.npy", law)
+    path = tmp_path / "out.json"
+    options = ["--method", "teacher", "sequential", "--process", "masked", "--json", str(path)]
+    _main(tmp_path, "--law", str(tmp_path / "mine.npy"), *options)
     assert "mine" in capsys.readouterr().out
+    rows = json.loads(path.read_text())["rows"]
+    tv = {(row["method"], row["nfe"]): row["tv"] for row in rows}
+    product = np.outer(law.sum(1), law.sum(0))
+    assert tv["teacher", 1] == pytest.approx(np.abs(law - product).sum() / 2, abs=1e-12)
+    assert tv["sequential", 2] == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(

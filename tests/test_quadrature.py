@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from di4c import exact
 from di4c.exact.quadrature import latent_counts
-from di4c.latents import GaussianLatent, UniformLatent
+from di4c.latents import GaussianLatent, UniformLatent, draw_latents
 from di4c.processes import MaskedProcess, UniformProcess
 from di4c.schedules import uniform_grid
+from tests.goodness_of_fit import generator
 from tests.toy_cases import PROCESSES, SMALL, problem_of, random_law, student_of
 from toys.students import latent_grid, latent_sequence
 
@@ -125,7 +126,8 @@ def test_points_that_do_not_come_in_blocks_are_an_error(size):
 def test_students_of_several_steps_against_a_shared_grid(process, latent):
     problem = problem_of(random_law(8, 15), 2, 3, process)
     student = student_of(problem, replace(SMALL, latent=latent))
-    shared = student.law(2, latent_grid(student.latent, 2**12))
+    own = draw_latents(student.latent, 2**12, stratified=True, generator=generator(4))
+    shared = student.law(2, own)
     law = student.fine_law(2, 2**16)
     assert float(exact.total_variation(shared, law)) < 1e-3
 

@@ -79,7 +79,17 @@ def test_latent_grids_have_the_law_of_the_latent():
     gauss = latent_grid(GaussianLatent((8,)), 1024).double()
     torch.testing.assert_close(gauss.mean(0), torch.zeros(8).double(), atol=0.01, rtol=0)
     torch.testing.assert_close(gauss.T.cov(), torch.eye(8).double(), atol=0.03, rtol=0)
+    noise = latent_grid(UniformLatent((3,)), 1024).double()
+    torch.testing.assert_close(noise.mean(0), torch.full((3,), 0.5).double(), atol=0.01, rtol=0)
+    torch.testing.assert_close(noise.T.cov(), torch.eye(3).double() / 12, atol=0.01, rtol=0)
     assert latent_grid(FiniteLatent(torch.arange(5)), 99).tolist() == list(range(5))
+
+
+def test_categories_that_are_not_equally_likely_are_an_error():
+    student = student_of(problem_of(random_law(8, 10), 2, 3))
+    uneven = FiniteLatent(torch.arange(2), torch.tensor([0.9, 0.1], dtype=torch.float64))
+    with pytest.raises(ValueError, match="latent must weigh its 2 categories equally"):
+        replace(student, latent=uneven)
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -118,6 +128,8 @@ def test_laws_of_several_steps_take_no_short_cut_that_matters(process, nfe):
         )
     torch.testing.assert_close(student.law(nfe, support), expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(student.law(nfe, support, last=1), middle, atol=1e-6, rtol=0)
+    assert torch.equal(student.law(nfe, support, last=nfe), problem.start)
+    assert torch.equal(student.law(1, support, last=1), problem.start)
 
 
 def test_finer_latents_change_little_and_say_how_little():

@@ -67,7 +67,7 @@ ONE_STEP = [
     ),
     Variant("published", "Di4C-d", partial(published.outputs, data=True)),
     Variant("improved", "Di4C-d", partial(improved, BEST)),
-    Variant("improved", "Di4C, no data", partial(improved, JumpRecipe())),
+    Variant("improved", "Di4C, no data term", partial(improved, JumpRecipe())),
     Variant("improved", "data only", partial(improved, DATA_ONLY)),
     Variant("Di4C, changed", "u = t/2", partial(improved, JumpRecipe(ratio=0.5))),
     Variant("Di4C, changed", "u = .9 t", partial(improved, JumpRecipe(ratio=0.9))),
@@ -90,13 +90,13 @@ ONE_STEP = [
 LONG = [
     Variant("long", "Di4C-d", partial(improved, BEST)),
     Variant("long", "data only", partial(improved, DATA_ONLY)),
-    Variant("long", "Di4C, no data", partial(improved, JumpRecipe())),
+    Variant("long", "Di4C, no data term", partial(improved, JumpRecipe())),
 ]
 
 # A batch of 1024 pairs of a state and a latent holds the start and 1024 / K - 1 other states.
 TWO_STEPS = [
     Variant("two steps", "Di4C-d (K = 256)", partial(improved, BEST)),
-    Variant("two steps", "Di4C, no data", partial(improved, JumpRecipe())),
+    Variant("two steps", "Di4C, no data term", partial(improved, JumpRecipe())),
     Variant("two steps", "data only", partial(improved, DATA_ONLY)),
     change("u = .3 t", "two steps", ratio=0.3),
     change("data at random times x 10", "two steps", data_weight=1.0),

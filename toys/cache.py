@@ -2,8 +2,8 @@
 
 A key is a hash of everything that a row depends on: the code of the files of toys/ and di4c/ that
 its method and the metrics import, directly or not (comments, docstrings and layout do not count),
-the bytes of the law, and the settings of the run. Rows of other code are left in the file and never
-read.
+the version of torch, the bytes of the law, and the settings of the run. Rows of other code are left
+in the file and never read.
 """
 
 import ast
@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from reporting import ROOT, append_row, read_rows
@@ -58,7 +59,7 @@ def row_key(modules: Iterable[str], law: Tensor, settings: Mapping[str, Any]) ->
         law: the task's law.
         settings: everything else, as JSON types.
     """
-    digest = hashlib.sha256(code_hash(modules).encode())
+    digest = hashlib.sha256((code_hash(modules) + torch.__version__).encode())
     digest.update(str(tuple(law.shape)).encode() + law.contiguous().numpy().tobytes())
     digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()

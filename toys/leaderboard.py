@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"written to {args.json}")
     if args.figure:
         figure = draw_leaderboard(summarise(rows), titles, processes[0])
-        print("drawn to", *save_figure(figure, args.figure))
+        print(f"{processes[0]} noise drawn to", *save_figure(figure, args.figure))
 
 
 def _chosen(args: argparse.Namespace) -> tuple[list[Task], list[str], list[str]]:
@@ -122,7 +122,7 @@ def _record(path: str) -> dict[str, Any]:
         record = json.loads(Path(path).read_text("utf-8"))
         if isinstance(record, dict) and {"rows", "methods", "manifest"} <= record.keys():
             return record
-    except json.JSONDecodeError:
+    except ValueError:  # neither text nor JSON
         pass
     raise ValueError(f"finished must name a record that --json wrote; {path} is none")
 
@@ -222,6 +222,9 @@ def _shown(line: Row) -> bool:
     return line["method"] != TEACHER or line["nfe"] in (1, 4, 16, 64, 256)
 
 
+_DRAWN = "process", "method", "teacher", "nfe"  # what tells apart the laws of a task
+
+
 def _laws(tasks: Iterable[Task], rows: Iterable[Row]) -> list[Row]:
     """The data and each method's law of its first seed, as squares, of two-dimensional tasks."""
     laws = []
@@ -232,10 +235,10 @@ def _laws(tasks: Iterable[Task], rows: Iterable[Row]) -> list[Row]:
             here = {}
             for row in rows:
                 if row["task"] == task.name and "law" in row:
-                    here.setdefault((row["process"], row["method"], row["nfe"]), row)
+                    here.setdefault(tuple(row[key] for key in _DRAWN), row)
             for row in [{"method": "data", "nfe": 0, "tv": 0.0, "law": data}, *here.values()]:
                 probs = [row["law"][k : k + size] for k in range(0, size * size, size)]
-                known = {key: row[key] for key in ("method", "nfe", "tv")}
+                known = {key: row[key] for key in (*_DRAWN, "tv") if key in row}
                 laws.append({"task": task.name, **known, "probs": probs})
     return laws
 

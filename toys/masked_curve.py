@@ -27,16 +27,15 @@ from torch import Tensor
 
 from di4c.exact import marginals, product_law, push_forward, states
 from di4c.exact.laws import as_law, product_columns, require_memory
+from di4c.exact.masked import tail_dims
 from toys.teachers import marginalise
-
-_TAIL_STATES = 300  # states of the last coordinates: one small dense matrix product a block
 
 Progress = Callable[[range], Iterable[int]]
 
 
 def recursion_flops(num_dims: int, num_values: int) -> float:
     """Floating-point operations from $L_m$ to $L_{m+1}$."""
-    base, tail = num_values + 1, _tail_dims(num_dims, num_values + 1)
+    base, tail = num_values + 1, tail_dims(num_dims, num_values + 1)
     return 2.0 * (base + num_values) ** (num_dims - tail) * base ** (2 * tail)
 
 
@@ -113,7 +112,7 @@ class BatchLaws:
             last: fill in only the states without a mask; the others are 0.
         """
         base, mask = self.num_values + 1, self.num_values
-        tail = _tail_dims(self.num_dims, base)
+        tail = tail_dims(self.num_dims, base)
         head, size = self.num_dims - tail, base**tail
         strides = [base ** (head - 1 - d) for d in range(head)]
         source, own_tail = self._tail(head, tail)
@@ -164,8 +163,3 @@ class BatchLaws:
         source = torch.where((z == mask) | (z == values), moved, base**tail)
         own = torch.nn.functional.pad(self._own[head:], (0, 1), value=1.0)[:, :, None]
         return source, torch.where(z == mask, own, (z == values).double())
-
-
-def _tail_dims(num_dims: int, base: int) -> int:
-    """How many of the last coordinates go into one dense matrix product."""
-    return max(d for d in range(num_dims + 1) if d <= 1 or base**d <= _TAIL_STATES)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a row depends on the law itself, not on the code of all the
     from toys.tasks import Task
 
 MULTI_STEP_STATES = 20_000
-"""Noisy states up to which the law of several student steps is composed exactly."""
+"""Noisy states, times the steps after the first, up to which student laws are composed exactly."""
 
 COMPOSABLE_NUMBERS = 2**25
 """Numbers in a table of posterior marginals up to which the exact engine is quick: 256 MiB."""
@@ -122,7 +122,7 @@ class Problem:
 
     @property
     def multi_step(self) -> bool:
-        """Whether laws of several student steps are affordable; one step always is."""
+        """Whether a second student step is affordable; the first always is."""
         return self.num_noisy_states <= MULTI_STEP_STATES
 
     @cached_property

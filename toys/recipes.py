@@ -38,7 +38,7 @@ class JumpRecipe:
         num_latents: L for each state; K if the latent is categories, all of which are enumerated.
         stratified: whether other latents are stratified.
         consistency: whether to distil the teacher.
-        data: whether to use data.
+        data: whether there is a data term; noisy states are made from data in any case.
         start_atoms: atoms of the consistency target at the start of generation.
         row_atoms: atoms of the consistency target at a random time.
         data_atoms: examples in an iteration; at the start they share one state.

@@ -18,7 +18,7 @@ from toys.evaluation import Row, evaluate
 from toys.methods import find_method
 from toys.problem import BUDGETS, Budget, Problem
 from toys.tasks import Task
-from toys.training import train_teacher
+from toys.training import trained_teacher
 
 TEACHER = "teacher"
 """The method whose rows are the curves that all others are measured against."""
@@ -28,13 +28,9 @@ _EXACT_ONLY = ("jump-your-steps", "optimal-grid")
 _LONG_CURVE = 16  # a curve that ends earlier is continued by its limit
 
 
-def _trained_teacher(problem: Problem) -> Denoiser:
-    return train_teacher(problem).denoiser
-
-
 TEACHERS: dict[str, Callable[[Problem], Denoiser] | None] = {
     "exact": None,
-    "trained": _trained_teacher,
+    "trained": trained_teacher,
 }
 """What makes the teacher of a problem; None for the exact marginals."""
 
@@ -71,9 +67,10 @@ class Run(NamedTuple):
             "options": repr(outputs.keywords) if isinstance(outputs, functools.partial) else "",
         }
         modules = [function.__module__, "toys.evaluation"]
-        if TEACHERS[self.teacher] is not None:
+        make_teacher = TEACHERS[self.teacher]
+        if make_teacher is not None:
             settings["teacher"] = self.teacher
-            modules.append("toys.training")
+            modules.append(make_teacher.__module__)
         settings["shape"] = [self.task.num_values, self.task.num_dims]
         return row_key(modules, self.task.law(), settings)
 

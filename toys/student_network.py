@@ -25,6 +25,7 @@ from di4c.likelihood import DenseMixture
 from di4c.processes import ForwardProcess
 
 WIDTH = 128
+_ENCODED = 2**14  # latents at once
 _SPREAD = 3.0  # times the standard deviation of torch's default
 
 
@@ -132,7 +133,8 @@ class Backbone(nn.Module):
         """A copy for these latents alone, each encoded once: it takes their indices instead."""
         network = copy.copy(self)
         network._modules = dict(self._modules)
-        network.encoder = nn.Embedding.from_pretrained(self.encoder(latents).detach())
+        codes = [self.encoder(part).detach() for part in latents.split(_ENCODED)]
+        network.encoder = nn.Embedding.from_pretrained(torch.cat(codes))
         return network
 
     @property

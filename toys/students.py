@@ -16,7 +16,7 @@ from toys.problem import MULTI_STEP_STATES, Output, Problem
 from toys.student_network import Backbone
 from toys.training import Meter
 
-_REFINEMENT = 5e-4  # a step gets four times the evaluations until TV changes by less,
+_REFINEMENT = 5e-4  # a step gets four times the evaluations until that changes TV by less,
 _ONE_STEP = 2**12, 2**20  # from so many to so many where a single state is evaluated,
 _MULTI_STEP = 2**16, 2**20  # and where all of them are
 _STARTS = 4  # evaluations of all states for each at the start
@@ -106,6 +106,14 @@ class Student:
     latent_name: str
     meter: Meter
 
+    def __post_init__(self) -> None:
+        """ValueError if categories are not equally likely: laws would be wrong."""
+        if isinstance(self.latent, FiniteLatent) and self.latent.weights is not None:
+            raise ValueError(
+                f"latent must weigh its {len(self.latent.support)} categories equally; got weights"
+                ": repeat those that are more likely"
+            )
+
     def outputs(self, steps: tuple[int, ...]) -> Iterator[Output]:
         """The exact laws; of several steps only where the noisy states are few enough."""
         for nfe in steps:
@@ -136,6 +144,8 @@ class Student:
         """
         process = self.problem.process
         grid = uniform_grid(nfe, process.horizon)[last:]
+        if len(grid) == 1:
+            return self.problem.start
         if nfe == 1:
             return one_step_law(self.network, latents)
         # From the start, which is a single state to the network, one step costs next to nothing.
@@ -170,7 +180,7 @@ class Student:
         )
 
     def _refined(self, nfe: int) -> tuple[Tensor, float]:
-        """The law with so many latents that four times as many change TV by little."""
+        """The law with so many latents that TV is nearly that with a quarter of them."""
         if self.latent is None or isinstance(self.latent, FiniteLatent):
             return self.law(nfe, None if self.latent is None else self.latent.support), 0.0
         evaluations, most = _ONE_STEP if nfe == 1 else _MULTI_STEP

@@ -33,6 +33,7 @@ from di4c.exact import (
     states,
     total_variation,
 )
+from di4c.exact.laws import require_memory
 from di4c.latents import FiniteLatent
 from di4c.objective import Di4CObjective, as_mixture
 from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
@@ -64,11 +65,16 @@ class Sides:
     Args:
         problem: law, process and start.
         grid: times $t_0 = 0 < ... < t_N$.
+
+    Raises:
+        ValueError: If the kernels of all steps do not fit into memory.
     """
 
     def __init__(self, problem: Problem, grid: Sequence[float]) -> None:
         self.problem, self.grid = problem, list(grid)
-        process = problem.process
+        process, num_steps = problem.process, len(self.grid) - 1
+        size = 8 * num_steps * problem.num_noisy_states**2
+        require_memory(size, f"the teacher's kernels of {num_steps} steps")
         # [x_t, x_s] for each step, over all noisy states; at time 0 over the values alone.
         self.teacher = [
             product_kernel(posterior_marginals(process, problem.q_0, s, t))

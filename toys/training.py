@@ -132,7 +132,7 @@ def _peak_memory() -> int:
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
-def train_teacher(problem: Problem, iterations: int | None = None) -> Backbone:
+def train_teacher(problem: Problem) -> Backbone:
     """A product teacher trained by cross-entropy on data at random times."""
     network = make_network(problem, None, "teacher")
     draw, process = DataSampler(problem), problem.process
@@ -144,6 +144,10 @@ def train_teacher(problem: Problem, iterations: int | None = None) -> Backbone:
         target = Target.from_samples(x_0[:, None], validate=False)
         return data_loss(network(x_t[:, None], t, None), target, False).total.mean()
 
-    steps = iterations or problem.budget.iterations
-    fit(network, loss, steps, fold_seed(problem.seed, 0, "teacher"))
+    fit(network, loss, problem.budget.iterations, fold_seed(problem.seed, 0, "teacher"))
     return network.requires_grad_(False)
+
+
+def trained_teacher(problem: Problem) -> Denoiser:
+    """`train_teacher` as a denoiser."""
+    return train_teacher(problem).denoiser

@@ -17,13 +17,18 @@ from di4c.exact.laws import infer_num_dims, product_columns
 _TAIL_STATES = 300  # states of the last coordinates: large enough for matrix products to pay
 
 
+def tail_dims(num_dims: int, num_states: int) -> int:
+    """How many of the last coordinates go into one dense matrix product, at least one."""
+    return max(d for d in range(num_dims + 1) if d <= 1 or num_states**d <= _TAIL_STATES)
+
+
 def masked_step(
     law: Float[Tensor, "atom"], probs: Float[Tensor, "atom dim state"], mask_state: int
 ) -> Float[Tensor, "atom"]:
     """One product step that carries unmasked coordinates over; the mask is the last state."""
     num_states = mask_state + 1
     num_dims = infer_num_dims(len(law), num_states)
-    tail = max(d for d in range(num_dims + 1) if d <= 1 or num_states**d <= _TAIL_STATES)
+    tail = tail_dims(num_dims, num_states)
     head = num_dims - tail
     size = num_states**tail
     columns = probs.permute(1, 2, 0)  # (D, S + 1, n)

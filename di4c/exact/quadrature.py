@@ -47,10 +47,11 @@ def mixture_quadrature(
     r"""Law at grid[0] of a few-step mixture sampler: `mixture_composition` for many latents.
 
     Each step is $p_{s|t}(\cdot|x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot|x_t; \lambda)$, as
-    there. States in the order of their counts take one block of points after another. A block of
-    a power of two of a scrambled Sobol' sequence is a net (of one dimension: a shifted grid), and
-    so are all blocks together; each point by itself has the law of $\lambda$, so that the result
-    is unbiased over scrambles.
+    there. States in the order of their counts take one block of points after another, from the
+    beginning in every step. A block of a power of two of a scrambled Sobol' sequence is a net (of
+    one dimension: a point in each of its cells), and each point by itself has the law of
+    $\lambda$: one step from a given law is unbiased over scrambles. Later steps start from an
+    estimate that used the same points.
 
     Args:
         process: forward process.

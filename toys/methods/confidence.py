@@ -62,4 +62,5 @@ def _law(problem: Problem, counts: list[int]) -> Tensor:
             kept = part.scatter(1, order[:, :count], x.gather(1, order[:, :count]))
             later.index_add_(0, kept @ powers, weight)
         weights, seen = later, seen + count
-    return weights[x @ powers]
+    law = weights[x @ powers]
+    return law / law.sum()  # a trained teacher is normalised in float32

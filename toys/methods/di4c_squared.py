@@ -15,7 +15,7 @@ from toys.training import Meter, make_network
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
-    """Two rounds without data."""
+    """Two rounds without a data term."""
     recipe = JumpRecipe()
     latent = recipe.law(problem)
     network = make_network(problem, latent)
