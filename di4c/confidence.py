@@ -29,10 +29,12 @@ def guided_logits(
 ) -> Float[Tensor, "batch dim value"]:
     """Classifier-free guidance (1 + w) cond - w uncond, of logits or log-probabilities.
 
-    Not normalised. A value that the conditional branch excludes (-inf) stays excluded.
+    Not normalised. A value that the conditional branch excludes (-inf) stays excluded; one that the
+    other branch alone excludes keeps its conditional logit, as nothing can be extrapolated there.
     """
     if isinstance(weight, Tensor):
         weight = align_time(weight, conditional)
+    unconditional = torch.where(unconditional == -torch.inf, conditional, unconditional)
     logits = (1 + weight) * conditional - weight * unconditional
     return logits.masked_fill(conditional == -torch.inf, -torch.inf)
 
@@ -187,11 +189,14 @@ def confidence_sampling(
     check_shape("start", start, (-1, -1), "batch, dim")
     check_states("start", start, process.num_states, "use the mask where to generate")
     masked = start == process.mask_state
-    counts = reveal_counts(max(1, int(masked.sum(-1).max())), num_steps, schedule)
+    # Each sample by its own number of masks, whatever batch it is in.
+    sizes, which = masked.sum(-1).cpu().unique(return_inverse=True)
+    counts = [reveal_counts(max(1, size), num_steps, schedule) for size in sizes.tolist()]
+    counts = torch.stack(counts)[which].T.to(start.device)
     latents = latent_draws(latent, len(start), generator, start.device)
     row = torch.ones(len(start), dtype=torch.float64, device=start.device)
     x_t, path, nfe = start, [start], 0
-    for i, count in enumerate(counts.tolist()):
+    for i, count in enumerate(counts):
         x_s, z, r = x_t, None, i / num_steps
         t, s = (1 - r) * process.horizon, (1 - (i + 1) / num_steps) * process.horizon
         if bool(masked.any()):
@@ -210,7 +215,7 @@ def confidence_sampling(
                 log_probs,
                 x_t,
                 masked,
-                (row * count).long(),
+                count,
                 temperature * (1 - share),
                 predictions=predictions,
                 gumbels=gumbels,

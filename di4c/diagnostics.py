@@ -1,7 +1,8 @@
 r"""What a mixture makes of its latent: captured correlation, used components, collapse; and a log.
 
-All numbers come from `Mixture.gather` at atoms drawn from the mixture itself (`mixture_atoms`), so
-that they cost no (B, L, D, S) tensor, or exactly from all of S^D where that can be enumerated. For
+All numbers come from `Mixture.gather` at atoms drawn from the mixture itself (by its own `draw`, or
+by `mixture_atoms` where the (B, L, D, S) tensor is there), or exactly from all of S^D where that
+can be enumerated. For
 a mixture p of components $p_l$ with weights w and product of marginals $\bar p$,
 
 $\mathrm{TC}(p) = \mathrm{KL}(p \| \bar p) = \mathbb{E}_p[\log p - \log \bar p]$ and

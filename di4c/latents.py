@@ -74,7 +74,7 @@ class GaussianLatent:
     def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
         """See LatentLaw."""
         tiny = torch.finfo(torch.float64).tiny  # the quantile at 0 is -inf
-        return torch.special.ndtri(uniforms.clamp_min(tiny)).to(self.dtype)
+        return torch.special.ndtri(uniforms.double().clamp_min(tiny)).to(self.dtype)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from di4c.schedules import Time, as_time
 
 def intensity(process: RateMatrixProcess, t: Time) -> Float[Tensor, "*time"]:
     r"""$\beta(t) = B'(t)$: the generator at time t is $\beta(t) R$."""
-    t = as_time(t).detach().requires_grad_()
-    with torch.enable_grad():
-        integral = process.integrated_rate(t).sum()
-    return torch.autograd.grad(integral, t)[0]
+    with torch.inference_mode(False), torch.enable_grad():
+        t = as_time(t).detach().clone().requires_grad_()
+        return torch.autograd.grad(process.integrated_rate(t).sum(), t)[0]
 
 
 def reverse_rates(

@@ -113,8 +113,8 @@ class Di4CObjective:
         target: network of the consistency target at u; the student itself by default.
         teacher_latents: latents of a mixture teacher for each example; 0 for a product teacher.
         reference_steps: 0 draws x_t from the data, $r_t = q_t$; n > 0 lets the teacher generate it
-            in n steps from the prior (the r of Theorem 2). Then there is no x_0: data_weight must
-            be Weight(0.0).
+            in n steps from the prior (the r of Theorem 2), that of a separate distillation too.
+            Then there is no x_0: data_weight must be Weight(0.0).
         same_calls: call the networks equally often whatever times are drawn, as is needed where
             processes share out the weights of one (FSDP) and must call it together. Otherwise the
             consistency target of a batch that is only distilled is left out; the loss is the same.
@@ -277,12 +277,18 @@ class Di4CObjective:
         generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
         """Distillation at a time of its own: every latent at a state of its own."""
-        x = self.process.sample(self._repeat(x_0), 0.0, time, generator=generator).flatten(0, 1)
-        t = torch.full((len(x),), time, dtype=torch.float64, device=x.device)
+        repeated = generator
         if isinstance(generator, SampleGenerators):
-            generator = generator.repeat_interleave(self.recipe.num_latents)
+            repeated = generator.repeat_interleave(self.recipe.num_latents)
+        size = len(x_0) * self.recipe.num_latents
+        t = torch.full((size,), time, dtype=torch.float64, device=x_0.device)
+        if self.reference_steps:
+            x = self._generate(t, x_0.shape[1], repeated)
+        else:
+            x = self.process.sample(self._repeat(x_0), 0.0, time, generator=generator)
+            x = x.flatten(0, 1)
         with torch.no_grad():
-            log_teacher = self._teacher(x, t, generator).log_marginals
+            log_teacher = self._teacher(x, t, repeated).log_marginals
         student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
         return distillation_loss(student, log_teacher).unflatten(0, (len(x_0), -1)).mean(1)
 

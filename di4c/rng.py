@@ -23,7 +23,8 @@ def fold_seed(seed: int, position: int, purpose: str) -> int:
 
     torch's CPU generator reads only the low 32 bits of a seed, so that hashing alone would give
     two of 50,000 samples the same stream in one run out of four. Here the low half is a bijection
-    of the position: positions of one (seed, purpose) never share a stream.
+    of the position: positions of one (seed, purpose) never share a stream. Two seeds share either
+    none of the streams of n positions or, in about one of 2^32 / n pairs, all in another order.
 
     Args:
         seed: the seed of the run, any integer.
@@ -101,6 +102,8 @@ def uniform(
     """Independent uniforms on [0, 1), float64, drawn where the generator is and then moved."""
     if isinstance(generator, SampleGenerators):
         rest = tuple(shape[1:])
+        if not (shape[0] or generator.generators):
+            return torch.empty(tuple(shape), dtype=torch.float64, device=device)
         return generator.draw(
             lambda _, g: torch.rand(rest, dtype=torch.float64, generator=g), shape[0], device
         )
@@ -124,7 +127,8 @@ def stratified_uniform(
     over a row has less variance than that of independent draws. Rows are independent.
     """
     cells = uniform(shape, generator=generator, device=device).argsort(-1)
-    return (cells + uniform(shape, generator=generator, device=device)) / max(1, shape[-1])
+    draws = (cells + uniform(shape, generator=generator, device=device)) / max(1, shape[-1])
+    return draws.clamp_max(1 - torch.finfo(torch.float64).eps / 2)  # the last may round to 1
 
 
 def gumbel(

@@ -233,6 +233,14 @@ def test_guidance_keeps_excluded_values_excluded():
     torch.testing.assert_close(guided_logits(cond, uncond, torch.tensor([2.0])), expected)
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_guidance_has_nothing_to_extrapolate_from_an_excluded_value(weight):
+    cond = torch.tensor([[[0.0, -1.0]]])
+    uncond = torch.tensor([[[-1.0, -torch.inf]]])
+    expected = torch.tensor([[[weight, -1.0]]])
+    torch.testing.assert_close(guided_logits(cond, uncond, weight), expected)
+
+
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(-2, 8))
 def test_a_step_reveals_the_asked_number_of_masked_positions(seed, num_dims, count):
     source = generator(seed)
@@ -332,6 +340,25 @@ def test_sample_i_is_the_same_in_every_batch():
     assert torch.equal(torch.cat([run(range(3)), run(range(3, 8))]), whole)
 
 
+def test_sample_i_is_the_same_beside_one_with_more_masks():
+    few = torch.full((1, 16), 2)
+    few[0, :8] = 1
+    whole = torch.full((1, 16), 2)
+
+    def denoiser(x_t, t, latent=None):
+        logit = (x_t * torch.arange(16)).double().sin() + torch.arange(16) / 16
+        return torch.stack([logit, -logit], -1).log_softmax(-1)
+
+    def run(start, seed):
+        generators = SampleGenerators(seed, range(len(start)))
+        return confidence_sampling(
+            PROCESS, denoiser, start, 4, generator=generators, trajectory=True
+        ).trajectory[:, 0]
+
+    for seed in range(20):
+        assert torch.equal(run(few, seed), run(torch.cat([few, whole]), seed))
+
+
 def test_masking_hits_its_share():
     x_0 = torch.zeros(3, 40_000, dtype=torch.long)
     ratio = torch.tensor([0.0, 0.3, 1.0])
@@ -352,6 +379,8 @@ def test_bad_arguments_are_refused():
         confidence_sampling(PROCESS, _table(1), start, 2, guidance=3.0)
     with pytest.raises(ValueError, match=r"start must be states in 0\.\.2; got 3"):
         confidence_sampling(PROCESS, _table(1), start + 1, 2)
+    with pytest.raises(ValueError, match=r"start must be int64.*torch.int32: use \.long\(\)"):
+        confidence_sampling(PROCESS, _table(1), start.int(), 2)
     with pytest.raises(ValueError, match="log_probs returned by the denoiser must have shape"):
         confidence_sampling(PROCESS, lambda *_: torch.zeros(2, 3, 5), start, 2)
     with pytest.raises(ValueError, match="num_tokens must be at least 1"):

@@ -29,6 +29,12 @@ def test_continuous_latents_have_their_law(stratified):
     assert stats.kstest(gaussian[:, 2].numpy(), "norm").pvalue > P_VALUE
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gaussian_quantiles_are_finite_at_the_ends(dtype):
+    ends = torch.tensor([0.0, 1 - torch.finfo(dtype).eps / 2], dtype=dtype)
+    assert GaussianLatent((2,)).quantile(ends).isfinite().all()
+
+
 @pytest.mark.parametrize("stratified", [False, True])
 def test_finite_latents_have_their_weights(stratified):
     support = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])

@@ -106,6 +106,17 @@ def test_intensity_is_the_derivative_of_the_integrated_rate():
     torch.testing.assert_close(intensity(process, t), 3 * math.log(100) * 100**t)
 
 
+def test_leaps_need_no_autograd_around_them():
+    process, start = PROCESSES["ring"], torch.zeros(3, 1, dtype=torch.long)
+    size = process.num_values
+    denoiser = TableDenoiser(torch.full((1, size, 1, size), 1 / size).log(), size)
+    grid = torch.tensor([0.1, 0.5, 1.0])
+    with torch.inference_mode():
+        found = tau_leaping(process, denoiser, start, grid, generator=generator(1))
+    expected = tau_leaping(process, denoiser, start, grid, generator=generator(1))
+    assert torch.equal(found.samples, expected.samples)
+
+
 def _poisson_law(means: np.ndarray, x: int) -> np.ndarray:
     """Law of clip(x + sum_k n_k (k - x)): convolve the displacement of each target, then clip."""
     size, most = len(means), 40

@@ -217,6 +217,13 @@ def test_logits_in_half_precision_are_normalised_in_float32(dtype):
     assert float(mixture.log_probs[0, 0, 0, 0]) == pytest.approx(-math.log(3072), rel=1e-6)
 
 
+@pytest.mark.parametrize("num_states", [3072, 50_258, 51_213])
+def test_uniform_laws_in_bfloat16_are_accepted(num_states):
+    """Half a unit in the last place at log 51,213 moves the sum to 1.032."""
+    log_probs = torch.full((1, 1, 1, num_states), -math.log(num_states)).bfloat16()
+    DenseMixture(log_probs, uniform_log_weights(1))
+
+
 BAD = {
     "logits": (
         lambda: DenseMixture(MIXTURE.log_probs + 1, MIXTURE.log_weights),

@@ -271,6 +271,33 @@ def test_reference_law_of_the_teacher():
     assert p_value(draws.x_t, noised, 2) < P_VALUE  # the data noised is another law
 
 
+@pytest.mark.parametrize("stream", ["one generator", "one a sample"])
+def test_separate_distillation_knows_no_data_either(stream):
+    """Its states follow the teacher's chain too (chi-square, false alarm 1e-6)."""
+    process, steps, time, count = UniformProcess(2), 2, 0.3, 20_000
+    recipe = Recipe(FixedGap(), Weight(0.0), SeparateDistillation(time), 2)
+    objective, seen = _objective(process, recipe, reference_steps=steps), []
+
+    def student(x_t, t, latents):
+        seen.append(x_t)
+        return as_mixture(_student_log_probs)(x_t, t, latents)
+
+    objective = replace(objective, student=student)
+    generator = torch.Generator().manual_seed(6)
+    if stream == "one a sample":
+        count = 2_000
+        generator = SampleGenerators(6, range(count))
+    times = tuple(torch.full((count,), x, dtype=torch.float64) for x in (0.5, 0.25))
+    objective(torch.zeros(count, 2, dtype=torch.long), generator=generator, times=times)
+    grid = [1 + (time - 1) * k / steps for k in range(steps, -1, -1)]
+    start = torch.full((4,), 0.25, dtype=torch.float64)
+    law = exact.mixture_composition(process, ExactDenoiser(process, LAW), grid, start)
+    (x,) = [x for x in seen if x.shape[1] == 1]  # the only call with a state for each latent
+    assert len(x) == 2 * count
+    assert p_value(x[:, 0], law, 2) > P_VALUE
+    assert p_value(x[:, 0], exact.forward_law(process, torch.eye(4)[0].double(), time), 2) < P_VALUE
+
+
 def test_second_round_with_a_mixture_teacher():
     """A mixture teacher steps with one latent for all coordinates: x_u keeps its correlation."""
     process, count = MaskedProcess(2), 50_000

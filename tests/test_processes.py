@@ -133,6 +133,17 @@ def test_results_are_where_the_states_are(name):
     assert process.likelihood(x, 0.0, 0.1).shape == (2, 3, process.num_states)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_reverse_steps_in_half_precision_are_those_of_rounded_input(dtype):
+    """Likelihoods of 1e-5 have ratios that half precision does not hold."""
+    process, x_t = UniformProcess(1000), torch.tensor([3, 7])
+    probs = torch.rand(2, 1000, generator=torch.Generator().manual_seed(0)).softmax(-1).to(dtype)
+    found = process.reverse(probs, x_t, 0.005, 0.01)
+    assert found.dtype == dtype
+    expected = process.reverse(probs.double(), x_t, 0.005, 0.01)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-2, atol=1e-6)
+
+
 @process_names
 def test_samples_follow_the_kernel(name):
     """Chi-square of 40 000 draws from each state; a correct sampler fails with chance < 1e-5."""

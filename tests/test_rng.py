@@ -81,6 +81,9 @@ def test_tails_below_single_precision_are_drawn():
 
 def test_empty_batches_draw_nothing():
     assert rng.categorical(torch.ones(0, 4)).shape == (0,)
+    nobody = rng.SampleGenerators(0, [])
+    assert rng.uniform((0, 3), generator=nobody).shape == (0, 3)
+    assert rng.categorical(torch.ones(0, 4), generator=nobody).shape == (0,)
 
 
 @pytest.mark.parametrize("bad", [0.0, float("nan"), float("inf")])
@@ -101,6 +104,13 @@ def test_stratified_uniforms_fill_each_cell_once_and_are_uniform():
     # Two entries of a row are never in one cell: negatively correlated by -1/(n-1).
     corr = float(torch.corrcoef(draws.T)[0, 1])
     assert corr == pytest.approx(-1 / 7, abs=0.05)
+
+
+def test_stratified_uniforms_stay_below_one(monkeypatch):
+    """(15 + u) / 16 rounds to 1 for the largest u."""
+    largest = torch.full((16,), 1.0, dtype=torch.float64).nextafter(torch.zeros(1).double())
+    monkeypatch.setattr(rng, "uniform", lambda shape, **_: largest)
+    assert float(rng.stratified_uniform((16,)).max()) < 1
 
 
 def test_gumbel_and_poisson_laws():

@@ -137,7 +137,9 @@ class ForwardProcess(ABC):
         Returns:
             Probabilities over all states, in the dtype of probs.
         """
-        probs = self.over_states(probs)
+        dtype = probs.dtype
+        # Ratios of small likelihoods overflow in half precision.
+        probs = self.over_states(probs.to(torch.promote_types(dtype, torch.float32)))
         evidence = self.likelihood(x_t, 0.0, t).to(probs)  # (..., x_0)
         possible = evidence > 0
         weights = torch.where(possible, probs / evidence.where(possible, 1.0), 0.0)
@@ -147,7 +149,7 @@ class ForwardProcess(ABC):
         total = step.sum(-1, keepdim=True)
         # Underflow of both factors leaves nothing: carried over as well.
         step = step.scatter_add(-1, x_t[..., None], (total == 0).to(step))
-        return step / total.where(total > 0, 1.0)
+        return (step / total.where(total > 0, 1.0)).to(dtype)
 
 
 def _select(
