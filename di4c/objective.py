@@ -250,14 +250,18 @@ class Di4CObjective:
         if count:
             latents = self._latents(len(x_t), count, generator, x_t.device)
         states = self._repeat(x_t) if count else x_t[:, None]
-        x_0, log_marginals = self.teacher(states, t, latents).draw(generator)
+        mixture, x_0 = self.teacher(states, t, latents), None
+        if count:
+            x_0, log_marginals = mixture.draw(generator)
+        else:
+            log_marginals = mixture.log_marginals()
         sizes = (self.process.num_values, self.process.num_states)
         if log_marginals.shape[-1] not in sizes:
             raise ValueError(
                 f"teacher must have the {sizes[0]} values of the process (or all {sizes[1]} "
                 f"states); got {log_marginals.shape[-1]}"
             )
-        return TeacherLaw(log_marginals, x_0 if count else None)
+        return TeacherLaw(log_marginals, x_0)
 
     @torch.no_grad()
     def _consistency_target(

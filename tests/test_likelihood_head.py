@@ -210,6 +210,7 @@ def test_draw_follows_each_latent_and_gives_the_marginals(transform):
         rtol=1e-12,
         atol=1e-15,
     )
+    assert torch.equal(many.log_marginals(), log_marginals)
     assert not log_marginals.requires_grad
 
 

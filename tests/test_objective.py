@@ -181,6 +181,22 @@ def test_networks_are_called_once_each_and_only_the_student_has_a_gradient():
     assert scale.grad.any()
 
 
+def test_a_product_teacher_draws_nothing(monkeypatch):
+    """Its marginals are all that is read: a draw would cost as much as its softmax."""
+
+    class Marginals(DenseMixture):
+        def draw(self, generator=None):
+            raise AssertionError("a draw that nobody reads")
+
+    def teacher(x_t, t, latents):
+        mixture = as_mixture(ExactDenoiser(MaskedProcess(2), LAW))(x_t, t, latents)
+        return Marginals(mixture.log_probs, mixture.log_weights)
+
+    x_0 = torch.zeros(6, 2, dtype=torch.long)
+    objective = replace(_objective(MaskedProcess(2)), teacher=teacher)
+    assert objective(x_0).loss.isfinite().all()
+
+
 @pytest.mark.parametrize(("times", "fewest"), [((0.05, 0.0), 1), ((0.6, 0.4), 2)])
 def test_same_calls_change_the_number_of_calls_and_nothing_else(times, fewest):
     """Processes that share a network may draw different times, and must call it together."""

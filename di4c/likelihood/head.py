@@ -124,25 +124,33 @@ class HeadMixture:
 
         Up to rounding the draws are those of `DenseMixture.draw`, whatever the chunk size.
         """
-        with torch.autocast(self.hidden.device.type, enabled=False):
-            return self._draw(generator)
+        uniforms = uniform(self.hidden.shape[:3], generator=generator, device=self.hidden.device)
+        samples = torch.empty_like(uniforms, dtype=torch.long)
+        return samples, self._sweep(samples, uniforms)
 
-    def _draw(self, generator: Generator | None) -> tuple[Tensor, Tensor]:
-        batch, num_latents, num_dims, _ = self.hidden.shape
-        shape = (batch, num_dims, self.head.num_states)
-        device = self.hidden.device
-        samples = torch.empty(batch, num_latents, num_dims, dtype=torch.long, device=device)
-        marginals = self.hidden.new_empty(shape, dtype=accumulator(self.hidden))
-        weights = self.log_weights.to(marginals).exp()
-        uniforms = uniform(samples.shape, generator=generator, device=device)
-        for chunk in chunks(self._chunked(), self.hidden):
-            probs = torch.softmax(chunk.logits, -1, out=chunk.scratch)
-            samples[chunk.batch, :, chunk.dim] = invert(probs, uniforms[chunk.batch, :, chunk.dim])
-            marginals[chunk.batch, chunk.dim] = weighted_sum(weights, probs)
-        for batch_index, dim, state in given_chunks(self._chunked(), self.hidden):
-            samples[batch_index, :, dim] = state[:, None]
-            marginals[batch_index, dim] = log_point_mass(state, shape[-1]).to(marginals).exp()
-        return samples, marginals.log_()
+    @torch.no_grad()
+    def log_marginals(self) -> Float[Tensor, "batch dim state"]:
+        """Those of `draw`, where no draw is wanted: the inversion costs as much as the softmax."""
+        return self._sweep()
+
+    def _sweep(self, samples: Tensor | None = None, uniforms: Tensor | None = None) -> Tensor:
+        """The log-marginals; fills in the samples that belong to uniforms."""
+        with torch.autocast(self.hidden.device.type, enabled=False):
+            batch, _, num_dims, _ = self.hidden.shape
+            shape = (batch, num_dims, self.head.num_states)
+            marginals = self.hidden.new_empty(shape, dtype=accumulator(self.hidden))
+            weights = self.log_weights.to(marginals).exp()
+            for chunk in chunks(self._chunked(), self.hidden):
+                probs = torch.softmax(chunk.logits, -1, out=chunk.scratch)
+                if samples is not None and uniforms is not None:
+                    place = chunk.batch, slice(None), chunk.dim
+                    samples[place] = invert(probs, uniforms[place])
+                marginals[chunk.batch, chunk.dim] = weighted_sum(weights, probs)
+            for batch_index, dim, state in given_chunks(self._chunked(), self.hidden):
+                if samples is not None:
+                    samples[batch_index, :, dim] = state[:, None]
+                marginals[batch_index, dim] = log_point_mass(state, shape[-1]).to(marginals).exp()
+            return marginals.log_()
 
     def _chunked(self) -> Chunked:
         return Chunked(self.head, self.transform, self.positions_per_chunk)
