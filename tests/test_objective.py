@@ -181,7 +181,7 @@ def test_networks_are_called_once_each_and_only_the_student_has_a_gradient():
     assert scale.grad.any()
 
 
-def test_a_product_teacher_draws_nothing(monkeypatch):
+def test_a_product_teacher_draws_nothing():
     """Its marginals are all that is read: a draw would cost as much as its softmax."""
 
     class Marginals(DenseMixture):
