@@ -45,6 +45,8 @@ def assemble(run: Run) -> Assembly:
     data = open_data(run.data.name, run.data.folder, "train")
     _check_data(run, chosen, data)
     identity = run.identity()
+    if data.sha256 is not None:
+        identity["data_sha256"] = data.sha256
     common: dict[str, Any] = {
         "process": chosen.process.build(),
         "label_dropout": run.label_dropout,
@@ -95,8 +97,16 @@ def _check_data(run: Run, chosen: Preset, data: TokenData) -> None:
             f"data {run.data.name} has {data.num_dims} tokens an item and preset {run.preset} has "
             f"{num_dims}: choose the data set that belongs to the preset"
         )
-    if isinstance(chosen.network, MaskGITConfig) and "label" not in data[0]:
+    if not isinstance(chosen.network, MaskGITConfig):
+        return
+    if data.num_classes is None:
         raise ValueError(f"data {run.data.name} has no labels, which preset {run.preset} needs")
+    if data.num_classes != chosen.network.num_classes:
+        raise ValueError(
+            f"data {run.data.name} has {data.num_classes} classes and preset {run.preset} has "
+            f"{chosen.network.num_classes}: labels would mean other classes; prepare it from one "
+            "folder per class, all of them and no others"
+        )
 
 
 def _build(config: DenoiserConfig, seed: int) -> nn.Module:

@@ -188,11 +188,12 @@ def main(argv: list[str] | None = None) -> None:
         reduced = bool(sizes)
         published = RECIPES[experiment].num_latents
         half = args.device == "cuda" and experiment != "cifar10"
-        batch = args.batch or (REDUCED_BATCHES if reduced else BATCHES)[experiment]
+        batch = (REDUCED_BATCHES if reduced else BATCHES)[experiment]
+        latents = _REDUCED_LATENTS if reduced else published
         case = Case(
             experiment,
-            batch,
-            args.latents or (_REDUCED_LATENTS if reduced else published),
+            batch if args.batch is None else args.batch,
+            latents if args.latents is None else args.latents,
             sizes.get(experiment, {}),
             args.device,
             args.autocast or ("bfloat16" if half else "none"),

@@ -10,7 +10,6 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from full_scale.backbones import BackboneConfig, MaskGITConfig, UNetConfig
-from full_scale.data.tables import open_tokenizer
 from full_scale.load import Loaded, load_model
 from full_scale.previews import sheet
 
@@ -79,7 +78,7 @@ def show(
     content: dict[str, Any],
     path: Path,
     vqgan: Loaded | None = None,
-    tokenizer: str | None = None,
+    tokenizer: Any = None,
 ) -> Path | None:
     """Write samples for people to look at: a sheet of pictures, or texts line by line.
 
@@ -88,7 +87,7 @@ def show(
         content: of `content_of`.
         path: where, without suffix.
         vqgan: for codes.
-        tokenizer: for texts, see `full_scale.data.tables.open_tokenizer`.
+        tokenizer: for texts, of `full_scale.data.tables.open_tokenizer`.
 
     Returns:
         The PNG or the JSON lines, {"text"} each; None where the means to decode them are missing.
@@ -97,7 +96,7 @@ def show(
         if tokenizer is None:
             return None
         path = path.with_suffix(".jsonl")
-        lines = [json.dumps({"text": t}) for t in texts(samples, open_tokenizer(tokenizer))]
+        lines = [json.dumps({"text": t}) for t in texts(samples, tokenizer)]
         path.write_text("\n".join(lines) + "\n", "utf-8")
         return path
     if content["kind"] == "codes" and vqgan is None:

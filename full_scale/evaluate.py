@@ -44,7 +44,15 @@ from full_scale.scoring import (
     score_pictures,
     score_texts,
 )
-from reporting import ROOT, append_row, format_table, manifest, run_script, script_parser
+from reporting import (
+    ROOT,
+    append_row,
+    at_least,
+    format_table,
+    manifest,
+    run_script,
+    script_parser,
+)
 
 PUBLISHED_SAMPLES = 50_000
 RESULTS = ROOT / "results" / "evaluations.jsonl"
@@ -183,6 +191,14 @@ def _show(row: dict[str, Any], results: Path) -> None:
 def _check(args: Namespace, kind: str) -> None:
     if args.save_reference is not None and args.save_reference.suffix != ".npz":
         raise ValueError(f"save_reference must end in .npz; got {args.save_reference}")
+    saved = args.reference is None or args.reference.endswith(".npz")
+    if args.save_reference is not None and saved:
+        raise ValueError(
+            f"save_reference needs real pictures; reference is {args.reference}: give a folder of "
+            "them, or leave save_reference out"
+        )
+    if not 0 < args.level < 1:
+        raise ValueError(f"level must lie in (0, 1), as in 0.95; got {args.level}")
     known = (*TEXT_METRICS, "entropy") if kind == "texts" else PICTURE_METRICS[args.features]
     of = kind if kind == "texts" else f"{kind} by {args.features}"
     for metric in args.metrics or ():
@@ -206,10 +222,11 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--judge", metavar="NAME_OR_DIR", default="gpt2-large", help="causal language model")
     add("--tokenizer", metavar="NAME_OR_DIR", default="gpt2", help="of the sampled tokens")
     add("--real", metavar="DIR", help="mauve: real texts, prepared by full_scale.prepare")
-    add("--mauve-seeds", type=int, default=5, metavar="N", help="mauve: seeds 1..N")
-    add("--replicates", type=int, metavar="N", help="of the bootstrap (20 pictures, 1000 texts)")
+    add("--mauve-seeds", type=at_least(1), default=5, metavar="N", help="mauve: seeds 1..N")
+    sets = "of the bootstrap (20 pictures, 1000 texts)"
+    add("--replicates", type=at_least(2), metavar="N", help=sets)
     add("--level", type=float, default=0.95, help="of the intervals")
-    add("--batch", type=int, metavar="B", help="at once (50 pictures, 8 texts)")
+    add("--batch", type=at_least(1), metavar="B", help="at once (50 pictures, 8 texts)")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="as in cuda:1")
     return parser.parse_args(argv)
 

@@ -1,12 +1,17 @@
 """How much memory a run will take, before it takes it."""
 
-import os
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 GIB = 2**30
+_CGROUP = Path("/sys/fs/cgroup")
+_CONTAINER = (  # files of its limit and its use, key of its statistics: version 2, version 1
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def free_memory(device: torch.device) -> int | None:
     except OSError:
         return None
     kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if ":" in line}
-    return min(kilobytes["MemAvailable"] * 1024, _limit())
+    return int(min(kilobytes["MemAvailable"] * 1024, _left()))
 
 
 def peak_memory(device: torch.device) -> int | None:
@@ -53,14 +58,23 @@ def peak_memory(device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
-def _limit() -> int:
-    """What the container allows, or all that is installed."""
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        text = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return installed
-    return installed if text == "max" else min(installed, int(text))
+def _left() -> float:
+    """What the container may still take; infinite where it has no limit.
+
+    Its use counts files that were read, too, of which inactive ones give way at once.
+    """
+    for limit, use, inactive in _CONTAINER:
+        try:
+            allowed = (_CGROUP / limit).read_text().strip()
+            used = int((_CGROUP / use).read_text())
+            lines = (_CGROUP / limit).with_name("memory.stat").read_text().splitlines()
+        except OSError:
+            continue
+        if allowed == "max":
+            return math.inf
+        given_back = int(dict(line.split() for line in lines).get(inactive, 0))
+        return max(0, int(allowed) - used + given_back)
+    return math.inf
 
 
 def require_fits(estimate: Estimate, free: int | None) -> None:

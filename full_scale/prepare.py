@@ -22,7 +22,7 @@ from full_scale.backbones import VQGANConfig
 from full_scale.data import cifar10, imagenet, openwebtext
 from full_scale.data.packed import PackedTokens
 from full_scale.decoding import open_vqgan
-from reporting import format_table, run_script, script_parser
+from reporting import at_least, format_table, run_script, script_parser
 
 MODULES = {"cifar10": cifar10, "imagenet": imagenet, "openwebtext": openwebtext}
 
@@ -62,7 +62,11 @@ def main(argv: list[str] | None = None) -> None:
         "--mirror", action="store_true", help="imagenet: encode mirror images as well"
     )
     parser.add_argument(
-        "--batch", type=int, metavar="B", default=32, help="imagenet: pictures encoded at once"
+        "--batch",
+        type=at_least(1),
+        metavar="B",
+        default=32,
+        help="imagenet: pictures encoded at once",
     )
     parser.add_argument("--device", default="cpu", help="imagenet: where to encode, as in cuda")
     parser.add_argument(

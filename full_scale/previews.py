@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from full_scale.backbones import DenoiserConfig, DiTConfig, MaskGITConfig
+from full_scale.data.tables import open_tokenizer
 
 
 class Previews:
@@ -32,8 +33,7 @@ class Previews:
         if decoder is not None and isinstance(config, MaskGITConfig):
             self._vqgan = decoding.open_vqgan(decoder, "cpu")
         elif decoder is not None and isinstance(config, DiTConfig):
-            decoding.open_tokenizer(decoder)  # fails now, and not after hours
-            self._tokenizer = decoder
+            self._tokenizer = open_tokenizer(decoder)  # fails now, and not after hours
 
     def write(self, samples: Int[Tensor, "batch dim"], path: Path) -> Path:
         """Write samples; the suffix is added to `path`: .png, .jsonl, or .npy for numbers."""

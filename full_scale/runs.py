@@ -38,8 +38,8 @@ class Optimizer:
     """steps over which the learning rate grows linearly"""
     schedule: Literal["constant", "cosine"] = "constant"
     """of the learning rate after the warm-up; cosine ends at zero"""
-    clip: float = 1.0
-    """largest norm of the gradient"""
+    clip: float | None = 1.0
+    """largest norm of the gradient; None clips nothing"""
     ema_decay: float = 0.9999
     """of the averaged weights, which are those to sample from"""
 
@@ -139,14 +139,22 @@ class Run:
             if getattr(self.reports, name) < 1:
                 value = getattr(self.reports, name)
                 raise ValueError(f"reports.{name} must be at least 1; got {value}")
+        for name, value in (
+            ("data.workers", self.data.workers),
+            ("optimizer.warmup", self.optimizer.warmup),
+            ("reports.sample_every", self.reports.sample_every),
+        ):
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0; got {value}")
         if self.batch_size % self.micro_batch:
             raise ValueError(
                 f"batch_size must be a multiple of micro_batch = {self.micro_batch}; got "
                 f"{self.batch_size}"
             )
-        if not self.optimizer.clip > 0:
+        clip = self.optimizer.clip
+        if clip is not None and not 0 < clip < math.inf:
             raise ValueError(
-                f"optimizer.clip must be positive; got {self.optimizer.clip}: use inf for none"
+                f"optimizer.clip must be positive and finite; got {clip}: use None to clip nothing"
             )
         if not 0 <= self.label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1); got {self.label_dropout}")

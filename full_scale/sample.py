@@ -36,13 +36,14 @@ import torch
 from di4c.latents import LatentPolicy
 from di4c.rng import SampleGenerators
 from full_scale.backbones import DiTConfig, MaskGITConfig, UNetConfig
+from full_scale.data.tables import open_tokenizer
 from full_scale.decoding import content_of, open_vqgan, show
 from full_scale.load import Loaded, load_model
 from full_scale.networks import unwrap
 from full_scale.presets import PRESETS
 from full_scale.sample_folder import SampleFolder
 from full_scale.sampling import SAMPLERS, Plan, draw, samples_at_once
-from reporting import manifest, run_script, script_parser
+from reporting import at_least, manifest, run_script, script_parser
 
 SHOWN = "first_samples"
 _BATCH_BYTES = 2**32  # of probabilities, where --batch is left out
@@ -61,14 +62,16 @@ def main(argv: list[str] | None = None) -> None:
     device = _device(args.device)
     model = load_model(args.model, device=device)
     teacher = None if args.teacher is None else load_model(args.teacher, device=device)
+    # Before anything is drawn, although they only show it.
     vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, device)
+    tokenizer = None if args.tokenizer is None else open_tokenizer(args.tokenizer)
     folder = open_folder(args, model, teacher)
     fill(folder, args, model, teacher, rank, world)
     if folder.num_done() < folder.num_samples:
         return  # another process is still at it
     content = folder.run["settings"]["content"]
     first = folder.samples()[: args.show]
-    shown = show(first, content, folder.folder / SHOWN, vqgan, args.tokenizer)
+    shown = show(first, content, folder.folder / SHOWN, vqgan, tokenizer)
     where = f"; the first {len(first)} in {shown}" if shown else ""
     print(f"{folder.num_samples} samples in {folder.folder}{where}")
 
@@ -79,20 +82,11 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
     Raises:
         ValueError: If the arguments do not fit the model, or the folder holds another run.
     """
-    if args.num_samples < 1:
-        raise ValueError(f"num_samples must be at least 1; got {args.num_samples}")
-    if args.batch is not None and args.batch < 1:
-        raise ValueError(f"batch must be at least 1; got {args.batch}")
     network = model.network
     plan = plan_of(args).resolve(network, None if teacher is None else teacher.network)
     if teacher is not None and plan.teacher_steps == 0:
         raise ValueError("teacher is given and takes no step; add --teacher-steps L")
     config = unwrap(network.backbone).config
-    if teacher is not None and (other := teacher.network.process.num_states) != config.num_states:
-        raise ValueError(
-            f"teacher has {other} states and the model {config.num_states}; give the teacher that "
-            "the student was distilled from"
-        )
     for label in args.label or ():
         if not isinstance(model.config, MaskGITConfig):
             raise ValueError(f"label is {label} and a {model.kind} has no classes; leave it out")
@@ -204,7 +198,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("model", help="model file, folder of a finished training run, or hf:// address")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the samples")
     # Not --num: launchers take what begins like their own options for these.
-    add("--num-samples", type=int, default=64, metavar="N", help="how many")
+    add("--num-samples", type=at_least(1), default=64, metavar="N", help="how many")
     add("--steps", type=int, required=True, metavar="n", help="steps, counted as published")
     names = sorted({name for names in SAMPLERS.values() for name in names})
     add("--sampler", choices=names, help="another than the published one of this kind of network")
@@ -219,11 +213,12 @@ def _parse(argv: list[str] | None) -> Namespace:
         default="per_step",
         help="a student's latent: anew at each step (published) or one for the trajectory",
     )
-    add("--batch", type=int, metavar="B", help="samples drawn at once (64, or what 4 GiB can hold)")
+    fits = "samples drawn at once (64, or what 4 GiB can hold)"
+    add("--batch", type=at_least(1), metavar="B", help=fits)
     add("--device", default="auto", help="as in cuda:1; auto takes a GPU where there is one")
     add("--vqgan", metavar="MODEL", help="shows codes as pictures")
     add("--tokenizer", metavar="NAME_OR_DIR", help="shows tokens as text, as in gpt2")
-    add("--show", type=int, default=64, metavar="N", help="how many to show")
+    add("--show", type=at_least(1), default=64, metavar="N", help="how many to show")
     add("--experiment", metavar="NAME", help="what results call it (found by the network's sizes)")
     return parser.parse_args(argv)
 

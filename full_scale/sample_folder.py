@@ -57,7 +57,8 @@ class SampleFolder:
             manifest: where the samples come from.
 
         Raises:
-            ValueError: If the folder holds samples of other settings; says which.
+            ValueError: If the folder holds samples of other settings (says which), or samples
+                without a run.json that says of what.
         """
         folder = Path(folder)
         settings = json.loads(json.dumps(dict(settings)))
@@ -71,8 +72,8 @@ class SampleFolder:
         dtype = np.min_scalar_type(num_values - 1)
         # Every process may be the first: arrays before the file that says that they are there.
         if not (folder / RUN).is_file():
-            _make_array(folder / SAMPLES, (num_samples, num_dims), dtype)
             _make_array(folder / DONE, (num_samples,), np.dtype(bool))
+            _make_array(folder / SAMPLES, (num_samples, num_dims), dtype)
             _link(folder / RUN, lambda path: write_json(path, asked | {"manifest": dict(manifest)}))
         found = cls(folder)
         held = {name: found.run[name] for name in asked}
@@ -136,20 +137,39 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    if not path.is_file():
-        _link(path, lambda temporary: _zeros(temporary, shape, dtype))
+    """Zeros. Those of another size, which a killed command left, give way; samples never do."""
+    put = os.link
+    if path.is_file():
+        held = np.load(path, mmap_mode="r")
+        begun, fits = bool(held.any()), (held.shape, held.dtype) == (shape, dtype)
+        if (path.parent / RUN).is_file():
+            return  # another process was faster, and may have begun to write
+        if begun:
+            raise ValueError(
+                f"{path.parent} holds samples and no {RUN} that says of what; take another folder "
+                "or remove it"
+            )
+        if fits:
+            return
+        put = _replace
+    _link(path, lambda temporary: _zeros(temporary, shape, dtype), put)
 
 
 def _zeros(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
 
 
-def _link(path: Path, make: Any) -> None:
+def _replace(temporary: Path, path: Path) -> None:
+    if not (path.parent / RUN).is_file():  # as late as can be: another process may be faster
+        temporary.replace(path)
+
+
+def _link(path: Path, make: Any, put: Any = os.link) -> None:
     """Make a file under a temporary name and give it its name unless another process was faster."""
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         make(temporary)
-        os.link(temporary, path)
+        put(temporary, path)
     except FileExistsError:
         pass
     finally:

@@ -18,7 +18,7 @@ from di4c.processes import MaskedProcess
 from di4c.rng import Generator
 from di4c.samplers import hybrid, tau_leaping
 from di4c.schedules import uniform_grid
-from full_scale.backbones import DiT, MaskGIT
+from full_scale.backbones import DenoiserConfig, DiT, MaskGIT
 from full_scale.networks import Network, unwrap
 
 FIRST_PIXEL_TIME = 0.01
@@ -54,10 +54,12 @@ class Plan:
         """The plan with its sampler named, checked against the network.
 
         Raises:
-            ValueError: If the network has no such sampler, or an option does not belong to it.
+            ValueError: If the network has no such sampler, an option does not belong to it, or the
+                teacher's states are not the network's.
         """
+        config = unwrap(network.backbone).config
         # By the config: sharding gives the network another type.
-        kind = type(unwrap(network.backbone).config).__name__.removesuffix("Config")
+        kind = type(config).__name__.removesuffix("Config")
         sampler = self.sampler or SAMPLERS[kind][0]
         if sampler not in SAMPLERS[kind]:
             raise ValueError(
@@ -76,6 +78,14 @@ class Plan:
             )
         if self.teacher_steps > 0 and teacher is None:
             raise ValueError(f"teacher_steps is {self.teacher_steps} and there is no teacher")
+        calls = len(time_grid(network, self.steps)) - 1
+        if self.teacher_steps > calls:
+            raise ValueError(
+                f"teacher_steps must lie in 0..{calls}, the calls of {self.steps} steps; got "
+                f"{self.teacher_steps}"
+            )
+        if teacher is not None:
+            _check_teacher(unwrap(teacher.backbone).config, config)
         return replace(self, sampler=sampler)
 
 
@@ -112,17 +122,20 @@ def draw(
         generator: source of randomness; `SampleGenerators` make sample i independent of its batch.
 
     Raises:
-        ValueError: See `Plan.resolve`; or if guidance has no labels to guide to, or a network
-            without classes is given some.
+        ValueError: See `Plan.resolve`; or if guidance has no labels to guide to, a network without
+            classes is given some, or labels are not one class for each sample.
     """
     plan = plan.resolve(network, teacher)
     core, process = unwrap(network.backbone), network.process
     device = next(core.parameters()).device
+    if labels is not None:
+        if not isinstance(core, MaskGIT):
+            kind = type(core).__name__
+            raise ValueError(f"labels are given and a {kind} has no classes; leave them")
+        _check_labels(labels, num_samples, core.config.num_classes)
     start = prior_samples(
         process, num_samples, core.config.num_dims, generator=generator, device=device
     )
-    if labels is not None and not isinstance(core, MaskGIT):
-        raise ValueError(f"labels are given and a {type(core).__name__} has no classes; leave them")
     if isinstance(core, MaskGIT):
         network = network.given(labels)
         if plan.sampler == "confidence":
@@ -141,6 +154,8 @@ def draw(
                 generator=generator,
             )
         network = replace(network, keep_mask=False)  # revealing by time leaves no mask behind
+        if teacher is not None:
+            teacher = replace(teacher.given(labels), keep_mask=False)
     if plan.sampler == "tau-leaping":
         grid = time_grid(network, plan.steps)
         return tau_leaping(
@@ -168,3 +183,26 @@ def time_grid(network: Network, steps: int) -> Tensor:
     if isinstance(core, DiT):
         return call_grid(steps + 1, FIRST_TOKEN_TIME, horizon)
     return call_grid(steps, FIRST_PIXEL_TIME, horizon)
+
+
+def _check_teacher(teacher: DenoiserConfig, config: DenoiserConfig) -> None:
+    for name, what in (("num_states", "states"), ("num_dims", "dimensions")):
+        other, own = getattr(teacher, name), getattr(config, name)
+        if other != own:
+            raise ValueError(
+                f"teacher has {other} {what} and the model {own}; give the teacher that the "
+                "student was distilled from"
+            )
+
+
+def _check_labels(labels: Int[Tensor, "batch"], num_samples: int, num_classes: int) -> None:
+    if labels.shape != (num_samples,):
+        raise ValueError(
+            f"labels must hold one class for each of {num_samples} samples; got the shape "
+            f"{tuple(labels.shape)}"
+        )
+    if bool(((labels < 0) | (labels >= num_classes)).any()):
+        raise ValueError(
+            f"labels must lie in 0..{num_classes - 1}; got {int(labels.min())} to "
+            f"{int(labels.max())}: None stands for no class"
+        )

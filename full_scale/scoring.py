@@ -87,14 +87,18 @@ def score_pictures(
     samples, content = folder.samples(), folder.run["settings"]["content"]
     found: list[Tensor] = []
     scores: list[Tensor] = []
+    grey = True
     for start in tqdm(range(0, len(samples), batch_size), desc="samples", unit="batches"):
         batch = look(pictures(samples[start : start + batch_size], content, vqgan))
-        features, logits = extractor(batch)
-        found.append(features)
-        if logits is not None:
-            scores.append(logits)
+        made = extractor(batch)
+        grey = grey and made.grey
+        found.append(made.features)
+        if made.logits is not None:
+            scores.append(made.logits)
     results: Metrics = {}
     features = torch.cat(found)
+    if grey and reference is not None and 3 * len(reference.mean) == features.shape[1]:
+        features = features[:, : len(reference.mean)]  # the real pictures are grey, too
     for name in [metric for metric in metrics if metric in ("fid", "frechet")]:
         if reference is None:
             raise ValueError(f"{name} needs real pictures: --reference FOLDER or FILE.npz")

@@ -47,6 +47,7 @@ from reporting import manifest, run_script, write_json
 
 RECORD = "run.json"
 _SUSTAINED = {"cpu": 5e10, "gpu": 5e13}  # operations a second: what the shown hours assume
+_ADDED = ("data_sha256",)  # to the identity later on: runs that were begun without it may go on
 _FUNCTION = re.compile(r"<function (\w+) at \w+>")  # how a repr shows one: its name is enough
 
 
@@ -142,7 +143,7 @@ def claim_folder(
         differing = [
             f"{name} is {_short(identity.get(name))} here and {_short(other.get(name))} there"
             for name in sorted(identity.keys() | other.keys())
-            if identity.get(name) != other.get(name)
+            if identity.get(name) != other.get(name) and (name in other or name not in _ADDED)
         ]
         if differing and latest_checkpoint(folder / CHECKPOINTS) is not None:
             raise ValueError(

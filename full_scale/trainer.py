@@ -187,7 +187,8 @@ class Trainer:
         terms = [self._backward(i, batch) for i, batch in enumerate(micro_batches)]
         names = list(terms[0])
         local = torch.stack([torch.cat([part[name] for part in terms]) for name in names])
-        norm = nn.utils.clip_grad_norm_(self.plain.parameters(), run.optimizer.clip)
+        clip = math.inf if run.optimizer.clip is None else run.optimizer.clip
+        norm = nn.utils.clip_grad_norm_(self.plain.parameters(), clip)
         norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)  # type: ignore[operator]
         stops = torch.full_like(local[:1], float(asked))
         together = torch.cat([local, stops]).T.contiguous()  # gathering joins the first axis

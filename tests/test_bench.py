@@ -110,6 +110,8 @@ def test_steps_of_every_experiment_agree(experiment):
         (["latency", "--rounds", "0"], "rounds must be at least 1; got 0"),
         (["latency", "--batch", "-1"], "batch must be at least 1; got -1"),
         (["train", "--threads", "0"], "threads must be at least 1; got 0"),
+        (["train", "--quick", "--batch", "0"], "batch must be at least 1; got 0"),
+        (["train", "--quick", "--latents", "0"], "latents must be at least 1; got 0"),
         (["train", "--device", "cuda"], "torch sees no GPU"),
         (["latency", "--device", "cuda"], "torch sees no GPU"),
     ],

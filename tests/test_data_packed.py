@@ -179,6 +179,18 @@ def test_mirror_images(tmp_path):
     with pytest.raises(IndexError, match="index 4 is out of range for 4 items"):
         both[4]
     assert isinstance(both, TokenData)
+    assert both.sha256 == data.sha256
+
+
+def test_other_values_or_labels_are_other_content(tmp_path):
+    x_0, label = _data(4)
+    contents = [(x_0, label), (x_0, label), (x_0[::-1], label), (x_0, (label + 1) % 5)]
+    hashes = [
+        pack(tmp_path / str(i), _description(), _source(*content, 2)).sha256
+        for i, content in enumerate(contents)
+    ]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
 
 
 def test_header_says_what_it_is(tmp_path):

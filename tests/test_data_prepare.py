@@ -120,6 +120,12 @@ class TestImageNet:
         header = PackedTokens(tmp_path / "out" / "train").header
         assert model.sha256 in header["source"]["encoder"]
 
+    @pytest.mark.parametrize("batch", ["0", "-1"])
+    def test_batches_hold_a_picture(self, source, batch, capsys):
+        with pytest.raises(SystemExit):
+            prepare.main(["imagenet", "--source", str(source), "--batch", batch])
+        assert "--batch: must be a whole number of at least 1; got" in capsys.readouterr().err
+
     def test_needs_a_source_and_a_vqgan(self, source, tmp_path):
         with pytest.raises(ValueError, match=r"imagenet needs --source .*convert vqgan"):
             prepare.main(["imagenet", "--source", str(source)])

@@ -1,6 +1,7 @@
 """CIFAR-10, ImageNet and OpenWebText: the real loading code on tiny files of the same formats."""
 
 import io
+import shutil
 import tracemalloc
 from functools import partial
 
@@ -234,6 +235,16 @@ class TestImageNet:
         pixels = np.asarray(Image.open(source / "n03" / "n03_0.png"))[..., 0]
         largest = pixels.reshape(2, 4, 2, 4).max((1, 3)).reshape(-1)
         np.testing.assert_array_equal(data.x_0[3], largest)
+
+    def test_other_folders_are_no_classes(self, source, tmp_path):
+        """Hidden ones, whatever they hold, and those without pictures shift no label."""
+        (source / ".ipynb_checkpoints").mkdir()
+        shutil.copy(source / "n01" / "n01_0.png", source / ".ipynb_checkpoints")
+        (source / "n01b").mkdir()
+        (source / "n01b" / "notes.txt").write_text("no picture")
+        data = self._prepare(source, tmp_path / "out")
+        assert data.label.tolist() == [0, 1, 1, 2, 2]
+        assert data.num_classes == 3
 
     def test_centre_is_cut_out(self, tmp_path):
         """Columns of grey 0, 1, 2, ...: 16 x 8 keeps columns 4 to 11, 8 x 16 rows 4 to 11."""

@@ -77,6 +77,36 @@ class TestRows:
         assert "30 samples, fewer than 50000: not comparable" in out
         assert "95% from" in out
 
+    @pytest.mark.parametrize("colours", [0, 1, 3])
+    def test_grey_pictures_are_those_of_a_grey_set(self, tmp_path, colours):
+        """Of three pictures in batches of one, so many in colour; against colour, and grey."""
+        rng = np.random.default_rng(0)
+        x_0 = np.tile(rng.integers(0, 256, (3, 1, 4)), (1, 3, 1))
+        x_0[:colours] = rng.integers(0, 256, (colours, 3, 4))
+        settings = {
+            "experiment": "other",
+            "role": "teacher",
+            "model": {"name": "data"},
+            "plan": {"sampler": "none", "steps": 0, "teacher_steps": 0, "guidance": 0.0},
+            "redraw": None,
+            "seed": 0,
+            "content": {"kind": "pixels", "shape": [3, 2, 2], "levels": 256},
+        }
+        folder = SampleFolder.create(tmp_path / "grey-samples", settings, 3, 12, 256, {})
+        folder.write(range(3), x_0.reshape(3, 12))
+        options = ["--features", "pixels", "--batch", 1, "--replicates", 2, "--reference"]
+        for size in (12, 4):
+            real = FeatureMoments(2, torch.full((size,), 0.5).double(), torch.eye(size).double())
+            np.savez(tmp_path / "real.npz", mu=real.mean, sigma=real.scatter)
+            if colours and size == 4:
+                with pytest.raises(ValueError, match="features must be of one kind; got 4 and 12"):
+                    _evaluate(tmp_path, tmp_path, "grey", *options, tmp_path / "real.npz")
+                continue
+            row = _evaluate(tmp_path, tmp_path, "grey", *options, tmp_path / "real.npz")
+            pixels = torch.from_numpy(x_0.reshape(3, 12)[:, :size] / 255)
+            expected = frechet_distance(real, FeatureMoments.of(pixels))
+            assert row["metrics"]["frechet"]["value"] == pytest.approx(expected)
+
     def test_inception(self, files, tmp_path, monkeypatch):
         """FID and IS with a stand-in for torch-fidelity's network."""
         asked = []
@@ -235,6 +265,13 @@ class TestRows:
         ("dit", ["--metrics", "mauve", "--judge", "J", "--tokenizer", "T"], "mauve needs 30 real"),
         ("none", [], "are missing: no run.json"),
         ("unet", ["--save-reference", "real"], "save_reference must end in .npz; got real"),
+        (
+            "unet",
+            ["--save-reference", "real.npz", "--reference", "old.npz"],
+            "save_reference needs real pictures; reference is old.npz",
+        ),
+        ("unet", ["--save-reference", "real.npz"], "real pictures; reference is None: give a"),
+        ("unet", ["--level", "nan"], "level must lie in"),
         ("dit", ["--judge", "J", "--tokenizer", "T", "--level", 95], "level must lie in"),
         ("dit", ["--tokenizer", "/nowhere"], "tokenizer /nowhere cannot be opened"),
     ],
@@ -243,6 +280,18 @@ def test_bad_options(files, tmp_path, samples, options, message):
     paths = {"J": files / "judge", "T": files / "tokenizer"}
     with pytest.raises(ValueError, match=message):
         _evaluate(files, tmp_path, samples, *(paths.get(option, option) for option in options))
+    assert not (tmp_path / "evaluations.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "least"), [("--batch", 1), ("--replicates", 2), ("--mauve-seeds", 1)]
+)
+def test_numbers_are_refused_at_once(files, tmp_path, option, least, capsys):
+    for value in (least - 1, -5):
+        with pytest.raises(SystemExit):
+            _evaluate(files, tmp_path, "dit", option, value, "--metrics", "self-bleu")
+        message = f"{option}: must be a whole number of at least {least}; got '{value}'"
+        assert message in capsys.readouterr().err
     assert not (tmp_path / "evaluations.jsonl").exists()
 
 

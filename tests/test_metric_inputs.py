@@ -77,6 +77,24 @@ class TestJudge:
         assert not judge.shares_vocabulary(open_tokenizer(str(tmp_path)))
         assert judge.encode([f"the cat {END}"]) == [[1, 2, len(WORDS) + 1]]
 
+    def test_the_context_is_what_the_config_calls_it(self, tmp_path):
+        """BLOOM and MPT have names of their own for it; Mamba reads texts of any length."""
+        import transformers
+
+        save_tokenizer(tmp_path)
+        sizes = {"vocab_size": len(WORDS) + 2, "n_layers": 1, "n_heads": 2}
+        bloom = transformers.BloomConfig(**sizes, hidden_size=8, n_layer=1, n_head=2, seq_length=4)
+        mpt = transformers.MptConfig(**sizes, d_model=8, max_seq_len=5)
+        for config, context in ((bloom, 4), (mpt, 5)):
+            transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+            judge = Judge(str(tmp_path))
+            assert judge.context == context
+            assert judge.likelihood([[1, 2, 3, 4, 5, 6, 7]]).scored.tolist() == [5]
+        transformers.MambaConfig().save_pretrained(tmp_path)
+        (tmp_path / "model.safetensors").unlink()  # its weights are not asked for
+        with pytest.raises(ValueError, match=r"does not say how many tokens .* take another"):
+            Judge(str(tmp_path))
+
     def test_bad_input(self, judge, tmp_path):
         with pytest.raises(ValueError, match="text 1 has fewer than two tokens"):
             judge.likelihood([[1, 2], [3]])
@@ -128,10 +146,11 @@ class TestFeatures:
         torch.testing.assert_close(
             pixel_features(colour).features, torch.arange(24).reshape(2, 12).double() / 255
         )
-        grey = colour[:, :1].expand(-1, 3, -1, -1)
+        grey = pixel_features(colour[:, :1].expand(-1, 3, -1, -1))
         torch.testing.assert_close(
-            pixel_features(grey).features, colour[:, 0].flatten(1).double() / 255
+            grey.features, colour[:, 0].flatten(1).double().repeat(1, 3) / 255
         )
+        assert (pixel_features(colour).grey, grey.grey) == (False, True)
 
     def test_missing_package_is_one_line(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "torch_fidelity", None)
@@ -175,6 +194,19 @@ class TestReference:
             (tmp_path / f"class{i % 2}").mkdir(exist_ok=True)
             Image.fromarray(image).save(tmp_path / f"class{i % 2}" / f"{i}.png")
         flat = pixels.transpose(0, 3, 1, 2).reshape(7, -1) / 255
+        reference = open(str(tmp_path))
+        np.testing.assert_allclose(reference.mean, flat.mean(0))
+        np.testing.assert_allclose(reference.covariance, np.cov(flat, rowvar=False), atol=1e-12)
+
+    @pytest.mark.parametrize("colours", [0, 6])
+    def test_grey_is_what_a_whole_set_is(self, tmp_path, open, colours):
+        """The last batch is one picture, a grey one: no channel is left out for its sake."""
+        pixels = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), dtype=np.uint8)
+        pixels[colours:] = pixels[colours:, ..., :1]
+        for i, image in enumerate(pixels):
+            Image.fromarray(image).save(tmp_path / f"{i}.png")
+        flat = pixels.transpose(0, 3, 1, 2).reshape(7, -1) / 255
+        flat = flat if colours else flat[:, :16]
         reference = open(str(tmp_path))
         np.testing.assert_allclose(reference.mean, flat.mean(0))
         np.testing.assert_allclose(reference.covariance, np.cov(flat, rowvar=False), atol=1e-12)

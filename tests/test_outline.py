@@ -8,10 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.latents import UniformLatent
 from di4c.rng import SampleGenerators
+from full_scale import memory
 from full_scale.backbones import UNetConfig
 from full_scale.counts import activation_bytes
 from full_scale.experiments import EXPERIMENTS
-from full_scale.memory import GIB, Estimate, require_fits
+from full_scale.memory import GIB, Estimate, free_memory, require_fits
 from full_scale.outline import outline
 from full_scale.presets import preset
 from full_scale.problems import Distillation, TeacherTraining
@@ -79,6 +80,27 @@ def test_estimate_grows_with_the_micro_batch():
             activation_bytes(network, torch.zeros(n, 64).long(), torch.zeros(n)) for n in (2, 4)
         ]
     assert 1.8 < sizes[1] / sizes[0] <= 2
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_a_container_already_uses_is_not_free(tmp_path, monkeypatch, version):
+    """Files that were read are: the system gives them back."""
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    folder = tmp_path / "memory" if version == 1 else tmp_path
+    folder.mkdir(exist_ok=True)
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    limit, use, inactive = names if version == 1 else ("memory.max", "memory.current", names[2][6:])
+    unlimited = free_memory(torch.device("cpu"))
+    if unlimited is None:
+        pytest.skip("the system does not say")
+    mib = 2**20
+    (folder / use).write_text(f"{5 * mib}\n")
+    (folder / "memory.stat").write_text(f"anon 1\n{inactive} {mib}\n")
+    for text, expected in ((f"{8 * mib}\n", 4 * mib), (f"{3 * mib}\n", 0)):
+        (folder / limit).write_text(text)
+        assert free_memory(torch.device("cpu")) == expected
+    (folder / limit).write_text("max\n" if version == 2 else f"{2**63 - 4096}\n")
+    assert free_memory(torch.device("cpu")) > 8 * mib
 
 
 def test_memory_is_checked_against_what_is_free():

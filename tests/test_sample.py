@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +94,10 @@ def test_more_samples_begin_with_the_same_ones(files, tmp_path):
     np.testing.assert_array_equal(many[:4], few)
 
 
-@pytest.mark.parametrize("model", ["unet", "dit"])
+@pytest.mark.parametrize("model", ["unet", "maskgit", "dit"])
 def test_hybrid_lies_between_student_and_teacher(files, tmp_path, model):
     """All calls by the teacher: the teacher's own samples. None: the student's."""
-    options = ["--steps", 4, "--num-samples", 6]
+    options = ["--steps", 4, "--num-samples", 6, "--sampler", "ancestral"]
     student = _draw(files, tmp_path / "student", f"{model}-student", *options)
     teacher = _draw(files, tmp_path / "teacher", model, *options)
     # Counted as published, a DiT makes one more call, for masks that are left.
@@ -306,6 +307,25 @@ class TestFolder:
         assert settings["plan"]["guidance"] == 1
         assert run["manifest"]["model"] == {"command": "test"}
 
+    @pytest.mark.parametrize("size", [(5, 4, 8), (2, 3, 8), (3, 4, 700)])
+    def test_empty_arrays_of_a_killed_command_give_way(self, tmp_path, size):
+        """Killed before its run.json; the next one wants other numbers of samples, dims, values."""
+        SampleFolder.create(tmp_path, {}, 3, 4, 8, {})
+        (tmp_path / "run.json").unlink()
+        folder = SampleFolder.create(tmp_path, {}, *size, {})
+        rows = np.full(size[:2], size[2] - 1)
+        folder.write(range(size[0]), rows)
+        np.testing.assert_array_equal(folder.samples(), rows)
+
+    @pytest.mark.parametrize("num_samples", [3, 5])
+    def test_samples_without_a_record_are_left_alone(self, tmp_path, num_samples):
+        SampleFolder.create(tmp_path, {}, 3, 4, 8, {}).write([1], np.ones((1, 4)))
+        (tmp_path / "run.json").unlink()
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(ValueError, match=r"holds samples and no run\.json that says of what"):
+            SampleFolder.create(tmp_path, {}, num_samples, 4, 8, {})
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
     def test_nothing_there(self, tmp_path):
         with pytest.raises(ValueError, match=r"are missing: no run.json there; run: python -m"):
             SampleFolder(tmp_path)
@@ -315,8 +335,6 @@ class TestFolder:
     ("model", "options", "message"),
     [
         ("unet", ["--steps", 0], "steps must be at least 1; got 0"),
-        ("unet", ["--num-samples", 0], "num_samples must be at least 1; got 0"),
-        ("unet", ["--batch", 0], "batch must be at least 1; got 0"),
         ("unet", ["--sampler", "confidence"], "sampler must be one of ancestral, tau-leaping"),
         ("unet", ["--guidance", 1], "guidance must be 0 for the ancestral sampler of a UNet"),
         ("unet", ["--label", 1], "a unet has no classes"),
@@ -336,6 +354,7 @@ class TestFolder:
         ("unet", ["--teacher-steps", 9, "--teacher", "unet"], r"teacher_steps must lie in 0\.\.2"),
         ("vqgan", [], "is a VQGAN, which has no samples"),
         ("maskgit", ["--vqgan", "unet"], "is a unet; give a converted VQGAN"),
+        ("dit", ["--tokenizer", "/nowhere"], "tokenizer /nowhere cannot be opened"),
     ],
 )
 def test_bad_options(files, tmp_path, model, options, message):
@@ -343,6 +362,22 @@ def test_bad_options(files, tmp_path, model, options, message):
     options = ["--steps", 2, "--num-samples", 2, *(paths.get(option, option) for option in options)]
     with pytest.raises(ValueError, match=message):
         _draw(files, tmp_path / "a", model, *options)
+    assert not (tmp_path / "a").exists(), "the folder is left to the right command"
+
+
+@pytest.mark.parametrize("option", ["--num-samples", "--batch", "--show"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_numbers_of_samples_are_positive(files, tmp_path, option, value, capsys):
+    with pytest.raises(SystemExit):
+        _draw(files, tmp_path / "a", "unet", "--steps", 2, option, value)
+    assert f"{option}: must be a whole number of at least 1; got" in capsys.readouterr().err
+
+
+def test_teachers_of_another_size_are_refused(files):
+    network = load_model(files / "unet.safetensors").network
+    taller = Network(replace(UNET, height=8).build(), network.process)
+    with pytest.raises(ValueError, match="teacher has 32 dimensions and the model 16"):
+        Plan(2, teacher_steps=1).resolve(network, taller)
 
 
 def test_grids_count_steps_as_published(files):
@@ -361,6 +396,22 @@ def test_labels_belong_to_classes(files):
         load_model(files / "unet.safetensors").sample(2, 1, labels=labels)
     with pytest.raises(ValueError, match=r"guidance is 2\.0 and there are no labels"):
         load_model(files / "maskgit.safetensors").sample(2, 2, guidance=2.0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1], r"labels must hold one class for each of 4 samples; got the shape \(2,\)"),
+        ([[0, 1, 2, 0]], r"for each of 4 samples; got the shape \(1, 4\)"),
+        ([0, 1, 2, 3], r"labels must lie in 0\.\.2; got 0 to 3: None stands for no class"),
+        ([0, 1, 2, -1], r"labels must lie in 0\.\.2; got -1 to 2"),
+    ],
+)
+@pytest.mark.parametrize("sampler", ["confidence", "ancestral"])
+def test_labels_are_one_class_a_sample(files, labels, message, sampler):
+    model = load_model(files / "maskgit.safetensors")
+    with pytest.raises(ValueError, match=message):
+        model.sample(4, 2, labels=torch.tensor(labels), sampler=sampler)
 
 
 def test_plan_names_the_published_sampler(files):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -67,13 +68,30 @@ def test_options_reach_nested_fields():
         (["digits", "--steps", "0"], "steps must be at least 1; got 0"),
         (["digits", "--method", "magic"], "method must be one of teacher, cifar10"),
         (["digits", "--batch-size", "8", "--micro-batch", "3"], "multiple of micro_batch = 3"),
-        (["digits", "--optimizer.clip", "0"], "clip must be positive"),
+        (["digits", "--optimizer.clip", "0"], "clip must be positive and finite; got 0.*use None"),
+        (["digits", "--optimizer.clip", "inf"], "clip must be positive and finite; got inf"),
+        (["digits", "--optimizer.warmup", "-1"], "optimizer.warmup must be at least 0; got -1"),
+        (["digits", "--reports.sample-every", "-5"], "reports.sample_every must be at least 0"),
+        (["digits", "--data.workers", "-1"], "data.workers must be at least 0; got -1"),
         (["digits", "--label-dropout", "1"], r"label_dropout must lie in \[0, 1\)"),
         (["digits", "--reports.keep", "0"], r"reports.keep must be at least 1"),
     ],
 )
 def test_wrong_command_lines_are_one_line(arguments, message):
     assert "see --help" in assert_refused(lambda: program.parse(arguments), message)
+
+
+def test_gradients_may_stay_as_they_are(run):
+    """What the refusal of clip 0 recommends: as with a bound that no gradient reaches."""
+    unclipped = program.parse(["digits", "--optimizer.clip", "None"]).optimizer.clip
+    models = []
+    for clip in (unclipped, 1e9, 1e-3):
+        out = run.out.with_name(str(clip))
+        other = replace(run, out=out, optimizer=replace(run.optimizer, clip=clip))
+        program.train(other, progress=False)
+        models.append(read_tensors(out / "model.safetensors")[0])
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+    assert any(not torch.equal(models[0][name], models[2][name]) for name in models[0])
 
 
 def test_dry_run_says_all_and_writes_nothing(run, tmp_path, capsys):
@@ -171,6 +189,14 @@ def test_data_of_another_size(run):
         del PRESETS["other"]
 
 
+def test_data_of_other_classes(tmp_path):
+    """One too many, and its label would stand for "no class"."""
+    train_cases.write_teacher(tmp_path / "teacher.safetensors", train_cases.CODES)
+    train_cases.write_tokens(tmp_path, train_cases.CODES, num_classes=4)
+    run = train_cases.short_run(tmp_path, "tiny-codes")
+    _refused(run, "imagenet has 4 classes and preset tiny-codes has 3: labels would mean other")
+
+
 def test_missing_data(run, tmp_path):
     missing = replace(run.data, name="cifar10", folder=tmp_path / "nothing")
     _refused(replace(run, data=missing), "nothing")
@@ -187,6 +213,21 @@ def test_folder_of_another_run(run):
     _refused(changed, "another run: optimizer is .*seed is 3 here and 0 there.* another --out")
     other = train_cases.write_teacher(run.out.parent / "other.safetensors", seed=1)
     _refused(replace(run, teacher=str(other)), "another run: teacher_sha256 is")
+
+
+def test_data_prepared_anew(tmp_path):
+    """Other items are another run; a run whose record does not say what they were goes on."""
+    train_cases.write_teacher(tmp_path / "teacher.safetensors", train_cases.TEXT)
+    train_cases.write_tokens(tmp_path, train_cases.TEXT)
+    run = train_cases.short_run(tmp_path, "tiny-text", steps=2)
+    program.train(run, progress=False)
+    shutil.rmtree(tmp_path / "tokens")
+    train_cases.write_tokens(tmp_path, train_cases.TEXT, seed=1)
+    _refused(replace(run, steps=3), "another run: data_sha256 is .* here and .* there")
+    record = json.loads((run.out / "run.json").read_text())
+    del record["identity"]["data_sha256"]
+    (run.out / "run.json").write_text(json.dumps(record))
+    assert program.train(replace(run, steps=3), progress=False).step == 3
 
 
 def test_a_run_that_never_reached_a_checkpoint_gives_way(run, monkeypatch):

@@ -84,12 +84,12 @@ def short_run(folder, preset, **changes):
     return student_run(folder, preset=preset, **changes)
 
 
-def write_tokens(folder, preset):
+def write_tokens(folder, preset, seed=0, **changes):
     """Random tokens, and classes where the network takes them."""
-    network = preset.network
+    network = replace(preset.network, **changes)
     classes = getattr(network, "num_classes", None)
     values = preset.process.num_values
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     x_0 = rng.integers(0, values, (20, network.num_dims))
     label = None if classes is None else rng.integers(0, classes, 20)
     description = Description(network.num_dims, values, classes, {"made": "for a test"})

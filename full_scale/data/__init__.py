@@ -26,10 +26,14 @@ class TokenData(Protocol):
     Attributes:
         num_dims: D, tokens of an item.
         num_values: S, values that a token can take, 0..S - 1 (no mask).
+        num_classes: classes of the labels; None without labels.
+        sha256: of the content; None for a set that ships with a package.
     """
 
     num_dims: int
     num_values: int
+    num_classes: int | None
+    sha256: str | None
 
     def __len__(self) -> int:
         """Number of items."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-NUM_DIMS, NUM_VALUES, SIDE = 64, 17, 8
+NUM_DIMS, NUM_VALUES, NUM_CLASSES, SIDE = 64, 17, 10, 8
 
 
 class Digits:
@@ -23,6 +23,8 @@ class Digits:
 
     num_dims = NUM_DIMS
     num_values = NUM_VALUES
+    num_classes = NUM_CLASSES
+    sha256 = None
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         self.images, self.labels = images, labels

@@ -2,10 +2,11 @@
 
 python -m full_scale.prepare imagenet --source DIR/train --vqgan vqgan.safetensors
 
-The pictures lie in one folder per class; classes are numbered in the order of the folder names. A
-picture is scaled so that its shorter side has 256 pixels and its centre is cut out. Training on
-codes that were computed once sees no random crops; `mirror` keeps the random flips by storing the
-codes of the mirror image as a row of its own, right after those of the picture.
+The pictures lie in one folder per class; classes are numbered in the order of the folder names.
+Hidden folders and folders without pictures are not counted. A picture is scaled so that its shorter
+side has 256 pixels and its centre is cut out. Training on codes that were computed once sees no
+random crops; `mirror` keeps the random flips by storing the codes of the mirror image as a row of
+its own, right after those of the picture.
 """
 
 import hashlib
@@ -120,18 +121,21 @@ def picture(path: Path, resolution: int) -> np.ndarray:
 
 def _list(source: Path) -> tuple[list[Path], list[int], int]:
     """Pictures in order, the class of each, the number of classes."""
-    classes = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
-    files, labels = [], []
-    for label, name in enumerate(classes):
-        found = sorted(path for path in name.iterdir() if path.suffix.lower() in SUFFIXES)
+    folders = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
+    files, labels, num_classes = [], [], 0
+    for folder in folders:
+        if folder.name.startswith("."):
+            continue  # as .ipynb_checkpoints: no class, whatever is in it
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
         files += found
-        labels += [label] * len(found)
+        labels += [num_classes] * len(found)
+        num_classes += bool(found)
     if not files:
         raise ValueError(
             f"source {source} holds no pictures; it must be a folder with one folder of .JPEG or "
             ".png files per class, as train/n01440764/n01440764_10026.JPEG"
         )
-    return files, labels, len(classes)
+    return files, labels, num_classes
 
 
 def _rows(

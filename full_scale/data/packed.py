@@ -6,6 +6,7 @@ header.json     what it is, and the SHA-256 of both; written last, so that it me
 progress.json   instead of the header while rows are written: how many, and where to go on
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -132,10 +133,13 @@ class PackedTokens:
         self.header = _read(self.folder / HEADER)
         self.num_dims: int = self.header["num_dims"]
         self.num_values: int = self.header["num_values"]
+        self.num_classes: int | None = self.header["num_classes"]
+        hashes = "".join(sha256 for _, sha256 in sorted(self.header["sha256"].items()))
+        self.sha256 = hashlib.sha256(hashes.encode()).hexdigest()  # of the files together
         rows = self.header["num_rows"]
         self.x_0 = self._map(X_0, _dtype(self.num_values), (rows, self.num_dims))
         self.label = None
-        if self.header["num_classes"] is not None:
+        if self.num_classes is not None:
             self.label = self._map(LABEL, np.dtype(_LABEL_TYPE), (rows,))
 
     def __len__(self) -> int:
@@ -189,6 +193,7 @@ class WithMirrorImages:
     def __init__(self, data: PackedTokens, shape: tuple[int, int, int]) -> None:
         self.data, self.shape = data, shape
         self.num_dims, self.num_values = data.num_dims, data.num_values
+        self.num_classes, self.sha256 = data.num_classes, data.sha256
 
     def __len__(self) -> int:
         return 2 * len(self.data)

@@ -15,10 +15,13 @@ class Features(NamedTuple):
     Attributes:
         features: (B, F).
         logits: of classes, (B, C); None where there is no classifier.
+        grey: whether all pictures are grey and their features three equal thirds. Where a whole
+            *set* is, the first third says it all; of a batch of a set this cannot be told.
     """
 
     features: Float[Tensor, "batch feature"]
     logits: Float[Tensor, "batch class"] | None
+    grey: bool = False
 
 
 Extractor = Callable[[UInt8[Tensor, "batch 3 height width"]], Features]
@@ -46,10 +49,9 @@ def open_extractor(name: str, device: torch.device | str = "cpu") -> Extractor:
 
 
 def pixel_features(pictures: UInt8[Tensor, "batch 3 height width"]) -> Features:
-    """All pixels; of a grey picture one channel, as three equal ones say nothing more."""
+    """All pixels, channel by channel."""
     grey = bool((pictures == pictures[:, :1]).all())
-    channels = pictures[:, :1] if grey else pictures
-    return Features(channels.flatten(1).double() / 255, None)
+    return Features(pictures.flatten(1).double() / 255, None, grey)
 
 
 class _Inception:

@@ -54,6 +54,11 @@ class FeatureMoments:
         cross = torch.outer(shift, shift) * (self.count * other.count / count)
         return FeatureMoments(count, mean, self.scatter + other.scatter + cross)
 
+    def first(self, num_features: int) -> "FeatureMoments":
+        """Moments of the first features alone."""
+        kept = slice(num_features)
+        return FeatureMoments(self.count, self.mean[kept], self.scatter[kept, kept])
+
     @property
     def covariance(self) -> Float[Tensor, "feature feature"]:
         """Unbiased covariance, (F, F).

@@ -12,6 +12,9 @@ from full_scale.data.tables import open_tokenizer
 
 Tokens = Sequence[int]
 
+_CONTEXTS = ("max_position_embeddings", "max_seq_len", "seq_length")
+"""What configs call the number of tokens of one call; the last two are MPT's and BLOOM's."""
+
 
 class Likelihood(NamedTuple):
     """What a judge says of some texts.
@@ -34,7 +37,8 @@ class Judge:
         batch_size: texts at once.
 
     Raises:
-        ValueError: If transformers is missing or the model cannot be opened.
+        ValueError: If transformers is missing, the model cannot be opened, or its config does not
+            say how long a text may be.
     """
 
     def __init__(
@@ -43,17 +47,11 @@ class Judge:
         self.tokenizer = open_tokenizer(source)
         import transformers
 
-        try:
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(source)
-        except (OSError, ValueError, KeyError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(
-                f"judge {source} cannot be opened ({reason}); give a local folder with its weights "
-                "and tokenizer, or a name on the hub where there is a network"
-            ) from None
+        # Before the weights, which may be large.
+        self.context = _context(_opened(transformers.AutoConfig, source), source)
+        model = _opened(transformers.AutoModelForCausalLM, source)
         self.model = model.to(device).eval().requires_grad_(False)
         self.device, self.batch_size = device, batch_size
-        self.context: int = self.model.config.max_position_embeddings
 
     def shares_vocabulary(self, tokenizer: Any) -> bool:
         """Whether its tokens are those of another tokenizer, so that texts need no new tokens."""
@@ -122,6 +120,27 @@ class Judge:
                 row[: len(text)] = torch.as_tensor(text)
             mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
             yield torch.tensor(owners), ids.to(self.device), mask.to(self.device)
+
+
+def _opened(kind: Any, source: str) -> Any:
+    try:
+        return kind.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"judge {source} cannot be opened ({reason}); give a local folder with its weights "
+            "and tokenizer, or a name on the hub where there is a network"
+        ) from None
+
+
+def _context(config: Any, source: str) -> int:
+    for name in _CONTEXTS:
+        if isinstance(length := getattr(config.get_text_config(), name, None), int) and length > 1:
+            return length
+    raise ValueError(
+        f"judge {source} does not say how many tokens it reads at once: its config has none of "
+        f"{', '.join(_CONTEXTS)}; take another, as gpt2-large"
+    )
 
 
 def perplexity(likelihood: Likelihood) -> float:

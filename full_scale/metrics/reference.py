@@ -48,15 +48,19 @@ def open_reference(
     if source.endswith(".npz"):
         return _load(Path(source), features)
     batches, count = _batches(source, resolution, batch_size)
-    moments = None
+    moments, grey = None, True
     from tqdm import tqdm
 
     with tqdm(total=count, desc="real pictures", unit="pictures") as bar:
         for batch in batches:
-            part = FeatureMoments.of(extractor(look(batch)).features)
+            found = extractor(look(batch))
+            grey = grey and found.grey
+            part = FeatureMoments.of(found.features)
             moments = part if moments is None else moments.merged(part)
             bar.update(len(batch))
     assert moments is not None  # sources without pictures were refused
+    if grey:
+        moments = moments.first(len(moments.mean) // 3)
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
