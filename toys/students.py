@@ -18,7 +18,7 @@ from toys.training import Meter
 
 _REFINEMENT = 5e-4  # a step gets four times the evaluations until that changes TV by less,
 _ONE_STEP = 2**12, 2**20  # from so many to so many where a single state is evaluated,
-_MULTI_STEP = 2**16, 2**20  # and where all of them are
+_MULTI_STEP = 2**16, 2**22  # and where all of them are
 _STARTS = 4  # evaluations of all states for each at the start
 _LATENTS = 2**14  # in one call
 
