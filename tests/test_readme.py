@@ -32,7 +32,7 @@ METHODS = {
     "Di4C-d, our settings, scalar": "di4c-d-scalar",
     "Di4C-d, our settings, 8 Gaussians": "di4c-d-gaussian",
     "Di4C-d, our settings, noise for each position": "di4c-d-position",
-    "Di4C, no data at all, 256 categories": "di4c",
+    "Di4C, no data term, 256 categories": "di4c",
     "Di4C, a second round, 256 categories": "di4c-squared",
     "data likelihood alone, 256 categories": "data-likelihood",
     "published Di4C-d, same budget, scalar": "published-d",
@@ -47,12 +47,9 @@ def test_the_speed_ups_are_those_of_the_record():
     record = {
         (line["process"], line["method"], line["nfe"]): line for line in medians(summarise(rows))
     }
-    finer: dict[tuple, float] = {}
-    for row in rows:
-        key = row["process"], row["method"], row["nfe"]
-        finer[key] = max(row["latent_refinement"], finer.get(key, 0.0))
+    assert max(row["latent_refinement"] for row in rows) < 1e-3  # as the text says
     tables = re.findall(r"\n\| \| latent \| 1 step.*?\n\n", README, re.DOTALL)
-    seen, worst = set(), 0.0
+    seen = set()
     for process, table in zip(("masked", "uniform"), tables, strict=True):
         header, _, *lines = table.strip().splitlines()
         laws = {int(n): int(m) for n, m in re.findall(r"(\d) steps?, (\d+) laws", header)}
@@ -64,15 +61,11 @@ def test_the_speed_ups_are_those_of_the_record():
             seen.add((process, method))
             for nfe, cell in zip((1, 2, 4), cells, strict=True):
                 found = record[process, method, nfe]
-                change = finer[process, method, nfe] if cell else 0.0
-                assert ("~" in cell) == (change >= 1e-3), (line, nfe)
-                worst = max(worst, change)
-                assert starred or (found["tasks"], found["seeds"]) == (laws[nfe], 3)
+                missing = starred and nfe == 1  # windows of four letters
+                assert (found["tasks"], found["seeds"]) == (laws[nfe] - missing, 3), (line, nfe)
                 shown = ("speed_up", "least", "greatest") if "(" in cell else ("speed_up",)
                 numbers = re.findall(r"\d*\.?\d+", cell)
-                assert len(numbers) == (len(shown) if cell else 0)
-                for number, key in zip(numbers, shown, strict=False):
+                for number, key in zip(numbers, shown, strict=True):
                     unit = 1.0 if "." not in number else 0.1
                     assert abs(float(number) - found[key]) <= 0.5001 * unit, (line, nfe, key)
     assert len(seen) == 2 * len(METHODS)
-    assert f"at most {worst:.3f}".replace("0.", ".") in " ".join(README.split())
