@@ -48,8 +48,9 @@ def test_sides_are_those_of_the_dense_chains(seed, num_steps):
 
 
 def test_bound_holds_at_every_checkpoint_and_falls():
-    rows = theorem2_training.train(dims=3, steps=2, latents=8, iterations=64, seed=0)
-    assert [row["iteration"] for row in rows] == [0, 1, 2, 4, 8, 16, 32, 64]
+    # Both sides fall to less than .34 of what they were with any of the seeds 0 to 4.
+    rows = theorem2_training.train(dims=3, steps=2, latents=8, iterations=256, seed=0)
+    assert [row["iteration"] for row in rows] == [0, 1, 2, 4, 8, 16, 32, 64, 128, 250, 256]
     for row in rows:
         assert row["left"] <= row["right"]
     assert rows[-1]["right"] < 0.7 * rows[0]["right"]
