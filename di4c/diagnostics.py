@@ -2,8 +2,8 @@ r"""What a mixture makes of its latent: captured correlation, used components, c
 
 All numbers come from `Mixture.gather` at atoms drawn from the mixture itself (by its own `draw`, or
 by `mixture_atoms` where the (B, L, D, S) tensor is there), or exactly from all of S^D where that
-can be enumerated. For
-a mixture p of components $p_l$ with weights w and product of marginals $\bar p$,
+can be enumerated. For a mixture p of components $p_l$ with weights w and product of marginals
+$\bar p$,
 
 $\mathrm{TC}(p) = \mathrm{KL}(p \| \bar p) = \mathbb{E}_p[\log p - \log \bar p]$ and
 $I(\lambda; x) = \mathbb{E}_p\,\mathrm{KL}(r(x) \| w)$, r the responsibilities of the components,

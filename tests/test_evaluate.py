@@ -39,6 +39,22 @@ def files(tmp_path_factory):
     return folder
 
 
+def _write_pictures(path, experiment, pictures, levels):
+    """Data as if they were samples."""
+    settings = {
+        "experiment": experiment,
+        "role": "teacher",
+        "model": {"name": "data"},
+        "plan": {"sampler": "none", "steps": 0, "teacher_steps": 0, "guidance": 0.0},
+        "redraw": None,
+        "seed": 0,
+        "content": {"kind": "pixels", "shape": list(pictures.shape[1:]), "levels": levels},
+    }
+    rows = pictures.reshape(len(pictures), -1)
+    folder = SampleFolder.create(path, settings, *rows.shape, levels, {})
+    folder.write(range(len(rows)), rows)
+
+
 def _evaluate(files, tmp_path, samples, *options):
     rows = tmp_path / "evaluations.jsonl"
     arguments = [str(files / f"{samples}-samples"), "--results", str(rows), "--device", "cpu"]
@@ -83,17 +99,7 @@ class TestRows:
         rng = np.random.default_rng(0)
         x_0 = np.tile(rng.integers(0, 256, (3, 1, 4)), (1, 3, 1))
         x_0[:colours] = rng.integers(0, 256, (colours, 3, 4))
-        settings = {
-            "experiment": "other",
-            "role": "teacher",
-            "model": {"name": "data"},
-            "plan": {"sampler": "none", "steps": 0, "teacher_steps": 0, "guidance": 0.0},
-            "redraw": None,
-            "seed": 0,
-            "content": {"kind": "pixels", "shape": [3, 2, 2], "levels": 256},
-        }
-        folder = SampleFolder.create(tmp_path / "grey-samples", settings, 3, 12, 256, {})
-        folder.write(range(3), x_0.reshape(3, 12))
+        _write_pictures(tmp_path / "grey-samples", "other", x_0.reshape(3, 3, 2, 2), 256)
         options = ["--features", "pixels", "--batch", 1, "--replicates", 2, "--reference"]
         for size in (12, 4):
             real = FeatureMoments(2, torch.full((size,), 0.5).double(), torch.eye(size).double())
@@ -219,25 +225,11 @@ class TestRows:
 
     def test_digits_from_end_to_end(self, tmp_path):
         """The training half scores the distance of the halves: the floor."""
-        folder = SampleFolder.create(
-            tmp_path / "digits-samples",
-            {
-                "experiment": "digits",
-                "role": "teacher",
-                "model": {"name": "data"},
-                "plan": {"sampler": "none", "steps": 0, "teacher_steps": 0, "guidance": 0.0},
-                "redraw": None,
-                "seed": 0,
-                "content": {"kind": "pixels", "shape": [1, 8, 8], "levels": 17},
-            },
-            899,
-            64,
-            17,
-            {},
-        )
         data = open_data("digits")
         x_0 = torch.stack([data[i]["x_0"] for i in range(899)])
-        folder.write(range(899), x_0.numpy())
+        _write_pictures(
+            tmp_path / "digits-samples", "digits", x_0.reshape(899, 1, 8, 8).numpy(), 17
+        )
         options = ["--features", "pixels", "--reference", "digits", "--replicates", 2]
         row = _evaluate(tmp_path, tmp_path, "digits", *options)
         held_out = open_data("digits", split="test")

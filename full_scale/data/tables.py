@@ -71,14 +71,24 @@ def open_tokenizer(source: str) -> Any:
         raise ValueError(
             "transformers is missing; install it with: pip install -e '.[full-scale]'"
         ) from None
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"tokenizer {source} cannot be opened ({reason}); give a local folder with its files "
-            "(tokenizer.json, tokenizer_config.json), or a name on the hub where there is a network"
-        ) from None
+    files = "files (tokenizer.json, tokenizer_config.json)"
+    tokenizer = opened(transformers.AutoTokenizer, source, "tokenizer", files)
     if tokenizer.eos_token_id is None:
         raise ValueError(f"tokenizer {source} has no end-of-text token; take one that has, as gpt2")
     return tokenizer
+
+
+def opened(kind: Any, source: str, what: str, files: str) -> Any:
+    """What a class of transformers finds under a name or in a folder.
+
+    Raises:
+        ValueError: If it finds nothing; says what and its files by these words.
+    """
+    try:
+        return kind.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{what} {source} cannot be opened ({reason}); give a local folder with its {files}, "
+            "or a name on the hub where there is a network"
+        ) from None

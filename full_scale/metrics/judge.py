@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from full_scale.data.tables import open_tokenizer
+from full_scale.data.tables import open_tokenizer, opened
 
 Tokens = Sequence[int]
 
@@ -48,8 +48,9 @@ class Judge:
         import transformers
 
         # Before the weights, which may be large.
-        self.context = _context(_opened(transformers.AutoConfig, source), source)
-        model = _opened(transformers.AutoModelForCausalLM, source)
+        known = source, "judge", "weights and tokenizer"
+        self.context = _context(opened(transformers.AutoConfig, *known), source)
+        model = opened(transformers.AutoModelForCausalLM, *known)
         self.model = model.to(device).eval().requires_grad_(False)
         self.device, self.batch_size = device, batch_size
 
@@ -120,17 +121,6 @@ class Judge:
                 row[: len(text)] = torch.as_tensor(text)
             mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
             yield torch.tensor(owners), ids.to(self.device), mask.to(self.device)
-
-
-def _opened(kind: Any, source: str) -> Any:
-    try:
-        return kind.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"judge {source} cannot be opened ({reason}); give a local folder with its weights "
-            "and tokenizer, or a name on the hub where there is a network"
-        ) from None
 
 
 def _context(config: Any, source: str) -> int:
