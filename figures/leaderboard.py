@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from figures import load
 from toys.benchmark_pictures import draw_leaderboard
-from toys.ranking import summarise
+from toys.ranking import recorded_limits, summarise
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,4 +27,5 @@ def draw(results: Path, process: str = "masked") -> "Figure":
         process: the noise.
     """
     result = load(results, RESULT)
-    return draw_leaderboard(summarise(result["rows"]), result["tasks"], process)
+    lines = summarise(result["rows"])
+    return draw_leaderboard(lines, result["tasks"], process, recorded_limits(result))

@@ -217,12 +217,15 @@ def test_an_earlier_record_stands_in_for_runs_that_have_not_ended(tmp_path, caps
     earlier["manifest"]["code"]["sha"] = "0" * 40
     for row in earlier["rows"]:
         del row["code"]
+    earlier["limits"] = [{"task": "pair", "process": "masked", "n_tv": 0.45}]
     record.write_text(json.dumps(earlier))
     cache_file = tmp_path / "rows.jsonl"
     lines = cache_file.read_text().splitlines(keepends=True)
     cache_file.write_text("".join(line for line in lines if '"latent": "-", "nfe": 256' in line))
     _main(tmp_path, *options, "--finished", str(record), "--json", str(tmp_path / "new.json"))
-    rows = json.loads((tmp_path / "new.json").read_text())["rows"]
+    later = json.loads((tmp_path / "new.json").read_text())
+    assert later["limits"] == earlier["limits"]
+    rows = later["rows"]
     assert [row["tv"] for row in rows] == [row["tv"] for row in earlier["rows"]]
     codes = {row["method"]: row["code"] for row in rows}
     assert codes["sequential"] == "0" * 12

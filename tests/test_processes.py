@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from di4c.processes import (
@@ -40,6 +40,10 @@ process_names = pytest.mark.parametrize("name", PROCESSES)
 three_times = st.lists(st.integers(0, 1000).map(lambda k: k / 1000), min_size=3, max_size=3).map(
     sorted
 )
+
+
+def _generator(seed):
+    return torch.Generator().manual_seed(seed)
 
 
 @process_names
@@ -142,6 +146,42 @@ def test_reverse_steps_in_half_precision_are_those_of_rounded_input(dtype):
     assert found.dtype == dtype
     expected = process.reverse(probs.double(), x_t, 0.005, 0.01)
     torch.testing.assert_close(found.double(), expected, rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["uniform", "uniform_exponential", "masked_cosine", "absorbing"])
+@given(times=three_times, seed=st.integers(0, 2**31))
+def test_the_flow_of_one_coordinate_follows_the_noise(name, times, seed):
+    """q_t through a step is q_s, for steps of any length (the posterior by Bayes' rule)."""
+    process = PROCESSES[name]
+    s, t = times[0] * process.horizon, times[2] * process.horizon
+    assume(t > 0)
+    law = torch.rand(process.num_values, dtype=torch.float64, generator=_generator(seed))
+    law = process.over_states(law / law.sum())
+    noise = process.transition(0.0, t)
+    q_t = law @ noise
+    posterior = law * noise.T / q_t[:, None].where(q_t[:, None] > 0, 1.0)
+    x_t = torch.arange(process.num_states)
+    step = process.flow(posterior, x_t, s, t)
+    torch.testing.assert_close(q_t @ step, law @ process.transition(0.0, s), rtol=0, atol=1e-13)
+
+
+def test_the_flow_with_masks_is_the_reverse_step():
+    """Where the denoiser keeps what it sees; for times of each example too."""
+    process, x_t = MaskedProcess(3), torch.tensor([[0, 3, 2], [3, 3, 1]])
+    probs = torch.rand(2, 3, 3, dtype=torch.float64, generator=_generator(0))
+    probs = probs / probs.sum(-1, keepdim=True)
+    seen = torch.nn.functional.one_hot(x_t, 4)[..., :3].double()
+    probs = torch.where(x_t[..., None] == 3, probs, seen)
+    s, t = torch.tensor([0.1, 0.4]), torch.tensor([0.3, 0.9])
+    flow, reverse = process.flow(probs, x_t, s, t), process.reverse(probs, x_t, s, t)
+    torch.testing.assert_close(flow, reverse, rtol=0, atol=1e-15)
+    assert process.flow(probs.bfloat16(), x_t, s, t).dtype == torch.bfloat16
+
+
+def test_the_flow_keeps_the_noise_until_it_jumps():
+    """By hand: alpha from 1/4 to 5/8 reveals half."""
+    step = UniformProcess(2).flow(torch.tensor([[0.9, 0.1]]), torch.tensor([1]), 0.375, 0.75)
+    torch.testing.assert_close(step, torch.tensor([[0.45, 0.55]]))
 
 
 @process_names

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 
 import pytest
@@ -19,9 +20,10 @@ from di4c.latents import FiniteLatent, GaussianLatent, UniformLatent
 from di4c.schedules import uniform_grid
 from tests.goodness_of_fit import P_VALUE, generator, p_value
 from tests.toy_cases import PROCESSES, SMALL, problem_of, random_law, student_of
+from theory import oracle, rectified_pair
 from toys.jumps import TeacherJump
-from toys.methods import METHODS, sdtt
-from toys.problem import Budget
+from toys.methods import METHODS, rectified, sdtt
+from toys.problem import BUDGETS, Budget, Problem
 from toys.recipes import LATENTS, jump_student
 from toys.student_losses import JumpObjective
 from toys.student_network import Backbone, latent_encoder
@@ -209,7 +211,7 @@ def test_trained_methods_give_laws(process, name):
     method = METHODS[name]
     problem = problem_of(random_law(9, 17, zeros=True), 3, 2, process, Budget("tiny", 3072))
     outputs = list(method.outputs(problem, (1, 2, 4)))
-    served = {"hybrid": [2, 4], "rectified": [1]}
+    served = {"hybrid": [2, 4]}
     assert [output.nfe for output in outputs] == served.get(name, [1, 2, 4])
     for output in outputs:
         assert output.law.shape == (9,)
@@ -219,6 +221,38 @@ def test_trained_methods_give_laws(process, name):
         assert output.latent_refinement < 5e-3
         assert output.train_seconds > 0
         assert output.parameters > 1000
+
+
+_PAIR = Fraction(9, 10)  # the correlation of the task "pair"
+
+
+def test_rectified_pairs_are_those_of_the_flow():
+    """Means given the noise by theory's closed form; a false alarm has chance 1e-4."""
+    problem = Problem(TASKS["pair"], "uniform", 3)
+    x_T, x_0 = rectified.coupled(problem, problem.process, 40_000)
+    alphas = [1 - t / rectified.TEACHER_STEPS for t in range(rectified.TEACHER_STEPS + 1)]
+    for kind, theta in ((x_T[:, 0] == x_T[:, 1], _PAIR), (x_T[:, 0] != x_T[:, 1], -_PAIR)):
+        agree = (x_0 == x_T)[kind].double().flatten() * 2 - 1
+        error = 1 / math.sqrt(len(agree) / 2)  # the two bits are correlated
+        assert abs(float(agree.mean()) - rectified_pair.kept(theta, alphas)) < 4 * error
+
+
+def test_a_rectified_student_comes_close_to_the_best_one():
+    problem = Problem(TASKS["pair"], "uniform", 0, BUDGETS["quick"])
+    (output,) = rectified.outputs(problem, (1,))
+    alphas = [1 - t / rectified.TEACHER_STEPS for t in range(rectified.TEACHER_STEPS + 1)]
+    best = rectified_pair.rectified_tv(_PAIR, alphas)  # .357, where products are at .45
+    assert float(total_variation(problem.q_0, output.law)) == pytest.approx(best, abs=0.02)
+
+
+@pytest.mark.parametrize("nfe", [1, 3])
+def test_the_law_of_the_students_flow_by_enumeration(nfe):
+    problem = problem_of(random_law(9, 23), 3, 2, "uniform")
+    law = oracle.law_from(problem.q_0.tolist(), 2, 3)
+    rows = [rectified_pair.flow_row(law, [1 - k / nfe for k in range(nfe + 1)], x) for x in law]
+    expected = [sum(row[x] for row in rows) / 9 for x in law]
+    found = rectified.flow_law(problem, problem.process, problem.teacher, nfe)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_several_steps_are_left_out_where_the_states_are_many():

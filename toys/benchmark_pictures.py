@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reporting import PALETTE, use_style
-from toys.ranking import medians
+from toys.ranking import continued, medians
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,12 @@ _LOOKS = {  # colour, marker
 _OTHERS = (PALETTE["black"], "p")
 
 
-def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: str) -> "Figure":
+def draw_leaderboard(
+    rows: Sequence[Row],
+    titles: Mapping[str, str],
+    process: str,
+    limits: Mapping[tuple[str, str], float],
+) -> "Figure":
     """One panel a task: each method's TV with its 95 % interval, the teacher's curve behind.
 
     A last panel shows the speed-up of one evaluation: median over the tasks, least and greatest.
@@ -47,6 +52,7 @@ def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: st
         rows: of `toys.ranking.summarise`.
         titles: of the tasks to draw, by name.
         process: whose rows to draw.
+        limits: of N TV by (task, process), where the exact curve ends early: it goes on dashed.
     """
     use_style()
     import matplotlib.pyplot as plt
@@ -64,6 +70,12 @@ def draw_leaderboard(rows: Sequence[Row], titles: Mapping[str, str], process: st
         curve = sorted((row["nfe"], row["tv"]) for row in here if _is_curve(row))
         (line,) = axes.plot(*zip(*curve, strict=True), color="0.6", ls="-", lw=2.5, zorder=1)
         known.setdefault("teacher, N steps", line)
+        if (name, process) in limits:
+            end = curve[-1][0]
+            more = sorted(continued(dict(curve), limits[name, process]).items())
+            more = [point for point in more if point[0] >= end]
+            (line,) = axes.plot(*zip(*more, strict=True), color="0.6", ls="--", lw=1.2, zorder=1)
+            known.setdefault("its limit of N TV", line)
         methods = dict.fromkeys(row["method"] for row in here if not _is_curve(row))
         for place, method in enumerate(methods):
             points = sorted(

@@ -40,7 +40,7 @@ from toys.benchmark_pictures import draw_leaderboard
 from toys.cache import RowCache
 from toys.methods import METHODS, find_method
 from toys.problem import BUDGETS, PROCESSES
-from toys.ranking import medians, rank, summarise
+from toys.ranking import medians, rank, recorded_limits, summarise
 from toys.runs import TEACHER, TEACHERS, curve_limits, execute, plan, with_record
 from toys.tasks import TASKS, Task, find_task, task_from_file
 
@@ -62,9 +62,12 @@ def main(argv: list[str] | None = None) -> None:
     cache = RowCache(args.cache)
     runs = plan(tasks, processes, methods, seeds, budget, args.quick, args.teacher)
     rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
+    limits = {}
     if isinstance(args.finished, str):
-        rows = with_record(runs, rows, _record(args.finished))
-    rows = rank(rows, curve_limits(tasks, rows, cache, not args.finished))
+        record = _record(args.finished)
+        rows, limits = with_record(runs, rows, record), recorded_limits(record)
+    limits |= curve_limits(tasks, rows, cache, not args.finished)
+    rows = rank(rows, limits)
     wanted = [row for row in rows if row["method"] in methods]
     for line in _without_rows(methods, processes, wanted):
         print(line)
@@ -85,6 +88,7 @@ def main(argv: list[str] | None = None) -> None:
             **{"tasks": titles, "methods": {name: METHODS[name].title for name in methods}},
             "medians": headline,
             "summary": [{name: line[name] for name in SUMMARY} for line in summarise(rows)],
+            "limits": [{"task": t, "process": p, "n_tv": c} for (t, p), c in limits.items()],
             "rows": [{key: row[key] for key in row if key != "law"} for row in rows],
         }
         if args.laws:
@@ -92,7 +96,7 @@ def main(argv: list[str] | None = None) -> None:
         write_json(args.json, payload)
         print(f"written to {args.json}")
     if args.figure:
-        figure = draw_leaderboard(summarise(rows), titles, processes[0])
+        figure = draw_leaderboard(summarise(rows), titles, processes[0], limits)
         print(f"{processes[0]} noise drawn to", *save_figure(figure, args.figure))
 
 

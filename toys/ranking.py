@@ -130,6 +130,11 @@ def continued(curve: Mapping[int, float], limit: float, last: int = 256) -> dict
     return longer
 
 
+def recorded_limits(record: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """The limits of N TV, by (task, process), of what `--json` wrote; older records have none."""
+    return {(line["task"], line["process"]): line["n_tv"] for line in record.get("limits", ())}
+
+
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line for the seeds of each task, process, method and number of network evaluations.
 

@@ -76,6 +76,35 @@ class InterpolatingProcess(ForwardProcess):
         draws = uniform(x_s.shape, generator=generator, device=x_s.device)
         return torch.where(draws < survival, x_s, self._redraw(x_s, generator))
 
+    def reveal_probability(self, s: Time, t: Time) -> Tensor:
+        r"""$(\alpha_s - \alpha_t) / (1 - \alpha_t)$: that what is noise at t is data at s < t."""
+        alpha_s, alpha_t = self.survival(0.0, s), self.survival(0.0, t)
+        return (alpha_s - alpha_t) / (1 - alpha_t)
+
+    def flow(
+        self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        r"""A step of the discrete flow, per coordinate: $(1 - r)\, \delta_{x_t} + r\, p_{0|t}$.
+
+        r is `reveal_probability`. In small steps it follows the same $q_t$ as `reverse`, and with
+        masks it is `reverse` if the denoiser keeps what it sees. Without masks it remembers $x_t$
+        where `reverse` forgets it: from a horizon that nothing survives, a step of `reverse` does
+        not depend on $x_T$ at all (Gat et al. 2024, Discrete Flow Matching).
+
+        Args:
+            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, over the values (or all states).
+            x_t: the noisy states.
+            s: earlier time.
+            t: later time.
+
+        Returns:
+            Probabilities over all states, in the dtype of probs.
+        """
+        wide = self.over_states(probs.to(torch.promote_types(probs.dtype, torch.float32)))
+        reveal = align_time(self.reveal_probability(s, t).to(wide), x_t)
+        reveal = reveal.expand(x_t.shape)[..., None]
+        return (reveal * wide).scatter_add(-1, x_t[..., None], 1 - reveal).to(probs.dtype)
+
     def _redraw(
         self, x: Int[Tensor, "*batch"], generator: Generator | None
     ) -> Int[Tensor, "*batch"]:
@@ -120,11 +149,6 @@ class MaskedProcess(InterpolatingProcess):
         point_mass[-1] = 1
         super().__init__(point_mass, schedule or LinearSchedule())
         self.mask_state = num_values
-
-    def reveal_probability(self, s: Time, t: Time) -> Tensor:
-        r"""$(\alpha_s - \alpha_t) / (1 - \alpha_t)$: that a mask at t is a value at s < t."""
-        alpha_s, alpha_t = self.survival(0.0, s), self.survival(0.0, t)
-        return (alpha_s - alpha_t) / (1 - alpha_t)
 
     def bridge(
         self,

@@ -1,12 +1,17 @@
-"""Rectified coupling (ReDi): a product student trained on the pairs that the teacher makes.
+r"""Rectified coupling (ReDi): a product student trained on the pairs that the teacher makes.
 
 Noise and data are independent in training, which is why a product model cannot tell in one step
 which of the correlated answers to give. The teacher's own runs couple them: given its $x_T$ the
-answer is less uncertain (Yoo et al. 2025). One regeneration. Masked noise starts from one state and
-has no coupling to rectify.
+answer is less uncertain (Yoo et al. 2025). One regeneration.
+
+Teacher and student step by the discrete flow, in which a coordinate keeps its noise until it jumps.
+Ancestral steps would couple nothing: of $x_T$, which nothing survives to, the first one keeps no
+trace (`theory/rectified_pair.py`). Masked noise starts from one state and has no coupling to
+rectify.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float, Int
@@ -19,13 +24,16 @@ from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture
 from di4c.losses import Target, data_loss
 from di4c.processes import InterpolatingProcess
-from di4c.rng import fold_seed, generator_at, uniform
-from toys.jumps import TeacherJump
-from toys.problem import Output, Problem
+from di4c.rng import categorical, fold_seed, generator_at, uniform
+from di4c.schedules import uniform_grid
+from toys.problem import MULTI_STEP_STATES, Output, Problem
 from toys.student_network import WIDTH
 from toys.training import Meter, fit, training_teacher
 
-PAIRS = 8192
+PAIRS = 2**14
+TEACHER_STEPS = 64
+
+_ROWS = 2**13  # states that the network is asked for at once
 
 
 class StateNetwork(nn.Module):
@@ -50,20 +58,14 @@ class StateNetwork(nn.Module):
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
-    """Couple, train on the pairs, and go from x_T to x_0 in one step."""
-    if 1 not in steps or not problem.multi_step:
-        return
+    """Couple, train on the pairs, and go from x_T to x_0."""
     process, task = problem.process, problem.task
     assert isinstance(process, InterpolatingProcess)  # both processes of the benchmark are
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold_seed(problem.seed, 0, "network"))
         network = StateNetwork(task.num_values, task.num_dims)
     with Meter() as meter:
-        generator = generator_at(problem.seed, 0, "coupling")
-        x_T = prior_samples(process, PAIRS, task.num_dims, generator=generator)
-        horizon = torch.full((PAIRS,), process.horizon, dtype=torch.float64)
-        jump = TeacherJump(process, training_teacher(problem))
-        x_0 = jump(x_T, torch.zeros_like(horizon), horizon, generator)
+        x_T, x_0 = coupled(problem, process, PAIRS)
 
         def loss(generator: torch.Generator) -> Tensor:
             pick = torch.randint(PAIRS, (problem.budget.batch,), generator=generator)
@@ -76,9 +78,42 @@ def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
             return data_loss(student, target, control_variate=False).total.mean()
 
         fit(network, loss, problem.budget.iterations, problem.seed)
-    with torch.no_grad():
-        x = states(task.num_dims, task.num_values)
-        t = torch.full((len(x),), process.horizon, dtype=torch.float64)
-        law = product_step(problem.start, network.double()(x, t).exp())
+    network = network.double()
     parameters = sum(p.numel() for p in network.parameters())
-    yield Output(law, 1, meter.seconds, parameters, peak_memory=meter.memory)
+    for nfe in steps:
+        if (nfe - 1) * problem.num_noisy_states <= MULTI_STEP_STATES:
+            law = flow_law(problem, process, network, nfe)
+            yield Output(law, nfe, meter.seconds, parameters, peak_memory=meter.memory)
+
+
+@torch.no_grad()
+def coupled(
+    problem: Problem, process: InterpolatingProcess, num_pairs: int
+) -> tuple[Int[Tensor, "pair dim"], Int[Tensor, "pair dim"]]:
+    """Noise, and what the teacher's flow makes of it."""
+    generator = generator_at(problem.seed, 0, "coupling")
+    teacher = training_teacher(problem)
+    x_T = prior_samples(process, num_pairs, problem.task.num_dims, generator=generator)
+    x = x_T
+    for t, s in itertools.pairwise(uniform_grid(TEACHER_STEPS, process.horizon).flip(0).tolist()):
+        times = torch.full((num_pairs,), t, dtype=torch.float64)
+        x = categorical(process.flow(teacher(x, times).exp(), x, s, t), generator=generator)
+    return x_T, x
+
+
+@torch.no_grad()
+def flow_law(
+    problem: Problem,
+    process: InterpolatingProcess,
+    network: Callable[[Tensor, Tensor], Tensor],
+    nfe: int,
+) -> Float[Tensor, "atom"]:
+    """The law after equal steps of the student's flow from all noise."""
+    x, law = states(problem.task.num_dims, process.num_states), problem.start
+    for t, s in itertools.pairwise(uniform_grid(nfe, process.horizon).flip(0).tolist()):
+        later = torch.zeros_like(law)
+        for weights, rows in zip(law.split(_ROWS), x.split(_ROWS), strict=True):
+            times = torch.full((len(rows),), t, dtype=torch.float64)
+            later += product_step(weights, process.flow(network(rows, times).exp(), rows, s, t))
+        law = later
+    return law
