@@ -147,7 +147,7 @@ def _verify_hidden(record: Record) -> None:
     c = coefficient(HIDDEN)
     for entry, sign in (((0, 0), 1), ((1, 1), -1)):
         grown = extrapolate(increments(HIDDEN, entry), LOGARITHMIC)
-        record.equal(grown, sign * c, 1e-4, f"growth of N (output - p_0) at {entry}")
+        record.equal(grown, sign * c, 1e-6, f"growth of N (output - p_0) at {entry}")
     # TV looks like 1/N: the last increments are small and still shrink by half.
     total = increments(HIDDEN)
     record.exceeds(0.05 * c, total[-1], 0.0, "the growth of N TV_N is under 5 % of c")

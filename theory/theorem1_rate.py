@@ -1,12 +1,16 @@
 r"""Theorem 1, the rate: what makes TV_N = O(1/N), and what breaks it, at any S and D.
 
-The statement needs a hypothesis that the paper leaves implicit: full support of p_0, or masked
-noise, or early stopping, or a graded grid, or noise that starts slowly (beta(t) ~ t). Without any
-of them a zero of p_0 that noise enters along two coordinates makes N TV_N ~ c log N, unless such
-zeros balance, as those of HALF do under symmetric noise (log_rate.py has c for pairs;
-general_limit.py shows that other zeros do no harm). A slope test does not see the difference:
-N^-1 log N looks like N^-0.85. What sees it is whether the increments of N (out_N - p_0) from N to
-2N shrink by a factor: they halve where the limit exists and stay where the logarithm grows.
+The statement needs hypotheses that the paper leaves implicit. One is on the schedule: a finite
+int alpha'^2. Arccos has none, and N TV_N grows under masks and with full support too
+(schedule_slope.py). The other is on zeros: full support of p_0, or masked noise, or early stopping,
+or a graded grid, or noise that starts slowly (beta(t) ~ t). Without any of these a zero of p_0 that
+noise enters along two coordinates makes N TV_N ~ c log N, unless such zeros balance, as those of
+HALF do under symmetric noise (log_rate.py has c for pairs; general_limit.py shows that other zeros
+do no harm).
+
+A slope test does not see the difference: N^-1 log N looks like N^-0.85. What sees it is whether the
+increments of N (out_N - p_0) from N to 2N shrink by a factor: they halve where the limit exists and
+stay where the logarithm grows.
 
 Stopped at delta the data law is q_delta, which has full support: under uniform noise
 rho <= 1 + S alpha_delta / (1 - alpha_delta), and theorem1_upper.py gives a constant for any p_0.
@@ -125,7 +129,7 @@ CLAIMS = [
         name="theorem1-rate",
         statement="increments of N (out_N - p_0) shrink by a factor as N doubles: TV_N = O(1/N)",
         source="Theorem 1",
-        hypotheses="full support; or masked; or beta(0) = 0. Random laws, S^D up to 64",
+        hypotheses="int alpha'^2 finite; full support, or masked, or beta(0) = 0. S^D up to 64",
         verify=verify_rate,
     ),
     Claim(
