@@ -23,7 +23,7 @@ from torch import Tensor
 
 from di4c.denoisers import Denoiser
 from di4c.likelihood.checks import check_log_probs, check_shape, check_states
-from di4c.processes import ForwardProcess, MaskedProcess
+from di4c.processes import ForwardProcess, InterpolatingProcess, MaskedProcess
 from di4c.rng import Generator, categorical
 from di4c.schedules import Time, uniform_grid
 
@@ -162,7 +162,9 @@ def generate(
             nfe += 1
             probs = log_probs.exp()
             if s == 0 and last == "argmax":
-                x_s = carry_over(process, probs.argmax(-1), x_t, on_device(t))
+                x_s = probs.argmax(-1)
+                if isinstance(process, InterpolatingProcess):  # zeros of others may be rounding
+                    x_s = carry_over(process, x_s, x_t, on_device(t))
             else:
                 x_s = move(probs, x_t, 0.0 if s == 0 else on_device(s), on_device(t), k)
         if callback is not None:

@@ -80,6 +80,9 @@ class FixedGap:
 class SmallTimesOften:
     r"""t from (0, split) with probability `share`, else from (split, 1); $t - u = \min(g, t/2)$.
 
+    The published code masks $x_0$ at the multiple of 1/1024 after t instead of at t itself; at
+    t = 1e-4 that masks ten times as many of the 1024 tokens, one instead of a tenth.
+
     Attributes:
         split: times below it are those of the distillation loss.
         share: how often to draw one of them.

@@ -17,7 +17,17 @@ from full_scale.networks import Network
 from full_scale.presets import (
     default_process,
 )
-from tests.tiny_backbones import DENOISERS, DIT, VQ, built, each_denoiser, network_of, states, times
+from tests.tiny_backbones import (
+    DENOISERS,
+    DIT,
+    UNET,
+    VQ,
+    built,
+    each_denoiser,
+    network_of,
+    states,
+    times,
+)
 
 # What a network computes
 
@@ -67,6 +77,18 @@ def test_a_fresh_network_trains(config):
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.05
+
+
+def test_the_scale_of_times_is_that_of_the_latent():
+    """Half the scale undoes twice the time and twice the latent."""
+    network, slower = (
+        network_of(replace(UNET, latent=True, time_scale=scale)) for scale in (1000.0, 500.0)
+    )
+    slower.backbone.load_state_dict(network.backbone.state_dict())
+    x_t, t, latent = states(network, 3), times(3) / 2, torch.tensor([0.1, 0.3, 0.45])
+    expected = network.denoise(x_t, t, latent)
+    torch.testing.assert_close(slower.denoise(x_t, 2 * t, 2 * latent), expected)
+    assert (slower.denoise(x_t, 2 * t, latent) - expected).abs().max() > 1e-3
 
 
 @each_denoiser

@@ -8,7 +8,12 @@ from di4c.confidence import confidence_sampling
 from di4c.denoisers import ExactDenoiser, TableDenoiser
 from di4c.generation import Step, call_grid, prior_samples
 from di4c.latents import FiniteLatent, LatentPolicy, UniformLatent
-from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess
+from di4c.processes import (
+    MaskedProcess,
+    RateMatrixProcess,
+    UniformProcess,
+    gaussian_process,
+)
 from di4c.samplers import ancestral, hybrid, tau_leaping
 from di4c.schedules import uniform_grid
 from tests.goodness_of_fit import generator
@@ -149,6 +154,21 @@ def test_given_latents_reach_the_network():
     ancestral(UNIFORM, denoiser, start, uniform_grid(3), latent=latents)
     for given, (_, _, latent) in zip(latents, denoiser.calls, strict=True):
         assert torch.equal(latent, given)
+
+
+def test_the_last_argmax_is_the_argmax():
+    """However far the noise is from it: no transition of the Gaussian chain is impossible."""
+    process = gaussian_process(64)
+    log_probs = torch.randn(5, 6, 64, generator=generator(2)).log_softmax(-1)
+    start = prior_samples(process, 5, 6, generator=generator(3))
+    result = ancestral(
+        process, lambda *_: log_probs, start, [0.0, 0.01], last="argmax", generator=generator()
+    )
+    assert torch.equal(result.samples, log_probs.argmax(-1))
+    masks = torch.where(start > 31, MASKED.num_values, start % 3)
+    log_probs = log_probs[..., :3].log_softmax(-1)
+    result = ancestral(MASKED, lambda *_: log_probs, masks, [0.0, 0.01], last="argmax")
+    assert torch.equal(result.samples, torch.where(start > 31, log_probs.argmax(-1), start % 3))
 
 
 DEVICES = [

@@ -137,6 +137,30 @@ def test_results_are_where_the_states_are(name):
     assert process.likelihood(x, 0.0, 0.1).shape == (2, 3, process.num_states)
 
 
+@pytest.mark.parametrize("width", [5.0, 1.5, 1.0, 0.7, 0.5])
+def test_peaked_stationary_laws_keep_their_accuracy(width):
+    """Square roots of e^-128 as factors of an eigenproblem would lose all digits."""
+    process = gaussian_process(16, rate_sigma=1.5, stationary_sigma=width)
+    elapsed = 3 * (100**0.01 - 1)
+    expected = scipy.linalg.expm(elapsed * process.rate_matrix.numpy())
+    kernel = process.transition(0.0, 0.01)
+    np.testing.assert_allclose(kernel.numpy(), expected, rtol=0, atol=2e-12)
+    np.testing.assert_allclose(kernel.sum(1).numpy(), 1, rtol=0, atol=1e-11)
+
+
+def test_the_bridge_is_regularised_as_the_published_sampler_does_it():
+    """(q_ts + e) (q_s0 + e) / (q_t0 + e) + e, normalised: far from x_0 the order counts."""
+    epsilon, options = 1e-9, {"rate_sigma": 0.375, "stationary_sigma": 32.0}
+    process = gaussian_process(16, floor=1e-8, epsilon=epsilon, **options)
+    x_0, x_t = torch.tensor([[0, 3, 15]]), torch.tensor([[15, 3, 2]])
+    s, t = 0.05, 0.1
+    to_s, to_t, onwards = (process.transition(*pair) for pair in ((0.0, s), (0.0, t), (s, t)))
+    for found, a, b in zip(process.posterior(x_0, x_t, s, t)[0], x_0[0], x_t[0], strict=True):
+        weights = (onwards[:, b] + epsilon) * (to_s[a] + epsilon) / (to_t[a, b] + epsilon)
+        expected = (weights + epsilon) / (weights + epsilon).sum()
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_reverse_steps_in_half_precision_are_those_of_rounded_input(dtype):
     """Likelihoods of 1e-5 have ratios that half precision does not hold."""

@@ -105,6 +105,8 @@ class RateMatrixProcess(ForwardProcess):
         """
         probs = self.likelihood(x_t, s, t) * (_select(self.transition(0.0, s), x_0) + self.epsilon)
         total = probs.sum(-1, keepdim=True)
+        if self.epsilon:  # where the kernels are clamped, their own evidence is not the sum
+            total = self.likelihood(x_t, 0.0, t).gather(-1, x_0[..., None])
         probs = probs / total.where(total > 0, 1.0)
         probs = probs.scatter_add(-1, x_t[..., None], (total == 0).to(probs)) + self.epsilon
         return probs / probs.sum(-1, keepdim=True)
@@ -135,8 +137,12 @@ def _stationary_law(rates: Tensor) -> Tensor:
 
 
 def _eigen_decomposition(rates: Tensor, law: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-    r"""$R = U \Lambda V$ through $\Pi^{1/2} R\, \Pi^{-1/2}$: symmetric iff balance is detailed."""
-    if bool((law <= 1e-300).any()):
+    r"""$R = U \Lambda V$ through $\Pi^{1/2} R\, \Pi^{-1/2}$: symmetric iff balance is detailed.
+
+    None where that does not hold, or where the law is so peaked that $\Pi^{\pm 1/2}$ would cost
+    more than three digits.
+    """
+    if float(law.min()) < 1e-6 * float(law.max()):
         return None
     root = law.sqrt()
     symmetric = root[:, None] * rates / root

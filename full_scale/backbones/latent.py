@@ -11,7 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LATENT_SCALE = 1000.0
-"""The latent is in [0, 1) and its sinusoids are those of 1000 times it, as those of a time."""
+"""The latent is in [0, 1) and its sinusoids are those of 1000 times it, as those of a time.
+
+The U-Net's configuration may set another scale, for both.
+"""
 
 LATENT_FEATURES = 128
 _LATENT_WIDTH = 512
@@ -40,8 +43,15 @@ def sinusoidal_features(
     return torch.cat(waves, -1)
 
 
-def latent_features(latent: Tensor, num_features: int) -> Float[Tensor, "batch feature"]:
+def latent_features(
+    latent: Tensor, num_features: int, scale: float = LATENT_SCALE
+) -> Float[Tensor, "batch feature"]:
     """Sinusoidal features of a scalar latent, (B,) or (B, 1).
+
+    Args:
+        latent: not scaled.
+        num_features: even.
+        scale: what it is multiplied by.
 
     Raises:
         ValueError: If there is more than one number for each row.
@@ -51,7 +61,7 @@ def latent_features(latent: Tensor, num_features: int) -> Float[Tensor, "batch f
             f"latent must be one number a row, (batch,) or (batch, 1); got {tuple(latent.shape)}: "
             "these backbones take a scalar latent (UniformLatent())"
         )
-    return sinusoidal_features(latent.flatten() * LATENT_SCALE, num_features)
+    return sinusoidal_features(latent.flatten() * scale, num_features)
 
 
 class LatentToken(nn.Module):

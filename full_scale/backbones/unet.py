@@ -180,7 +180,8 @@ class UNet(nn.Module):
         time = self.time_mlp(times)
         mixed, down_latent = (), None
         if latent is not None:
-            mixed = (latent_features(latent, config.time_features).to(times), times)
+            features = latent_features(latent, config.time_features, config.time_scale)
+            mixed = (features.to(times), times)
             down_latent = self.latent_mlp(silu(self.latent_mix(torch.cat(mixed, -1))))
         h = self.input(x)
         skips = [h]
