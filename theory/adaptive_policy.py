@@ -4,9 +4,9 @@ A deterministic policy reads the revealed values and names the next batch of coo
 each drawn from its true conditional law, independently of the others in the batch. The values
 x then determine the batches $S_1(x), S_2(x), \dots$ and the sets $C_t(x)$ known before them, so x
 can be generated along one path only and the generated law is
-$p_0(x) = \prod_t \prod_{i \in S_t(x)} p(x_i | x_{C_t(x)})$. Hence, with equality,
+$\mathrm{out}(x) = \prod_t \prod_{i \in S_t(x)} p(x_i | x_{C_t(x)})$. Hence, with equality,
 
-$$\mathrm{KL}(p \| p_0) = \mathbb{E}_{x \sim p} \sum_t \mathrm{TC}(X_{S_t} \mid x_{C_t}),$$
+$$\mathrm{KL}(p \| \mathrm{out}) = \mathbb{E}_{x \sim p} \sum_t \mathrm{TC}(X_{S_t} \mid x_{C_t}),$$
 
 where the total correlation is that of the conditional law given the values $x_{C_t}$. Fixed
 partitions, confidence thresholds and entropy budgets are of this kind.
@@ -234,7 +234,7 @@ _SOURCE = "Wen et al. (2026)"
 CLAIMS = [
     Claim(
         name="adaptive_policy",
-        statement="KL(p || p_0) = E sum_t TC(X_{S_t} | x_{C_t}), without rounding",
+        statement="KL(p || out) = E sum_t TC(X_{S_t} | x_{C_t}), without rounding",
         source=_SOURCE,
         hypotheses="batches are functions of revealed values; true conditionals; any law",
         verify=verify_deterministic,
@@ -248,14 +248,14 @@ CLAIMS = [
     ),
     Claim(
         name="randomised_policy",
-        statement="a randomised policy: KL(p || p_0) <= E sum_t TC(X_{S_t} | x_{C_t})",
+        statement="a randomised policy: KL(p || out) <= E sum_t TC(X_{S_t} | x_{C_t})",
         source="convexity",
         hypotheses="draws of the policy depend on revealed values only",
         verify=verify_randomised,
     ),
     Claim(
         name="randomised_policy_strict",
-        statement="the equality holds for randomised policies",
+        statement="naive: the equality holds for randomised policies",
         source="this project",
         hypotheses="fails for random order: the output mixes the paths",
         verify=verify_randomised_is_not_an_equality,
@@ -263,7 +263,7 @@ CLAIMS = [
     ),
     Claim(
         name="confident_candidates",
-        statement="single coordinates are exact if the most confident candidates are kept",
+        statement="naive: single coordinates are exact if the most confident candidates are kept",
         source="this project",
         hypotheses="fails on independent data: the choice reads values not yet revealed",
         verify=verify_candidates,

@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 import theory
 
 Number = float  # anything that float() takes: Fraction, 0-d tensor, interval midpoint
+NAIVE = "naive: "  # how the statement of a negative control starts
 
 
 @dataclass
 class Record:
-    """Counts the comparisons of one claim and keeps the worst of each kind.
+    """Counts the comparisons of one claim and keeps the worst of each kind, NaN left out.
 
     Attributes:
         cases: number of comparisons.
         worst_deviation: largest |left - right| among the identities, None without any.
         least_slack: smallest right - left among the inequalities (an expected failure counts by
             how far it fails), None without any.
-        failures: one line for each comparison that went wrong.
+        failures: one line for each comparison that went wrong, and for an exception.
     """
 
     cases: int = 0
@@ -36,15 +37,17 @@ class Record:
 
     def at_most(self, left: Number, right: Number, what: str, rounding: float = 0.0) -> None:
         """The inequality left <= right, up to `rounding` in float arithmetic."""
-        self._inequality(float(right - left), rounding, f"{what}: {left} > {right}")
+        slack = float(right - left)
+        self._inequality(slack >= -rounding, slack, f"{what}: {left} > {right}")
 
     def exceeds(self, left: Number, right: Number, by: float, what: str) -> None:
-        """A negative control: left > right + by, so the naive statement left <= right fails."""
-        self._inequality(float(left - right) - by, 0.0, f"{what}: {left} <= {right} + {by}")
+        """The strict inequality left > right + by: a naive left <= right fails, by that much."""
+        slack = float(left - right) - by
+        self._inequality(slack > 0, slack, f"{what}: {left} <= {right} + {by}")
 
-    def _inequality(self, slack: float, rounding: float, message: str) -> None:
-        self.least_slack = slack if self.least_slack is None else min(self.least_slack, slack)
-        self._count(slack >= -rounding, f"{message} (slack {slack:.3g})")
+    def _inequality(self, good: bool, slack: float, message: str) -> None:
+        self.least_slack = min(math.inf if self.least_slack is None else self.least_slack, slack)
+        self._count(good, f"{message} (slack {slack:.3g})")
 
     def _count(self, good: bool, message: str) -> None:
         self.cases += 1
@@ -53,9 +56,8 @@ class Record:
 
     @property
     def holds(self) -> bool:
-        """At least one comparison was made, none failed, and none was NaN."""
-        numbers = [x for x in (self.worst_deviation, self.least_slack) if x is not None]
-        return self.cases > 0 and not self.failures and not any(map(math.isnan, numbers))
+        """At least one comparison was made and none failed."""
+        return self.cases > 0 and not self.failures
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Claim:
 
     Attributes:
         name: identifier, unique.
-        statement: one line, what is claimed.
+        statement: one line, what is claimed; what fails, after "naive: ", if it is a control.
         source: theorem, equation or paper that states it; "this project" if it goes beyond.
         hypotheses: where they bind: what is assumed and what breaks without it.
         verify: makes the comparisons on a fresh record.
@@ -78,24 +80,39 @@ class Claim:
     verify: Callable[[Record], None]
     control: bool = False
 
+    def __post_init__(self) -> None:
+        if self.control != self.statement.startswith(NAIVE):
+            raise ValueError(
+                f"statement must start with {NAIVE!r} for a negative control, and only then; "
+                f"got {self.statement!r} for {self.name}, control = {self.control}"
+            )
+
     def run(self) -> Record:
-        """Verify on a fresh record."""
+        """Verify on a fresh record; an exception is a failure of this claim, not of the run."""
         record = Record()
-        self.verify(record)
+        try:
+            self.verify(record)
+        except Exception as error:
+            message = " ".join(str(error).split())
+            record.failures.insert(0, f"raised {type(error).__name__}: {message}")
         return record
 
 
 def confirm(claim: Claim) -> None:
-    """AssertionError with the first failures unless the claim holds (for the tests)."""
-    record = claim.run()
+    """AssertionError with the first failures unless the claim holds (for the tests).
+
+    An exception goes through, with its traceback.
+    """
+    record = Record()
+    claim.verify(record)
     assert record.holds, f"{claim.name}: " + "; ".join(record.failures[:5] or ["no comparison"])
 
 
-def all_claims() -> list[Claim]:
-    """The claims of every module in this folder, in file order (`CLAIMS` of each module)."""
-    claims: list[Claim] = []
+def all_claims() -> list[tuple[str, Claim]]:
+    """(module, claim) of every module in this folder, in file order (`CLAIMS` of each module)."""
+    claims: list[tuple[str, Claim]] = []
     for module in pkgutil.iter_modules(theory.__path__):
         if not module.name.startswith(("test_", "__")):
             loaded = importlib.import_module(f"theory.{module.name}")
-            claims += getattr(loaded, "CLAIMS", [])
+            claims += [(module.name, claim) for claim in getattr(loaded, "CLAIMS", [])]
     return claims

@@ -226,8 +226,8 @@ CLAIMS = [
     ),
     Claim(
         name="copula_bound_products_only",
-        statement="the floor holds for every denoiser",
-        source=_SOURCE,
+        statement="naive: the floor holds for every denoiser",
+        source="this project",
         hypotheses="fails for correlated ones: the true reverse kernel reaches H(q_0)",
         verify=verify_products_only,
         control=True,

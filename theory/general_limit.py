@@ -48,6 +48,7 @@ from theory.claim import Claim, Record
 from theory.dense_chain import dense_chain
 from theory.extrapolation import extrapolate
 from theory.finite_mixture import random_law
+from theory.lemma1 import cycle
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,6 @@ def without_masks(law: Tensor, process: ForwardProcess) -> Tensor:
 
 def processes() -> list[tuple[str, ForwardProcess, int]]:
     """(name, process, D): noise that reaches every state, also varying and not reversible."""
-    cycle = torch.tensor([[-1, 0.8, 0.2], [0, -0.5, 0.5], [0.7, 0, -0.7]], dtype=torch.float64)
     lopsided = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
     gaussian = gaussian_process(
         4, rate_sigma=1.5, stationary_sigma=2.0, time_base=0.1, time_exponential=5.0
@@ -99,8 +99,8 @@ def processes() -> list[tuple[str, ForwardProcess, int]]:
         ("uniform, log-linear", UniformProcess(4, LogLinearSchedule(epsilon=0.1)), 2),
         ("uniform, cosine", UniformProcess(2, CosineSchedule()), 4),
         ("redraw from (.6, .3, .1)", InterpolatingProcess(lopsided, LinearSchedule()), 3),
-        ("cycle", RateMatrixProcess(cycle, 0.7), 3),
-        ("cycle, growing", RateMatrixProcess(cycle, 0.6, integrated_rate=lambda t: t + t**2), 2),
+        ("cycle", cycle(0.7), 3),
+        ("cycle, growing", cycle(0.6, lambda t: t + t**2), 2),
         ("gaussian", gaussian, 2),
     ]
 

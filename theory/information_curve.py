@@ -247,7 +247,7 @@ CLAIMS = [
     ),
     Claim(
         name="information_curve_not_output_kl",
-        statement="the mask-averaged KL is the KL of the generated law",
+        statement="naive: the mask-averaged KL is the KL of the generated law",
         source="this project",
         hypotheses="fails for 1 < k < n: the output mixes the paths and is closer (Jensen)",
         verify=verify_not_the_output_kl,
@@ -262,7 +262,7 @@ CLAIMS = [
     ),
     Claim(
         name="equal_batch_sizes",
-        statement="equal batch sizes are optimal",
+        statement="naive: equal batch sizes are optimal",
         source="this project",
         hypotheses="fails for n copies of a bit: sizes (1, n - 1) cost 0, (n/2, n/2) do not",
         verify=verify_equal_sizes_are_not_optimal,

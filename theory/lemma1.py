@@ -19,7 +19,7 @@ at t = eps is 1/2 for every eps.
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import torch
@@ -146,13 +146,20 @@ def verify_binary(record: Record) -> None:
             record.equal(left, right, 0, f"TV / eps^2 at {x}")
 
 
+def cycle(
+    horizon: float = 1.0, integrated_rate: Callable[[Tensor], Tensor] = lambda t: t
+) -> RateMatrixProcess:
+    """Three states that turn one way rather than the other: not reversible."""
+    rates = torch.tensor([[-1, 0.8, 0.2], [0, -0.5, 0.5], [0.7, 0, -0.7]], dtype=torch.float64)
+    return RateMatrixProcess(rates, horizon, integrated_rate=integrated_rate)
+
+
 def processes() -> list[tuple[str, ForwardProcess, int]]:
     """(name, process, D): reversible and not, constant and growing rates, rates that vanish."""
-    cycle = torch.tensor([[-1, 0.8, 0.2], [0, -0.5, 0.5], [0.7, 0, -0.7]], dtype=torch.float64)
     return [
         ("two-state", two_state_process(0.4, 0.9), 3),
         ("uniform, S = 3", UniformProcess(3, ExponentialSchedule(1.0, 0.7)), 2),
-        ("cycle, S = 3", RateMatrixProcess(cycle, integrated_rate=lambda t: t + t**2), 2),
+        ("cycle, S = 3", cycle(integrated_rate=lambda t: t + t**2), 2),
         ("gaussian, S = 4", gaussian_process(4, rate_sigma=1.5, stationary_sigma=2.0), 2),
     ]
 

@@ -210,7 +210,7 @@ CLAIMS = [
     ),
     Claim(
         name="parallel_bench_replace_output",
-        statement="Replace-Random: the KL of the generated law is the KL along each path",
+        statement="naive: Replace-Random: the KL of the generated law is the KL along each path",
         source="this project",
         hypotheses="fails for 1 < k < n",
         verify=verify_replace_output,

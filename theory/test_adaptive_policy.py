@@ -40,7 +40,7 @@ def test_claim(claim):
 @settings(max_examples=30)
 @for_all(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_every_state_has_one_path(seed, policy_seed):
-    """Follow each x: its batches form a partition, and p_0(x) is the path law of that partition."""
+    """Follow each x: its batches form a partition, and out(x) is the path law of that partition."""
     law, policy = rational_law(random.Random(seed), 3, 2, least=-1), random_policy(policy_seed)
     generated, divergence = generated_law(law, policy), ZERO
     for x, p in law.items():

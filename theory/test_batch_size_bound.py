@@ -2,9 +2,11 @@
 
 import math
 import random
+import statistics
 from fractions import Fraction
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,13 @@ from theory.batch_size_bound import (
 )
 from theory.claim import Record, confirm
 from theory.exact_logs import entropy, log, restrict, total
-from theory.information_curve import copies, information_curve, mask_averaged_kl
+from theory.information_curve import (
+    batched_curve,
+    batched_mask_averaged_kl,
+    copies,
+    information_curve,
+    mask_averaged_kl,
+)
 from theory.lemma1 import rational_law
 from theory.unmasking import compositions
 
@@ -47,16 +55,27 @@ def test_the_information_of_the_rest_ends_the_curve(seed):
 
 
 def test_the_looseness_that_the_docstring_states():
-    medians, worst, least = [], 0.0, math.inf
-    for num_dims in (4, 6):
+    medians, ratios = {}, []
+    for num_dims in (3, 4, 5, 6):
         laws = random_laws(200, num_dims, 2)
-        for sizes in ((num_dims,), (2,) * (num_dims // 2), (num_dims - 1, 1)):
-            ratios = looseness(laws, sizes)
-            medians.append(float(ratios.median()))
-            worst, least = max(worst, float(ratios.max())), min(least, float(ratios.min()))
-    assert 1.4 < min(medians) < max(medians) < 5.5
-    assert 1 < least < 1.3
-    assert 8 < worst < 14
+        for sizes in compositions(num_dims):
+            if max(sizes) > 1:
+                ratios += looseness(laws, sizes).tolist()
+                medians[sizes] = statistics.median(ratios[-200:])
+    assert round(min(ratios), 2) == 1.02
+    assert round(max(ratios)) == 48
+    assert min(medians, key=medians.get) == (2, 2)
+    assert max(medians, key=medians.get) == (2, 1, 1, 1, 1)
+    assert round(min(medians.values()), 1) == 1.5
+    assert round(max(medians.values()), 1) == 12.7
+
+
+@pytest.mark.parametrize("sizes", [(2, 1, 1), (1, 3), (2, 2)])
+def test_the_looseness_from_the_definition(sizes):
+    laws = random_laws(20, 4, 2)
+    bounds = li_cai_factor(sizes) * batched_curve(laws)[-1]
+    averages = batched_mask_averaged_kl(laws, sizes)
+    torch.testing.assert_close(looseness(laws, sizes), bounds / averages, rtol=1e-8, atol=0)
 
 
 def test_a_smaller_constant_is_rejected():

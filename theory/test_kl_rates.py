@@ -12,6 +12,7 @@ from scipy.integrate import quad
 
 from di4c.exact import total_correlation
 from di4c.processes import MaskedProcess, RateMatrixProcess, two_state_process
+from theory import kl_rates
 from theory.claim import Record, confirm
 from theory.exact_logs import LogSum
 from theory.extrapolation import extrapolate
@@ -110,3 +111,17 @@ def test_wrong_rates_are_rejected():
     record.equal(extrapolate(values) / (1.001 * case.output_limit), 1.0, 1e-4, "limit + 0.1 %")
     record.at_most(case.output_limit / 10, STEPS[-1] * case.measured[-1].output, "N KL")
     assert len(record.failures) == 2
+
+
+def test_the_masked_path_rate_is_checked_on_laws_with_zeros(monkeypatch):
+    """A limit that is off only where the law has zeros is refused."""
+    right = kl_rates.masked_path_limit
+    monkeypatch.setattr(
+        kl_rates,
+        "masked_path_limit",
+        lambda q_0, num_values: right(q_0, num_values) * (1.001 if (q_0 == 0).any() else 1),
+    )
+    record = Record()
+    kl_rates.verify_path(record)
+    assert len(record.failures) == 3
+    assert all("zeros of" in line for line in record.failures)

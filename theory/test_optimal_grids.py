@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 
 from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair, absorbing_tv, uniform_tv
 from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule, Schedule
+from theory import optimal_grids
 from theory import theorem1_pairs as chain
 from theory.claim import Claim, Record, confirm
 from theory.optimal_grids import (
@@ -132,3 +133,15 @@ def test_wrong_optima_are_rejected() -> None:
     assert not record.holds
     absorbing = AbsorbingPair(weight=0.7, schedule=LinearSchedule())
     assert absorbing.best_tv(1) != pytest.approx(best_absorbing_tv(absorbing, 1))
+
+
+def test_an_infimum_that_is_attained_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        optimal_grids.uniform_pair,
+        "sampler_tv",
+        lambda theta, alphas, from_prior: half_infimum(alphas[-1], len(alphas) - 1),
+    )
+    (claim,) = (claim for claim in CLAIMS if claim.name == "half-infimum")
+    failures = claim.run().failures
+    assert failures
+    assert all("never attained" in line for line in failures)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from theory import time_grid_kl
 from theory.claim import Record, confirm
 from theory.exact_logs import ZERO, kl, log
 from theory.information_curve import copies, information_curve
@@ -109,4 +110,27 @@ def test_the_right_end_of_each_cell_is_rejected():
     wrong = 3 * (right - bernstein_integral(curve))
     record = Record()
     record.equal(path_divergence(law, survivals), wrong, 0, "right Riemann sum")
+    assert not record.holds
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda curve, first=Fraction(0): sum(curve) / len(curve),  # right for a = 0 alone
+        lambda curve, first=Fraction(0): bernstein_integral(curve, first) + Fraction(1, 10**9),
+        lambda curve, first=Fraction(0): bernstein_integral(curve[::-1], first),
+    ],
+)
+def test_the_claim_rejects_other_integrals(monkeypatch, wrong):
+    monkeypatch.setattr(time_grid_kl, "bernstein_integral", wrong)
+    record = Record()
+    time_grid_kl.verify_integral(record)
+    assert not record.holds
+
+
+def test_the_claim_rejects_another_polynomial(monkeypatch):
+    """The integral is that of z and not of the powers alone."""
+    monkeypatch.setattr(time_grid_kl, "bernstein", lambda curve, x: bernstein(curve, 1 - x))
+    record = Record()
+    time_grid_kl.verify_integral(record)
     assert not record.holds

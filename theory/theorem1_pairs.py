@@ -16,7 +16,8 @@ The closed forms E1, E2, E3 turn the theorem into convexity of one function of o
 
 The distance bounded here is that of the literally enumerated sampler, not of the closed forms.
 Hypotheses that bind: at $\theta = 1$ no lower bound c/N holds on every grid (optimal_grids); a
-schedule of infinite slope at 0 (arccos) has $\int\alpha'^2 = \infty$ and no upper bound (log_rate).
+schedule of infinite slope at 0 (arccos) has $\int\alpha'^2 = \infty$ and no upper bound
+(schedule_slope).
 """
 
 import itertools

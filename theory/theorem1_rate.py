@@ -35,7 +35,8 @@ from theory.claim import Claim, Record
 from theory.dense_chain import dense_chain
 from theory.finite_mixture import random_law
 from theory.general_limit import sparse_law
-from theory.theorem1_upper import cycle, error, largest_ratio, uniform_bound
+from theory.lemma1 import cycle
+from theory.theorem1_upper import error, largest_ratio, uniform_bound
 
 
 def increments(

@@ -34,7 +34,6 @@ from di4c.processes import (
     ForwardProcess,
     InterpolatingProcess,
     MaskedProcess,
-    RateMatrixProcess,
     UniformProcess,
     absorbing_process,
     two_state_process,
@@ -50,13 +49,8 @@ from theory.claim import Claim, Record
 from theory.dense_chain import dense_chain
 from theory.finite_mixture import random_law
 from theory.general_limit import sparse_law
+from theory.lemma1 import cycle
 from theory.pair_cases import random_grid
-
-
-def cycle(horizon: float = 1.0) -> RateMatrixProcess:
-    """Three states that turn one way rather than the other: not reversible."""
-    rates = torch.tensor([[-1, 0.8, 0.2], [0, -0.5, 0.5], [0.7, 0, -0.7]], dtype=torch.float64)
-    return RateMatrixProcess(rates, horizon)
 
 
 def times(draw: random.Random, num_steps: int, process: ForwardProcess) -> Tensor:

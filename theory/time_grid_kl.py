@@ -19,7 +19,7 @@ $\int_0^1 z = \frac1D \sum_m Z_m$.
 
 Since z increases, the gap is at most $\max_k (a_{k-1} - a_k) \cdot \sum_i I(X_i; X_{-i})$: 1/N on
 the equispaced grid, whatever the law. It is again a divergence along paths, an upper bound of
-$\mathrm{KL}(q_0 \| p_0)$ (`jump_your_steps.py`).
+$\mathrm{KL}(q_0 \| \mathrm{out}_N)$ (`jump_your_steps.py`).
 
 Source: the time-grid form of Chen, Cong, Li (COLT 2026). Hypotheses: any law (zeros too),
 any grid, start $q_T$ (with $a_N = 0$: all mask).
@@ -76,6 +76,16 @@ def bernstein_integral(curve: Sequence[Value], first: Fraction = Fraction(0)) ->
         at_most += math.comb(num_dims, m) * first**m * (1 - first) ** (num_dims - m)
         result = result + at_most / num_dims * value
     return result
+
+
+def monomials(curve: Sequence[Fraction]) -> list[Fraction]:
+    """z in powers of x: every (1 - x)^(n - m) written out."""
+    n = len(curve) - 1
+    coefficients = [Fraction(0)] * (n + 1)
+    for m, value in enumerate(curve):
+        for j in range(n - m + 1):
+            coefficients[m + j] += (-1) ** j * math.comb(n, m) * math.comb(n - m, j) * value
+    return coefficients
 
 
 def time_grid_form(curve: Sequence[Value], survivals: Survivals) -> Value:
@@ -143,7 +153,17 @@ def verify_integral(record: Record) -> None:
     rng = random.Random(2)
     for num_dims in range(1, 9):
         curve = [Fraction(rng.randint(0, 99), 7) for _ in range(num_dims)]
-        record.equal(bernstein_integral(curve), sum(curve) / num_dims, 0, f"D = {num_dims}")
+        coefficients = monomials(curve)
+        for k in range(num_dims + 1):  # more points than the degree: the same polynomial
+            x = Fraction(k, num_dims)
+            power_sum = sum(c * x**j for j, c in enumerate(coefficients))
+            record.equal(power_sum, bernstein(curve, x), 0, f"z({x}), D = {num_dims}")
+        for first in (Fraction(0), Fraction(1, 5), Fraction(2, 3), Fraction(1)):
+            literal = sum(c * (1 - first**j) / j for j, c in enumerate(coefficients, start=1))
+            what = f"a = {first}, D = {num_dims}"
+            record.equal(literal, bernstein_integral(curve, first), 0, what)
+        mean = sum(curve) / num_dims
+        record.equal(bernstein_integral(curve), mean, 0, f"mean of the curve, D = {num_dims}")
 
 
 def verify_orientation(record: Record) -> None:
@@ -181,16 +201,16 @@ CLAIMS = [
     ),
     Claim(
         name="time_grid_integral",
-        statement="int_0^1 z = sum_m Z_m / D",
+        statement="int_a^1 z = sum_m Z_m P(Bin(D, a) <= m) / D; sum_m Z_m / D for a = 0",
         source=_SOURCE,
-        hypotheses="any curve",
+        hypotheses="any curve; D = 1..8, z in powers of x, term by term, without rounding",
         verify=verify_integral,
     ),
     Claim(
         name="time_grid_orientation",
-        statement="D [sum_k (a_{k-1} - a_k) z(a_k) - int z] with mutual informations is the KL",
+        statement="naive: the KL is D [sum_k (a_{k-1} - a_k) z(a_k) - int z], the sum first",
         source="this project",
-        hypotheses="fails: that is minus the KL; it holds with conditional entropies in z",
+        hypotheses="fails for mutual informations (minus the KL); holds for conditional entropies",
         verify=verify_orientation,
         control=True,
     ),
