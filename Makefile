@@ -3,7 +3,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
-FIGURES := results/figures
 
 .DEFAULT_GOAL := help
 .PHONY: help reproduce figures test lint format clean
@@ -17,7 +16,7 @@ reproduce: $(INSTALLED) ## check the theory, run the toys, the real data and the
 	@for process in masked uniform absorbing ctmc; do \
 	  echo "== two dimensions, $$process process" && \
 	  $(BIN)/python toys/two_dim_tv.py --process $$process \
-	    --json results/two_dim_tv_$$process.json --figure $(FIGURES)/two_dim_tv_$$process || exit; \
+	    --json results/two_dim_tv_$$process.json || exit; \
 	done
 	@echo "== where N TV grows like log N, and the grid that mends it"
 	@for grid in uniform quadratic; do \
@@ -28,9 +27,9 @@ reproduce: $(INSTALLED) ## check the theory, run the toys, the real data and the
 	@echo "== two moons on a grid: products and mixtures"
 	@$(BIN)/python toys/figure1_laws.py --json results/figure1.json
 	@echo "== real data: patches of digit images"
-	@$(BIN)/python toys/digit_patches.py --json results/digit_patches.json --figure $(FIGURES)/digit_patches
+	@$(BIN)/python toys/digit_patches.py --json results/digit_patches.json
 	@echo "== real data: windows of words"
-	@$(BIN)/python toys/letter_windows.py --json results/letter_windows.json --figure $(FIGURES)/letter_windows
+	@$(BIN)/python toys/letter_windows.py --json results/letter_windows.json
 	@echo "== benchmark of few-step methods, the quick form"
 	@$(BIN)/python toys/leaderboard.py --quick --json results/quick/leaderboard.json
 	@echo "== full-scale path on 8 x 8 digits, the quick form"

@@ -40,7 +40,8 @@ def draw(results: Path) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    records = [load(results, name)["runs"] for name in NEEDS if name.startswith("ablation")]
+    files = [name for name in NEEDS if name.startswith("ablation")]
+    records = [load(results, name, "runs")["runs"] for name in files]
     runs = [run for record in records for run in record]
     names = list(dict.fromkeys((run["group"], run["variant"]) for run in runs))
     fig, axes = plt.subplots(figsize=(7.0, 0.19 * len(names) + 0.9))
@@ -67,7 +68,7 @@ def draw(results: Path) -> "Figure":
     ]
     axes.set_yticks(range(len(names)), labels, fontsize=6)
     axes.invert_yaxis()
-    _mark_teacher(axes, load(results, "digit_patches.json"))
+    _mark_teacher(axes, load(results, "digit_patches.json", "laws"))
     axes.set(
         xscale="log",
         xlabel="TV of one step (filled) and two (hollow) to the data law; means at the right",
@@ -88,15 +89,21 @@ def _mark_teacher(axes: "Axes", patches: dict[str, Any]) -> None:
         )
     curve = next(curve for curve in small["curves"] if curve["process"] == "masked")
     low = axes.get_xlim()[0]
-    for row in curve["rows"]:
-        if row["tv"] > low:
-            axes.axvline(row["tv"], color="0.6", linestyle=":", linewidth=0.7, zorder=0)
-            axes.text(
-                row["tv"],
-                1.0,
-                f"N={row['steps']}",
-                transform=axes.get_xaxis_transform(),
-                fontsize=5.5,
-                ha="center",
-                va="bottom",
-            )
+    shown = [row for row in curve["rows"] if row["tv"] > low]
+    lines = [
+        axes.axvline(row["tv"], color="0.6", linestyle=":", linewidth=0.7, zorder=0)
+        for row in shown
+    ]
+    for row in shown:
+        axes.text(
+            row["tv"],
+            1.0,
+            f"N={row['steps']}",
+            transform=axes.get_xaxis_transform(),
+            fontsize=5.5,
+            ha="center",
+            va="bottom",
+        )
+    if lines:  # the key stands beside these names, over those of the rows
+        place = {"loc": "lower right", "bbox_to_anchor": (0, 1), "borderaxespad": 0}
+        axes.legend(lines[:1], ["exact teacher, N steps"], fontsize=5.5, borderpad=0, **place)

@@ -19,4 +19,4 @@ def draw(results: Path) -> "Figure":
     Args:
         results: Folder with the files of `NEEDS`.
     """
-    return draw_components(load(results, RESULT)["laws"])
+    return draw_components(load(results, RESULT, "laws")["laws"])

@@ -32,7 +32,7 @@ def draw(results: Path) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    result = load(results, RESULT)
+    result = load(results, RESULT, "rows", "summary", "floor")
     fig, (left, *sheets) = plt.subplots(
         1, 1 + len(_SHEETS), figsize=(7.2, 2.6), width_ratios=[1.2, 1, 1]
     )

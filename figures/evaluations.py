@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from figures import BrokenResult
 from reporting import read_rows
 
 FILE = "evaluations.jsonl"
@@ -15,14 +16,21 @@ Row = dict[str, Any]
 
 
 def our_runs(results: Path, experiment: str, metric: str) -> list[Row]:
-    """Rows of an experiment that have a metric, in order; of a repeated evaluation the newest."""
+    """Rows of an experiment that have a metric, in order; of a repeated evaluation the newest.
+
+    Raises:
+        BrokenResult: If a row is not one of an evaluation.
+    """
     path = results / FILE
     if not path.is_file():
         return []
     newest: dict[tuple[Any, ...], Row] = {}
-    for row in read_rows(path):
-        if row["experiment"] == experiment and metric in row["metrics"]:
-            newest[tuple(row[key] for key in _IDENTITY)] = row
+    try:
+        for row in read_rows(path):
+            if row["experiment"] == experiment and metric in row["metrics"]:
+                newest[tuple(row[key] for key in _IDENTITY)] = row
+    except (KeyError, TypeError) as error:
+        raise BrokenResult(f"{path} does not hold rows of evaluations ({error!r})", FILE) from None
     return sorted(newest.values(), key=lambda row: (row["role"], row["steps"], row["guidance"]))
 
 

@@ -24,7 +24,7 @@ def draw(results: Path) -> "Figure":
     import matplotlib.pyplot as plt
     from matplotlib.colors import PowerNorm
 
-    panels = load(results, RESULT)["panels"]
+    panels = load(results, RESULT, "panels")["panels"]
     # The square root shows the thin mass that a product puts between the half circles.
     highest = max(max(row) for panel in panels for row in panel["probs"])
     norm = PowerNorm(0.5, vmin=0.0, vmax=highest)

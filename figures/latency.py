@@ -29,7 +29,7 @@ def draw(results: Path) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    ours = load(results, RESULT)["rows"] if (results / RESULT).is_file() else []
+    ours = load(results, RESULT, "rows")["rows"] if (results / RESULT).is_file() else []
     names = [latency.experiment for latency in LATENCIES]
     ends = [end for row in ours for end in (row["overhead_low"], row["overhead_high"])]
     fig, axes = plt.subplots(figsize=(5.0, 2.8))
@@ -42,7 +42,7 @@ def draw(results: Path) -> "Figure":
     for place, latency in enumerate(LATENCIES):
         if latency.overhead is None:
             text = "published: unchanged, no numbers"
-            axes.text(0.05, place - 0.25, text, fontsize=6.5, va="center", color=_PUBLISHED)
+            _label(axes, 0.0, place - 0.25, text, _PUBLISHED, (0, 0), "left")
             continue
         percent = 100 * latency.overhead
         axes.plot(percent, place - 0.25, marker="s", color=_PUBLISHED, markerfacecolor="white")
@@ -76,7 +76,7 @@ def _label(
     offset: tuple[int, int] = (-5, 0),
     alignment: str = "right",
 ) -> None:
-    """Beside a point, so many points away."""
+    """Beside a point, so many points away; the line of the bound stops behind it."""
     axes.annotate(
         text,
         (x, y),
@@ -86,4 +86,5 @@ def _label(
         va="center",
         fontsize=6.5,
         color=color,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )

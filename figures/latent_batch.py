@@ -32,7 +32,7 @@ def draw(results: Path) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    result = load(results, "latent_batch.json")
+    result = load(results, "latent_batch.json", "rows")
     rows = result["rows"]
     fig, panels = plt.subplots(1, 3, figsize=(7.2, 2.7))
     titles = ("Bias of the loss", "Noise of the loss", "Noise of the gradient")

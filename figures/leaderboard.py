@@ -26,6 +26,6 @@ def draw(results: Path, process: str = "masked") -> "Figure":
         results: Folder with the files of `NEEDS`.
         process: the noise.
     """
-    result = load(results, RESULT)
+    result = load(results, RESULT, "rows", "tasks")
     lines = summarise(result["rows"])
     return draw_leaderboard(lines, result["tasks"], process, recorded_limits(result))

@@ -32,7 +32,7 @@ def draw(results: Path) -> "Figure":
     Args:
         results: Folder with the files of `NEEDS`.
     """
-    result = load(results, RESULT)
+    result = load(results, RESULT, "laws", "tasks")
     order = {kind: place for place, kind in enumerate(SHOWN)}
     laws = [law for law in result["laws"] if (law["method"], law["nfe"]) in order]
     laws.sort(key=lambda law: order[law["method"], law["nfe"]])

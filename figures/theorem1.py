@@ -49,7 +49,7 @@ def draw(results: Path) -> "Figure":
 
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(7.2, 2.6))
     for process in LOOKS:
-        result = load(results, f"two_dim_tv_{process}.json")
+        result = load(results, f"two_dim_tv_{process}.json", "process", "rows", "limit")
         _draw_rate(left, result, times_n=False)
         _draw_rate(middle, result, times_n=True)
         if result["limit"] is not None:
@@ -65,7 +65,7 @@ def draw(results: Path) -> "Figure":
     middle.legend(handles=_line_handles(), loc="upper right")
 
     for grid, file in LOG_FILES.items():
-        _draw_log(right, load(results, file), grid)
+        _draw_log(right, load(results, file, "rows", "log_coefficient"), grid)
     right.set(title="Zeros in the data law", xlabel=r"$\log_2 N$", ylabel="$N$ TV")
     right.set_ymargin(0.2)  # room for the legend
     right.set_ylim(bottom=0)

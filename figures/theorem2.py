@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures import load
-from reporting import PALETTE
+from reporting import PALETTE, decimal_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def draw(results: Path) -> "Figure":
     """
     import matplotlib.pyplot as plt
 
-    result = load(results, "theorem2_training.json")
+    result = load(results, "theorem2_training.json", "rows", "steps")
     rows = result["rows"]
     iterations = [row["iteration"] for row in rows]
     fig, (sides, data) = plt.subplots(1, 2, figsize=(7.0, 2.8))
@@ -45,7 +45,7 @@ def draw(results: Path) -> "Figure":
     last = rows[-1]
     ratio = last["right"] / last["left"]
     sides.set(title=f"Both sides of Theorem 2 (at the end {ratio:.1f} : 1)", yscale="log")
-    sides.set_ylabel("total variation")
+    sides.set_ylabel("total variation, bounds")
     sides.legend(loc="lower left", fontsize=6)
     data.plot(
         iterations,
@@ -63,7 +63,9 @@ def draw(results: Path) -> "Figure":
         label=f"teacher, {result['steps']} steps",
     )
     data.set(title="Distance to the data law", ylabel="TV", yscale="log")
-    data.legend(loc="upper right")
+    data.legend(loc="center left")
+    decimal_ticks(sides.yaxis)
+    decimal_ticks(data.yaxis, (1, 2, 3, 4, 6))
     for axes in (sides, data):
         axes.set_xscale("symlog", linthresh=1)
         axes.set_xlim(left=0)

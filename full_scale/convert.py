@@ -23,6 +23,7 @@ parameter filled: otherwise the names are listed and nothing is written.
 """
 
 import ast
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     known = dict(_setting(text) for text in args.set or ())
     _check_out(args.out, args.force)
     located = locate(args.source)
-    if args.out.resolve() == located.path.resolve():
+    if os.path.realpath(args.out) == os.path.realpath(located.path):
         raise ValueError(f"OUT is the source itself, {args.out}; write to another file")
     try:
         config = convert(args.kind, located, args.out, ema=ema, **known)

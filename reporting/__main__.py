@@ -4,12 +4,14 @@ A record of TV against N is a dictionary with "rows" of {"steps", "tv"} and perh
 N TV, anywhere in a result file; "law", "process", "sampler" and "components" around it name it.
 """
 
-import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from reporting.provenance import ROOT
+from reporting.records import read_json
 from reporting.scripts import run_script, script_parser
 from reporting.tables import format_table
 
@@ -17,28 +19,41 @@ STEPS = (1, 2, 4, 8, 16)
 NAMES = ("law", "process", "sampler", "components")
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Print the summary."""
+def main(argv: list[str] | None = None) -> int:
+    """Print the summary; the status is 2 if a file is no result."""
     parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
     parser.add_argument(
         "--results", type=Path, metavar="DIR", help="where the results are (results/ of the clone)"
     )
     folder = parser.parse_args(argv).results or ROOT / "results"
-    results = {path: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))}
-    if not results:
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
         raise ValueError(f"results is {folder}, which holds no JSON file; run: make reproduce")
-    curves = []
-    for path, content in results.items():
-        if "claims" in content:
-            print(claims_line(content["claims"]), end="\n\n")
-        curves += [{"file": path.stem} | row for row in curve_rows(content, {})]
+    curves, results, faults = [], [], []
+    for path in paths:
+        try:
+            content = read_json(path)
+            if "claims" in content:
+                print(claims_line(content["claims"]), end="\n\n")
+        except (OSError, ValueError) as error:
+            faults.append(str(error))
+        except (AttributeError, LookupError, TypeError) as error:
+            if sys.flags.dev_mode:
+                raise
+            faults.append(f"{path} holds no claims as theory writes them ({error!r})")
+        else:
+            results.append(path)
+            curves += [{"file": path.stem} | row for row in curve_rows(content, {})]
     if curves:
         print("total variation after N steps, and the limit of N TV where one is known")
         steps = {f"tv {n}": (f"N = {n}", ".4f") for n in STEPS}
         columns = {"file": ("result", ""), "name": ("what", ""), **steps, "limit": ("limit", ".4f")}
         print(format_table(curves, columns), end="\n\n")
-    for title, paths in (("results", results), ("pictures", sorted(folder.glob("figures/*.png")))):
-        print(title, *map(shown, paths), sep="\n  ")
+    for title, files in (("results", results), ("pictures", sorted(folder.glob("figures/*.png")))):
+        print(title, *map(shown, files), sep="\n  ")
+    for fault in faults:
+        print(f"error: {fault}; make it again", file=sys.stderr)
+    return 2 if faults else 0
 
 
 def claims_line(claims: list[dict[str, Any]]) -> str:
@@ -60,13 +75,18 @@ def curve_rows(content: Any, names: Mapping[str, Any]) -> Iterator[dict[str, Any
     elif isinstance(content, dict):
         names = {**names, **{key: content[key] for key in NAMES if key in content}}
         rows = content.get("rows")
-        if isinstance(rows, list) and rows and {"steps", "tv"} <= rows[0].keys():
+        if isinstance(rows, list) and rows and all(map(_is_point, rows)):
             tv = {f"tv {row['steps']}": row["tv"] for row in rows}
             blank = {f"tv {n}": None for n in STEPS}
             yield blank | tv | {"name": describe(names), "limit": content.get("limit")}
         else:
             for item in content.values():
                 yield from curve_rows(item, names)
+
+
+def _is_point(row: Any) -> bool:
+    """Whether it is a total variation after so many steps."""
+    return isinstance(row, dict) and {"steps", "tv"} <= row.keys()
 
 
 def describe(names: Mapping[str, Any]) -> str:
@@ -80,7 +100,7 @@ def describe(names: Mapping[str, Any]) -> str:
 
 def shown(path: Path) -> str:
     """The path as one types it in the clone."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # Path.resolve fails where links go in a circle
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 

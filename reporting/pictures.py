@@ -1,9 +1,14 @@
 """One style for all pictures, and one way to save them."""
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reporting.files import is_stream, write_whole
+
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart under every colour blindness.
@@ -32,8 +37,37 @@ def use_style() -> None:
     plt.style.use(["default", Path(__file__).with_name("style.mplstyle")])
 
 
+def decimal_ticks(axis: "Axis", marks: Sequence[int] = (1, 2, 5)) -> None:
+    """Label these multiples of each power of ten on a logarithmic axis, in plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=marks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def picture_paths(path: Path | str) -> list[Path]:
+    """The PNG and the PDF that `save_figure` writes.
+
+    Raises:
+        ValueError: If the suffix is that of another image format, or a device or pipe is there.
+    """
+    path = Path(path)
+    if is_stream(path):
+        raise ValueError(f"figure is {path}, no place for two files; give the name of a picture")
+    suffix = path.suffix.lower()
+    if suffix in (".png", ".pdf"):
+        path = path.with_suffix("")
+    elif suffix:
+        from matplotlib.backend_bases import FigureCanvasBase
+
+        if suffix.removeprefix(".") in FigureCanvasBase.get_supported_filetypes():
+            raise ValueError(f"figure is {path}; pictures are PNG and PDF, leave {suffix} out")
+    return [path.with_name(path.name + end) for end in (".png", ".pdf")]
+
+
 def save_figure(fig: "Figure", path: Path | str) -> list[Path]:
-    """Write a figure as PNG and PDF beside each other and close it.
+    """Write a figure as PNG and PDF beside each other, each whole or not at all, and close it.
 
     The same figure gives the same bytes: no date is stored.
 
@@ -45,19 +79,15 @@ def save_figure(fig: "Figure", path: Path | str) -> list[Path]:
         The PNG and the PDF.
 
     Raises:
-        ValueError: If the suffix is that of another image format.
+        ValueError: If the suffix is that of another image format, or a device or pipe is there.
     """
     import matplotlib.pyplot as plt
 
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix in (".png", ".pdf"):
-        path = path.with_suffix("")
-    elif suffix.removeprefix(".") in fig.canvas.get_supported_filetypes():
-        raise ValueError(f"figure is {path}; pictures are PNG and PDF, leave {suffix} out")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    png, pdf = (path.with_name(path.name + end) for end in (".png", ".pdf"))
-    fig.savefig(png, metadata={"Software": None})
-    fig.savefig(pdf, metadata={"CreationDate": None})
+    paths = picture_paths(path)
+    undated = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}
+    for file in paths:
+        content = io.BytesIO()
+        fig.savefig(content, format=file.suffix[1:], metadata=undated[file.suffix])
+        write_whole(file, content.getvalue())
     plt.close(fig)
-    return [png, pdf]
+    return paths

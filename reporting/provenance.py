@@ -78,9 +78,8 @@ def _command(arguments: list[str], script: str, root: Path) -> str:
     words = ["python"]
     for word in arguments[1:]:
         option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-        path = Path(value)
-        if path.is_absolute() or path.resolve() == Path(script).resolve():
-            path = path.resolve()
+        path = Path(os.path.realpath(value))  # Path.resolve fails where links go in a circle
+        if Path(value).is_absolute() or path == Path(script).resolve():
             inside = path.is_relative_to(root)
             value = path.relative_to(root).as_posix() if inside else path.name
         words.append(option + equals + value)

@@ -1,4 +1,4 @@
-"""Results on disk: JSON files that are whole or absent, and JSONL files that survive a kill."""
+"""Results on disk: JSON files, written whole or not at all, and JSONL files that survive a kill."""
 
 import json
 import math
@@ -6,15 +6,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from reporting.files import is_stream, write_stream, write_whole
+
 
 def write_json(path: Path | str, payload: dict[str, Any]) -> None:
     """Write a JSON file that readers see either whole or not at all.
 
-    The text goes to a temporary name in the same folder, is flushed to the disk and renamed, so
-    an interrupted run leaves the previous file untouched. Floats keep every digit.
+    Floats keep every digit.
 
     Args:
-        path: File to write; its folders are created.
+        path: File to write, as in `write_whole`.
         payload: Nested dictionaries with string keys, lists, tuples, strings, numbers, None;
             arrays, tensors and their scalars become lists and numbers.
 
@@ -22,18 +23,24 @@ def write_json(path: Path | str, payload: dict[str, Any]) -> None:
         ValueError: If a number is NaN or infinite; names its key.
         TypeError: If a key or value has no JSON form; names its key.
     """
-    path = Path(path)
     text = json.dumps(_plain(payload, ""), indent=2, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_whole(Path(path), text.encode())
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        ValueError: If it holds anything else; names the file.
+        OSError: If it cannot be read.
+    """
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        content = json.loads(Path(path).read_bytes().decode())
+    except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
+        raise ValueError(f"{path} is not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a JSON object")
+    return content
 
 
 def append_row(path: Path | str, row: dict[str, Any]) -> None:
@@ -43,7 +50,8 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
     One writer at a time.
 
     Args:
-        path: File to extend; it and its folders are created.
+        path: File to extend; it and its folders are created. To a device or pipe the row is
+            written and nothing is read.
         row: As the payload of `write_json`.
 
     Raises:
@@ -51,7 +59,10 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
         TypeError: If a key or value has no JSON form; names its key.
     """
     path = Path(path)
-    line = json.dumps(_plain(row, ""), allow_nan=False) + "\n"
+    line = json.dumps(_plain(row, ""), allow_nan=False).encode() + b"\n"
+    if is_stream(path):
+        write_stream(path, line)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
         file.seek(0)
@@ -61,7 +72,7 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
             file.truncate(len(whole))
         elif tail:  # only the newline was lost
             file.write(b"\n")
-        file.write(line.encode())
+        file.write(line)
         file.flush()
         os.fsync(file.fileno())
 

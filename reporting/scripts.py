@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from reporting.files import require_writable
+from reporting.pictures import picture_paths
+
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the description and shows the defaults that say something."""
@@ -32,6 +35,8 @@ def script_parser(
 ) -> argparse.ArgumentParser:
     """A parser with the options that every script has; add the script's own to it.
 
+    A --json or --figure that cannot be written is an error of the command line, before any work.
+
     Args:
         doc: Docstring of the script, shown as it is by --help.
         seed: Whether there is a --seed INT, 0 by default.
@@ -44,10 +49,18 @@ def script_parser(
     )
     common = parser.add_argument_group("common options")
     if json:
-        common.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
+        common.add_argument(
+            "--json",
+            type=output_file,
+            metavar="FILE",
+            help="write the results here",
+        )
     if figure:
         common.add_argument(
-            "--figure", type=Path, metavar="FILE", help="draw the picture here, as PNG and PDF"
+            "--figure",
+            type=_output(picture_paths),
+            metavar="FILE",
+            help="draw the picture here, as PNG and PDF",
         )
     if seed:
         common.add_argument(
@@ -77,24 +90,39 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
-_UNUSABLE_PATHS = (
-    *(FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError),
-)
+def _output(files: Callable[[Path], list[Path]]) -> Callable[[str], Path]:
+    """Type of an option that names what to write, which takes these files."""
+
+    def path(text: str) -> Path:
+        try:
+            for file in files(Path(text)):
+                require_writable(file)
+        except (OSError, ValueError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return Path(text)
+
+    return path
+
+
+output_file = _output(lambda path: [path])
+"""Type of an option that names a file to write: what cannot be written is refused at once."""
 
 
 def run_script(main: Callable[[], int | None]) -> NoReturn:
     """Run the script and exit with the status that `main` returns, 0 for None.
 
-    A ValueError, or a path that cannot be used, is the user's to mend: one line on standard error
-    and status 2 (`python -X dev` shows the traceback instead). Ctrl-C gives status 130. Any other
-    exception is ours and keeps its traceback.
+    A ValueError, or what the system says of a file or a disk (an OSError with its name or number),
+    is the user's to mend: one line on standard error and status 2 (`python -X dev` shows the
+    traceback instead). Ctrl-C gives status 130. Any other exception is ours and keeps its
+    traceback.
     """
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ValueError, *_UNUSABLE_PATHS) as error:
-        if sys.flags.dev_mode:
+    except (ValueError, OSError) as error:
+        users = isinstance(error, ValueError) or error.errno is not None or error.filename
+        if sys.flags.dev_mode or not users:
             raise
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from matplotlib import pyplot as plt
 
 from figures import __main__ as program
 from figures import figure3, figure4, latency, table1
@@ -11,6 +12,12 @@ from figures.evaluations import FILE, our_runs
 from figures.published import LATENCIES, PUBLISHED, published
 
 FIGURES = {"table1": table1, "figure3": figure3, "figure4": figure4, "latency": latency}
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
 
 
 def _row(experiment, role, steps, metrics, guidance=0.0, num_samples=50_000, **more):
@@ -177,6 +184,10 @@ class TestLatency:
         assert "4.2 (3.3409 s to 3.4817 s)" in texts
         assert "published: unchanged, no numbers" in texts
         assert "not measured yet" in fig.get_supxlabel()
+
+    def test_the_line_of_the_bound_crosses_no_text(self, tmp_path):
+        (axes,) = latency.draw(tmp_path).axes
+        assert all(text.get_bbox_patch().get_facecolor() == (1, 1, 1, 1) for text in axes.texts)
 
     def test_ours_with_its_interval_and_its_size(self, tmp_path):
         row = {

@@ -1,9 +1,13 @@
 """The shared room, what is kept: records and manifests."""
 
+import errno
 import json
 import os
 import re
+import shlex
+import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reporting
-from reporting import provenance
+from reporting import files, provenance
 
 payloads = st.recursive(
     st.none()
@@ -73,6 +77,119 @@ class TestWriteJson:
         assert json.loads(path.read_text()) == {"old": 1}
         assert os.listdir(tmp_path) == ["x.json"]
 
+    def test_a_name_may_be_as_long_as_a_folder_takes(self, tmp_path):
+        path = tmp_path / ("x" * 250 + ".json")
+        reporting.write_json(path, {"a": 1})
+        assert os.listdir(tmp_path) == [path.name]
+
+    @pytest.mark.parametrize("old", [True, False])
+    def test_a_link_stays_one_to_what_is_new(self, tmp_path, old):
+        link, target = tmp_path / "link.json", tmp_path / "kept" / "x.json"
+        if old:
+            reporting.write_json(target, {"old": 1})
+        link.symlink_to(target)
+        reporting.write_json(link, {"new": 2})
+        assert link.is_symlink()
+        assert json.loads(target.read_text()) == {"new": 2}
+        assert os.listdir(target.parent) == ["x.json"]
+
+    def test_links_in_a_circle_are_an_error_and_stay(self, tmp_path):
+        link = _circle(tmp_path)
+        with pytest.raises(OSError, match="symbolic links"):
+            reporting.write_json(link, {"a": 1})
+        assert link.is_symlink()
+
+    def test_a_pipe_is_written_to_and_stays(self, tmp_path):
+        pipe, read = _pipe(tmp_path)
+        reporting.write_json(pipe, {"a": 1})
+        assert json.loads(read()) == {"a": 1}
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+        assert os.listdir(tmp_path) == [pipe.name]
+
+    def test_our_own_redirected_output_is_added_to(self, tmp_path):
+        """As with `--json /dev/stdout >> log`."""
+        log = tmp_path / "log"
+        log.write_text("earlier\n")
+        code = "import reporting; print('table'); reporting.write_json('log', {'a': 1})"
+        with log.open("ab") as file:
+            subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=file, check=True)
+        assert log.read_text() == 'earlier\ntable\n{\n  "a": 1\n}\n'
+
+
+def _circle(folder):
+    first, second = folder / "first", folder / "second"
+    first.symlink_to(second)
+    second.symlink_to(first)
+    return first
+
+
+def _pipe(folder):
+    """A named pipe, and what reads from it what has been written by then."""
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # a writer waits for a reader
+
+    def read():
+        text = os.read(end, 10_000)
+        os.close(end)
+        return text
+
+    return pipe, read
+
+
+class TestReadJson:
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"{", "is not JSON"),
+            (b"", "is not JSON"),
+            (b'{"a": "\xff"}', "is not JSON"),
+            (b"[]", "holds a list"),
+            (b"null", "holds a NoneType"),
+        ],
+    )
+    def test_names_the_file(self, tmp_path, content, message):
+        (tmp_path / "x.json").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"x\.json {message}"):
+            reporting.read_json(tmp_path / "x.json")
+
+    def test_returns_what_was_written(self, tmp_path):
+        reporting.write_json(tmp_path / "x.json", {"a": "\u00b5"})
+        assert reporting.read_json(tmp_path / "x.json") == {"a": "\u00b5"}
+
+
+class TestRequireWritable:
+    @pytest.mark.parametrize("name", ["x.json", "old.json", "new/folders/x.json", "link.json"])
+    def test_makes_nothing(self, tmp_path, name):
+        (tmp_path / "old.json").write_text("old")
+        (tmp_path / "link.json").symlink_to("new/x.json")
+        files.require_writable(tmp_path / name)
+        assert sorted(os.listdir(tmp_path)) == ["link.json", "old.json"]
+        assert (tmp_path / "old.json").read_text() == "old"
+
+    @pytest.mark.parametrize(
+        ("name", "number"),
+        [
+            (".", errno.EISDIR),
+            ("file/x.json", errno.ENOTDIR),
+            ("x" * 300, errno.ENAMETOOLONG),
+            ("first", errno.ELOOP),
+        ],
+    )
+    def test_names_what_is_wrong(self, tmp_path, name, number):
+        (tmp_path / "file").touch()
+        _circle(tmp_path)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            files.require_writable(tmp_path / name)
+
+    def test_asks_for_the_folder_that_is_there(self, tmp_path, monkeypatch):
+        """A root user has every permission, hence no real folder without it."""
+        asked = []
+        monkeypatch.setattr(os, "access", lambda path, mode: asked.append(path))
+        with pytest.raises(PermissionError, match="no permission"):
+            files.require_writable(tmp_path / "new" / "folder" / "x.json")
+        assert asked == [tmp_path]
+
 
 class TestRows:
     @given(st.lists(rows, min_size=1, max_size=3), rows, st.integers(0, 400))
@@ -108,6 +225,11 @@ class TestRows:
         with pytest.raises(ValueError, match="a is nan"):
             reporting.append_row(path, {"a": float("nan")})
         assert reporting.read_rows(path) == [{"a": 1}]
+
+    def test_a_pipe_gets_the_row(self, tmp_path):
+        pipe, read = _pipe(tmp_path)
+        reporting.append_row(pipe, {"a": 1})
+        assert read() == b'{"a": 1}\n'
 
 
 class TestManifest:
@@ -164,6 +286,12 @@ class TestManifest:
         arguments = provenance.shlex.split(f"/opt/bin/python3.11 {typed.format(root=tmp_path)}")
         script = next((word for word in arguments if word.endswith(".py")), "theory/__main__.py")
         assert provenance._command(arguments, script, tmp_path) == expected
+
+    def test_command_with_links_in_a_circle(self, tmp_path, monkeypatch):
+        _circle(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        words = ["python", "toys/x.py", "--json", "first"]
+        assert provenance._command(words, "toys/x.py", tmp_path) == shlex.join(words)
 
     def test_command_of_a_script_called_from_its_own_folder(self, tmp_path, monkeypatch):
         (tmp_path / "toys").mkdir()

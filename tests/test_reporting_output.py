@@ -1,5 +1,6 @@
 """The shared room, what people see: command lines, tables, pictures, the summary."""
 
+import os
 import subprocess
 import sys
 
@@ -26,6 +27,12 @@ def main():
         raise RuntimeError("ours")
     if args.rate == 3:
         open("no such file")
+    if args.rate == 5:
+        open("x" * 300)
+    if args.rate == 6:
+        raise OSError(28, "No space left on device")
+    if args.rate == 7:
+        raise OSError("of a library")
     print(args.rate, args.seed, args.json, args.figure, args.quick)
     return int(args.rate == 4)
 run_script(main)
@@ -69,20 +76,47 @@ class TestScripts:
     def test_options_are_not_guessed(self, run):
         assert run("--rat", "1").returncode == 2
 
-    def test_missing_file_is_one_line(self, run):
-        result = run("--rate", "3")
+    @pytest.mark.parametrize(
+        ("rate", "message"),
+        [("3", "no such file"), ("5", "File name too long"), ("6", "No space left on device")],
+    )
+    def test_what_the_system_says_is_one_line(self, run, rate, message):
+        result = run("--rate", rate)
         assert result.returncode == 2
         assert result.stderr.startswith("error: ")
-        assert "no such file" in result.stderr
+        assert message in result.stderr
         assert result.stderr.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("option", "path", "message"),
+        [
+            ("--json", ".", "Is a directory"),
+            ("--json", "script.py/x.json", "Not a directory"),
+            ("--json", "x" * 300, "File name too long"),
+            ("--json", "loop", "symbolic links"),
+            ("--figure", "script.py/x", "Not a directory"),
+            ("--figure", "x" * 253, "File name too long"),  # with its ending
+            ("--figure", "x.svg", "pictures are PNG and PDF"),
+            ("--figure", "", "empty name"),
+        ],
+    )
+    def test_unusable_path_is_one_line_before_any_work(self, run, tmp_path, option, path, message):
+        (tmp_path / "loop").symlink_to("loop")
+        result = run(option, path)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"error: argument {option}: ")
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert result.stdout == ""
 
     def test_interrupt(self, run):
         assert run("--rate", "1").returncode == 130
 
     def test_our_own_errors_keep_their_traceback(self, run):
-        result = run("--rate", "2")
-        assert result.returncode == 1
-        assert "Traceback" in result.stderr
+        for rate in ("2", "7"):
+            result = run("--rate", rate)
+            assert result.returncode == 1
+            assert "Traceback" in result.stderr
 
     def test_development_mode_shows_where_a_bad_value_was_found(self, run):
         result = run("--rate", "-1", flags=["-X", "dev"])
@@ -153,6 +187,30 @@ class TestPictures:
         with pytest.raises(ValueError, match=r"\.svg"):
             reporting.save_figure(figure(), tmp_path / "tv.svg")
 
+    def test_links_stay_links(self, tmp_path, figure):
+        (tmp_path / "tv.png").symlink_to("kept.png")
+        reporting.save_figure(figure(), tmp_path / "tv")
+        assert (tmp_path / "tv.png").is_symlink()
+        assert (tmp_path / "kept.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_a_failed_write_leaves_the_old_picture_alone(self, tmp_path, figure, monkeypatch):
+        (tmp_path / "tv.png").write_text("old")
+
+        def full_disk(_):
+            raise OSError("no space left")
+
+        monkeypatch.setattr(os, "fsync", full_disk)
+        with pytest.raises(OSError, match="no space"):
+            reporting.save_figure(figure(), tmp_path / "tv")
+        assert (tmp_path / "tv.png").read_text() == "old"
+        assert os.listdir(tmp_path) == ["tv.png"]
+
+    def test_a_pipe_is_no_place_for_two_pictures(self, tmp_path, figure):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="no place for two"):
+            reporting.save_figure(figure(), tmp_path / "pipe")
+        assert os.listdir(tmp_path) == ["pipe"]
+
     def test_same_figure_same_bytes_and_embedded_fonts(self, tmp_path, figure):
         first = reporting.save_figure(figure(), tmp_path / "a")
         second = reporting.save_figure(figure(), tmp_path / "b")
@@ -213,6 +271,25 @@ class TestSummary:
         ]
         for name in ("theory.json", "pair.json", "digits.json", "figures/tv.png"):
             assert str(tmp_path / name) in text
+
+    @pytest.mark.parametrize(
+        "content", [b"{", b'{"a": "\xff"}', b"[]", b'{"claims": [{}]}', b'{"claims": 3}']
+    )
+    def test_a_broken_file_is_named_and_the_others_summed_up(self, summary, tmp_path, content):
+        (tmp_path / "bad.json").write_bytes(content)
+        result = summary(pair={"rows": [{"steps": 1, "tv": 0.5}]})
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"error: {tmp_path / 'bad.json'} ")
+        assert line.endswith("; make it again")
+        assert "0.5000" in result.stdout
+        assert "bad.json" not in result.stdout
+
+    def test_rows_of_other_things_are_no_curve(self, summary):
+        few = [{"steps": 1, "tv": 0.5}]
+        result = summary(a={"rows": [*few, {"loss": 1}]}, b={"rows": [1, 2]}, c={"rows": few})
+        assert result.returncode == 0, result.stderr
+        assert [line.split()[0] for line in result.stdout.split("\n") if "0.5000" in line] == ["c"]
 
     def test_nothing_to_sum_up(self, summary):
         result = summary()

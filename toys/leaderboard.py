@@ -31,6 +31,7 @@ from reporting import (
     at_least,
     format_table,
     manifest,
+    output_file,
     run_script,
     save_figure,
     script_parser,
@@ -199,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--budget", choices=BUDGETS, help="what training may spend (standard)")
     add("--teacher", choices=TEACHERS, default="exact", help="what is distilled and sampled from")
-    add("--csv", type=Path, metavar="FILE", help="write one line a row here")
+    add("--csv", type=output_file, metavar="FILE", help="write one line a row here")
     cores = min(2, os.cpu_count() or 1)
     add("--jobs", type=at_least(1), default=cores, metavar="N", help="processes")
     add("--cache", type=Path, default=CACHE, metavar="FILE", help=argparse.SUPPRESS)

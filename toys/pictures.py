@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reporting import PALETTE, use_style
+from reporting import PALETTE, decimal_ticks, use_style
 from toys.few_step import plot_bounds, plot_tv
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def draw_curves(axes: "Axes", panel: "Axes", curves: Sequence[Mapping[str, Any]]
             panel.axhline(curve["limit"], color=look["color"], lw=0.8, ls=":")
             panel.set_title("dotted: predicted limit")
     panel.set_ylim(bottom=0)
+    decimal_ticks(axes.yaxis)  # few steps span less than two decades
     axes.legend()
 
 
