@@ -10,7 +10,7 @@ intervals (Student's t).
 Finished runs are kept in .cache/leaderboard.jsonl, found again only by the same code, law and
 settings: a run that was killed goes on where it stopped. --quick runs the small tasks with a small
 budget in under 3 minutes on two cores; everything (15 laws, two kinds of noise, 18 methods, three
-seeds) takes six hours or more.
+seeds) took 17 hours of one core, two runs at a time.
 
     python toys/leaderboard.py --json results/leaderboard.json --csv results/leaderboard.csv
     python toys/leaderboard.py --task digits3x3 --method teacher jump-your-steps --process masked

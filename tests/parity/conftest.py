@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("DI4C_PARITY_DIR", ROOT.parent / "shared" / "parity"))
@@ -16,9 +15,3 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(pytest.mark.skip(reason=reason))
-
-
-@pytest.fixture(scope="session")
-def loss_components():
-    """The fixture of that name as a dictionary of tensors."""
-    return load_file(FOLDER / "loss_components.safetensors")

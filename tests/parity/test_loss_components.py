@@ -4,42 +4,59 @@ Recorded with -1e6 for minus infinity ("subs"), which a DenseMixture takes as it
 writes true infinities, and a HeadMixture never holds the log-probabilities: all must agree.
 """
 
+import re
+
 import pytest
 import torch
 
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, FunctionHead, HeadMixture, LogitsTransform
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
-from di4c.recipes import CIFAR10, IMAGENET, OPENWEBTEXT, SeparateDistillation, Weight
+from di4c.recipes import (
+    CIFAR10,
+    IMAGENET,
+    OPENWEBTEXT,
+    DistillationBelow,
+    SeparateDistillation,
+    Weight,
+)
+from tests.parity.recordings import description, tensors
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
-MASK_STATE = 4
-UNIFORM = uniform_log_weights(4)
-
-# Recorded name: the weight, and whether it was recorded over r = 1 - t.
-DATA_WEIGHTS = {
-    "tauldr_time_coeff_none": (Weight(shape="constant"), False),
-    "tauldr_time_coeff_zero": (Weight(0.0), False),
-    "tauldr_time_coeff_sigmoid": (CIFAR10.data_weight, False),
-    "tauldr_time_coeff_linear": (Weight(shape="linear"), False),
-    "maskgit_time_coeff_sigmoid": (IMAGENET.data_weight, True),
-    "maskgit_time_coeff_linear": (Weight(0.1, "linear"), True),
-    "maskgit_time_coeff_const": (Weight(0.1, "constant"), True),
-    "sdtt_time_coeff_sigmoid": (OPENWEBTEXT.data_weight, False),
-}
 LAWS = ("student_lam", "teacher", "student_mixture", "teacher_mixture")
+CODES = {"dense": ("tauldr", "maskgit"), "subs": ("sdtt",)}  # whose losses each variant has
+
+
+def data_weight(settings, schedule):
+    """The alpha_t that a reference code calls by that name."""
+    if schedule == "zero":
+        return Weight(0.0)
+    shape = {"none": "constant", "const": "constant"}.get(schedule, schedule)
+    return Weight(settings.get("alpha_const", 1.0), shape)
+
+
+def own_data_weight(settings):
+    """The alpha_t that the settings of a reference code choose."""
+    return data_weight(settings, settings.get("alpha_t") or settings["time_schedule"])
+
+
+def maskgit_distillation(settings):
+    """MaskGIT's rule, over t = 1 - r."""
+    delta = settings["r_delta"]
+    return DistillationBelow(delta, weight=1 / delta, inclusive=True)
+
+
+def sdtt_distillation(settings):
+    return DistillationBelow(settings["distil_delta"])
 
 
 class Recorded:
     """One variant of the fixture, and the mixtures that its logits stand for."""
 
-    def __init__(self, tensors, variant, route):
-        self.tensors = {
-            name.removeprefix(f"{variant}/"): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(f"{variant}/")
-        }
-        self.subs, self.route = variant == "subs", route
+    def __init__(self, config, variant, route):
+        self.config, self.variant, self.route = config, variant, route
+        self.tensors = tensors("loss_components", f"{variant}/")
+        self.subs, self.mask_state = variant == "subs", config["subs_mask_index"]
         self.logits = self["in/student_logits"].clone().requires_grad_()
         self.student = self.mixture(self.logits, self["in/x_t"] if self.subs else None)
         self.u_student = self.mixture(
@@ -49,24 +66,30 @@ class Recorded:
     def __getitem__(self, name):
         return self.tensors[name]
 
+    @property
+    def schedules(self):
+        """(code, schedule) of every recorded alpha_t."""
+        found = (re.fullmatch(r"out/(\w+)_time_coeff_(\w+)", name) for name in self.tensors)
+        return [match.groups() for match in found if match]
+
     def log_probs(self, logits, x):
         """Log-probabilities (B, L, D, S) in the reference's own convention."""
         if not self.subs:
             return logits.log_softmax(-1)
         x = x if x.ndim == 3 else x[:, None]
-        is_mask = torch.arange(5) == MASK_STATE
-        free = torch.where(is_mask, logits - 1e6, logits).log_softmax(-1)
-        fixed = torch.where(torch.arange(5) == x[..., None], 0.0, -1e6)
-        return torch.where((x == MASK_STATE)[..., None], free, fixed)
+        states = torch.arange(self.config["S"])
+        free = torch.where(states == self.mask_state, logits - 1e6, logits).log_softmax(-1)
+        fixed = torch.where(states == x[..., None], 0.0, -1e6)
+        return torch.where((x == self.mask_state)[..., None], free, fixed)
 
     def mixture(self, logits, x):
-        log_weights = UNIFORM if logits.shape[1] == 4 else uniform_log_weights(logits.shape[1])
-        transform = LogitsTransform.subs(x, MASK_STATE) if self.subs else LogitsTransform()
+        log_weights = uniform_log_weights(logits.shape[1])
+        transform = LogitsTransform.subs(x, self.mask_state) if self.subs else LogitsTransform()
         if self.route == "recorded convention":
             return DenseMixture(self.log_probs(logits, x), log_weights)
         if self.route == "transform":
             return DenseMixture.from_logits(logits, log_weights, transform)
-        head = FunctionHead(lambda rows: rows, 5)
+        head = FunctionHead(lambda rows: rows, self.config["S"])
         return HeadMixture(logits, head, log_weights, transform, positions_per_chunk=4)
 
     @property
@@ -112,9 +135,19 @@ class Recorded:
 ROUTES = ("recorded convention", "transform", "head")
 
 
-@pytest.fixture(params=[(v, r) for v in ("dense", "subs") for r in ROUTES], ids=" ".join)
-def recorded(request, loss_components):
-    return Recorded(loss_components, *request.param)
+@pytest.fixture(scope="module")
+def config():
+    return description("loss_components")["config"]
+
+
+@pytest.fixture(params=[(v, r) for v in CODES for r in ROUTES], ids=" ".join)
+def recorded(request, config):
+    return Recorded(config, *request.param)
+
+
+def test_sizes(recorded, config):
+    batch, latents, dim, states = recorded["in/student_logits"].shape
+    assert (batch, latents, dim, states) == tuple(config[name] for name in "BLDS")
 
 
 def test_every_loss_and_its_gradient(recorded):
@@ -135,7 +168,7 @@ def test_log_probabilities(recorded):
     _assert_same_law(recorded.log_mixture_teacher, recorded["out/log_p0t_teacher_mixture"])
 
 
-def test_tauldr_total(recorded):
+def test_tauldr_total(recorded, config):
     """L_distil at the small time + alpha_t L_corr + L_marginal + L_consis; gradient of the mean."""
     if recorded.subs:
         assert "out/tauldr_total" not in recorded.tensors
@@ -144,62 +177,81 @@ def test_tauldr_total(recorded):
     # One state for each latent: B L examples of one latent each, averaged over the L.
     mint = recorded.mixture(logits[:, None], None)
     distil = distillation_loss(mint, recorded["in/mint_teacher_logits"].log_softmax(-1))
-    distil = distil.unflatten(0, (3, 4)).mean(1)
+    distil = distil.unflatten(0, (config["B"], config["L"])).mean(1)
     torch.testing.assert_close(distil, recorded["out/mint_distil_loss"], **TOLERANCE)
     (grad,) = torch.autograd.grad(distil.sum(), logits, retain_graph=True)
     torch.testing.assert_close(grad, recorded["grad/mint_distil_loss"], **TOLERANCE)
     terms = recorded.terms()
-    alpha = CIFAR10.data_weight(recorded["in/t"])
-    assert CIFAR10.distillation == SeparateDistillation(weight=1.0)
+    alpha = own_data_weight(config["tauldr"])(recorded["in/t"])
     total = distil + alpha * terms["data_loss_cor_cv"] + terms["data_loss_indep"]
     total = total + terms["consis_loss_cor_cv"] + terms["consis_loss_indep"]
     _assert_total(recorded, "tauldr_total", total, total.mean())
 
 
-def test_maskgit_total(recorded):
-    """L_distil / .05 where t = 1 - r <= .05, otherwise L_consis; gradient of the mean."""
+def test_maskgit_total(recorded, config):
+    """L_distil / r_delta where t = 1 - r <= r_delta, otherwise L_consis; gradient of the mean."""
     if recorded.subs:
         assert "out/maskgit_total" not in recorded.tensors
         return
-    total = _total_below(recorded, IMAGENET, 1 - recorded["in/r"])
+    t, rule = 1 - recorded["in/r"], maskgit_distillation(config["maskgit"])
+    total = _total_below(recorded, rule, own_data_weight(config["maskgit"]), t)
     _assert_total(recorded, "maskgit_total", total, total.mean())
-    distilled = IMAGENET.distillation.active(1 - recorded["in/r"])
-    weight = IMAGENET.distillation.weight * distilled.double()
+    weight = rule.weight * rule.active(t).double()
     torch.testing.assert_close(weight, recorded["out/maskgit_distil_weight"], **TOLERANCE)
 
 
-def test_sdtt_total(recorded):
-    """L_distil where t < .02, otherwise L_consis; gradient of the sum."""
+def test_sdtt_total(recorded, config):
+    """L_distil where t < distil_delta, otherwise L_consis; gradient of the sum."""
     if not recorded.subs:
         assert "out/sdtt_total" not in recorded.tensors
         return
-    total = _total_below(recorded, OPENWEBTEXT, recorded["in/t"])
+    rule, weight = sdtt_distillation(config["sdtt"]), own_data_weight(config["sdtt"])
+    total = _total_below(recorded, rule, weight, recorded["in/t"])
     _assert_total(recorded, "sdtt_total", total, total.sum())
 
 
-def test_data_weights(recorded):
-    for name, (weight, backwards) in DATA_WEIGHTS.items():
-        if f"out/{name}" in recorded.tensors:
-            t = 1 - recorded["in/r"] if backwards else recorded["in/t"]
-            torch.testing.assert_close(weight(t), recorded[f"out/{name}"], **TOLERANCE)
+def test_data_weights(recorded, config):
+    for code, schedule in recorded.schedules:
+        t = 1 - recorded["in/r"] if code == "maskgit" else recorded["in/t"]
+        found = data_weight(config[code], schedule)(t)
+        torch.testing.assert_close(
+            found, recorded[f"out/{code}_time_coeff_{schedule}"], **TOLERANCE
+        )
 
 
 def test_nothing_recorded_is_left_out(recorded):
     names = {name.split("/", 1)[1] for name in recorded.tensors if not name.startswith("in/")}
     laws = {f"log_p0t_{law}" for law in LAWS} | {"log_p0u_student_lam"}
-    totals = {"sdtt_total"} if recorded.subs else {"tauldr_total", "maskgit_total"}
-    totals |= set() if recorded.subs else {"mint_distil_loss"}
-    weights = {name for name in DATA_WEIGHTS if name.startswith("sdtt") == recorded.subs}
-    weights |= set() if recorded.subs else {"maskgit_distil_weight"}
-    assert names == recorded.terms().keys() | laws | totals | weights
+    totals = {f"{code}_total" for code in CODES[recorded.variant]}
+    weights = {f"{code}_time_coeff_{schedule}" for code, schedule in recorded.schedules}
+    others = set() if recorded.subs else {"mint_distil_loss", "maskgit_distil_weight"}
+    assert {code for code, _ in recorded.schedules} == {*CODES[recorded.variant]}
+    assert names == recorded.terms().keys() | laws | totals | weights | others
 
 
-def _total_below(recorded, recipe, t):
-    """The total of a recipe that distils below a time and trains consistency above it."""
-    terms, rule = recorded.terms(), recipe.distillation
+def test_the_recipes_are_the_defaults_of_the_reference(config):
+    if "reference_defaults" not in config:
+        pytest.skip("the defaults of the reference are not recorded")
+    tauldr, maskgit, sdtt = (
+        config["reference_defaults"][code] for code in ("tauldr", "maskgit", "sdtt")
+    )
+    for recipe, settings in ((CIFAR10, tauldr), (IMAGENET, maskgit), (OPENWEBTEXT, sdtt)):
+        assert recipe.num_latents == settings["L"]
+        assert recipe.data_weight == own_data_weight(settings)
+    first, gap = CIFAR10.times.first, (CIFAR10.times.shortest, CIFAR10.times.longest)
+    assert (first, f"log-uniform in {[*gap]}") == (tauldr["min_time"], tauldr["delta_t"])
+    assert CIFAR10.distillation == SeparateDistillation(tauldr["min_time"])
+    assert IMAGENET.distillation == maskgit_distillation(maskgit)
+    assert OPENWEBTEXT.distillation == sdtt_distillation(sdtt)
+    assert f"min(1/{1 / OPENWEBTEXT.times.gap:.0f}, t/2)" == sdtt["delta_t"]
+
+
+def _total_below(recorded, rule, data_weight, t):
+    """Distil below a time, train consistency above it."""
+    terms = recorded.terms()
     distilled = rule.weight * terms["distil_loss"]
     consistency = terms["consis_loss_cor_cv"] + terms["consis_loss_indep"]
-    data = recipe.data_weight(t) * terms["data_loss_cor_cv"] + terms["data_loss_indep"]
+    data = data_weight(t) * terms["data_loss_cor_cv"] + terms["data_loss_indep"]
     return data + torch.where(rule.active(t), distilled, consistency)
 
 

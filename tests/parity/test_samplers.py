@@ -4,23 +4,28 @@ Everything is read from the files: shapes, names and hyper-parameters of another
 same layout go through the same tests, and a tensor that no test knows is a failure.
 """
 
-import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from di4c import recipes
-from di4c.confidence import confidence_sampling, confidence_step, guided_logits, teacher_step
+from di4c.confidence import confidence_step, guided_logits, teacher_step
 from di4c.generation import call_grid
 from di4c.processes import MaskedProcess, gaussian_process
 from di4c.revealing import mask_ratio, mask_tokens, ramp, reveal_count, reveal_counts
 from di4c.rng import exponential_race
 from di4c.samplers import ancestral, hybrid
-from di4c.schedules import LogLinearSchedule
-from tests.parity.conftest import FOLDER
+from tests.parity.recordings import description, tensors
+from tests.parity.runs import (
+    maskgit_run,
+    mdlm_process,
+    replay_maskgit,
+    replay_sdtt,
+    sdtt_run,
+)
 
 FLOAT32 = {"rtol": 1e-5, "atol": 1e-6}
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}
@@ -52,17 +57,17 @@ READ = {
 
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, Tensor]:
-    return load_file(FOLDER / "samplers.safetensors")
+    return tensors("samplers")
 
 
 @pytest.fixture(scope="module")
 def config() -> dict:
-    return json.loads((FOLDER / "samplers.json").read_text())["config"]
+    return description("samplers")["config"]
 
 
 @pytest.fixture(scope="module")
 def mdlm() -> dict:
-    return json.loads((FOLDER / "sdtt_process.json").read_text())["config"]
+    return description("sdtt_process")["config"]
 
 
 def _matching(recorded: dict[str, Tensor], pattern: str) -> list[tuple[Tensor, ...]]:
@@ -196,25 +201,13 @@ def test_the_teacher_step_of_maskgit(recorded, config, variant):
     assert torch.equal((x_u != x_t[:, None]).sum(-1), of("num_changed"))
 
 
-def _maskgit_run(recorded):
-    """The recorded run with codes as (step, batch, dim)."""
-    run = {
-        name.removeprefix("maskgit/run/"): tensor
-        for name, tensor in recorded.items()
-        if name.startswith("maskgit/run/")
-    }
-    for name in ("code_before", "mask_after"):
-        run[name] = run[name].flatten(2)
-    run["code_final"] = run["code_final"].flatten(1)
-    return run
-
-
-def test_a_run_of_maskgit_step_by_step(recorded, config):
-    run = _maskgit_run(recorded)
-    num_steps, batch, num_tokens = run["code_before"].shape
+def test_a_run_of_maskgit_step_by_step(config):
+    run = maskgit_run()
+    num_done, batch, num_tokens = run["code_before"].shape
+    num_steps = len(run["counts"])
     assert reveal_counts(num_tokens, num_steps).tolist() == run["counts"].tolist()
     masked = torch.ones(batch, num_tokens, dtype=torch.bool)
-    for i, count in enumerate(run["counts"].tolist()):
+    for i, count in enumerate(run["counts"][:num_done].tolist()):
         share = ramp(torch.full((batch,), i / num_steps, dtype=torch.float64), num_steps)
         guided = guided_logits(
             run["logits_cond"][i], run["logits_uncond"][i], config["cfg_w"] * share
@@ -230,49 +223,23 @@ def test_a_run_of_maskgit_step_by_step(recorded, config):
             gumbels=run["gumbel"][i],
         )
         assert torch.equal(masked, run["mask_after"][i] > 0)
-        if i + 1 < num_steps:
+        if i + 1 < num_done:
             assert torch.equal(x_s, run["code_before"][i + 1])
+    assert not masked.any()  # nothing was left to the steps after the last recorded one
 
 
-def test_a_run_of_maskgit_by_the_sampler(recorded, config):
-    run = _maskgit_run(recorded)
-    num_steps, batch, num_tokens = run["code_before"].shape
+def test_a_run_of_maskgit_by_the_sampler():
+    run = maskgit_run()
     process = MaskedProcess(run["logits_cond"].shape[-1] - 1)
-    asked = []
-
-    def network(name):
-        def denoiser(x_t, t, latent=None):
-            i = round((1 - float(t[0])) * num_steps)
-            assert torch.equal(x_t, run["code_before"][i])
-            assert torch.equal(latent, run["z"][i])  # the same in both branches
-            asked.append((name, i))
-            return run[name][i].log_softmax(-1)
-
-        return denoiser
-
-    result = confidence_sampling(
-        process,
-        network("logits_cond"),
-        torch.full((batch, num_tokens), process.num_values),
-        num_steps,
-        temperature=config["r_temp"],
-        unconditional=network("logits_uncond"),
-        guidance=config["cfg_w"],
-        latent=run["z"],
-        recorded=list(zip(run["pred_code"], run["gumbel"], strict=True)),
-    )
-    assert torch.equal(result.samples, run["code_final"])
-    assert [i for name, i in asked if name == "logits_cond"] == list(range(num_steps))
-    assert result.nfe == len(asked)
+    replay_maskgit(process, lambda name, step, *_: run[name][step].log_softmax(-1))
 
 
 # MDLM and SDTT
 
 
 @pytest.fixture(scope="module")
-def masked_process(mdlm) -> MaskedProcess:
-    assert mdlm["mask_index"] == mdlm["vocab_size"] - 1
-    return MaskedProcess(mdlm["mask_index"], LogLinearSchedule(epsilon=mdlm["eps"]))
+def masked_process(recorded) -> MaskedProcess:
+    return mdlm_process(recorded["sdtt/log_p_x0"].shape[-1])
 
 
 def _sdtt(recorded):
@@ -345,8 +312,7 @@ def test_sdtt_times(recorded, mdlm):
 def test_the_training_step_of_sdtt(recorded, mdlm, monkeypatch):
     """The recipe's t - u, at the recorded times put in place of its draws."""
     t, dt = recorded["sdtt/train_t"].double(), recorded["sdtt/train_dt"].double()
-    rule = recipes.OPENWEBTEXT.times
-    assert rule.gap == 1 / mdlm["full_size"]["T"]
+    rule = replace(recipes.OPENWEBTEXT.times, gap=1 / mdlm["full_size"]["T"])
     below = t < rule.split
     place = torch.where(below, t / rule.split, (t - rule.split) / (1 - rule.split))
     draws = torch.stack([torch.where(below, 0.0, 1.0), 1 - place], 1)
@@ -356,33 +322,7 @@ def test_the_training_step_of_sdtt(recorded, mdlm, monkeypatch):
     torch.testing.assert_close(found_t - found_u, dt, rtol=1e-6, atol=1e-12)
 
 
-def test_a_run_of_sdtt(recorded, config, mdlm, masked_process):
-    run = {
-        name.removeprefix("sdtt/run/"): tensor
-        for name, tensor in recorded.items()
-        if name.startswith("sdtt/run/")
-    }
-    asked = []
-
-    def denoiser(x_t, t, latent=None):
-        i = len(asked)
-        assert torch.equal(x_t, run["x_before"][i])
-        assert torch.equal(latent, run["z"][i])
-        asked.append(float(t[0]))
-        return run["log_p_x0"][i]
-
-    grid = call_grid(config["sd_run_steps"] + 1, mdlm["full_size"]["sampling_eps"])
-    start = torch.full(run["x_final"].shape, masked_process.num_values)
-    result = ancestral(
-        masked_process,
-        denoiser,
-        start,
-        grid,
-        latent=run["z"],
-        last="argmax",
-        uniforms=run["uniform"],
-    )
-    assert torch.equal(result.samples, run["x_final"])
-    # Ours stops at the last mask; the reference goes on through updates that change nothing.
-    assert asked == pytest.approx(run["t"][: result.nfe].tolist(), abs=1e-6)
-    assert all(torch.equal(x, run["x_final"]) for x in run["x_before"][result.nfe :])
+def test_a_run_of_sdtt():
+    run = sdtt_run()
+    process = mdlm_process(run["log_p_x0"].shape[-1])
+    replay_sdtt(process, lambda call, *_: run["log_p_x0"][call])

@@ -1,20 +1,15 @@
 """The recorded transformers of MDLM and SDTT, and the recorded run with the network in it."""
 
-import json
-
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from di4c.generation import call_grid
-from di4c.samplers import ancestral
 from full_scale.backbones import DiTConfig
 from full_scale.backbones.latent import latent_features, sinusoidal_features
-from full_scale.naming import published_names
+from full_scale.naming import published_names, to_ours
 from full_scale.networks import Network, head_logits
 from full_scale.presets import MaskedProcessConfig
-from tests.parity.conftest import FOLDER
 from tests.parity.recordings import BY_DTYPE, FEATURES, FLOAT32, full_size, recording
+from tests.parity.runs import mdlm_process, replay_sdtt, sdtt_run
 
 KNOWN = (
     r"in/(indices|sigma|z|z_sigma0|z_short)|"
@@ -28,32 +23,6 @@ EXCLUDED = -1e5  # recorded in place of -inf: -1e6, give or take a logit
 @pytest.fixture(scope="module", params=["sdtt_dit_teacher", STUDENT])
 def recorded(request):
     return recording("sdtt" if request.param == STUDENT else "mdlm", request.param)
-
-
-def _config(sizes, num_dims) -> DiTConfig:
-    model = sizes["model"]
-    assert not model["tie_word_embeddings"]
-    return DiTConfig(
-        num_states=sizes["vocab_size"],
-        num_dims=num_dims,
-        hidden_size=model["hidden_size"],
-        condition_size=model["cond_dim"],
-        num_blocks=model["n_blocks"],
-        num_heads=model["n_heads"],
-        mlp_ratio=sizes["mlp_ratio"],
-        noise_features=sizes["frequency_embedding_size"],
-        time_conditioning=sizes["time_conditioning"],
-        dropout=model["dropout"],
-        latent=sizes["is_di4c"],
-    )
-
-
-def _network(recorded, ema=False, dtype=torch.float32):
-    sizes = _config(recorded.tiny, recorded.tiny["model"]["length"])
-    known = {name: getattr(sizes, name) for name in ("num_dims", "time_conditioning", "dropout")}
-    network, config = recorded.network(known, ema, dtype)
-    assert config == sizes
-    return network
 
 
 def _logits(network, indices, sigma, latent):
@@ -74,7 +43,7 @@ def test_every_recorded_tensor_is_read(recorded):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("ema", [False, True])
 def test_logits(recorded, ema, dtype):
-    tensors, network = recorded.tensors, _network(recorded, ema, dtype)
+    tensors, network = recorded.tensors, recorded.network(ema, dtype)
     indices, sigma = tensors["in/indices"], tensors["in/sigma"]
     found = _logits(network, indices, sigma, tensors.get("in/z"))
     torch.testing.assert_close(
@@ -83,7 +52,7 @@ def test_logits(recorded, ema, dtype):
 
 
 def test_logits_without_noise_level_and_of_short_texts(recorded):
-    tensors, network = recorded.tensors, _network(recorded)
+    tensors, network = recorded.tensors, recorded.network()
     indices, zero = tensors["in/indices"], torch.zeros_like(tensors["in/sigma"])
     found = _logits(network, indices, zero, tensors.get("in/z_sigma0"))
     torch.testing.assert_close(found, tensors["out/logits_sigma0"], **FLOAT32)
@@ -95,8 +64,7 @@ def test_logits_without_noise_level_and_of_short_texts(recorded):
 def test_the_denoiser_and_the_mixture(recorded):
     """The adapters exclude the mask and carry over what is not masked."""
     tensors, num_values = recorded.tensors, recorded.tiny["mask_index"]
-    assert num_values == recorded.tiny["vocab_size"] - 1
-    backbone = _network(recorded)
+    backbone = recorded.network()
     network = Network(backbone, MaskedProcessConfig(num_values, "log-linear").build())
     x_t, t, z = tensors["in/indices"], torch.rand(len(tensors["in/indices"])), "in/z_sigma0"
     log_probs = network.denoise(x_t, t, tensors.get(z))
@@ -128,48 +96,32 @@ def test_sinusoids(recorded):
 
 
 def test_names_and_order_of_the_parameters(recorded):
-    for prefix in ("", "full_size_"):
-        sizes = _config(recorded.description[f"{prefix or 'tiny_'}config"], 1)
-        order = recorded.description[f"{prefix}ema_shadow_params_order"]
-        assert published_names(recorded.kind, sizes) == order
+    for sizes, order in (
+        (recorded.config, "ema_shadow_params_order"),
+        (recorded.full_config, "full_size_ema_shadow_params_order"),
+    ):
+        assert published_names(recorded.kind, sizes) == recorded.description[order]
+
+
+def test_heads_are_counted_by_the_rotary_frequencies(recorded):
+    known = {name: value for name, value in recorded.unsaid.items() if name != "num_heads"}
+    assert to_ours(recorded.kind, recorded.checkpoint, **known)[0] == recorded.config
 
 
 def test_the_full_size(recorded):
-    sizes = _config(recorded.description["full_size_config"], DiTConfig.num_dims)
-    assert full_size(recorded) == sizes == DiTConfig(latent=recorded.tiny["is_di4c"])
+    published = DiTConfig(latent=recorded.tiny["is_di4c"])
+    assert full_size(recorded) == published == recorded.full_config
 
 
 def test_a_run_of_the_sampler_with_the_network_in_it():
     """From latents and uniforms alone to the recorded tokens; every log-probability on the way."""
-    samplers = load_file(FOLDER / "samplers.safetensors")
-    settings = json.loads((FOLDER / "samplers.json").read_text())["config"]
-    mdlm = json.loads((FOLDER / "sdtt_process.json").read_text())["config"]
-    run = {
-        name.removeprefix("sdtt/run/"): tensor
-        for name, tensor in samplers.items()
-        if name.startswith("sdtt/run/")
-    }
-    backbone = _network(recording("sdtt", STUDENT))
-    process = MaskedProcessConfig(backbone.config.num_states - 1, "log-linear").build()
+    run, backbone = sdtt_run(), recording("sdtt", STUDENT).network()
+    process = mdlm_process(backbone.config.num_states)
     network = Network(backbone, process)
-    calls = []
 
-    def denoiser(x_t, t, latent=None):
-        call = len(calls)
-        assert torch.equal(x_t, run["x_before"][call])
-        log_probs = network.denoise(x_t, t, latent)
+    def answer(call, *arguments):
+        log_probs = network.denoise(*arguments)
         _assert_close_log_probs(log_probs, run["log_p_x0"][call][..., :-1])
-        calls.append(float(t[0]))
         return log_probs
 
-    result = ancestral(
-        process,
-        denoiser,
-        torch.full(run["x_final"].shape, process.mask_state),
-        call_grid(settings["sd_run_steps"] + 1, mdlm["full_size"]["sampling_eps"]),
-        latent=run["z"],
-        last="argmax",
-        uniforms=run["uniform"],
-    )
-    assert torch.equal(result.samples, run["x_final"])
-    assert calls == pytest.approx(run["t"].tolist(), abs=1e-6)
+    replay_sdtt(process, answer)

@@ -23,38 +23,6 @@ def recorded(request):
     return recording("tauldr", request.param)
 
 
-def _config(sizes) -> UNetConfig:
-    channels, height, width = sizes["shape"]
-    assert channels == sizes["input_channels"]
-    return UNetConfig(
-        num_states=sizes["S"],
-        channels=channels,
-        height=height,
-        width=width,
-        base_width=sizes["ch"],
-        multipliers=sizes["ch_mult"],
-        num_res_blocks=sizes["num_res_blocks"],
-        attention_scale=sizes["scale_count_to_put_attn"],
-        time_features=sizes["time_embed_dim"],
-        time_scale=float(sizes["time_scale_factor"]),
-        value_range=sizes["data_min_max"],
-        rescale_skips=sizes["skip_rescale"],
-        mirrored=sizes["fix_logistic"],
-        dropout=sizes["dropout"],
-        latent=sizes["do_lam_embed"],
-    )
-
-
-def _network(recorded, ema, dtype=torch.float32):
-    """Everything that shapes say is inferred, the rest is told."""
-    sizes = _config(recorded.tiny)
-    unsaid = ("num_states", "height", "width", "time_scale", "value_range", "rescale_skips")
-    known = {name: getattr(sizes, name) for name in (*unsaid, "mirrored", "dropout")}
-    network, config = recorded.network(known, ema, dtype)
-    assert config == sizes
-    return network
-
-
 def _as_image(features, sizes):
     """(B, D, 2) as the recorded (B, 2 C, H, W)."""
     return features.movedim(-1, 1).reshape(len(features), -1, *sizes["shape"][1:])
@@ -75,7 +43,7 @@ def test_outputs_of_the_network(recorded, dtype):
     tensors = recorded.tensors
     outputs = {"out/net_out": True, "out/net_out_raw_weights": False}
     for name, ema in outputs.items():
-        features = _features(recorded, _network(recorded, ema, dtype))
+        features = _features(recorded, recorded.network(ema, dtype))
         image = _as_image(features, recorded.tiny).float()
         torch.testing.assert_close(image, tensors[name], **BY_DTYPE[dtype])
     assert not torch.equal(*(tensors[name] for name in outputs))
@@ -83,7 +51,7 @@ def test_outputs_of_the_network(recorded, dtype):
 
 def test_another_latent():
     recorded = recording("tauldr", STUDENT)
-    features = _features(recorded, _network(recorded, ema=True), "in/lam_alt")
+    features = _features(recorded, recorded.network(ema=True), "in/lam_alt")
     image = _as_image(features, recorded.tiny)
     torch.testing.assert_close(image, recorded.tensors["out/net_out_lam_alt"], **FLOAT32)
     distance = (image - recorded.tensors["out/net_out"]).abs().max()
@@ -100,7 +68,7 @@ def _assert_close_logits(found, recorded):
 
 def test_logits_of_the_head(recorded):
     num_states = recorded.tiny["S"]
-    features = _features(recorded, _network(recorded, ema=True))
+    features = _features(recorded, recorded.network(ema=True))
     logits = truncated_logistic(features, num_states, mirrored=recorded.tiny["fix_logistic"])
     _assert_close_logits(logits, recorded.tensors["out/logits"])
     mirrored = recorded.tensors["out/logits_fix_logistic"]
@@ -110,7 +78,7 @@ def test_logits_of_the_head(recorded):
 
 def test_the_denoiser_and_the_mixture(recorded):
     """Through the adapters: x_t of each latent its own row."""
-    tensors, network = recorded.tensors, _network(recorded, ema=True)
+    tensors, network = recorded.tensors, recorded.network(ema=True)
     network = Network(network, GaussianProcessConfig(recorded.tiny["S"]).build())
     latent = tensors.get("in/lam")
     log_probs = network.denoise(tensors["in/x_t"], tensors["in/t"], latent)
@@ -132,8 +100,8 @@ def test_sinusoids(recorded):
 def test_names_and_order_of_the_parameters(recorded):
     prefix = r"net."
     for sizes, order in (
-        (_config(recorded.tiny), "ema_shadow_params_order"),
-        (_config(recorded.description["full_size_config"]), "full_size_ema_shadow_params_order"),
+        (recorded.config, "ema_shadow_params_order"),
+        (recorded.full_config, "full_size_ema_shadow_params_order"),
     ):
         published = [
             name.removeprefix(prefix).removeprefix("module.")
@@ -143,7 +111,7 @@ def test_names_and_order_of_the_parameters(recorded):
 
 
 def test_the_full_size(recorded):
-    sizes = _config(recorded.description["full_size_config"])
+    sizes = recorded.full_config
     assert full_size(recorded) == UNetConfig(latent=sizes.latent)
     low, high = sizes.value_range
     assert (low, high) == (0, sizes.num_states - 1)  # what None stands for

@@ -14,41 +14,13 @@ def recorded():
     return recording("vqgan", "maskgit_vqgan")
 
 
-def _config(sizes) -> VQGANConfig:
-    inner = sizes["ddconfig"]
-    assert not inner["double_z"]
-    sides = [inner["resolution"] >> level for level in range(len(inner["ch_mult"]))]
-    return VQGANConfig(
-        codebook_size=sizes["n_embed"],
-        code_size=sizes["embed_dim"],
-        latent_channels=inner["z_channels"],
-        channels=inner["in_channels"],
-        resolution=inner["resolution"],
-        base_width=inner["ch"],
-        multipliers=inner["ch_mult"],
-        num_res_blocks=inner["num_res_blocks"],
-        attention_levels=[
-            level for level, side in enumerate(sides) if side in inner["attn_resolutions"]
-        ],
-        dropout=inner["dropout"],
-    )
-
-
-def _network(recorded, dtype=torch.float32):
-    sizes = _config(recorded.tiny)
-    known = {"resolution": sizes.resolution, "dropout": sizes.dropout}
-    network, config = recorded.network(known, dtype=dtype)
-    assert config == sizes
-    return network
-
-
 def test_every_recorded_tensor_is_read(recorded):
     assert recorded.unread(KNOWN) == []
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_images_to_codes_and_back(recorded, dtype):
-    tensors, network = recorded.tensors, _network(recorded, dtype)
+    tensors, network = recorded.tensors, recorded.network(dtype=dtype)
     image = tensors["in/image"].to(dtype)
     torch.testing.assert_close(
         network.features(image).float(), tensors["out/pre_quant"], **BY_DTYPE[dtype]
@@ -65,7 +37,7 @@ def test_images_to_codes_and_back(recorded, dtype):
 
 def test_codes_are_the_nearest_by_the_recorded_margin(recorded):
     """Distances by another formula; the second nearest is as far off as recorded."""
-    network = _network(recorded, torch.float64)
+    network = recorded.network(dtype=torch.float64)
     image = recorded.tensors["in/image"].double()
     features = network.features(image).movedim(1, -1)
     nearest = torch.cdist(features.flatten(1, 2), network.codebook.weight).square()
@@ -75,4 +47,4 @@ def test_codes_are_the_nearest_by_the_recorded_margin(recorded):
 
 
 def test_the_full_size(recorded):
-    assert full_size(recorded) == VQGANConfig() == _config(recorded.description["full_size_config"])
+    assert full_size(recorded) == VQGANConfig() == recorded.full_config
