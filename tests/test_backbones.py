@@ -91,6 +91,17 @@ def test_the_scale_of_times_is_that_of_the_latent():
     assert (slower.denoise(x_t, 2 * t, latent) - expected).abs().max() > 1e-3
 
 
+def test_the_first_scale_may_be_wider_than_the_input():
+    """The input convolution has base_width channels, whatever the first multiplier."""
+    config = replace(UNET, multipliers=(2, 1, 3), height=4, width=8, latent=True)
+    network = network_of(config)
+    state = network.backbone.state_dict()
+    assert len(state["input.weight"]) == config.base_width
+    assert len(state["output_norm.weight"]) == 2 * config.base_width
+    log_probs = network.denoise(states(network, 2), times(2), torch.rand(2))
+    assert bool(log_probs.isfinite().all())
+
+
 @each_denoiser
 def test_the_latent_changes_the_output(config):
     network = network_of(replace(config, latent=True))

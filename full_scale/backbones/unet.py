@@ -35,8 +35,8 @@ class UNetConfig:
         channels: of the image; a state has D = channels height width coordinates, in that order.
         height: of the image; divisible by 2 for each scale but the first.
         width: of the image; likewise.
-        base_width: feature channels at the first scale.
-        multipliers: of base_width, one for each scale.
+        base_width: feature channels of the input convolution.
+        multipliers: of base_width at each scale.
         num_res_blocks: residual blocks a scale on the way down (one more on the way up).
         attention_scale: the scale, counted from 0, whose blocks are followed by attention.
         time_features: sinusoids of the time and of the latent; even.
@@ -123,7 +123,7 @@ class UNet(nn.Module):
             self.latent_mlp = EmbeddingMLP(features, embedding)
             self.context_mlp = EmbeddingMLP(features, embedding)
             self.latent_mix = nn.Linear(2 * features, features)
-        self.input = nn.Conv2d(config.channels, widths[0], 3, padding=1)
+        self.input = nn.Conv2d(config.channels, config.base_width, 3, padding=1)
         block = partial(
             ResBlock,
             embedding=embedding,
@@ -225,7 +225,7 @@ def _way_down(
     config: UNetConfig, block: Callable[[int, int], ResBlock]
 ) -> tuple[nn.ModuleList, list[int]]:
     """The modules, and the widths of the skips that they leave behind."""
-    modules, width, skips = nn.ModuleList(), config.widths[0], [config.widths[0]]
+    modules, width, skips = nn.ModuleList(), config.base_width, [config.base_width]
     for scale, out_width in enumerate(config.widths):
         for _ in range(config.num_res_blocks):
             modules.append(block(width, out_width))
