@@ -158,8 +158,8 @@ def test_given_latents_reach_the_network():
 
 def test_the_last_argmax_is_the_argmax():
     """However far the noise is from it: no transition of the Gaussian chain is impossible."""
-    process = gaussian_process(64)
-    log_probs = torch.randn(5, 6, 64, generator=generator(2)).log_softmax(-1)
+    process = gaussian_process(256)
+    log_probs = torch.randn(5, 6, 256, generator=generator(2)).log_softmax(-1)
     start = prior_samples(process, 5, 6, generator=generator(3))
     result = ancestral(
         process, lambda *_: log_probs, start, [0.0, 0.01], last="argmax", generator=generator()

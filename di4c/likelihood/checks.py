@@ -65,9 +65,8 @@ def check_log_probs(name: str, log_probs: Tensor, remedy: str = "") -> None:
     # In pieces: the check must not need as much memory as the tensor that it looks at.
     pieces = rows.split(max(1, 2**22 // rows.shape[-1]))
     totals = torch.cat([piece.exp().sum(-1, dtype=_wide(rows.dtype)) for piece in pieces])
-    bad = ~(
-        (totals - 1).abs() <= _LOG_TOLERANCE.get(rows.dtype, _HALF_TOLERANCE)
-    )  # a NaN is bad too
+    tolerance = _LOG_TOLERANCE.get(rows.dtype, _HALF_TOLERANCE)
+    bad = ~((totals - 1).abs() <= tolerance)  # a NaN is bad too
     if not bool(bad.any()):
         return
     row = first_index(bad)[0]

@@ -91,14 +91,7 @@ class InterpolatingProcess(ForwardProcess):
         where `reverse` forgets it: from a horizon that nothing survives, a step of `reverse` does
         not depend on $x_T$ at all (Gat et al. 2024, Discrete Flow Matching).
 
-        Args:
-            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, over the values (or all states).
-            x_t: the noisy states.
-            s: earlier time.
-            t: later time.
-
-        Returns:
-            Probabilities over all states, in the dtype of probs.
+        Arguments and result are those of `reverse`.
         """
         wide = self.over_states(probs.to(torch.promote_types(probs.dtype, torch.float32)))
         reveal = align_time(self.reveal_probability(s, t).to(wide), x_t)
