@@ -128,7 +128,7 @@ def consistency_loss(student: Mixture, target: Target, control_variate: bool = T
     in the student, so gradients are those of L_consis. The first part is an average over atoms,
     the second is in closed form. Without the control variate the correlation part is
     $-\mathbb{E}_r \log p(x)$, cross-entropy, and the marginal part is 0; the gradient has the same
-    mean and usually more variance (theory/control_variate_variance.py has laws where it has less).
+    mean and usually more variance (`theory/losses/control_variate_variance.py`: laws with less).
     For sampled latents $-\log p$ is biased up (Jensen).
 
     Atoms of weight 0 count as 0 whatever their likelihood. An atom that the student excludes costs

@@ -21,13 +21,13 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from di4c.denoisers import Denoiser
-from di4c.generation import prior_samples
 from di4c.latents import LatentLaw, UniformLatent, latent_batches, uniform_log_weights
 from di4c.likelihood import DenseMixture, HeadMixture
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
 from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe, SeparateDistillation, TeacherLaw, exact_step
 from di4c.rng import Generator, SampleGenerators
+from di4c.sampling_loop import prior_samples
 
 
 @runtime_checkable  # beartype checks arguments against it in tests

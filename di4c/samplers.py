@@ -1,7 +1,7 @@
 """Few-step samplers: ancestral, hybrid of student and teacher, tau-leaping.
 
 Flat functions with one signature: (process, denoiser, start, grid, *, options). What "n steps"
-means and how grids state it is said in di4c.generation; the confidence sampler of MaskGIT, which
+means and how grids state it is said in di4c.sampling_loop; the confidence sampler of MaskGIT, which
 reveals by rank and not by time, is di4c.confidence.
 """
 
@@ -11,13 +11,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.denoisers import Denoiser
-from di4c.generation import Call, Callback, Samples, carry_over, generate
 from di4c.latents import Latent, latent_draws
-from di4c.leaping import poisson_jumps, reverse_rates, single_jump
 from di4c.likelihood.checks import check_shape
 from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.processes.base import align_time
+from di4c.processes.reverse_rates import poisson_jumps, reverse_rates, single_jump
 from di4c.rng import Generator, categorical, exponential_race, invert, uniform
+from di4c.sampling_loop import Call, Callback, Samples, carry_over, generate
 from di4c.schedules import Time, check_grid
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures import load
-from toys.benchmark_pictures import draw_components
+from toys.pictures.benchmark import draw_components
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

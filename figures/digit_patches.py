@@ -18,6 +18,6 @@ def draw(results: Path) -> "Figure":
     Args:
         results: Folder with the files of `NEEDS`.
     """
-    from toys.pictures import draw_patches  # slow: loads torch
+    from toys.pictures.curves import draw_patches  # slow: loads torch
 
     return draw_patches(load(results, RESULT, "laws"))

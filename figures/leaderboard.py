@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures import load
-from toys.benchmark_pictures import draw_leaderboard
-from toys.ranking import recorded_limits, summarise
+from toys.benchmark.ranking import recorded_limits, summarise
+from toys.pictures.benchmark import draw_leaderboard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,6 +18,6 @@ def draw(results: Path) -> "Figure":
     Args:
         results: Folder with the files of `NEEDS`.
     """
-    from toys.pictures import draw_windows  # slow: loads torch
+    from toys.pictures.curves import draw_windows  # slow: loads torch
 
     return draw_windows(load(results, RESULT, "laws"))

@@ -25,7 +25,7 @@ class TwoDim:
         Args:
             results: Folder with the files of `NEEDS`.
         """
-        from toys.pictures import draw_two_dim  # slow: loads torch
+        from toys.pictures.curves import draw_two_dim  # slow: loads torch
         from toys.two_dim_tv import OPTIONS, describe
 
         result = load(results, self.result, *OPTIONS, "rows", "limit")

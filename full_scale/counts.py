@@ -6,7 +6,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.likelihood import LinearHead
-from full_scale.backbones import DenoiserConfig, MaskGIT
+from full_scale.models import DenoiserConfig, MaskGIT
 
 
 def num_parameters(network: nn.Module | None) -> int:

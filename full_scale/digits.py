@@ -31,13 +31,13 @@ from tqdm import tqdm
 from di4c.latents import LatentPolicy
 from di4c.rng import SampleGenerators
 from full_scale.data import TokenData, open_data
-from full_scale.experiments import EXPERIMENTS
-from full_scale.load import load_model
-from full_scale.metrics.frechet import FeatureMoments, frechet_distance
-from full_scale.networks import Network
-from full_scale.runs import Reports, Run, as_json
-from full_scale.sampling import Plan, draw
+from full_scale.evaluation.frechet import FeatureMoments, frechet_distance
+from full_scale.models.load import load_model
+from full_scale.models.network import Network
+from full_scale.models.sampling import Plan, draw
 from full_scale.train import train
+from full_scale.training.config import Reports, Run, as_json
+from full_scale.training.experiments import EXPERIMENTS
 from reporting import (
     append_row,
     format_table,

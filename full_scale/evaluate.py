@@ -27,16 +27,14 @@ from typing import Any
 
 import torch
 
-from full_scale.backbones import VQGANConfig
 from full_scale.data.packed import PackedTokens
 from full_scale.data.tables import open_tokenizer
-from full_scale.decoding import open_vqgan
-from full_scale.load import Loaded
-from full_scale.metrics.features import EXTRACTORS, open_extractor
-from full_scale.metrics.judge import Judge
-from full_scale.metrics.reference import open_reference, stretched
-from full_scale.sample_folder import SampleFolder
-from full_scale.scoring import (
+from full_scale.evaluation.decoding import open_vqgan
+from full_scale.evaluation.features import EXTRACTORS, open_extractor
+from full_scale.evaluation.judge import Judge
+from full_scale.evaluation.reference import open_reference, stretched
+from full_scale.evaluation.sample_folder import SampleFolder
+from full_scale.evaluation.scoring import (
     PICTURE_METRICS,
     TEXT_METRICS,
     Metrics,
@@ -44,6 +42,8 @@ from full_scale.scoring import (
     score_pictures,
     score_texts,
 )
+from full_scale.models import VQGANConfig
+from full_scale.models.load import Loaded
 from reporting import (
     ROOT,
     append_row,

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
-from full_scale.backbones import VQGANConfig
 from full_scale.data import cifar10, imagenet, openwebtext
 from full_scale.data.packed import PackedTokens
-from full_scale.decoding import open_vqgan
+from full_scale.evaluation.decoding import open_vqgan
+from full_scale.models import VQGANConfig
 from reporting import at_least, format_table, run_script, script_parser
 
 MODULES = {"cifar10": cifar10, "imagenet": imagenet, "openwebtext": openwebtext}

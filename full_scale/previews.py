@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
-from full_scale.backbones import DenoiserConfig, DiTConfig, MaskGITConfig
 from full_scale.data.tables import open_tokenizer
+from full_scale.models import DenoiserConfig, DiTConfig, MaskGITConfig
 
 
 class Previews:
@@ -25,7 +25,9 @@ class Previews:
     """
 
     def __init__(self, config: DenoiserConfig, decoder: str | None = None) -> None:
-        from full_scale import decoding  # at the top it would go round in a circle: it needs sheet
+        from full_scale.evaluation import (
+            decoding,  # at the top it would go round in a circle: it needs sheet
+        )
 
         self._show = decoding.show
         self._content = decoding.content_of(config)

@@ -35,14 +35,14 @@ import torch
 
 from di4c.latents import LatentPolicy
 from di4c.rng import SampleGenerators
-from full_scale.backbones import DiTConfig, MaskGITConfig, UNetConfig
 from full_scale.data.tables import open_tokenizer
-from full_scale.decoding import content_of, open_vqgan, show
-from full_scale.load import Loaded, load_model
-from full_scale.networks import unwrap
-from full_scale.presets import PRESETS
-from full_scale.sample_folder import SampleFolder
-from full_scale.sampling import SAMPLERS, Plan, draw, samples_at_once
+from full_scale.evaluation.decoding import content_of, open_vqgan, show
+from full_scale.evaluation.sample_folder import SampleFolder
+from full_scale.models import DiTConfig, MaskGITConfig, UNetConfig
+from full_scale.models.load import Loaded, load_model
+from full_scale.models.network import unwrap
+from full_scale.models.presets import PRESETS
+from full_scale.models.sampling import SAMPLERS, Plan, draw, samples_at_once
 from reporting import at_least, manifest, run_script, script_parser
 
 SHOWN = "first_samples"

@@ -35,14 +35,14 @@ import torch
 import tyro
 from accelerate import Accelerator
 
-from full_scale.assemble import assemble
-from full_scale.checkpoint import latest_checkpoint
 from full_scale.data.order import share_of
-from full_scale.experiments import EXPERIMENTS
 from full_scale.memory import free_memory, require_fits
-from full_scale.outline import Outline, outline
-from full_scale.runs import Run, as_json
-from full_scale.trainer import CHECKPOINTS, Outcome, Trainer
+from full_scale.training.assemble import assemble
+from full_scale.training.checkpoint import latest_checkpoint
+from full_scale.training.config import Run, as_json
+from full_scale.training.cost import Outline, outline
+from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.trainer import CHECKPOINTS, Outcome, Trainer
 from reporting import manifest, run_script, write_json
 
 RECORD = "run.json"

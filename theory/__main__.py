@@ -34,15 +34,15 @@ def main(argv: list[str] | None = None) -> None:
     if args.only:
         claims = _selected(args.only, claims)
     if args.list:
-        for module, claim in claims:
-            print(f"{claim.name} ({module}.py): {_told(claim)} [{claim.source}]")
+        for claim in claims:
+            print(f"{claim.name} ({claim.module}.py): {_told(claim)} [{claim.source}]")
         return
     torch.set_num_threads(1)  # tiny tensors: more threads only get in each other's way
     rows = []
     bar = tqdm(claims, unit="claim", disable=None)
-    for module, claim in bar:
+    for claim in bar:
         bar.set_description(claim.name)
-        rows.append(_row(module, claim))
+        rows.append(_row(claim))
     print(format_table(rows, _COLUMNS))
     failed = [row for row in rows if not row["holds"]]
     controls = sum(row["negative_control"] for row in rows)
@@ -62,12 +62,12 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _selected(word: str, claims: list[tuple[str, Claim]]) -> list[tuple[str, Claim]]:
+def _selected(word: str, claims: list[Claim]) -> list[Claim]:
     """The claims whose name or file contains the word; it may also be the path of a file."""
     plain = _plain(Path(word).stem)
-    chosen = [pair for pair in claims if plain in _plain(pair[0]) or plain in _plain(pair[1].name)]
+    chosen = [c for c in claims if plain in _plain(c.module) or plain in _plain(c.name)]
     if not chosen:
-        names = {_plain(name): name for module, claim in claims for name in (claim.name, module)}
+        names = {_plain(name): name for c in claims for name in (c.name, c.module)}
         closest = [names[close] for close in difflib.get_close_matches(plain, names)]
         hint = f"; the closest: {', '.join(closest)}" if closest else ""
         raise ValueError(f"--only {word} matches no claim and no file{hint}; --list shows all")
@@ -85,13 +85,14 @@ def _told(claim: Claim) -> str:
     return claim.statement
 
 
-def _row(module: str, claim: Claim) -> dict[str, Any]:
+def _row(claim: Claim) -> dict[str, Any]:
     """Run one claim."""
     started = time.perf_counter()
     record = claim.run()
     return {
         "name": claim.name,
-        "module": module,
+        "module": claim.module,
+        "group": claim.group,
         "statement": claim.statement,
         "source": claim.source,
         "hypotheses": claim.hypotheses,

@@ -5,6 +5,7 @@ import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import theory
 
@@ -60,32 +61,58 @@ class Record:
         return self.cases > 0 and not self.failures
 
 
+Verify = Callable[[Record], None]
+Group = Literal["paper", "sharper", "fails", "beyond"]
+
+GROUPS: dict[Group, str] = {
+    "paper": "What the paper states",
+    "sharper": "Sharper than the paper",
+    "fails": "Where the usual statement fails (negative controls)",
+    "beyond": "Beyond the paper",
+}
+"""Whose statement a claim is, in the order of tables."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement with its hypotheses and the computation that confirms or refutes it.
 
     Attributes:
-        name: identifier, unique.
-        statement: one line, what is claimed; what fails, after "naive: ", if it is a control.
-        source: theorem, equation or paper that states it; "this project" if it goes beyond.
-        hypotheses: where they bind: what is assumed and what breaks without it.
+        name: identifier, unique; words joined by hyphens.
+        statement: one line, what is claimed. A negative control states what fails, after "naive: ".
+        group: "paper" for a statement of the paper, "sharper" for one with constants or hypotheses
+            that the paper does not have, "fails" for a negative control: the naive statement fails
+            here, and "beyond" for all others.
+        source: theorem, equation or paper that states it; "this project" if nobody did.
+        hypotheses: what is assumed, and what breaks without it.
         verify: makes the comparisons on a fresh record.
-        control: a negative control: the claim is that the naive statement fails here.
     """
 
     name: str
     statement: str
+    group: Group
     source: str
     hypotheses: str
-    verify: Callable[[Record], None]
-    control: bool = False
+    verify: Verify
 
     def __post_init__(self) -> None:
+        if self.group not in GROUPS:
+            raise ValueError(f"group must be one of {', '.join(GROUPS)}; got {self.group!r}")
         if self.control != self.statement.startswith(NAIVE):
             raise ValueError(
                 f"statement must start with {NAIVE!r} for a negative control, and only then; "
-                f"got {self.statement!r} for {self.name}, control = {self.control}"
+                f"got {self.statement!r} for {self.name}, group = {self.group!r}"
             )
+
+    @property
+    def control(self) -> bool:
+        """Whether the claim is that a naive statement fails."""
+        return self.group == "fails"
+
+    @property
+    def module(self) -> str:
+        """Path of the file within theory/, without its ending: "theorem1/lemma1"."""
+        return self.verify.__module__.removeprefix("theory.").replace(".", "/")
 
     def run(self) -> Record:
         """Verify on a fresh record; an exception is a failure of this claim, not of the run."""
@@ -98,6 +125,29 @@ class Claim:
         return record
 
 
+_REGISTERED: dict[str, Claim] = {}
+
+
+def claim(
+    name: str, statement: str, *, group: Group, source: str, hypotheses: str
+) -> Callable[[Verify], Verify]:
+    """Registers the decorated function as the computation of a claim; see `Claim`.
+
+    Raises:
+        ValueError: if another function has registered a claim of this name.
+    """
+
+    def register(verify: Verify) -> Verify:
+        made = Claim(name, statement, group, source, hypotheses, verify)
+        known = _REGISTERED.setdefault(name, made)
+        if (known.verify.__module__, known.verify.__name__) != (verify.__module__, verify.__name__):
+            raise ValueError(f"name must be unique; {name!r} is also claimed in {known.module}.py")
+        _REGISTERED[name] = made
+        return verify
+
+    return register
+
+
 def confirm(claim: Claim) -> None:
     """AssertionError with the first failures unless the claim holds (for the tests).
 
@@ -108,11 +158,9 @@ def confirm(claim: Claim) -> None:
     assert record.holds, f"{claim.name}: " + "; ".join(record.failures[:5] or ["no comparison"])
 
 
-def all_claims() -> list[tuple[str, Claim]]:
-    """(module, claim) of every module in this folder, in file order (`CLAIMS` of each module)."""
-    claims: list[tuple[str, Claim]] = []
-    for module in pkgutil.iter_modules(theory.__path__):
-        if not module.name.startswith(("test_", "__")):
-            loaded = importlib.import_module(f"theory.{module.name}")
-            claims += [(module.name, claim) for claim in getattr(loaded, "CLAIMS", [])]
-    return claims
+def all_claims() -> list[Claim]:
+    """Every claim of every file below theory/: files by path, claims in the order of their file."""
+    for module in pkgutil.walk_packages(theory.__path__, "theory."):
+        if not module.name.rpartition(".")[2].startswith(("test_", "__")):
+            importlib.import_module(module.name)
+    return sorted(_REGISTERED.values(), key=lambda known: known.module)

@@ -25,9 +25,9 @@ from tqdm import tqdm
 from di4c.exact import total_variation
 from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
 from toys.methods import published
-from toys.problem import BUDGETS, PROCESSES, Budget, Output, Problem
-from toys.recipes import JumpRecipe, jump_student
-from toys.tasks import find_task
+from toys.students.recipes import JumpRecipe, jump_student
+from toys.tasks.problem import BUDGETS, PROCESSES, Budget, Output, Problem
+from toys.tasks.registry import find_task
 
 BEST = JumpRecipe(data=True)
 DATA_ONLY = replace(BEST, consistency=False)

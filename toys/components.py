@@ -27,10 +27,16 @@ from reporting import (
     script_parser,
     write_json,
 )
-from toys.benchmark_pictures import draw_components
-from toys.masked_curve import BatchLaws
-from toys.mixture_fit import components_needed, fit_mixture, lower_bound, mixture_law, upper_bound
-from toys.tasks import TASKS, Task, find_task
+from toys.pictures.benchmark import draw_components
+from toys.students.mixture_fit import (
+    components_needed,
+    fit_mixture,
+    lower_bound,
+    mixture_law,
+    upper_bound,
+)
+from toys.tasks.registry import TASKS, Task, find_task
+from toys.teachers.masked_curve import BatchLaws
 
 TASK_NAMES = ("parity8", "ising12-cold", "digits3x3", "permutations5", "moons", "digit32")
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64, 128)

@@ -15,9 +15,9 @@ from typing import Any
 from di4c.exact import states, total_correlation
 from di4c.processes import ForwardProcess, MaskedProcess, UniformProcess
 from reporting import manifest, run_script, save_figure, script_parser, write_json
-from toys.data import patch_law
-from toys.pictures import draw_patches
+from toys.pictures.curves import draw_patches
 from toys.real_data import curve, show
+from toys.tasks.real_laws import patch_law
 
 SHOWN = 18
 

@@ -28,7 +28,7 @@ from di4c.exact import (
 from di4c.processes import MaskedProcess
 from di4c.schedules import uniform_grid
 from reporting import format_table, manifest, run_script, script_parser, write_json
-from toys.mixture_fit import fit_mixture
+from toys.students.mixture_fit import fit_mixture
 
 NUM_STATES = 32
 PANEL_STEPS = (1, 4, 64)

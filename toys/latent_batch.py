@@ -29,11 +29,11 @@ from di4c.likelihood import DenseMixture
 from di4c.losses import Target, consistency_loss
 from di4c.rng import categorical, generator_at
 from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
-from toys.problem import Budget, Problem
-from toys.recipes import JumpRecipe, jump_student
-from toys.student_network import Backbone
-from toys.students import Student, latent_grid
-from toys.tasks import find_task
+from toys.students.network import Backbone
+from toys.students.recipes import JumpRecipe, jump_student
+from toys.students.student import Student, latent_grid
+from toys.tasks.problem import Budget, Problem
+from toys.tasks.registry import find_task
 
 GRID = 2048
 """Latents of the exact values."""

@@ -37,13 +37,13 @@ from reporting import (
     script_parser,
     write_json,
 )
-from toys.benchmark_pictures import draw_leaderboard
-from toys.cache import RowCache
+from toys.benchmark.cache import RowCache
+from toys.benchmark.ranking import medians, rank, recorded_limits, summarise
+from toys.benchmark.runs import TEACHER, TEACHERS, curve_limits, execute, plan, with_record
 from toys.methods import METHODS, find_method
-from toys.problem import BUDGETS, PROCESSES
-from toys.ranking import medians, rank, recorded_limits, summarise
-from toys.runs import TEACHER, TEACHERS, curve_limits, execute, plan, with_record
-from toys.tasks import TASKS, Task, find_task, task_from_file
+from toys.pictures.benchmark import draw_leaderboard
+from toys.tasks.problem import BUDGETS, PROCESSES
+from toys.tasks.registry import TASKS, Task, find_task, task_from_file
 
 CACHE = ROOT / ".cache" / "leaderboard.jsonl"
 QUICK_TASKS = ("pair", "digits3x3", "moons")

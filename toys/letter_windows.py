@@ -11,9 +11,9 @@ predicts where its hypotheses hold, and the total correlation. Takes about a min
 from di4c.exact import product_composition, total_correlation
 from di4c.processes import MaskedProcess, UniformProcess
 from reporting import manifest, run_script, save_figure, script_parser, write_json
-from toys.data import NUM_LETTERS, window_law, window_text
-from toys.pictures import draw_windows
+from toys.pictures.curves import draw_windows
 from toys.real_data import curve, show
+from toys.tasks.real_laws import NUM_LETTERS, window_law, window_text
 
 SHOWN = 12
 

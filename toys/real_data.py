@@ -9,7 +9,7 @@ from di4c.exact.limits import limit_n_tv
 from di4c.processes import ForwardProcess
 from di4c.schedules import uniform_grid
 from reporting import format_table
-from toys.few_step import few_step_rows
+from toys.teachers.curves import few_step_rows
 
 COLUMNS = {
     "process": ("process", "s"),

@@ -40,11 +40,11 @@ from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
 from di4c.rng import uniform
 from di4c.schedules import uniform_grid
 from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
-from toys.problem import Problem
-from toys.student_network import Backbone
-from toys.task_laws import ring_ising
-from toys.tasks import Task
-from toys.training import DataSampler, fit, make_network
+from toys.students.network import Backbone
+from toys.students.training import DataSampler, fit, make_network
+from toys.tasks.problem import Problem
+from toys.tasks.registry import Task
+from toys.tasks.synthetic_laws import ring_ising
 
 INVERSE_TEMPERATURE = 1.0
 BATCH = 32

@@ -38,8 +38,8 @@ from di4c.schedules import (
     uniform_grid,
 )
 from reporting import format_table, manifest, run_script, save_figure, script_parser, write_json
-from toys.few_step import few_step_rows
-from toys.pictures import draw_two_dim
+from toys.pictures.curves import draw_two_dim
+from toys.teachers.curves import few_step_rows
 
 OPTIONS = (
     *("process", "theta", "p0", "rate", "rates", "schedule", "horizon", "grid", "start", "steps"),

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from di4c.exact.forward import _transform, push_forward
 from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
-from di4c.leaping import intensity
 from di4c.processes import ForwardProcess, InterpolatingProcess, RateMatrixProcess
+from di4c.processes.reverse_rates import intensity
 from di4c.schedules import Schedule
 
 

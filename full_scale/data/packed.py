@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from full_scale.tensor_file import file_sha256, flush
+from full_scale.models.tensor_file import file_sha256, flush
 from reporting import write_json
 
 HEADER, PROGRESS = "header.json", "progress.json"

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from full_scale.backbones import BackboneConfig
-from full_scale.naming import to_ours
-from full_scale.sizes import UNSAID
+from full_scale.convert.layouts import to_ours
+from full_scale.convert.sizes import UNSAID
+from full_scale.models import BackboneConfig
 from tests.parity.conftest import FOLDER
 from tests.parity.sizes import SIZES
 

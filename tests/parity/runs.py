@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from di4c.confidence import confidence_sampling
-from di4c.generation import call_grid
 from di4c.processes import MaskedProcess
 from di4c.samplers import ancestral
+from di4c.sampling_loop import call_grid
 from di4c.schedules import LogLinearSchedule
 from tests.parity.recordings import description, tensors
 

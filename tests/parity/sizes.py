@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from full_scale.backbones import (
+from full_scale.models import (
     BackboneConfig,
     DiTConfig,
     MaskGITConfig,

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from full_scale.backbones import MaskGITConfig
-from full_scale.backbones.latent import latent_features
-from full_scale.networks import Network, head_logits
-from full_scale.presets import MaskedProcessConfig
+from full_scale.models import MaskGITConfig
+from full_scale.models.latent import latent_features
+from full_scale.models.network import Network, head_logits
+from full_scale.models.presets import MaskedProcessConfig
 from tests.parity.recordings import BY_DTYPE, FEATURES, FLOAT32, full_size, recording
 from tests.parity.runs import maskgit_run, replay_maskgit
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from di4c import recipes
 from di4c.confidence import confidence_step, guided_logits, teacher_step
-from di4c.generation import call_grid
+from di4c.maskgit_schedule import mask_ratio, mask_tokens, ramp, reveal_count, reveal_counts
 from di4c.processes import MaskedProcess, gaussian_process
-from di4c.revealing import mask_ratio, mask_tokens, ramp, reveal_count, reveal_counts
 from di4c.rng import exponential_race
 from di4c.samplers import ancestral, hybrid
+from di4c.sampling_loop import call_grid
 from tests.parity.recordings import description, tensors
 from tests.parity.runs import (
     maskgit_run,

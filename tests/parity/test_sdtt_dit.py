@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from full_scale.backbones import DiTConfig
-from full_scale.backbones.latent import latent_features, sinusoidal_features
-from full_scale.naming import published_names, to_ours
-from full_scale.networks import Network, head_logits
-from full_scale.presets import MaskedProcessConfig
+from full_scale.convert.layouts import published_names, to_ours
+from full_scale.models import DiTConfig
+from full_scale.models.latent import latent_features, sinusoidal_features
+from full_scale.models.network import Network, head_logits
+from full_scale.models.presets import MaskedProcessConfig
 from tests.parity.recordings import BY_DTYPE, FEATURES, FLOAT32, full_size, recording
 from tests.parity.runs import mdlm_process, replay_sdtt, sdtt_run
 

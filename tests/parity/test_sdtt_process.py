@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from di4c.denoisers import noise_level
+from di4c.maskgit_schedule import mask_tokens
 from di4c.processes import MaskedProcess
-from di4c.revealing import mask_tokens
 from di4c.schedules import LogLinearSchedule
 from tests.parity import recordings
 

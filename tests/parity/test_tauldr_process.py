@@ -5,8 +5,8 @@ import re
 import pytest
 import torch
 
-from di4c.leaping import intensity, reverse_rates
 from di4c.processes import gaussian_process
+from di4c.processes.reverse_rates import intensity, reverse_rates
 from tests.parity import recordings
 
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from full_scale.backbones import UNetConfig
-from full_scale.backbones.latent import sinusoidal_features
-from full_scale.backbones.truncated_logistic import truncated_logistic
-from full_scale.naming import published_names
-from full_scale.networks import Network
-from full_scale.presets import GaussianProcessConfig
+from full_scale.convert.layouts import published_names
+from full_scale.models import UNetConfig
+from full_scale.models.latent import sinusoidal_features
+from full_scale.models.network import Network
+from full_scale.models.presets import GaussianProcessConfig
+from full_scale.models.truncated_logistic import truncated_logistic
 from tests.parity.recordings import BY_DTYPE, FEATURES, FLOAT32, full_size, recording
 
 KNOWN = (

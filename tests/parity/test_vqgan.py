@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from full_scale.backbones import VQGANConfig
+from full_scale.models import VQGANConfig
 from tests.parity.recordings import BY_DTYPE, full_size, recording
 
 KNOWN = r"in/(image|code)|out/(pre_quant|indices|index_margin|reconstruction|decoded)"

@@ -1,7 +1,7 @@
 """The methods of the benchmark: one file each, and one line each here.
 
 The functions take a `Problem` and the numbers of network evaluations asked for, and yield an
-`Output` with the exact law for each (`toys.problem`).
+`Output` with the exact law for each (`toys.tasks.problem`).
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ from toys.methods import (
     sequential,
     teacher,
 )
-from toys.problem import Method
+from toys.tasks.problem import Method
 
 METHODS: dict[str, Method] = {
     "teacher": Method("product teacher, uniform grid", teacher.outputs, teacher.STEPS),

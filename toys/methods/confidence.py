@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from di4c.exact import states
-from di4c.revealing import reveal_counts
-from toys.problem import Output, Problem
+from di4c.maskgit_schedule import reveal_counts
+from toys.tasks.problem import Output, Problem
 
 STEPS = (1, 2, 4, 8)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from toys.problem import Output, Problem
-from toys.recipes import JumpRecipe, jump_student
+from toys.students.recipes import JumpRecipe, jump_student
+from toys.tasks.problem import Output, Problem
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:

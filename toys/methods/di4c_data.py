@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from toys.problem import Output, Problem
-from toys.recipes import JumpRecipe, jump_student
+from toys.students.recipes import JumpRecipe, jump_student
+from toys.tasks.problem import Output, Problem
 
 
 def outputs(
     problem: Problem, steps: tuple[int, ...], latent: str = "categories"
 ) -> Iterator[Output]:
-    """Both terms; the latent is one of `toys.recipes.LATENTS`."""
+    """Both terms; the latent is one of `toys.students.recipes.LATENTS`."""
     yield from jump_student(problem, JumpRecipe(latent=latent, data=True)).outputs(steps)

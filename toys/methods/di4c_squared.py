@@ -7,11 +7,11 @@ many small ones; the second starts from its weights.
 import copy
 from collections.abc import Iterator
 
-from toys.jumps import StudentJump
-from toys.problem import Output, Problem
-from toys.recipes import JumpRecipe, train_by_jumps
-from toys.students import Student
-from toys.training import Meter, make_network
+from toys.students.recipes import JumpRecipe, train_by_jumps
+from toys.students.student import Student
+from toys.students.training import Meter, make_network
+from toys.tasks.problem import Output, Problem
+from toys.teachers.jumps import StudentJump
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from di4c.exact import mixture_composition
 from di4c.schedules import uniform_grid
-from toys.problem import Output, Problem
-from toys.recipes import JumpRecipe, jump_student
+from toys.students.recipes import JumpRecipe, jump_student
+from toys.tasks.problem import Output, Problem
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:

@@ -7,8 +7,8 @@ exact and minimised over all grids of N steps with times from a fixed set of can
 from collections.abc import Iterator
 
 from di4c.exact import product_composition
-from toys.grid_search import best_grids, candidate_times, correlation_costs
-from toys.problem import Output, Problem
+from toys.tasks.problem import Output, Problem
+from toys.teachers.grid_search import best_grids, candidate_times, correlation_costs
 
 STEPS = (2, 4, 8, 16)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from toys.methods import published
-from toys.problem import Output, Problem
+from toys.tasks.problem import Output, Problem
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:

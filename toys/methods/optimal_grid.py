@@ -7,8 +7,8 @@ grid (equispaced in alpha or psi). The search starts from the Jump-Your-Steps gr
 from collections.abc import Iterator
 
 from di4c.exact import product_composition
-from toys.grid_search import best_grids, candidate_times, correlation_costs, least_tv_grid
-from toys.problem import Output, Problem
+from toys.tasks.problem import Output, Problem
+from toys.teachers.grid_search import best_grids, candidate_times, correlation_costs, least_tv_grid
 
 STEPS = (2, 4, 8)
 

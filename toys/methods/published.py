@@ -10,9 +10,9 @@ from dataclasses import replace
 from di4c.latents import UniformLatent
 from di4c.objective import Di4CObjective, as_mixture
 from di4c.recipes import CIFAR10, IMAGENET, Recipe, Weight, exact_step
-from toys.problem import Output, Problem
-from toys.recipes import objective_student
-from toys.training import make_network, training_teacher
+from toys.students.recipes import objective_student
+from toys.students.training import make_network, training_teacher
+from toys.tasks.problem import Output, Problem
 
 
 def recipe(problem: Problem, data: bool = False, control_variate: bool = True) -> Recipe:

@@ -6,7 +6,7 @@ answer is less uncertain (Yoo et al. 2025). One regeneration.
 
 Teacher and student step by the discrete flow, in which a coordinate keeps its noise until it jumps.
 Ancestral steps would couple nothing: of $x_T$, which nothing survives to, the first one keeps no
-trace (`theory/rectified_pair.py`). Masked noise starts from one state and has no coupling to
+trace (`theory/samplers/rectified_pair.py`). Masked noise starts from one state: no coupling to
 rectify.
 """
 
@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from di4c.exact import product_step, states
-from di4c.generation import prior_samples
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture
 from di4c.losses import Target, data_loss
 from di4c.processes import InterpolatingProcess
 from di4c.rng import categorical, fold_seed, generator_at, uniform
+from di4c.sampling_loop import prior_samples
 from di4c.schedules import uniform_grid
-from toys.problem import MULTI_STEP_STATES, Output, Problem
-from toys.student_network import WIDTH
-from toys.training import Meter, fit, training_teacher
+from toys.students.network import WIDTH
+from toys.students.training import Meter, fit, training_teacher
+from toys.tasks.problem import MULTI_STEP_STATES, Output, Problem
 
 PAIRS = 2**14
 TEACHER_STEPS = 64

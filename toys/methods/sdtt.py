@@ -17,10 +17,10 @@ from di4c.denoisers import Denoiser
 from di4c.processes import ForwardProcess
 from di4c.rng import fold_seed
 from di4c.samplers import ancestral_step
-from toys.problem import Output, Problem
-from toys.student_network import Backbone
-from toys.students import Student
-from toys.training import DataSampler, Meter, fit, make_network, training_teacher
+from toys.students.network import Backbone
+from toys.students.student import Student
+from toys.students.training import DataSampler, Meter, fit, make_network, training_teacher
+from toys.tasks.problem import Output, Problem
 
 ROUNDS = 4
 TIMES = 2**ROUNDS

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from di4c.exact import states
-from toys.problem import Output, Problem
+from toys.tasks.problem import Output, Problem
 
 
 def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from di4c.exact import mixture_composition, product_composition
 from di4c.schedules import uniform_grid
-from toys.masked_curve import BatchLaws, recursion_flops
-from toys.problem import Output, Problem
+from toys.tasks.problem import Output, Problem
+from toys.teachers.masked_curve import BatchLaws, recursion_flops
 
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 

@@ -1,0 +1,29 @@
+"""Speed and memory of what training and sampling spend their time on.
+
+python -m full_scale.bench loss --json results/loss_bench.json     the losses and their gradients
+python -m full_scale.bench latency --json results/latency.json     mixture against product model
+python -m full_scale.bench train --json results/train_bench.json   one step of each experiment
+python -m full_scale.bench loss --help                             its options
+"""
+
+from argparse import REMAINDER
+
+from full_scale.bench import latency as bench_latency
+from full_scale.bench import loss as bench_loss
+from full_scale.bench import train_step as bench_train
+from reporting import run_script, script_parser
+
+BENCHMARKS = {"loss": bench_loss.main, "latency": bench_latency.main, "train": bench_train.main}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one benchmark with the options that follow its name."""
+    parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
+    parser.add_argument("benchmark", choices=BENCHMARKS, help="what to measure")
+    parser.add_argument("options", nargs=REMAINDER, help="options of the benchmark")
+    args = parser.parse_args(argv)
+    BENCHMARKS[args.benchmark](args.options)
+
+
+if __name__ == "__main__":
+    run_script(main)

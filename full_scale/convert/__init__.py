@@ -1,0 +1,1 @@
+"""Published checkpoints to model files, without executing anything they hold."""

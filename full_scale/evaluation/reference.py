@@ -1,0 +1,131 @@
+"""What generated pictures are compared with: mean and covariance of the features of real ones."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from full_scale.data import cifar10, digits, open_data
+from full_scale.data.imagenet import SUFFIXES, picture
+from full_scale.data.packed import HEADER, PackedTokens
+from full_scale.evaluation.decoding import pictures
+from full_scale.evaluation.features import Extractor
+from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
+
+Pictures = UInt8[Tensor, "batch 3 height width"]
+Look = Callable[[Pictures], Pictures]
+"""What is done to pictures, real and generated, before their features are taken."""
+
+
+def open_reference(
+    source: str,
+    features: str,
+    extractor: Extractor,
+    look: Look,
+    resolution: int,
+    batch_size: int = 50,
+    save: Path | None = None,
+) -> FrechetReference:
+    """The statistics of real pictures.
+
+    Args:
+        source: an .npz with mu and sigma, saved earlier or published; or real pictures: a folder of
+            `full_scale.prepare cifar10`, any folder of picture files, or "digits" for the held-out
+            half of the digits.
+        features: name of the extractor, kept in what is saved.
+        extractor: of the features.
+        look: see Look.
+        resolution: side of pictures that are read from files.
+        batch_size: pictures at once.
+        save: .npz to keep the statistics in.
+
+    Raises:
+        ValueError: If there are no pictures, or saved statistics are of other features.
+    """
+    if source.endswith(".npz"):
+        return _load(Path(source), features)
+    batches, count = _batches(source, resolution, batch_size)
+    moments, grey = None, True
+    from tqdm import tqdm
+
+    with tqdm(total=count, desc="real pictures", unit="pictures") as bar:
+        for batch in batches:
+            found = extractor(look(batch))
+            grey = grey and found.grey
+            part = FeatureMoments.of(found.features)
+            moments = part if moments is None else moments.merged(part)
+            bar.update(len(batch))
+    assert moments is not None  # sources without pictures were refused
+    if grey:
+        moments = moments.first(len(moments.mean) // 3)
+    if save is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            save,
+            mu=moments.mean.numpy(),
+            sigma=moments.covariance.numpy(),
+            features=features,
+            num_samples=moments.count,
+        )
+    return FrechetReference(moments.mean, moments.covariance)
+
+
+def stretched(
+    batch: UInt8[Tensor, "batch 3 height width"],
+) -> UInt8[Tensor, "batch 3 height width"]:
+    """Each picture's range stretched to 0..255, as in the published ImageNet evaluation."""
+    low, high = (extreme(batch.flatten(1), 1) for extreme in (torch.amin, torch.amax))
+    low, span = low[:, None, None, None], (high - low).clamp_min(1)[:, None, None, None]
+    return ((batch - low).double() * 255 / span).to(torch.uint8)
+
+
+def _load(path: Path, features: str) -> FrechetReference:
+    if not path.is_file():
+        raise ValueError(f"reference {path} is missing; make one with --save-reference")
+    with np.load(path) as held:
+        if absent := {"mu", "sigma"} - set(held.files):
+            raise ValueError(f"reference {path} has no {', '.join(sorted(absent))}; give another")
+        if "features" in held.files and str(held["features"]) != features:
+            raise ValueError(
+                f"reference {path} was made with {held['features']} features, not {features}"
+            )
+        return FrechetReference(torch.from_numpy(held["mu"]), torch.from_numpy(held["sigma"]))
+
+
+def _batches(source: str, resolution: int, batch_size: int) -> tuple[Iterator[Tensor], int]:
+    folder = Path(source)
+    if source == "digits":
+        data = open_data("digits", split="test")
+        x_0 = torch.stack([data[i]["x_0"] for i in range(len(data))]).numpy()
+        shape = [1, digits.SIDE, digits.SIDE]
+        return _of_pixels(x_0, shape, digits.NUM_VALUES, batch_size), len(x_0)
+    if (folder / HEADER).is_file():
+        packed = PackedTokens(folder)
+        if packed.num_dims != int(np.prod(cifar10.SHAPE)) or packed.num_values != 256:
+            raise ValueError(
+                f"reference {source} holds tokens and no pixels; give the folder of picture files "
+                "that they were made from"
+            )
+        return _of_pixels(packed.x_0, list(cifar10.SHAPE), 256, batch_size), len(packed)
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(
+            f"reference {source} holds no pictures; give an .npz of statistics, a folder of "
+            "python -m full_scale.prepare cifar10, or a folder of picture files"
+        )
+    return _of_files(files, resolution, batch_size), len(files)
+
+
+def _of_pixels(x_0: np.ndarray, shape: list[int], levels: int, size: int) -> Iterator[Tensor]:
+    content = {"kind": "pixels", "shape": shape, "levels": levels}
+    for start in range(0, len(x_0), size):
+        yield pictures(x_0[start : start + size], content)
+
+
+def _of_files(files: list[Path], resolution: int, size: int) -> Iterator[Tensor]:
+    for start in range(0, len(files), size):
+        pixels = np.stack([picture(file, resolution) for file in files[start : start + size]])
+        yield torch.from_numpy(pixels).permute(0, 3, 1, 2)

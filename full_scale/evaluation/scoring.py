@@ -1,0 +1,192 @@
+"""The metrics of a folder of samples: pictures against real ones, texts by a judge."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from full_scale.data.packed import PackedTokens
+from full_scale.evaluation.decoding import pictures, texts
+from full_scale.evaluation.features import Extractor
+from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
+from full_scale.evaluation.inception_score import inception_score
+from full_scale.evaluation.intervals import bootstrap_interval
+from full_scale.evaluation.judge import Judge, Likelihood, perplexity
+from full_scale.evaluation.mauve_score import mauve
+from full_scale.evaluation.reference import Look
+from full_scale.evaluation.sample_folder import SampleFolder
+from full_scale.evaluation.text import self_bleu, sequence_entropy
+from full_scale.models.load import Loaded
+
+Metrics = dict[str, dict[str, Any]]
+
+PICTURE_METRICS = {"inception": ("fid", "is"), "pixels": ("frechet",)}
+"""By the features: a Frechet distance of other features than Inception's is no FID."""
+TEXT_METRICS = ("perplexity", "self-bleu", "mauve")
+SPLITS = 10
+"""Of the inception score, as published."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made, see `full_scale.evaluation.intervals`.
+
+    Attributes:
+        replicates: resampled sets.
+        level: confidence.
+        seed: of the resampling.
+    """
+
+    replicates: int
+    level: float
+    seed: int
+
+    def interval(self, statistic: Callable[[Tensor], float], num_samples: int) -> dict[str, Any]:
+        """The statistic and its interval, as JSON."""
+        from tqdm import tqdm
+
+        generator = torch.Generator().manual_seed(self.seed)
+        options = {"replicates": self.replicates, "level": self.level, "generator": generator}
+        with tqdm(total=self.replicates + 1, desc="interval", leave=False) as bar:
+            counted = partial(_counted, statistic, bar)
+            return bootstrap_interval(counted, num_samples, **options)._asdict()
+
+
+def score_pictures(
+    folder: SampleFolder,
+    metrics: Sequence[str],
+    extractor: Extractor,
+    reference: FrechetReference | None,
+    resampling: Resampling,
+    look: Look,
+    vqgan: Loaded | None = None,
+    batch_size: int = 50,
+) -> Metrics:
+    """FID and inception score of a folder of pixels or codes.
+
+    Args:
+        folder: complete samples.
+        metrics: some of those that `PICTURE_METRICS` has for the features.
+        extractor: of features and class scores.
+        reference: real pictures, for FID.
+        resampling: of the intervals.
+        look: see Look.
+        vqgan: for codes.
+        batch_size: pictures at once.
+
+    Raises:
+        ValueError: If what a metric needs is missing.
+    """
+    from tqdm import tqdm
+
+    samples, content = folder.samples(), folder.run["settings"]["content"]
+    found: list[Tensor] = []
+    scores: list[Tensor] = []
+    grey = True
+    for start in tqdm(range(0, len(samples), batch_size), desc="samples", unit="batches"):
+        batch = look(pictures(samples[start : start + batch_size], content, vqgan))
+        made = extractor(batch)
+        grey = grey and made.grey
+        found.append(made.features)
+        if made.logits is not None:
+            scores.append(made.logits)
+    results: Metrics = {}
+    features = torch.cat(found)
+    if grey and reference is not None and 3 * len(reference.mean) == features.shape[1]:
+        features = features[:, : len(reference.mean)]  # the real pictures are grey, too
+    for name in [metric for metric in metrics if metric in ("fid", "frechet")]:
+        if reference is None:
+            raise ValueError(f"{name} needs real pictures: --reference FOLDER or FILE.npz")
+        distance = partial(_distance, reference, features)
+        results[name] = resampling.interval(distance, len(features))
+    if "is" in metrics:
+        if not scores:
+            raise ValueError("is needs class scores, which these features do not come with")
+        logits = torch.cat(scores)
+        splits = min(SPLITS, len(logits))
+        # torch-fidelity's order, so that both give the same number.
+        order = torch.from_numpy(np.random.RandomState(2020).permutation(len(logits)))
+        results["is"] = resampling.interval(
+            lambda rows: inception_score(logits[order[rows]], splits), len(logits)
+        )
+    return results
+
+
+def score_texts(
+    folder: SampleFolder,
+    metrics: Sequence[str],
+    resampling: Resampling,
+    judge: Judge | None = None,
+    tokenizer: Any = None,
+    real: PackedTokens | None = None,
+    seeds: Sequence[int] = (1, 2, 3, 4, 5),
+) -> Metrics:
+    """Entropy, always, and what else is asked for, of a folder of texts.
+
+    Args:
+        folder: complete samples.
+        metrics: some of `TEXT_METRICS`.
+        resampling: of the intervals. That of Self-BLEU resamples the texts that are compared and
+            keeps those that they are compared with.
+        judge: for perplexity and MAUVE.
+        tokenizer: of the samples; their tokens are judged as they are if the judge has the same
+            ones, else the texts are.
+        real: texts of the same tokenizer, for MAUVE; as many as there are samples are taken.
+        seeds: of MAUVE.
+
+    Raises:
+        ValueError: If what a metric needs is missing.
+    """
+    tokens = np.asarray(folder.samples()).astype(np.int64)
+    results: Metrics = {}
+    results["entropy"] = _of_mean(sequence_entropy(torch.from_numpy(tokens)), resampling)
+    if "self-bleu" in metrics:
+        results["self-bleu"] = _of_mean(self_bleu(tokens.tolist()), resampling)
+    if not {"perplexity", "mauve"} & set(metrics):
+        return results
+    if judge is None or tokenizer is None:
+        raise ValueError("perplexity and mauve need --judge and --tokenizer; or leave them out")
+    same = judge.shares_vocabulary(tokenizer)
+    judged = tokens.tolist() if same else judge.encode(texts(tokens, tokenizer))
+    if "perplexity" in metrics:
+        nll, scored = judge.likelihood(judged)
+        # On a logarithmic scale, where the interval is symmetric and cannot fall below zero.
+        entry = resampling.interval(
+            lambda rows: math.log(perplexity(Likelihood(nll[rows], scored[rows]))), len(nll)
+        )
+        results["perplexity"] = entry | {
+            name: math.exp(entry[name]) for name in ("value", "low", "high")
+        }
+        results["perplexity"]["judged"] = "tokens" if same else "texts"
+    if "mauve" in metrics:
+        if real is None or len(real) < len(tokens):
+            have = "none" if real is None else f"{len(real)}"
+            raise ValueError(
+                f"mauve needs {len(tokens)} real texts, as many as samples; have {have}: give "
+                "--real data/openwebtext/test, or leave mauve out"
+            )
+        ours = np.asarray(real.x_0[: len(tokens)]).astype(np.int64)
+        truth = ours.tolist() if same else judge.encode(texts(ours, tokenizer))
+        mean, deviation, values = mauve(judge.features(truth), judge.features(judged), seeds)
+        results["mauve"] = {"value": mean, "deviation": deviation, "values": values}
+        results["mauve"]["seeds"] = list(seeds)
+    return results
+
+
+def _counted(statistic: Callable[[Tensor], float], bar: Any, rows: Tensor) -> float:
+    value = statistic(rows)
+    bar.update()
+    return value
+
+
+def _distance(reference: FrechetReference, features: Tensor, rows: Tensor) -> float:
+    return reference.distance(FeatureMoments.of(features[rows]))
+
+
+def _of_mean(values: Tensor, resampling: Resampling) -> dict[str, Any]:
+    return resampling.interval(lambda rows: float(values[rows].mean()), len(values))

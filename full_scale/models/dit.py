@@ -1,0 +1,165 @@
+r"""The diffusion transformer of MDLM and SDTT on text, and the Di4C student with a latent token.
+
+Source: Sahoo et al., NeurIPS 2024, and Deschenaux & Gulcehre, ICLR 2025 (after DiT, Peebles & Xie,
+ICCV 2023); latent: Hayakawa et al., ICML 2025.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention, silu
+
+from di4c.likelihood import LinearHead
+from full_scale.models.latent import LatentToken, append_token, sinusoidal_features
+from full_scale.models.rotary import rotary_table, rotate
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """Sizes of the transformer; the published OpenWebText teacher by default.
+
+    Attributes:
+        num_states: S, the mask included, which is the last state.
+        num_dims: D, tokens of a text; the network itself takes any length.
+        hidden_size: width.
+        condition_size: width of the noise level's embedding.
+        num_blocks: depth.
+        num_heads: of the attention; hidden_size / num_heads must be even.
+        mlp_ratio: width inside the MLPs over hidden_size.
+        noise_features: sinusoids of the noise level; even.
+        time_conditioning: whether the noise level is shown to the network; published ones get 0.
+        dropout: after the attention and the MLP of each block.
+        latent: whether the network takes a latent: a student.
+    """
+
+    num_states: int = 50258
+    num_dims: int = 1024
+    hidden_size: int = 768
+    condition_size: int = 128
+    num_blocks: int = 12
+    num_heads: int = 12
+    mlp_ratio: int = 4
+    noise_features: int = 256
+    time_conditioning: bool = False
+    dropout: float = 0.1
+    latent: bool = False
+
+    def __post_init__(self) -> None:
+        if self.noise_features < 2 or self.noise_features % 2:
+            raise ValueError(f"noise_features must be even, at least 2; got {self.noise_features}")
+        if self.hidden_size % (2 * self.num_heads):
+            raise ValueError(
+                f"num_heads must divide hidden_size = {self.hidden_size} into even heads, for "
+                f"rotary positions; got {self.num_heads}"
+            )
+
+    def build(self) -> "DiT":
+        """The network, with random weights."""
+        return DiT(self)
+
+
+class DiT(nn.Module):
+    """Tokens and a noise level (and a latent) to features of each token.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, condition = config.hidden_size, config.condition_size
+        self.token = nn.Parameter(torch.empty(config.num_states, width))
+        self.noise_mlp = nn.Sequential(
+            nn.Linear(config.noise_features, condition),
+            nn.SiLU(),
+            nn.Linear(condition, condition),
+        )
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_blocks))
+        self.output_norm = _Norm(width)
+        self.output = nn.Linear(width, config.num_states)
+        self.output_modulation = nn.Linear(condition, 2 * width)
+        self.latent_token = LatentToken(width) if config.latent else None
+        nn.init.kaiming_uniform_(self.token, a=5**0.5)
+        # Each block starts as the identity, the output at the uniform law (DiT).
+        for layer in (self.output, self.output_modulation):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        x_t: Int[Tensor, "batch dim"],
+        sigma: Float[Tensor, "batch"],
+        latent: Tensor | None = None,
+    ) -> Float[Tensor, "batch dim feature"]:
+        r"""The features of the head, for texts of any length.
+
+        Args:
+            x_t: tokens; the mask is num_states - 1.
+            sigma: noise levels $-\log\alpha_t$ (`di4c.denoisers.noise_level`); zeros for the
+                published networks.
+            latent: scalar latents, one a row, for a student; None appends no token.
+
+        Raises:
+            ValueError: If there is a latent where the network has none.
+        """
+        noise = sinusoidal_features(sigma, self.config.noise_features, cosines_first=True)
+        condition = silu(self.noise_mlp(noise.to(self.token.dtype)))
+        num_dims = x_t.shape[1]
+        h = append_token(self.token[x_t], self.latent_token, latent)
+        head_size = self.config.hidden_size // self.config.num_heads
+        table = rotary_table(num_dims, h.shape[1], head_size, h)
+        for block in self.blocks:
+            h = block(h, condition, table)
+        shift, scale = self.output_modulation(condition)[:, None].chunk(2, -1)
+        return self.output_norm(h[:, :num_dims], shift, scale)
+
+    def head(self) -> LinearHead:
+        """From features to the logits of all states, the mask included."""
+        return LinearHead(self.output.weight, self.output.bias)
+
+
+class _Norm(nn.Module):
+    """Layer norm with a weight and no bias, then scale and shift from the condition."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+        return layer_norm(h, h.shape[-1:], self.weight) * (1 + scale) + shift
+
+
+class _Block(nn.Module):
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.num_heads = config.num_heads
+        self.norm_0 = _Norm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attention_output = nn.Linear(width, width, bias=False)
+        self.norm_1 = _Norm(width)
+        self.mlp_input = nn.Linear(width, config.mlp_ratio * width)
+        self.mlp_output = nn.Linear(config.mlp_ratio * width, width)
+        self.modulation = nn.Linear(config.condition_size, 6 * width)
+        self.dropout = nn.Dropout(config.dropout)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, h: Tensor, condition: Tensor, table: Tensor) -> Tensor:
+        modulation = self.modulation(condition)[:, None].chunk(6, -1)
+        shift_0, scale_0, gate_0, shift_1, scale_1, gate_1 = modulation
+        mixed = self._attention(self.norm_0(h, shift_0, scale_0), table)
+        h = h + gate_0 * self.dropout(mixed)
+        mixed = self.mlp_output(
+            gelu(self.mlp_input(self.norm_1(h, shift_1, scale_1)), approximate="tanh")
+        )
+        return h + gate_1 * self.dropout(mixed)
+
+    def _attention(self, h: Tensor, table: Tensor) -> Tensor:
+        qkv = self.qkv(h).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key = rotate(qkv[:2], table)  # (2, B, head, token, feature)
+        mixed = scaled_dot_product_attention(query, key, qkv[2])
+        return self.attention_output(mixed.transpose(1, 2).flatten(2))

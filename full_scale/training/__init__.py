@@ -1,0 +1,1 @@
+"""Training of students at full scale: configuration, assembly, loop, checkpoints."""

@@ -1,0 +1,128 @@
+"""From a run's configuration to the objects it needs; what does not fit is found here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from di4c.rng import fold_seed
+from full_scale.data import TokenData, open_data
+from full_scale.models import DenoiserConfig, MaskGITConfig
+from full_scale.models.load import load_model
+from full_scale.models.network import latent_parameters, start_student
+from full_scale.models.presets import Preset, preset
+from full_scale.training.config import Run
+from full_scale.training.cost import outline
+from full_scale.training.objectives import Distillation, Problem, TeacherTraining
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What `Trainer` takes.
+
+    Attributes:
+        problem: what is trained.
+        data: on what.
+        preset: networks and noise.
+        identity: what a resumed run must agree in.
+    """
+
+    problem: Problem
+    data: TokenData
+    preset: Preset
+    identity: dict[str, Any]
+
+
+def assemble(run: Run) -> Assembly:
+    """Everything that a run needs, on the CPU.
+
+    Raises:
+        ValueError: If preset, data, teacher or student are missing or do not fit each other.
+    """
+    config, chosen = outline(run).trained, preset(run.preset)
+    assert chosen.process is not None  # outline refuses others
+    data = open_data(run.data.name, run.data.folder, "train")
+    _check_data(run, chosen, data)
+    identity = run.identity()
+    if data.sha256 is not None:
+        identity["data_sha256"] = data.sha256
+    common: dict[str, Any] = {
+        "process": chosen.process.build(),
+        "label_dropout": run.label_dropout,
+    }
+    if run.method == "teacher":
+        network = _build(config, run.seed)
+        problem: Problem = TeacherTraining(network=network, config=config, **common)
+        return Assembly(problem, data, chosen, identity)
+    if run.teacher is None:
+        raise ValueError(
+            f"teacher is missing: --teacher FILE, a checkpoint of {chosen.title} from "
+            "python -m full_scale.convert or python -m full_scale.train"
+        )
+    teacher = load_model(run.teacher, like=run.preset, student=run.mixture_teacher)
+    identity["teacher_sha256"] = teacher.sha256
+    start = teacher
+    if run.student is not None:
+        start = load_model(run.student, like=run.preset)
+        identity["student_sha256"] = start.sha256
+    student = _build(config, run.seed)
+    start_student(student, start.backbone.state_dict())
+    if run.latent_gain is not None:
+        _separate_components(student, config, run.latent_gain, run.seed)
+    problem = Distillation(
+        network=student,
+        config=config,
+        teacher=teacher.backbone,
+        recipe=run.recipe,
+        latent=chosen.latent,
+        mixture_teacher=run.mixture_teacher,
+        sharded=run.strategy == "fsdp",
+        **common,
+    )
+    return Assembly(problem, data, chosen, identity)
+
+
+def _check_data(run: Run, chosen: Preset, data: TokenData) -> None:
+    assert chosen.process is not None
+    values = chosen.process.build().num_values
+    if data.num_values != values:
+        raise ValueError(
+            f"data {run.data.name} has {data.num_values} values a token and preset {run.preset} "
+            f"has {values}: another vocabulary; choose the data set that belongs to the preset"
+        )
+    num_dims = getattr(chosen.network, "num_dims", data.num_dims)
+    if data.num_dims != num_dims:
+        raise ValueError(
+            f"data {run.data.name} has {data.num_dims} tokens an item and preset {run.preset} has "
+            f"{num_dims}: choose the data set that belongs to the preset"
+        )
+    if not isinstance(chosen.network, MaskGITConfig):
+        return
+    if data.num_classes is None:
+        raise ValueError(f"data {run.data.name} has no labels, which preset {run.preset} needs")
+    if data.num_classes != chosen.network.num_classes:
+        raise ValueError(
+            f"data {run.data.name} has {data.num_classes} classes and preset {run.preset} has "
+            f"{chosen.network.num_classes}: labels would mean other classes; prepare it from one "
+            "folder per class, all of them and no others"
+        )
+
+
+def _build(config: DenoiserConfig, seed: int) -> nn.Module:
+    """A network whose random weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fold_seed(seed, 0, "weights"))
+        return config.build()
+
+
+def _separate_components(
+    student: nn.Module, config: DenoiserConfig, gain: float, seed: int
+) -> None:
+    """Fill the latent's matrices that are zero, so that components differ from the start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fold_seed(seed, 1, "weights"))
+        parameters = dict(student.named_parameters())
+        for name in sorted(latent_parameters(config) & parameters.keys()):
+            if parameters[name].ndim == 2 and not bool(parameters[name].any()):
+                nn.init.xavier_uniform_(parameters[name], gain=gain)

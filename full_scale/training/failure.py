@@ -1,0 +1,61 @@
+"""What a run leaves behind when a loss or a gradient is not finite."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from full_scale.models.tensor_file import write_tensors
+from full_scale.training.checkpoint import latest_checkpoint
+from full_scale.training.config import Run
+
+FAILURE = "failure"
+
+
+def report_failure(
+    run: Run,
+    step: int,
+    share: range,
+    micro_batches: Sequence[Mapping[str, Tensor]],
+    own: Mapping[str, Tensor],
+    together: Mapping[str, Tensor],
+    norm: float,
+) -> ValueError:
+    """Write this process's micro-batches that went wrong, and say what happened.
+
+    Args:
+        run: configuration.
+        step: the step that failed, counted from 0.
+        share: numbers of this process's micro-batches within the step.
+        micro_batches: their examples.
+        own: loss and terms of this process's examples.
+        together: those of all processes.
+        norm: of the gradient.
+
+    Returns:
+        The error to raise: one line with the terms, the examples, the files, and what to do.
+    """
+    bad = {name: values for name, values in own.items() if not bool(values.isfinite().all())}
+    files = []
+    for index, (part, batch) in enumerate(zip(share, micro_batches, strict=True)):
+        rows = slice(index * run.micro_batch, (index + 1) * run.micro_batch)
+        guilty = [name for name, values in bad.items() if not bool(values[rows].isfinite().all())]
+        if guilty or not bad:
+            path = run.out / FAILURE / f"step_{step:08d}_part_{part}.safetensors"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            values = {f"term.{name}": term[rows].contiguous() for name, term in own.items()}
+            about = {"step": step, "part": part, "not_finite": guilty, "gradient_norm": str(norm)}
+            write_tensors(path, {**batch, **values}, about)
+            files.append(path)
+    wrong = [
+        f"{name} is {float(values[~values.isfinite()][0])} for example "
+        f"{int((~values.isfinite()).nonzero()[0])}"
+        for name, values in together.items()
+        if not bool(values.isfinite().all())
+    ] or [f"the norm of the gradient is {norm}"]
+    last = latest_checkpoint(run.out / "checkpoints")
+    kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+    where = f"its batch is in {files[0].parent}" if files else "another process has the batch"
+    return ValueError(
+        f"step {step}: {'; '.join(wrong)}; {where}; {kept}: look at the batch, or "
+        "start in another --out with a lower optimizer.learning_rate"
+    )

@@ -1,0 +1,183 @@
+"""What a run trains: a teacher by cross-entropy, or a Di4C student."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from di4c.diagnostics import captured_total_correlation, collapse_alarm
+from di4c.latents import LatentLaw, LatentPolicy
+from di4c.objective import Di4CObjective, Objective
+from di4c.processes import ForwardProcess
+from di4c.recipes import Recipe
+from di4c.rng import Generator, SampleGenerators, uniform
+from full_scale.models import DenoiserConfig, MaskGITConfig
+from full_scale.models.network import Network
+from full_scale.models.sampling import FIRST_PIXEL_TIME, Plan, draw, samples_at_once
+from full_scale.training.config import Run
+
+DIAGNOSED = 4
+"""Examples of a batch that diagnostics look at."""
+
+_PREVIEW_BYTES = 2**31  # of probabilities: the weights in training are there as well
+
+
+@dataclass(kw_only=True)
+class Problem(ABC):
+    """What the training of teachers and of students has in common.
+
+    Attributes:
+        network: the one that is trained.
+        config: its sizes.
+        process: the noise.
+        label_dropout: share of the examples that lose their label.
+    """
+
+    network: nn.Module
+    config: DenoiserConfig
+    process: ForwardProcess
+    label_dropout: float = 0.0
+
+    @abstractmethod
+    def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
+        """Loss and terms of each example of a batch.
+
+        Args:
+            network: the trained one, as the processes share it.
+            batch: "x_0" (B, D), and "label" (B,) where there are classes.
+            generator: source of all randomness but dropout.
+        """
+
+    def diagnose(
+        self, network: nn.Module, batch: dict[str, Tensor], generator: Generator
+    ) -> dict[str, float | bool]:
+        """Numbers about the network that are no loss, for the log."""
+        return {}
+
+    def to(self, device: torch.device) -> None:  # noqa: B027  # teachers have nothing to move
+        """Move everything but the network."""
+
+    def labels(
+        self, batch: dict[str, Tensor], generator: Generator | None
+    ) -> Int[Tensor, "batch"] | None:
+        """The labels of a batch, some replaced by "no class"; None where the network takes none."""
+        if not isinstance(self.config, MaskGITConfig):
+            return None
+        labels = batch["label"]
+        draws = uniform((len(labels),), generator=generator, device=labels.device)
+        return torch.where(draws < self.label_dropout, self.config.num_classes, labels)
+
+    def preview(self, network: nn.Module, run: Run, device: torch.device) -> Tensor:
+        """Samples (N, D); the same noise at every step of a run, to see what training changes."""
+        count, model = run.reports.num_samples, Network(network, self.process)
+        size = samples_at_once(model, _PREVIEW_BYTES, count)
+        parts = []
+        for start in range(0, count, size):
+            positions, labels = range(start, min(count, start + size)), None
+            if isinstance(self.config, MaskGITConfig):
+                labels = torch.tensor(positions, device=device) % self.config.num_classes
+            parts.append(
+                draw(
+                    model,
+                    len(positions),
+                    Plan(run.reports.sample_steps),
+                    latent=self.latent_policy(),
+                    labels=labels,
+                    generator=SampleGenerators(run.seed, positions, "preview"),
+                ).samples
+            )
+        return torch.cat(parts)
+
+    def latent_policy(self) -> LatentPolicy | None:
+        """Where samplers get latents from: nowhere, for a teacher."""
+        return None
+
+
+@dataclass(kw_only=True)
+class TeacherTraining(Problem):
+    r"""A product denoiser by cross-entropy, $\mathbb{E}_t\, \sum_d -\log p^d_{0|t}(x_0^d | x_t)$.
+
+    Its minimiser at every t is the true marginals of the posterior, which is all that a product
+    teacher can know, and all that an $x_0$-parametrised sampler asks of it. The ELBO has the same
+    minimiser, but weighs times by the noise's rates, without bound as t goes to 0. t is uniform on
+    [0.01, horizon] for pixels, where samplers end at 0.01, and on (0, horizon] for masks.
+    """
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
+        """Cross-entropy of each example, in nats."""
+        x_0 = batch["x_0"]
+        first = 0.0 if self.process.mask_state is not None else FIRST_PIXEL_TIME
+        draws = uniform((len(x_0),), generator=generator, device=x_0.device)
+        t = self.process.horizon - (self.process.horizon - first) * draws
+        x_t = self.process.sample(x_0, 0.0, t, generator=generator)
+        model = Network(network, self.process, self.labels(batch, generator), keep_mask=False)
+        at_x_0 = model.mixture(x_t[:, None], t, None).gather(x_0[:, None])  # (B, 1, D, 1)
+        loss = -at_x_0.sum((1, 2, 3))
+        return Objective(loss, {"cross_entropy": loss})
+
+
+@dataclass(kw_only=True)
+class Distillation(Problem):
+    """A Di4C student of a teacher.
+
+    Attributes:
+        teacher: a product denoiser, or a student of an earlier round (`mixture_teacher`).
+        recipe: times, weights, teacher step, number of latents.
+        latent: law of the latents.
+        mixture_teacher: whether the teacher takes latents.
+        sharded: whether processes share out the student's weights, and must call it together.
+    """
+
+    teacher: nn.Module
+    recipe: Recipe
+    latent: LatentLaw
+    mixture_teacher: bool = False
+    sharded: bool = False
+
+    def to(self, device: torch.device) -> None:
+        """Move the teacher."""
+        self.teacher.to(device).eval().requires_grad_(False)
+
+    def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
+        """The Di4C objective of each example (`di4c.objective`)."""
+        labels = self.labels(batch, generator)
+        objective = Di4CObjective(
+            process=self.process,
+            student=Network(network, self.process, labels).mixture,
+            teacher=Network(self.teacher, self.process, labels).mixture,
+            recipe=self.recipe,
+            latent=self.latent,
+            teacher_latents=self.recipe.num_latents if self.mixture_teacher else 0,
+            same_calls=self.sharded,
+        )
+        return objective(batch["x_0"], generator=generator)
+
+    def diagnose(
+        self, network: nn.Module, batch: dict[str, Tensor], generator: Generator
+    ) -> dict[str, float | bool]:
+        """What the student makes of its latent at the noisiest time, where it matters most."""
+        x_0 = batch["x_0"][:DIAGNOSED]
+        labels = self.labels(batch, generator)
+        t = torch.full((len(x_0),), self.process.horizon, dtype=torch.float64, device=x_0.device)
+        x_t = self.process.sample(x_0, 0.0, t, generator=generator)
+        count = self.recipe.num_latents
+        shape = (len(x_0), count, *self.latent.uniform_shape)
+        latents = self.latent.quantile(uniform(shape, generator=generator, device=x_0.device))
+        model = Network(network, self.process, None if labels is None else labels[: len(x_0)])
+        mixture = model.mixture(x_t[:, None].expand(-1, count, -1), t, latents)
+        atoms, _ = mixture.draw(generator)
+        gathered = mixture.gather(atoms)
+        use = collapse_alarm(gathered, mixture.log_weights)
+        captured = captured_total_correlation(gathered, mixture.log_weights).mean.mean()
+        return {
+            "captured_correlation": float(captured),
+            "latent_information": use.information,
+            "effective_components": use.effective_components,
+            "collapsed": use.collapsed,
+        }
+
+    def latent_policy(self) -> LatentPolicy:
+        """A new latent for each sample and call."""
+        return LatentPolicy(law=self.latent)

@@ -1,0 +1,108 @@
+"""The student over several processes: copies (DDP) or shards (FSDP2), and its whole state again.
+
+Sharding is `torch.distributed.fsdp.fully_shard`, applied here and not through accelerate, so that
+it can be tested on CPUs. The outermost group of weights stays gathered between forward and
+backward, since a `HeadMixture` reads the head there.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_state_dict,
+    set_state_dict,
+)
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from full_scale.training.ema import EMA
+
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+def share_student(accelerator: Accelerator, network: nn.Module, strategy: str) -> nn.Module:
+    """The network as the processes share it: itself where there is one process.
+
+    Args:
+        accelerator: process and device.
+        network: on the device; with "fsdp" its parameters are replaced by shards.
+        strategy: "ddp" or "fsdp".
+    """
+    if accelerator.num_processes == 1:
+        return network
+    if strategy == "fsdp":
+        mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+        for blocks in network.children():
+            if isinstance(blocks, nn.ModuleList):
+                for block in blocks:
+                    fully_shard(block, mesh=mesh)
+        fully_shard(network, mesh=mesh, reshard_after_forward=False)
+        return network
+    devices = [accelerator.device] if accelerator.device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=devices)
+
+
+def regather(network: nn.Module) -> None:
+    """Let a sharded network gather its weights anew, as is due when the shards were written to.
+
+    What a call without a backward pass has gathered stays, and would be used once more.
+    """
+    for module in network.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """The context of a micro-batch: only the last one of a step exchanges gradients of copies."""
+    if last or not isinstance(network, DistributedDataParallel):
+        return nullcontext()
+    return network.no_sync()
+
+
+def full_state(
+    network: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA
+) -> dict[str, dict[str, Any]]:
+    """Weights, optimiser state and averages, whole, on the CPU, by parameter name.
+
+    All processes must call it; in a group only the first gets the first two.
+    """
+    weights, moments = get_state_dict(network, optimizer, options=_WHOLE)
+    shadows = {name: whole(value).cpu() for name, value in ema.shadows.items()}
+    return {"weights": weights, "optimizer": moments, "ema": shadows}
+
+
+def load_full_state(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ema: EMA,
+    state: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Take up what `full_state` gave; every process reads the whole and keeps its share."""
+    # Learning rate and betas are the configuration's, which set_state_dict would overwrite.
+    own = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    set_state_dict(
+        network,
+        optimizer,
+        model_state_dict=dict(state["weights"]),
+        optim_state_dict=dict(state["optimizer"]),
+        options=StateDictOptions(full_state_dict=True),
+    )
+    for group, options in zip(optimizer.param_groups, own, strict=True):
+        group.update(options)
+    for name, shadow in ema.shadows.items():
+        value = state["ema"][name].to(shadow.device)
+        if isinstance(shadow, DTensor):
+            value = distribute_tensor(value, shadow.device_mesh, shadow.placements)
+        shadow.copy_(value)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The tensor itself, or all of it where this process holds a shard."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

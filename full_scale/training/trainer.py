@@ -1,0 +1,294 @@
+"""The training loop: exact to resume, the same on any number of processes.
+
+Everything random is a function of the seed and of an example's position in the run: order of the
+data, noise, times, latents (dropout: of the position of its micro-batch). The weights, their
+average, the optimiser's state and the log's pending values are the whole state. So a run that is
+stopped at any point and resumed gives the same bits (on the CPU), and several processes, or several
+micro-batches, compute the gradients of one large batch up to the order of sums.
+"""
+
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import AutocastKwargs
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from di4c.rng import SampleGenerators, fold_seed, generator_at
+from full_scale.data.order import MicroBatches, share_of
+from full_scale.memory import peak_memory
+from full_scale.models.model_file import write_model
+from full_scale.previews import Previews
+from full_scale.training.assemble import Assembly
+from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from full_scale.training.config import Run, as_json
+from full_scale.training.ema import EMA
+from full_scale.training.failure import report_failure
+from full_scale.training.log import Logbook
+from full_scale.training.parallel import (
+    accumulating,
+    full_state,
+    load_full_state,
+    regather,
+    share_student,
+)
+from reporting import manifest
+
+CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
+
+Batch = dict[str, Tensor]
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        step: steps taken in all.
+        finished: whether these are all; False after SIGTERM.
+        exported: the averaged weights, for `full_scale.load_model`; None unless finished.
+    """
+
+    step: int
+    finished: bool
+    exported: Path | None
+
+
+class Trainer:
+    """One run in one process.
+
+    Args:
+        run: configuration.
+        parts: what is trained, and on what.
+        accelerator: device, processes, autocast.
+        progress: whether to show a progress bar.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        parts: Assembly,
+        accelerator: Accelerator,
+        *,
+        progress: bool = True,
+    ) -> None:
+        self.run, self.parts, self.problem, self.data = run, parts, parts.problem, parts.data
+        self.accelerator, self.progress = accelerator, progress and accelerator.is_main_process
+        self.device = accelerator.device
+        self.share = share_of(run.parts, accelerator.process_index, accelerator.num_processes)
+        self.problem.to(self.device)
+        self.plain = self.problem.network.to(self.device)
+        self.network = share_student(accelerator, self.plain, run.strategy)
+        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        self.optimizer = kinds[run.optimizer.name](
+            [p for p in self.plain.parameters() if p.requires_grad],
+            lr=run.optimizer.learning_rate,
+            betas=run.optimizer.betas,
+            weight_decay=run.optimizer.weight_decay,
+        )
+        self.ema = EMA(dict(self.plain.named_parameters()), run.optimizer.ema_decay)
+        self.logbook = Logbook(
+            run.out, tensorboard=run.reports.tensorboard, writes=accelerator.is_main_process
+        )
+        self.previews = Previews(self.problem.config, run.reports.decoder)
+        self.step = 0
+        self.resume()
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint of the folder, if there is one."""
+        path = latest_checkpoint(self.run.out / CHECKPOINTS)
+        if path is None:
+            self.logbook.resume(0, {})  # rows of a run that was killed before its first checkpoint
+            return
+        checkpoint = load_checkpoint(path)
+        load_full_state(self.plain, self.optimizer, self.ema, checkpoint.state)
+        self.step = checkpoint.step
+        self.logbook.resume(self.step, checkpoint.state["pending"])
+
+    def save(self) -> None:
+        """Write a checkpoint of the state after the current step."""
+        state = full_state(self.plain, self.optimizer, self.ema)  # all processes take part
+        if self.accelerator.is_main_process:
+            state["pending"] = self.logbook.state()
+            config = {"run": as_json(self.run), "identity": self.parts.identity}
+            provenance = manifest(self.run.seed)
+            folder = self.run.out / CHECKPOINTS
+            keep = self.run.reports.keep
+            save_checkpoint(folder, self.step, state, config, provenance, keep)
+        self.accelerator.wait_for_everyone()
+
+    def fit(self) -> Outcome:
+        """Train to the last step, or until SIGTERM; save either way.
+
+        Raises:
+            ValueError: If a loss term or the gradient is not finite. The last checkpoint stays,
+                and the batch is written to `failure/`.
+        """
+        run, reports = self.run, self.run.reports
+        if self.step >= run.steps and (run.out / MODEL).exists():
+            return Outcome(self.step, True, run.out / MODEL)  # students know it by its hash
+        bar = tqdm(
+            total=run.steps, initial=self.step, disable=not self.progress, unit="step", leave=False
+        )
+        with _asked_to_stop() as asked, bar:
+            for micro_batches in self._batches():
+                stop = self._advance(micro_batches, bool(asked))
+                last = self.step == run.steps
+                if self.step % reports.log_every == 0 or last:
+                    self._log(micro_batches[-1], bar)
+                if self.step % reports.save_every == 0 or last or stop:
+                    self.save()
+                # After it: should a sheet not fit into the memory, the run can go on without.
+                if reports.sample_every and (self.step % reports.sample_every == 0 or last):
+                    self._preview()
+                bar.update()
+                if stop and not last:
+                    return Outcome(self.step, False, None)
+        return Outcome(self.step, True, self._export())
+
+    def _batches(self) -> Iterator[list[Batch]]:
+        """The micro-batches of this process, step by step."""
+        run = self.run
+        steps = range(self.step, run.steps)
+        sampler = MicroBatches(
+            len(self.data),
+            run.seed,
+            steps,
+            micro_batch=run.micro_batch,
+            parts=run.parts,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+        # A generator of its own: the loader's seed for its workers must not come from torch's.
+        loader = iter(
+            DataLoader(
+                self.data,  # pyright: ignore[reportArgumentType]  # a map-style set need not inherit
+                batch_sampler=sampler,
+                num_workers=run.data.workers,
+                generator=torch.Generator().manual_seed(0),
+                worker_init_fn=_outlive_sigterm,
+            )
+        )
+        for _ in steps:
+            yield [next(loader) for _ in self.share]
+
+    def _advance(self, micro_batches: list[Batch], asked: bool) -> bool:
+        """One optimiser step; whether any process was asked to stop."""
+        run = self.run
+        for group in self.optimizer.param_groups:
+            group["lr"] = run.optimizer.rate(self.step, run.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = [self._backward(i, batch) for i, batch in enumerate(micro_batches)]
+        names = list(terms[0])
+        local = torch.stack([torch.cat([part[name] for part in terms]) for name in names])
+        clip = math.inf if run.optimizer.clip is None else run.optimizer.clip
+        norm = nn.utils.clip_grad_norm_(self.plain.parameters(), clip)
+        norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)  # type: ignore[operator]
+        stops = torch.full_like(local[:1], float(asked))
+        together = torch.cat([local, stops]).T.contiguous()  # gathering joins the first axis
+        together = self.accelerator.gather(together).T.cpu()  # type: ignore[union-attr]
+        values = dict(zip(names, together, strict=False))
+        if not (math.isfinite(norm) and all(bool(v.isfinite().all()) for v in values.values())):
+            own = dict(zip(names, local.cpu(), strict=True))
+            raise report_failure(run, self.step, self.share, micro_batches, own, values, norm)
+        self.optimizer.step()
+        self.step += 1
+        self.ema.update(self.step)
+        self.logbook.add(values | {"gradient_norm": torch.tensor([norm])})
+        return bool(together[-1].any())
+
+    def _backward(self, index: int, batch: Batch) -> dict[str, Tensor]:
+        """Add one micro-batch's share of the gradient; its loss and terms, one an example."""
+        run, last = self.run, index + 1 == len(self.share)
+        part = self.step * run.parts + self.share[index]
+        examples = range(part * run.micro_batch, (part + 1) * run.micro_batch)
+        generator = SampleGenerators(run.seed, examples, "objective")
+        # Networks draw their dropout from torch's own generator, for a micro-batch at once.
+        torch.manual_seed(fold_seed(run.seed, part, "dropout"))
+        batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        self.network.train()
+        with accumulating(self.network, last):
+            with self._autocast():
+                objective = self.problem.loss(self.network, batch, generator)
+            (objective.loss.mean() / len(self.share)).backward()
+        terms = {"loss": objective.loss} | objective.terms
+        return {name: value.detach().double() for name, value in terms.items()}
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        """Autocast without its cache: each call casts the weights for itself.
+
+        The consistency target calls the student without gradients first. Weights cast then and
+        kept have no graph (torch < 2.10), or one that is older than the shards' (FSDP): the call
+        that is trained would use them, and their gradients would be lost without a word.
+        """
+        return self.accelerator.autocast(AutocastKwargs(cache_enabled=False))
+
+    def _log(self, batch: Batch, bar: Any) -> None:
+        run = self.run
+        batch = {name: value.to(self.device) for name, value in batch.items()}
+        generator = generator_at(run.seed, self.step, "diagnostics", self.device)
+        with self._evaluating(averaged=False), torch.no_grad(), self._autocast():
+            numbers = self.problem.diagnose(self.network, batch, generator)
+        rate = run.optimizer.rate(self.step - 1, run.steps)
+        row = self.logbook.row(self.step, {**numbers, "learning_rate": rate})
+        self.logbook.clock(self.step, peak_memory(self.device))
+        shown = {k: f"{v:.4g}" for k, v in row.items() if k in _SHOWN and v is not None}
+        bar.set_postfix(shown, refresh=False)
+
+    def _preview(self) -> None:
+        with self._evaluating(averaged=True), torch.no_grad(), self._autocast():
+            samples = self.problem.preview(self.network, self.run, self.device)
+        if self.accelerator.is_main_process:
+            self.previews.write(samples.cpu(), self.run.out / "samples" / f"step_{self.step:08d}")
+
+    @contextmanager
+    def _evaluating(self, *, averaged: bool) -> Iterator[None]:
+        self.network.eval()
+        try:
+            with self.ema.applied() if averaged else nullcontext():
+                regather(self.network)
+                yield
+        finally:
+            regather(self.network)
+            self.network.train()
+
+    def _export(self) -> Path:
+        """The averaged weights as a model that `full_scale.models.load` reads."""
+        path = self.run.out / MODEL
+        shadows = full_state(self.plain, self.optimizer, self.ema)["ema"]
+        if self.accelerator.is_main_process:
+            weights = {name: value.clone() for name, value in self.plain.state_dict().items()}
+            weights |= shadows
+            provenance = manifest(self.run.seed, run=as_json(self.run), step=self.step)
+            preset = self.parts.preset
+            write_model(path, self.problem.config, preset.process, weights, provenance)
+        self.accelerator.wait_for_everyone()
+        return path
+
+
+_SHOWN = ("loss", "gradient_norm", "captured_correlation", "effective_components")
+
+
+def _outlive_sigterm(_: int) -> None:
+    """Loader workers leave it to the main process, which needs them to end its step and save.
+
+    Launchers and schedulers send SIGTERM to all processes of a group or of a job.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """A list that is empty until SIGTERM arrives."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,144 @@
+"""Laws of few-step samplers with a continuous latent: exact where they can be, close elsewhere."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from di4c import exact
+from di4c.exact.quadrature import latent_counts
+from di4c.latents import GaussianLatent, UniformLatent, draw_latents
+from di4c.processes import MaskedProcess, UniformProcess
+from di4c.schedules import uniform_grid
+from tests.helpers.goodness_of_fit import generator
+from tests.helpers.toy_cases import PROCESSES, SMALL, problem_of, random_law, student_of
+from toys.students.student import latent_grid, latent_sequence
+
+NOISES = [MaskedProcess(2), UniformProcess(2)]
+
+
+def _network(x_t, t, latents):
+    """Probabilities that turn quickly with the latent, as students' do, the state and the time."""
+    angle = 60 * latents[..., None] + x_t + t[:, None, None]
+    return torch.stack([angle.sin(), torch.zeros_like(angle)], -1).log_softmax(-1)
+
+
+def _denoiser(x_t, t, latents):
+    return _network(x_t[:, None], t, latents[:, None])[:, 0]
+
+
+def _quarters(x_t, t, latents):
+    return _network(x_t, t, (4 * latents).floor() / 4)
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**31), evaluations=st.integers(1, 10**5), most=st.sampled_from([1, 8, 512])
+)
+def test_counts_are_powers_of_two_in_proportion(seed, evaluations, most):
+    law = random_law(27, seed, zeros=True)
+    counts = latent_counts(law, evaluations, most)
+    assert ((counts == 0) == (law == 0)).all()
+    for count, p in zip(counts.tolist(), law.tolist(), strict=True):
+        wanted = evaluations * p
+        if p > 0:
+            assert math.log2(count).is_integer()
+            assert min(1.0, wanted) / 2 < count <= max(1.0, wanted)
+            assert count == most or 2 * count > wanted
+            assert count <= most
+    assert counts.sum() <= evaluations + len(law)
+
+
+@pytest.mark.parametrize("process", NOISES, ids=["masked", "uniform"])
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**31), nfe=st.integers(1, 3))
+def test_latents_that_matter_by_quarters_are_integrated_exactly(process, seed, nfe):
+    """Four or more points of a net fall equally into four quarters; fewer occur nowhere here."""
+    start = random_law(process.num_states**3, seed) + 0.01
+    start, grid = start / start.sum(), uniform_grid(nfe)
+    points = latent_sequence(UniformLatent(dtype=torch.float64), 2**9)
+    counts = latent_counts(start, 2**18, 2**9)
+    assert counts.min() >= 4
+    law = exact.mixture_quadrature(process, _quarters, grid, start, points, 2**18)
+    quarters = torch.arange(4) / 4 + 0.125
+
+    def denoiser(x_t, t, latents):
+        return _quarters(x_t[:, None], t, latents[:, None])[:, 0]
+
+    expected = exact.mixture_composition(process, denoiser, grid, start, quarters.double())
+    torch.testing.assert_close(law, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("process", NOISES, ids=["masked", "uniform"])
+def test_it_converges_to_the_law_of_a_fine_shared_grid(process):
+    latent, grid = UniformLatent(dtype=torch.float64), uniform_grid(3)
+    start = random_law(process.num_states**4, 3)
+    fine = latent_grid(latent, 2**12)
+    expected = exact.mixture_composition(process, _denoiser, grid, start, fine)
+    points, errors = latent_sequence(latent, 2**10), []
+    for evaluations in (2**8, 2**14):
+        law = exact.mixture_quadrature(process, _network, grid, start, points, evaluations)
+        assert float(law.sum()) == pytest.approx(1, abs=1e-12)
+        errors.append(float(exact.total_variation(expected, law)))
+    assert errors[1] < 1e-3
+    assert errors[1] < errors[0] / 20
+
+
+def test_each_state_has_points_of_its_own(monkeypatch):
+    """Blocks follow each other without a gap, and calls are cut without a change."""
+    process, start = UniformProcess(2), random_law(8, 5)
+    points, seen = torch.arange(64.0).double(), []
+
+    def network(x_t, t, latents):
+        seen.extend(zip(x_t.flatten(0, 1).tolist(), latents.flatten().tolist(), strict=True))
+        assert x_t.stride(1) == 0, "one state, expanded"
+        return _network(x_t, t, latents / 64)
+
+    laws = []
+    for rows in (4, 2**12):
+        monkeypatch.setattr(exact.quadrature, "_ROWS", rows)
+        seen.clear()
+        laws.append(exact.mixture_quadrature(process, network, [0.2, 0.9], start, points, 100))
+        assert [value for _, value in seen] == [k % 64 for k in range(len(seen))]
+        counts = latent_counts(start, 100, 64)
+        for state, count in zip(exact.states(3, 2).tolist(), counts.tolist(), strict=True):
+            own = [k for k, (x, _) in enumerate(seen) if x == state]
+            assert len(own) == count
+            assert own[0] % count == 0, "a block of a net"
+            assert own == list(range(own[0], own[0] + len(own)))
+    torch.testing.assert_close(laws[0], laws[1], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [0, 3, 48])
+def test_points_that_do_not_come_in_blocks_are_an_error(size):
+    start = torch.full((4,), 0.25, dtype=torch.float64)
+    with pytest.raises(ValueError, match=f"power of two in number; got {size}"):
+        exact.mixture_quadrature(
+            UniformProcess(2), _network, [0.0, 1.0], start, torch.rand(size), 100
+        )
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("latent", ["scalar", "gaussian", "position"])
+def test_students_of_several_steps_against_a_shared_grid(process, latent):
+    problem = problem_of(random_law(8, 15), 2, 3, process)
+    student = student_of(problem, replace(SMALL, latent=latent))
+    own = draw_latents(student.latent, 2**12, stratified=True, generator=generator(4))
+    shared = student.law(2, own)
+    law = student.fine_law(2, 2**16)
+    assert float(exact.total_variation(shared, law)) < 1e-3
+
+
+def test_tabulated_network_is_the_network():
+    problem = problem_of(random_law(9, 16), 3, 2, "uniform")
+    network = student_of(problem, replace(SMALL, latent="gaussian")).network
+    latents = latent_sequence(GaussianLatent((8,)), 16)
+    table, x_t = network.tabulated(latents), exact.states(2, 3)[:, None].expand(-1, 16, -1)
+    t = torch.full((9,), 0.6, dtype=torch.float64)
+    before = network(x_t, t, latents.expand(9, -1, -1)).log_probs
+    index = torch.arange(16).expand(9, -1)
+    torch.testing.assert_close(table(x_t, t, index).log_probs, before)
+    torch.testing.assert_close(network(x_t, t, latents.expand(9, -1, -1)).log_probs, before)

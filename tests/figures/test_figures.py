@@ -1,0 +1,275 @@
+"""The figures: drawn from results alone; a missing result names the command that makes it."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from matplotlib import image
+from matplotlib import pyplot as plt
+
+from figures import (
+    BrokenResult,
+    ablation,
+    digit_patches,
+    figure1,
+    letter_windows,
+    load,
+    pictures,
+    theorem1,
+    theorem2,
+)
+from figures import __main__ as program
+from figures.evaluations import FILE as EVALUATIONS
+from reporting import ROOT
+from tests.helpers.digits_result import digits_result
+
+
+def _panel(sampler, steps, components, tv, probs):
+    return {
+        "sampler": sampler,
+        "steps": steps,
+        "components": components,
+        "tv": tv,
+        "probs": probs,
+    }
+
+
+def _pair(process, grid="uniform", limit=0.5, coefficient=None, bounds=True):
+    rows = []
+    for n in (4, 1, 2):  # no order is promised
+        tv = 0.5 / n
+        known = {"closed_form": tv, "lower_bound": tv / 2, "upper_bound": 2 * tv}
+        rows.append(
+            {"steps": n, "tv": tv, "n_tv": n * tv} | (known if bounds else dict.fromkeys(known))
+        )
+    return {
+        "process": process,
+        "theta": 0.5,
+        "p0": [0.375, 0.125, 0.125, 0.375],
+        "rate": None,
+        "rates": None,
+        "schedule": "linear",
+        "horizon": 1.0,
+        "grid": grid,
+        "start": "q_T",
+        "steps": [1, 2, 4],
+        "quick": False,
+        "seed": 0,
+        "rows": rows,
+        "limit": limit,
+        "log_coefficient": coefficient,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+# Too rich to invent: drawn from the records of the clone.
+RECORDED = (
+    "theorem2_training.json",
+    "leaderboard.json",
+    "latent_batch.json",
+    "ablation.json",
+    "ablation_long.json",
+    "ablation_two_steps.json",
+    "components.json",
+    "pictures.json",
+    "digit_patches.json",
+    "letter_windows.json",
+)
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    data, product = [[0.5, 0.25], [0.0, 0.25]], [[0.375, 0.375], [0.125, 0.125]]
+    content = {
+        "figure1.json": {
+            "panels": [
+                _panel("data", None, None, 0.0, data),
+                _panel("product", 1, None, 0.25, product),
+                _panel("product", 2, None, 0.125, product),
+                _panel("mixture", 1, 8, 0.0625, data),
+            ]
+        },
+        "digits.json": digits_result(),
+        "two_dim_log.json": _pair("ctmc", limit=None, coefficient=0.25, bounds=False),
+        "two_dim_log_quadratic.json": _pair("ctmc", "quadratic", limit=None, bounds=False),
+    }
+    for process in ("masked", "uniform", "absorbing", "ctmc"):
+        content[f"two_dim_tv_{process}.json"] = _pair(process)
+    for name, result in content.items():
+        (folder / name).write_text(json.dumps(result))
+    for name in RECORDED:
+        shutil.copy(ROOT / "results" / name, folder / name)
+    return folder
+
+
+def test_every_figure_is_drawn_beside_the_results(results, capsys):
+    assert program.main(["--results", str(results), "--quick"]) == 0
+    out = results / "figures"
+    names = {f"{name}{end}" for name in program.FIGURES for end in (".png", ".pdf")}
+    assert {path.name for path in out.iterdir()} == names
+    for path in out.glob("*.png"):
+        picture = image.imread(path)[..., :3]
+        assert picture.std() > 0.01, "blank"
+        assert picture.shape[1] <= program.QUICK_DPI * 11, "fine"
+    for path in out.glob("*.pdf"):
+        assert path.read_bytes().startswith(b"%PDF")
+        assert path.stat().st_size > 1000
+    assert capsys.readouterr().err == ""
+
+
+def test_only_draws_one_figure_where_it_is_told_to(results, tmp_path):
+    out = tmp_path / "elsewhere"
+    assert (
+        program.main(["--only", "figure1", "--quick", "--results", str(results), "--out", str(out)])
+        == 0
+    )
+    assert {path.name for path in out.iterdir()} == {"figure1.png", "figure1.pdf"}
+    assert not (results / "figures").exists()
+
+
+def test_missing_result_names_its_command_and_spares_the_other_figure(results, capsys, monkeypatch):
+    both = {name: program.FIGURES[name] for name in ("theorem1", "figure1")}
+    monkeypatch.setattr(program, "FIGURES", both)
+    (results / "two_dim_log.json").unlink()
+    assert program.main(["--results", str(results), "--quick"]) == 2
+    drawn = {path.stem for path in (results / "figures").iterdir()}
+    assert drawn == {"figure1"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "two_dim_log.json is missing; run: python toys/two_dim_tv.py" in line
+
+
+def test_only_with_a_missing_result_draws_nothing(results, capsys):
+    (results / "figure1.json").unlink()
+    assert program.main(["--only", "figure1", "--results", str(results)]) == 2
+    assert not (results / "figures").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("run: python toys/figure1_laws.py --json results/figure1.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b'{"panels": "\xff"}',
+        b"[]",
+        b"{}",
+        b'{"panels": 3}',
+        b'{"panels": []}',
+        b'{"panels": [{"probs": [[1]]}]}',
+        b'{"panels": [{"sampler": "data", "probs": [["x"]]}]}',
+    ],
+)
+def test_broken_result_names_its_command_and_spares_the_other_figure(
+    results, content, capsys, monkeypatch
+):
+    both = {name: program.FIGURES[name] for name in ("figure1", "table1")}
+    monkeypatch.setattr(program, "FIGURES", both)
+    (results / "figure1.json").write_bytes(content)
+    assert program.main(["--results", str(results), "--quick"]) == 2
+    assert {path.stem for path in (results / "figures").iterdir()} == {"table1"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "figure1" in line
+    assert line.endswith("again: python toys/figure1_laws.py --json results/figure1.json")
+
+
+def test_of_several_results_the_broken_one_is_named_once(results, capsys, monkeypatch):
+    same = {name: theorem1 for name in ("a", "b")}
+    monkeypatch.setattr(program, "FIGURES", same)
+    (results / "two_dim_log.json").write_text('{"rows": []}')
+    assert program.main(["--results", str(results)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "two_dim_log.json has no log_coefficient; make it again: python toys/two" in line
+    assert line.endswith("--json results/two_dim_log.json")
+
+
+@pytest.mark.parametrize("content", ['{"experiment": "cifar10"}\n', '{"metrics": 3}\n', "[]\n{}\n"])
+def test_broken_rows_of_evaluations_are_named(results, content, capsys):
+    (results / EVALUATIONS).write_text(content)
+    assert program.main(["--only", "table1", "--results", str(results)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert EVALUATIONS in line
+
+
+def test_load_wants_the_keys(results):
+    assert load(results, "figure1.json", "panels").keys() == {"panels"}
+    with pytest.raises(BrokenResult, match=r"figure1\.json has no rows, limit"):
+        load(results, "figure1.json", "rows", "panels", "limit")
+
+
+@pytest.mark.parametrize("name", program.FIGURES)
+def test_commands_write_the_file_they_are_named_for(name):
+    for file, command in program.FIGURES[name].NEEDS.items():
+        assert command.endswith(f" --json results/{file}")
+
+
+def test_heat_maps_run_the_first_coordinate_to_the_right(results):
+    """Wide axis: state of the first coordinate, as `two_moons` documents."""
+    fig = figure1.draw(results)
+    data, *others = fig.axes[:4]
+    np.testing.assert_array_equal(data.images[0].get_array(), [[0.5, 0.0], [0.25, 0.25]])
+    assert data.images[0].origin == "lower"
+    assert [axes.get_xlabel() for axes in others] == ["TV = 0.250", "TV = 0.125", "TV = 0.062"]
+    assert len({axes.images[0].norm.vmax for axes in fig.axes[:4]}) == 1
+
+
+def test_lines_show_the_rows_in_growing_order(results):
+    fig = theorem1.draw(results)
+    left, middle, right = fig.axes
+    points = [line for line in left.lines if line.get_linestyle() == "None"]
+    assert len(points) == 3
+    for line in points:
+        np.testing.assert_allclose(line.get_xydata(), [[1, 0.5], [2, 0.25], [4, 0.125]])
+    limits = [line for line in middle.lines if line.get_linestyle() == "--"]
+    assert [line.get_ydata()[0] for line in limits] == [0.5] * 3
+    (slope,) = (line for line in right.lines if line.get_linestyle() == "--")
+    # From log2 N = 0 to 2 a coefficient of 1/4 adds (1/4) ln 4, and the line ends in the last N TV.
+    assert slope.get_ydata()[-1] == pytest.approx(0.5)
+    assert slope.get_ydata()[-1] - slope.get_ydata()[0] == pytest.approx(math.log(4) / 4)
+
+
+def _named(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_axes_and_lines_say_what_they_are(results):
+    sides = theorem2.draw(results).axes[0]
+    assert sides.get_ylabel() == "total variation, bounds"
+    assert max(line.get_ydata().max() for line in sides.lines) > 1  # no total variation
+    assert _named(ablation.draw(results).axes[0]) == ["exact teacher, N steps"]
+    assert "square root" in pictures.draw(results).get_supxlabel()
+
+
+def test_no_legend_lies_on_the_curve_of_the_student(results):
+    fig = theorem2.draw(results)
+    fig.canvas.draw()
+    data = fig.axes[1]
+    legend = data.get_legend().get_window_extent()
+    for line in data.lines:
+        assert not legend.count_contains(data.transData.transform(line.get_xydata()))
+
+
+@pytest.mark.parametrize("figure", [digit_patches, letter_windows], ids=lambda m: m.__name__)
+def test_axes_of_tv_have_several_ticks(results, figure):
+    fig = figure.draw(results)
+    fig.canvas.draw()
+    panels = [axes for axes in fig.axes if axes.get_ylabel() == "TV"]
+    assert panels
+    for axes in panels:
+        low, high = axes.get_ylim()
+        ticks = [
+            label for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high
+        ]
+        assert len(ticks) >= 3
+        assert {"0.1", "0.2", "0.5"} <= {label.get_text() for label in ticks}

@@ -1,0 +1,124 @@
+"""Benchmarks of latency and training: what they compare, what they write, what they refuse."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from scipy.stats import binom
+
+from full_scale.bench import __main__ as bench
+from full_scale.bench import latency as bench_latency
+from full_scale.bench import train_step as bench_train
+from full_scale.bench.networks import (
+    MODELS,
+    QUICK,
+    REDUCED,
+    networks,
+    teacher_config,
+)
+from full_scale.counts import operations
+from full_scale.models.presets import PRESETS
+
+
+@pytest.mark.parametrize("n", [1, 5, 6, 21, 50])
+def test_the_interval_encloses_the_median(n):
+    """Its ranks against scipy's binomial law: at least 95 %, and no narrower one would do."""
+    values = [float(value) for value in range(1, n + 1)]
+    low, high = bench_latency.median_interval(values[::-1])
+    rank = int(low)
+    assert low + high == n + 1
+    coverage = 1 - 2 * binom.cdf(rank - 1, n, 0.5)
+    if n >= 6:
+        assert coverage >= 0.95 > 1 - 2 * binom.cdf(rank, n, 0.5)
+    else:
+        assert (low, high) == (1, n)
+
+
+def test_rounds_rotate():
+    order = []
+    calls = {name: (lambda name=name: order.append(name)) for name in "abc"}
+    seconds = bench_latency.interleaved(calls, 3, "cpu", "test")
+    assert "".join(order) == "abc" + "bca" + "cab" + "abc"
+    assert {name: len(values) for name, values in seconds.items()} == dict.fromkeys("abc", 3)
+
+
+@pytest.mark.parametrize("experiment", MODELS)
+def test_smaller_sizes_are_smaller(experiment):
+    counts = []
+    for sizes in (QUICK, REDUCED):
+        teacher, student, process = networks(experiment, sizes[experiment], "cpu", 0)
+        assert student.config.latent
+        assert process.num_states == teacher.config.num_states
+        counts.append(sum(p.numel() for p in teacher.parameters()))
+    assert counts[0] < 100_000 < counts[1] < 30_000_000
+    assert PRESETS[MODELS[experiment]].network != teacher.config
+
+
+@pytest.mark.parametrize("experiment", MODELS)
+def test_the_latent_adds_at_most_one_percent(experiment):
+    """Of the operations of the published networks: no clock involved."""
+    config = teacher_config(experiment, {})
+    product, mixture = (operations(replace(config, latent=latent)) for latent in (False, True))
+    assert 1 < mixture / product <= 1.01
+
+
+def test_operations_of_a_transformer_by_hand():
+    """2 m n k for each product of an m x k and a k x n matrix."""
+    config = teacher_config("openwebtext", QUICK["openwebtext"])
+    tokens, width, cond = config.num_dims, config.hidden_size, config.condition_size
+    attention = 2 * 2 * tokens * tokens * width  # scores, and what they mix
+    block = 2 * tokens * width * (4 + 2 * config.mlp_ratio) * width + 2 * cond * 6 * width
+    noise = 2 * (config.noise_features + cond) * cond
+    final = 2 * cond * 2 * width + 2 * tokens * width * config.num_states
+    assert operations(config) == config.num_blocks * (block + attention) + noise + final
+
+
+def test_latency_writes_one_row_an_experiment(tmp_path, capsys):
+    small = ["--quick", "--rounds", "2", "--steps", "3", "--threads", "1"]
+    bench.main(["latency", *small, "--json", str(tmp_path / "latency.json")])
+    content = json.loads((tmp_path / "latency.json").read_text())
+    assert [row["experiment"] for row in content["rows"]] == list(MODELS)
+    for row in content["rows"]:
+        assert row["product_seconds"] > 0
+        assert row["overhead_low"] <= row["overhead_percent"] <= row["overhead_high"]
+        assert row["label"].startswith("reduced, cpu")
+    assert "manifest" in content
+    assert "mixture s" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_plain_and_ours_train_alike(tmp_path):
+    """The same draws, hence the same loss; every process and the file."""
+    file = str(tmp_path / "train.json")
+    small = ["--quick", "--threads", "1", "--experiment", "openwebtext"]
+    bench.main(["train", *small, "--json", file])
+    rows = json.loads((tmp_path / "train.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["plain", "ours"]
+    assert math.isclose(rows[0]["loss"], rows[1]["loss"], rel_tol=1e-3, abs_tol=1e-5)
+    assert all(row["seconds"] > 0 and row["extra_mib"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("experiment", MODELS)
+def test_steps_of_every_experiment_agree(experiment):
+    case = bench_train.Case(experiment, 1, 3, QUICK[experiment], "cpu", "none", 1, seed=1)
+    plain, ours = (bench_train.first_loss(case, method) for method in bench_train.METHODS)
+    assert math.isclose(plain, ours, rel_tol=1e-4, abs_tol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["latency", "--rounds", "0"], "rounds must be at least 1; got 0"),
+        (["latency", "--batch", "-1"], "batch must be at least 1; got -1"),
+        (["train", "--threads", "0"], "threads must be at least 1; got 0"),
+        (["train", "--quick", "--batch", "0"], "batch must be at least 1; got 0"),
+        (["train", "--quick", "--latents", "0"], "latents must be at least 1; got 0"),
+        (["train", "--device", "cuda"], "torch sees no GPU"),
+        (["latency", "--device", "cuda"], "torch sees no GPU"),
+    ],
+)
+def test_refusals(options, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match=message):
+        bench.main(options)

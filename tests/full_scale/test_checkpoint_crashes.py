@@ -1,0 +1,111 @@
+"""Checkpoints of processes that die: at every file operation, killed, out of disk."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from full_scale.models import tensor_file
+from full_scale.models.tensor_file import read_tensors, write_tensors
+from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from tests.helpers.checkpoint_writer import same, state_at
+
+WRITER = Path(__file__).parents[1] / "helpers" / "checkpoint_writer.py"
+
+
+class Crash:
+    """From the n-th file operation on every one fails, as in a process that is dead."""
+
+    OPERATIONS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fsync")
+
+    def __init__(self):
+        self.left = None
+        self.fsync = os.fsync
+        sys.addaudithook(self)  # Python reports what it does to files, but for fsync
+
+    def __call__(self, event, arguments):
+        if self.left is None or event not in self.OPERATIONS:
+            return
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def flush(self, descriptor):
+        self("fsync", ())
+        self.fsync(descriptor)
+
+
+CRASH = Crash()  # an audit hook stays for the life of the process; this one sleeps between tests
+
+
+def test_crash_at_every_file_operation(tmp_path, monkeypatch):
+    """Whenever a process dies, every checkpoint that is there loads, and the newest is one of two.
+
+    The older of them is removed in the same call, so this covers the removal as well.
+    """
+    monkeypatch.setattr(os, "fsync", CRASH.flush)
+    found = set()
+    for number in range(1000):
+        shutil.rmtree(tmp_path)
+        for step in (1, 2):
+            save_checkpoint(tmp_path, step, state_at(step), {})
+        CRASH.left = number
+        try:
+            save_checkpoint(tmp_path, 3, state_at(3), {}, keep=1)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            crashed, CRASH.left = CRASH.left < 0, None
+        loaded = [load_checkpoint(path) for path in sorted(tmp_path.glob("step_*"))]
+        assert all(same(checkpoint.state, state_at(checkpoint.step)) for checkpoint in loaded)
+        assert loaded[-1].path == latest_checkpoint(tmp_path)
+        found.add(tuple(checkpoint.step for checkpoint in loaded))
+        if not crashed:
+            break
+        save_checkpoint(tmp_path, 4, state_at(4), {}, keep=1)  # clears up after the dead one
+        assert [path.name for path in tmp_path.iterdir()] == ["step_00000004"]
+    assert number > 20
+    assert found == {(1, 2), (1, 2, 3), (2, 3), (3,)}
+
+
+@pytest.mark.slow
+def test_killed_writer_leaves_a_whole_checkpoint(tmp_path):
+    """SIGKILL at random moments; each new writer goes on from what the last one left."""
+    generator = random.Random(5)
+    last = 0
+    for _ in range(6):
+        writer = subprocess.Popen(
+            [sys.executable, "-m", "tests.helpers.checkpoint_writer", str(tmp_path)],
+            cwd=WRITER.parents[2],
+            stdout=subprocess.PIPE,
+        )
+        try:
+            assert writer.stdout.readline() == b"ready\n"
+            time.sleep(0.3 + generator.random() * 0.2)
+        finally:
+            writer.send_signal(signal.SIGKILL)
+            writer.communicate()
+        loaded = load_checkpoint(latest_checkpoint(tmp_path))
+        assert same(loaded.state, state_at(loaded.step))
+        assert loaded.step > last
+        last = loaded.step
+
+
+def test_file_whose_writing_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    def writes_half(tensors, path, metadata):
+        path.write_bytes(b"half of it")
+        raise OSError("disk full")
+
+    write_tensors(tmp_path / "x", {"a": torch.ones(2)}, "old")
+    monkeypatch.setattr(tensor_file, "save_file", writes_half)
+    with pytest.raises(OSError, match="disk full"):
+        write_tensors(tmp_path / "x", {"a": torch.zeros(2)}, "new")
+    assert read_tensors(tmp_path / "x")[1] == "old"
+    assert [*tmp_path.iterdir()] == [tmp_path / "x"]

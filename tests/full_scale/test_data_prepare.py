@@ -1,0 +1,134 @@
+"""`python -m full_scale.prepare` as a user runs it: killed, started again, offline, misused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from full_scale import prepare
+from full_scale.data import open_data
+from full_scale.data.packed import HEADER, PROGRESS, PackedTokens
+from full_scale.models.load import load_model
+from tests.helpers.tiny_models import UNET, VQGAN, save_model
+from tests.helpers.tiny_text import save_documents, save_tokenizer
+
+ROOT = Path(__file__).parents[2]
+
+
+def _command(tmp_path, *options):
+    env = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "full_scale.prepare", *map(str, options)],
+        cwd=ROOT,
+        env=env | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_killed_twice_it_ends_as_if_it_never_was(tmp_path):
+    """SIGKILL as soon as some rows are recorded; the same command goes on from there."""
+    save_documents(tmp_path / "source", 40_000)
+    save_tokenizer(tmp_path / "tokenizer")
+    options = [
+        "openwebtext",
+        "--source",
+        tmp_path / "source",
+        "--tokenizer",
+        tmp_path / "tokenizer",
+    ]
+    options += ["--length", 16, "--held-out", 500, "--split", "train"]
+    killed = tmp_path / "killed" / "train"
+    rows = 0
+    for _ in range(2):
+        process = _command(tmp_path, *options, "--out", tmp_path / "killed")
+        deadline = time.monotonic() + 240
+        while _rows(killed) <= rows:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        rows = _rows(killed)
+        assert not (killed / HEADER).exists()
+        with pytest.raises(ValueError, match=r"is not complete; run: .*prepare openwebtext"):
+            open_data("openwebtext", tmp_path / "killed")
+    for out in ("killed", "whole"):
+        process = _command(tmp_path, *options, "--out", tmp_path / out, "--verify")
+        text, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+        assert "verified" in text
+    data, whole = PackedTokens(killed), PackedTokens(tmp_path / "whole" / "train")
+    assert data.header["sha256"] == whole.header["sha256"]
+    assert data.header["num_rows"] == whole.header["num_rows"] > rows > 0
+
+
+def _rows(folder):
+    """Rows recorded so far; -1 once complete."""
+    try:
+        return json.loads((folder / PROGRESS).read_text())["num_rows"]
+    except FileNotFoundError:
+        return -1
+
+
+@pytest.mark.slow
+def test_offline_is_one_line(tmp_path):
+    process = _command(tmp_path, "cifar10", "--out", tmp_path / "out")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert lines == errors.splitlines()[-1:]
+    assert "uoft-cs/cifar10 cannot be opened" in lines[0]
+    assert "give --source a local folder" in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+class TestImageNet:
+    @pytest.fixture
+    def source(self, tmp_path):
+        rng = np.random.default_rng(0)
+        for name in ("n02", "n01"):
+            (tmp_path / "source" / name).mkdir(parents=True)
+            for i in range(3):
+                pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "source" / name / f"{i}.png")
+        return tmp_path / "source"
+
+    def test_codes_of_the_vqgan(self, source, tmp_path, capsys):
+        vqgan = save_model(tmp_path / "vqgan.safetensors", VQGAN)
+        options = ["--source", str(source), "--vqgan", str(vqgan), "--out", str(tmp_path / "out")]
+        prepare.main(["imagenet", *options, "--batch", "2"])
+        data = open_data("imagenet", tmp_path / "out")
+        assert (len(data), data.num_dims, data.num_values) == (6, 4, 16)
+        assert [int(data[i]["label"]) for i in range(6)] == [0, 0, 0, 1, 1, 1]
+        model = load_model(vqgan)
+        for i, path in enumerate(sorted(source.rglob("*.png"))):
+            pixels = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1)
+            codes = model.backbone.encode(pixels[None].float() / 127.5 - 1)
+            assert data[i]["x_0"].tolist() == codes.flatten().tolist()
+        assert "complete" in capsys.readouterr().out
+        header = PackedTokens(tmp_path / "out" / "train").header
+        assert model.sha256 in header["source"]["encoder"]
+
+    @pytest.mark.parametrize("batch", ["0", "-1"])
+    def test_batches_hold_a_picture(self, source, batch, capsys):
+        with pytest.raises(SystemExit):
+            prepare.main(["imagenet", "--source", str(source), "--batch", batch])
+        assert "--batch: must be a whole number of at least 1; got" in capsys.readouterr().err
+
+    def test_needs_a_source_and_a_vqgan(self, source, tmp_path):
+        with pytest.raises(ValueError, match=r"imagenet needs --source .*convert vqgan"):
+            prepare.main(["imagenet", "--source", str(source)])
+        unet = save_model(tmp_path / "unet.safetensors", UNET)
+        with pytest.raises(ValueError, match="is a unet; give a converted VQGAN"):
+            prepare.main(["imagenet", "--source", str(source), "--vqgan", str(unet)])

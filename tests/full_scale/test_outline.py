@@ -1,0 +1,112 @@
+"""What a run costs, counted beforehand, against what a real step does."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from di4c.latents import UniformLatent
+from di4c.rng import SampleGenerators
+from full_scale import memory
+from full_scale.counts import activation_bytes
+from full_scale.memory import GIB, Estimate, free_memory, require_fits
+from full_scale.models import UNetConfig
+from full_scale.models.presets import preset
+from full_scale.training.cost import outline
+from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.objectives import Distillation, TeacherTraining
+from reporting import ROOT
+
+
+@pytest.mark.parametrize("mixture_teacher", [False, True])
+@pytest.mark.parametrize("method", ["teacher", "cifar10", "digits"])
+def test_operations_of_a_step_against_a_real_one(method, mixture_teacher):
+    """Counted while the objective and its gradients are computed.
+
+    The estimate is above by the first layer, whose input has no gradient, and below by the losses.
+    """
+    run = replace(
+        EXPERIMENTS["digits" if method != "teacher" else "digits-teacher"][1],
+        method=method,
+        batch_size=2,
+        micro_batch=2,
+        num_latents=None if method == "teacher" else 3,
+        mixture_teacher=mixture_teacher,
+    )
+    plan = outline(run)
+    network = plan.trained.build().train()
+    process = preset(run.preset).process.build()
+    if plan.teacher is None:
+        problem = TeacherTraining(network=network, config=plan.trained, process=process)
+    else:
+        problem = Distillation(
+            network=network,
+            config=plan.trained,
+            process=process,
+            teacher=plan.teacher.build().eval().requires_grad_(False),
+            recipe=run.recipe,
+            latent=UniformLatent(),
+            mixture_teacher=mixture_teacher,
+        )
+    batch = {"x_0": torch.randint(17, (2, 64), generator=torch.Generator().manual_seed(0))}
+    with FlopCounterMode(display=False) as counter:
+        loss = problem.loss(network, batch, SampleGenerators(0, range(2), "test")).loss
+        loss.sum().backward()
+    assert plan.operations() == pytest.approx(counter.get_total_flops(), rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "imagenet", "openwebtext", "openwebtext-round2"])
+def test_operations_in_help_and_readme_are_the_counted_ones(name):
+    text, run = EXPERIMENTS[name]
+    counted = f"{run.steps * outline(run).operations():.1e}".replace("e+", "e")
+    assert f"{counted} operations" in " ".join(text.split())
+    if name != "openwebtext-round2":
+        assert f"{counted} operations" in " ".join((ROOT / "README.md").read_text().split())
+
+
+def test_activation_bytes_by_hand():
+    """Linear, ReLU, Linear on (5, 3): what backward needs is the input and the ReLU's output."""
+    with torch.device("meta"):
+        network = torch.nn.Sequential(torch.nn.Linear(3, 7), torch.nn.ReLU(), torch.nn.Linear(7, 2))
+        inputs = torch.zeros(5, 3)
+    assert activation_bytes(network, inputs) == 4 * (5 * 3 + 5 * 7)
+
+
+def test_estimate_grows_with_the_micro_batch():
+    with torch.device("meta"):
+        network = UNetConfig(num_states=17, channels=1, height=8, width=8, base_width=8).build()
+        sizes = [
+            activation_bytes(network, torch.zeros(n, 64).long(), torch.zeros(n)) for n in (2, 4)
+        ]
+    assert 1.8 < sizes[1] / sizes[0] <= 2
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_a_container_already_uses_is_not_free(tmp_path, monkeypatch, version):
+    """Files that were read are: the system gives them back."""
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    folder = tmp_path / "memory" if version == 1 else tmp_path
+    folder.mkdir(exist_ok=True)
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    limit, use, inactive = names if version == 1 else ("memory.max", "memory.current", names[2][6:])
+    unlimited = free_memory(torch.device("cpu"))
+    if unlimited is None:
+        pytest.skip("the system does not say")
+    mib = 2**20
+    (folder / use).write_text(f"{5 * mib}\n")
+    (folder / "memory.stat").write_text(f"anon 1\n{inactive} {mib}\n")
+    for text, expected in ((f"{8 * mib}\n", 4 * mib), (f"{3 * mib}\n", 0)):
+        (folder / limit).write_text(text)
+        assert free_memory(torch.device("cpu")) == expected
+    (folder / limit).write_text("max\n" if version == 2 else f"{2**63 - 4096}\n")
+    assert free_memory(torch.device("cpu")) > 8 * mib
+
+
+def test_memory_is_checked_against_what_is_free():
+    estimate = Estimate(weights=2.0 * GIB, teacher=1.0 * GIB, activations=0.5 * GIB)
+    assert estimate.total == 3.5 * GIB
+    require_fits(estimate, 4 * GIB)
+    require_fits(estimate, None)
+    with pytest.raises(ValueError, match=r"about 3.50 GiB a device: student 2.00 .*; 3.00 GiB are"):
+        require_fits(estimate, 3 * GIB)

@@ -1,0 +1,189 @@
+"""Gradients do not depend on how a batch is cut into micro-batches, nor on who computes them."""
+
+import itertools
+import re
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate.commands.launch import launch_command_parser
+from torch.distributed.run import get_args_parser
+
+from di4c.rng import SampleGenerators
+from full_scale import evaluate, sample
+from full_scale.data.order import items_at
+from full_scale.evaluation.sample_folder import SampleFolder
+from full_scale.train import main, parse, train
+from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint
+from reporting import read_rows
+from tests.helpers import train_cases
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _presets():
+    train_cases.register()
+
+
+@pytest.fixture
+def run(tmp_path):
+    train_cases.write_teacher(tmp_path / "teacher.safetensors", train_cases.EXACT)
+    return train_cases.student_run(tmp_path, preset="tiny-exact")
+
+
+def _gradient(run, step=0):
+    """What one step of the trainer hands to the optimiser, before clipping has an effect."""
+    run = replace(run, optimizer=replace(run.optimizer, clip=1e9))
+    trainer = train_cases.trainer(run, torch.float64)
+    trainer.step = step
+    trainer._advance(next(iter(trainer._batches())), False)
+    return trainer, [p.grad.clone() for p in trainer.plain.parameters()]
+
+
+def test_accumulated_gradient_is_that_of_the_mean_over_the_batch(run):
+    """The other side by autograd of one objective on the whole batch, without the trainer."""
+    _, grads = _gradient(replace(run, micro_batch=1), step=5)
+    fresh = train_cases.trainer(replace(run, out=run.out / "fresh"), torch.float64)
+    problem = fresh.problem
+    positions = range(5 * run.batch_size, 6 * run.batch_size)
+    items = items_at(run.seed, positions.start, run.batch_size, len(fresh.data))
+    batch = {"x_0": torch.stack([fresh.data[i]["x_0"] for i in items])}
+    network = problem.network.train()
+    generator = SampleGenerators(run.seed, positions, "objective")
+    loss = problem.loss(network, batch, generator).loss.mean()
+    expected = torch.autograd.grad(loss, list(network.parameters()))
+    assert max(float(g.abs().max()) for g in expected) > 1e-3
+    for ours, theirs in zip(grads, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2])
+def test_micro_batches_do_not_matter(run, micro_batch):
+    _, whole = _gradient(replace(run, micro_batch=4))
+    _, parts = _gradient(replace(run, micro_batch=micro_batch))
+    for ours, theirs in zip(parts, whole, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+@contextmanager
+def _two_ranks(folder, *arguments):
+    """Two processes of `tests.helpers.train_ranks`, which have ended well when the block has."""
+    for preset in train_cases.KINDS:
+        (folder / preset).mkdir()
+        chosen = train_cases.CASES[preset]
+        train_cases.write_teacher(folder / preset / "teacher.safetensors", chosen)
+        if preset != "tiny-exact":
+            train_cases.write_tokens(folder / preset, chosen)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "tests.helpers.train_ranks"]
+    ranks = [
+        subprocess.Popen([*command, str(rank), port, str(folder), *arguments], cwd=ROOT)
+        for rank in range(2)
+    ]
+    try:
+        yield
+        assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.wait()
+
+
+def test_two_processes_are_one_with_twice_the_batch(tmp_path):
+    """Weights, moments, averages and samples, as copies and as shards, which are resumed once."""
+    with _two_ranks(tmp_path):
+        for preset in train_cases.KINDS:
+            here = tmp_path / preset
+            alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
+            train_cases.trainer(alone, torch.float64).fit()
+    for preset in train_cases.KINDS:
+        for strategy in ("ddp", "fsdp"):
+            _assert_same_run(tmp_path / preset / "alone", tmp_path / preset / strategy)
+
+
+def test_autocast_loses_no_gradient(tmp_path):
+    """bfloat16 on two ranks, as copies and as shards, against float64 in one process.
+
+    The consistency target calls the student without gradients first; weights that autocast keeps
+    of that call once took the gradients of all but the first block with them.
+    """
+    with _two_ranks(tmp_path, "bf16"):
+        pass
+    for preset in train_cases.KINDS:
+        here = tmp_path / preset
+        alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
+        one = train_cases.trainer(alone, torch.float64)
+        one._advance(next(iter(one._batches())), False)
+        expected = {name: p.grad for name, p in one.plain.named_parameters()}
+        for strategy, rank in itertools.product(("ddp", "fsdp"), range(2)):
+            found = torch.load(here / strategy / f"gradients_{rank}.pt")
+            assert found.keys() == expected.keys()
+            for name, grad in found.items():
+                assert grad is not None, f"{name} gets no gradient with {strategy}"
+            ours, theirs = (
+                torch.cat([grads[name].flatten().double() for name in expected])
+                for grads in (found, expected)
+            )
+            cosine = torch.nn.functional.cosine_similarity(ours, theirs, 0)
+            assert float(cosine) > 0.99, (preset, strategy)
+
+
+def _assert_same_run(alone, shared):
+    one, two = (
+        load_checkpoint(latest_checkpoint(f / "checkpoints")).state for f in (alone, shared)
+    )
+    assert one["optimizer"].pop("param_groups") == two["optimizer"].pop("param_groups")
+    torch.testing.assert_close(two, one, rtol=1e-9, atol=1e-10)
+    drawn = [sorted((folder / "samples").iterdir()) for folder in (alone, shared)]
+    assert [path.name for path in drawn[0]] == [path.name for path in drawn[1]] != []
+    for ours, theirs in zip(*drawn, strict=True):
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_torchrun_trains_and_samples_like_one_process(tmp_path):
+    """The commands of the README, with the launcher that they name."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    training = "digits-teacher --steps 3 --micro-batch 32 --dropout 0 --reports.log-every 1 --out"
+    options = training.split()
+    train(parse([*options, str(tmp_path / "one")]), progress=False)
+    drawing = ["--steps", "2", "--num-samples", "5", "--batch", "2", "--device", "cpu", "--out"]
+    drawing.insert(0, str(tmp_path / "one"))
+    sample.main([*drawing, str(tmp_path / "drawn_by_one")])
+    for program, arguments in (
+        ("train", [*options, str(tmp_path / "two")]),
+        ("sample", [*drawing, str(tmp_path / "drawn_by_two")]),
+    ):
+        command = [*launcher, "--nproc-per-node=2", "-m", f"full_scale.{program}", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    one, two = (read_rows(tmp_path / name / "log.jsonl") for name in ("one", "two"))
+    assert len(one) == len(two) == 3
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    drawn = [SampleFolder(tmp_path / f"drawn_by_{name}").samples() for name in ("one", "two")]
+    np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize(
+    "launcher", [get_args_parser(), launch_command_parser()], ids=["torchrun", "accelerate"]
+)
+@pytest.mark.parametrize(
+    ("program", "arguments"), [(main, ["cifar10"]), (sample.main, []), (evaluate.main, [])]
+)
+def test_launchers_leave_our_options_alone(launcher, program, arguments, capsys):
+    """They look at all options first: one that begins like two of theirs is an error to them."""
+    with pytest.raises(SystemExit):
+        program([*arguments, "--help"])
+    ours = set(re.findall(r"--[a-z][a-z.-]+", capsys.readouterr().out)) - {"--help"}
+    theirs = {name for action in launcher._actions for name in action.option_strings}
+    assert len(ours) > 10
+    assert not {a for a in ours for b in theirs if b.startswith(a)} - {"--nproc-per-node"}

@@ -1,0 +1,121 @@
+"""What a trainer works with: learning rates, averages of weights, logbook, previews."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from full_scale.models.presets import PRESETS
+from full_scale.previews import Previews, sheet
+from full_scale.training import log as logbook
+from full_scale.training.config import Optimizer
+from full_scale.training.ema import EMA
+from full_scale.training.log import Logbook
+
+
+def test_schedules_of_the_learning_rate():
+    constant = Optimizer(learning_rate=2.0, warmup=4)
+    assert [constant.rate(n, 100) for n in (0, 1, 3, 4, 99)] == [0.5, 1.0, 2.0, 2.0, 2.0]
+    cosine = Optimizer(learning_rate=2.0, warmup=4, schedule="cosine")
+    assert [cosine.rate(n, 12) for n in (0, 3)] == [0.5, 2.0]
+    assert cosine.rate(8, 12) == pytest.approx(1.0)  # half way from 4 to 12
+    assert cosine.rate(11, 12) < 0.1
+    assert Optimizer(learning_rate=1.0).rate(0, 1) == 1.0
+
+
+def test_average_of_weights_in_closed_form():
+    parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    ema = EMA({"w": parameter}, 0.5)
+    expected = parameter.detach().double().clone()
+    for step in range(1, 30):
+        with torch.no_grad():
+            parameter += 0.1 * step
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * parameter.detach().double()
+        ema.update(step)
+    torch.testing.assert_close(ema.shadows["w"].double(), expected, rtol=1e-6, atol=1e-6)
+    trained = parameter.detach().clone()
+    with ema.applied():
+        assert torch.equal(parameter.detach(), ema.shadows["w"])
+    assert torch.equal(parameter.detach(), trained)
+    with pytest.raises(RuntimeError), ema.applied():
+        raise RuntimeError
+    assert torch.equal(parameter.detach(), trained)
+    with pytest.raises(ValueError, match=r"ema_decay must lie in \[0, 1\); got 1"):
+        EMA({}, 1.0)
+
+
+def test_average_is_float32_for_half_precision_weights():
+    ema = EMA({"w": torch.ones(1, dtype=torch.bfloat16)}, 0.9)
+    assert ema.shadows["w"].dtype == torch.float32
+
+
+def test_logbook_means_and_pending_values(tmp_path):
+    book = Logbook(tmp_path)
+    book.add({"a": torch.tensor([1.0, 2.0])})
+    book.add({"a": torch.tensor([6.0]), "b": torch.tensor([1.0])})
+    other = Logbook(tmp_path)
+    other.resume(0, book.state())
+    row = other.row(5, {"rate": 0.5, "alarm": False})
+    assert row["a"] == 3.0
+    assert row["a_error"] == pytest.approx(math.sqrt(7 / 3))  # variance 7, three values
+    assert row["b"] == 1.0
+    assert "b_error" not in row
+    other.add({"a": torch.tensor([1.0])})
+    other.row(6, {})
+    other.resume(5, {})
+    assert [json.loads(x)["step"] for x in (tmp_path / "log.jsonl").read_text().splitlines()] == [5]
+
+
+def test_the_clock_counts_the_steps_since_the_last_row_or_start(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(logbook.time, "perf_counter", lambda: now[0])
+    book = Logbook(tmp_path)
+    book.resume(1050, {})
+    for step, seconds in ((1100, 10.0), (1200, 20.0), (1230, 6.0)):
+        now[0] += seconds
+        book.clock(step, None)
+    rows = [json.loads(line) for line in (tmp_path / "clock.jsonl").read_text().splitlines()]
+    assert [row["seconds_per_step"] for row in rows] == pytest.approx([0.2, 0.2, 0.2])
+
+
+def test_logbook_writes_tensorboard_events(tmp_path):
+    book = Logbook(tmp_path, tensorboard=True)
+    book.add({"a": torch.tensor([1.0])})
+    book.row(1, {"none": None})
+    assert any((tmp_path / "tensorboard").iterdir())
+
+
+def test_sheet_puts_images_in_reading_order():
+    images = torch.zeros(3, 1, 2, 2).numpy()
+    images[1] += 0.5
+    picture = sheet(images)
+    assert picture.shape == (5, 5, 3)
+    assert picture[:2, :2].max() == 0
+    assert (picture[:2, 3:] == 0.5).all()
+    assert (picture[3:, :2] == 0).all()
+    assert (picture[3:, 3:] == 1).all()  # empty place
+
+
+def test_preview_of_tokens_is_numbers_without_a_decoder(tmp_path):
+    samples = torch.arange(8).reshape(2, 4)
+    path = Previews(PRESETS["sdtt-owt"].network).write(samples, tmp_path / "samples" / "step")
+    np.testing.assert_array_equal(np.load(path), samples.numpy())
+
+
+@pytest.mark.parametrize("name", ["sdtt-owt", "maskgit-imagenet"])
+def test_decoder_is_opened_before_training(tmp_path, name):
+    with pytest.raises((ValueError, FileNotFoundError), match="nothing"):
+        Previews(PRESETS[name].network, str(tmp_path / "nothing"))
+
+
+def test_preview_of_pixels_is_a_picture(tmp_path):
+    samples = torch.zeros(4, 64, dtype=torch.long)
+    samples[3] = 16
+    path = Previews(PRESETS["digits"].network).write(samples, tmp_path / "step")
+    picture = imread(path)[..., :3]
+    assert picture[:8, :8].max() == 0  # first sample, no ink
+    assert picture[-8:, -8:].min() == 1

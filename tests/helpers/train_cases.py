@@ -1,0 +1,111 @@
+"""Small problems for the tests of training: real recipes on tiny networks, digits or tokens."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from full_scale.data.packed import Description, Rows, pack
+from full_scale.models import presets
+from full_scale.models.model_file import write_model
+from full_scale.training.assemble import assemble
+from full_scale.training.config import Data, Reports
+from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.objectives import Distillation, TeacherTraining
+from full_scale.training.trainer import Trainer
+from tests.helpers.tiny_models import DIT, MASKGIT, PROCESSES
+
+ROOT = Path(__file__).parents[2]
+TINY = replace(
+    presets.PRESETS["digits"],
+    network=replace(
+        presets.PRESETS["digits"].network, base_width=8, time_features=8, multipliers=(1, 2)
+    ),
+)
+EXACT = replace(TINY, network=replace(TINY.network, dropout=0.0))
+"""Without dropout, whose masks belong to micro-batches, the size of these does not matter."""
+
+TEXT = presets.Preset("tiny text", replace(DIT, dropout=0.0), PROCESSES[DIT])
+CODES = presets.Preset("tiny codes", replace(MASKGIT, dropout=0.0), PROCESSES[MASKGIT])
+
+CASES = {"tiny": TINY, "tiny-exact": EXACT, "tiny-text": TEXT, "tiny-codes": CODES}
+
+
+KINDS = ("tiny-exact", "tiny-text", "tiny-codes")
+"""One of each kind of network, without dropout."""
+_EXPERIMENT = {"tiny-text": "openwebtext", "tiny-codes": "imagenet"}
+
+
+def register() -> None:
+    """Let the recipes' `preset` name the tiny networks."""
+    presets.PRESETS.update(CASES)
+
+
+def write_teacher(path, preset=TINY, seed=0, network=None):
+    """A teacher with random weights that are not those of its start."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = (network or preset.network).build()
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    write_model(path, network.config, preset.process, network.state_dict(), {})
+    return path
+
+
+def student_run(folder, **changes):
+    """A short Di4C run with dropout, clipping, averaging and a warm-up; it can be prolonged."""
+    recipe = EXPERIMENTS["digits"][1]
+    run = replace(
+        recipe,
+        optimizer=replace(recipe.optimizer, schedule="constant"),
+        dropout=None,
+        out=folder / "run",
+        preset="tiny",
+        teacher=str(folder / "teacher.safetensors"),
+        num_latents=3,
+        steps=6,
+        batch_size=4,
+        micro_batch=2,
+        reports=Reports(log_every=4, save_every=2, keep=10, sample_every=0),
+    )
+    return replace(run, **changes)
+
+
+def short_run(folder, preset, **changes):
+    """A `student_run` of one of `KINDS`, on digits or on the tokens of `write_tokens`."""
+    if preset in _EXPERIMENT:
+        name = _EXPERIMENT[preset]
+        tokens = Data(name, folder / "tokens")
+        changes = {"method": EXPERIMENTS[name][1].method, "data": tokens} | changes
+    reports = Reports(log_every=3, save_every=2, sample_every=2, num_samples=2, sample_steps=2)
+    changes = {"reports": reports, "steps": 3} | changes
+    return student_run(folder, preset=preset, **changes)
+
+
+def write_tokens(folder, preset, seed=0, **changes):
+    """Random tokens, and classes where the network takes them."""
+    network = replace(preset.network, **changes)
+    classes = getattr(network, "num_classes", None)
+    values = preset.process.num_values
+    rng = np.random.default_rng(seed)
+    x_0 = rng.integers(0, values, (20, network.num_dims))
+    label = None if classes is None else rng.integers(0, classes, 20)
+    description = Description(network.num_dims, values, classes, {"made": "for a test"})
+    pack(folder / "tokens" / "train", description, lambda _: iter([Rows(x_0, label, 0)]))
+
+
+def problem_class(run):
+    """What trains it."""
+    return TeacherTraining if run.method == "teacher" else Distillation
+
+
+def trainer(run, dtype=torch.float32, precision="no"):
+    """A trainer in this process (or in this rank)."""
+    accelerator = Accelerator(cpu=True, mixed_precision=precision)
+    parts = assemble(run)
+    parts.problem.network.to(dtype)
+    if hasattr(parts.problem, "teacher"):
+        parts.problem.teacher.to(dtype)
+    return Trainer(run, parts, accelerator, progress=False)

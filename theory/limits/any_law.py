@@ -1,0 +1,221 @@
+r"""The limit of N TV_N on the uniform grid, for any S and D, any full-support law, any rates.
+
+With out_N the law of N product steps from q_T,
+
+  N (out_N - p_0) -> T V,   V = int_0^T K_{0|t}[G_t] dt,   G_t = -sum_x q_t(x) Delta_x (lemma1.py),
+  N TV_N -> (T / 2) |V|_1.
+
+The integral must exist at t = 0. With full support G_t is bounded. A zero of p_0 that noise enters
+from the support along two different coordinates, at rate beta(0) > 0, makes G_t ~ 1/t and N TV grow
+like log N (log_rate.py), unless such zeros balance (HALF, a = b). Any other zero does no harm: not
+those of an absorbing chain that starts from 1..1, and not those of a code, whose words differ in
+three coordinates or more. Nor do zeros harm after early stopping, or where the noise starts slowly:
+if beta(t) ~ t then q_t(x) ~ t^2, and beta^2 / q_t(x) is bounded, on the cosine schedule
+(alpha'(0) = 0) and for any process on the quadratic grid. So Theorem 1 needs less than full
+support.
+
+Theorem 1 of the paper bounds the rate; the limit is beyond it. It turns "O(1/N)" into a number that
+can be computed for a law with 2^16 states without ever running the sampler. Against it stands the
+sampler itself, N = 8, 16, ... steps of dense kernels, extrapolated.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from di4c.exact import product_law
+from di4c.exact.laws import infer_num_dims
+from di4c.exact.limits import limit_direction, limit_n_tv
+from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair
+from di4c.processes import (
+    ForwardProcess,
+    InterpolatingProcess,
+    RateMatrixProcess,
+    UniformProcess,
+    absorbing_process,
+    gaussian_process,
+    two_state_process,
+)
+from di4c.schedules import (
+    CosineSchedule,
+    ExponentialSchedule,
+    LinearSchedule,
+    LogLinearSchedule,
+    uniform_grid,
+)
+from theory.claim import Record, claim
+from theory.theorem1.lemma1 import cycle
+from theory.tools.dense_chain import dense_chain
+from theory.tools.extrapolation import extrapolate
+from theory.tools.finite_mixture import random_law
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How N (out_N - p_0) is extrapolated.
+
+    Attributes:
+        steps: N = first, 2 first, 4 first, ...
+        orders: powers of 1/N removed in turn; a repeated one carries a logarithm.
+    """
+
+    steps: tuple[int, ...] = (8, 16, 32, 64, 128)
+    orders: tuple[int, ...] | None = None
+
+
+PLAIN = Runs()
+SLOW_START = Runs((8, 16, 32, 64, 128, 256), (1, 1, 2, 2, 3))
+CODE = Runs((128, 256, 512, 1024, 2048), (1, 2, 2, 3))
+
+
+def extrapolated(
+    process: ForwardProcess, q_0: Tensor, stop: float = 0.0, runs: Runs = PLAIN
+) -> Tensor:
+    """The limit of N (out_N - q_stop), from the sampler itself, as a vector over the values."""
+    column = []
+    for num_steps in runs.steps:
+        chain = dense_chain(process, q_0, uniform_grid(num_steps, process.horizon, stop))
+        column.append(num_steps * (chain.generated() - chain.laws[0]))
+    return without_masks(extrapolate(column, runs.orders), process)
+
+
+def without_masks(law: Tensor, process: ForwardProcess) -> Tensor:
+    """The entries of the states that hold no mask."""
+    num_dims = infer_num_dims(len(law), process.num_states)
+    cube = law.reshape((process.num_states,) * num_dims)
+    return cube[(slice(0, process.num_values),) * num_dims].reshape(-1)
+
+
+def processes() -> list[tuple[str, ForwardProcess, int]]:
+    """(name, process, D): noise that reaches every state, also varying and not reversible."""
+    lopsided = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+    gaussian = gaussian_process(
+        4, rate_sigma=1.5, stationary_sigma=2.0, time_base=0.1, time_exponential=5.0
+    )
+    return [
+        ("uniform", UniformProcess(2, ExponentialSchedule(0.7, 1.4)), 5),
+        ("uniform, linear", UniformProcess(3, LinearSchedule(2.0)), 3),
+        ("uniform, log-linear", UniformProcess(4, LogLinearSchedule(epsilon=0.1)), 2),
+        ("uniform, cosine", UniformProcess(2, CosineSchedule()), 4),
+        ("redraw from (.6, .3, .1)", InterpolatingProcess(lopsided, LinearSchedule()), 3),
+        ("cycle", cycle(0.7), 3),
+        ("cycle, growing", cycle(0.6, lambda t: t + t**2), 2),
+        ("gaussian", gaussian, 2),
+    ]
+
+
+@claim(
+    "general-limit",
+    "N (out_N - p_0) -> T V and N TV_N -> (T/2)|V|_1 for any S, D and rates",
+    group="beyond",
+    source="this project",
+    hypotheses="full support, bounded alpha' (or rates), uniform grid, start q_T",
+)
+def verify_any_process(record: Record) -> None:
+    """Sampler, extrapolated, against the quadrature: the whole vector, and N TV itself."""
+    generator = torch.Generator().manual_seed(0)
+    for name, process, num_dims in processes():
+        q_0 = random_law(generator, process.num_states**num_dims, spread=0.5)
+        what = f"{name}, S = {process.num_states}, D = {num_dims}"
+        compare_limits(record, process, q_0, what)
+
+
+def compare_limits(
+    record: Record,
+    process: ForwardProcess,
+    q_0: Tensor,
+    what: str,
+    stop: float = 0.0,
+    runs: Runs = PLAIN,
+) -> None:
+    """Add the comparisons of one law: relative to the limit, to 1e-4."""
+    left = extrapolated(process, q_0, stop, runs)
+    right = (process.horizon - stop) * limit_direction(process, q_0, stop)
+    scale = float(right.abs().sum())
+    distance = float((left - right).abs().sum())
+    record.equal(distance / scale, 0, 1e-4, f"{what}: |N (out - p_0) - T V| / |T V|")
+    record.equal(float(left.abs().sum()) / scale, 1, 1e-4, f"{what}: N TV over its limit")
+
+
+def sparse_law(generator: torch.Generator, num_dims: int, num_states: int) -> Tensor:
+    """A law of which about half the entries are 0."""
+    law = random_law(generator, num_states**num_dims)
+    law *= torch.rand(len(law), generator=generator, dtype=torch.float64) < 0.5
+    return law / law.sum()
+
+
+def pairs() -> list[Pair]:
+    """Two coordinates whose limit is known in closed form (E1, E2, E3)."""
+    table = torch.tensor([[0.2, 0.0, 0.1], [0.0, 0.3, 0.0], [0.05, 0.05, 0.3]], dtype=torch.float64)
+    return [
+        MaskedPair(p_0=table, schedule=CosineSchedule(0.6)),
+        MaskedPair(p_0=table, schedule=ExponentialSchedule(2.0)),
+        UniformPair(theta=0.5, schedule=ExponentialSchedule(1.5, 2.0)),
+        UniformPair(theta=0.9, schedule=CosineSchedule()),
+        UniformPair(theta=-0.3, schedule=LinearSchedule(2.0)),
+        AbsorbingPair(weight=0.5, schedule=ExponentialSchedule(1.2, 0.9)),
+        AbsorbingPair(weight=0.2, schedule=CosineSchedule()),
+    ]
+
+
+@claim(
+    "general-limit-pairs",
+    "the general formula contains the closed limits of E1, E2 and E3",
+    group="beyond",
+    source="this project",
+    hypotheses="D = 2, also beside independent coordinates",
+)
+def verify_pairs(record: Record) -> None:
+    """D = 2 closed forms, and the same pair beside two coordinates that do not matter."""
+    aside = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    for pair in pairs():
+        what = f"{type(pair).__name__}, {type(pair.schedule).__name__}"
+        right = pair.limit()
+        law = pair.data_law.reshape(-1)
+        record.equal(limit_n_tv(pair.process, law), right, 1e-7, what)
+        if isinstance(pair.schedule, LinearSchedule):
+            beside = product_law(torch.stack([aside, aside]))
+            wide = torch.outer(law, beside).flatten()
+            record.equal(limit_n_tv(pair.process, wide), right, 1e-7, f"{what} x independent bits")
+
+
+@claim(
+    "general-limit-zeros",
+    "zeros do no harm if noise enters each along one coordinate, or after stopping",
+    group="beyond",
+    source="this project",
+    hypotheses="absorbing chain on 0..0, 1..1; code 000, 111; uniform noise stopped at delta",
+)
+def verify_zeros(record: Record) -> None:
+    """Absorbing chains, codes, early stopping: zeros that do no harm."""
+    for num_dims in (2, 4):
+        law = torch.zeros(2**num_dims, dtype=torch.float64)
+        law[0], law[-1] = 0.4, 0.6
+        chain = absorbing_process(ExponentialSchedule(0.8))
+        compare_limits(record, chain, law, f"absorbing chain, D = {num_dims}")
+        noise = UniformProcess(2, ExponentialSchedule(1.0, 1.0))
+        compare_limits(record, noise, law, f"early stopping, D = {num_dims}", stop=0.25)
+    law = torch.tensor([0.3, 0, 0, 0, 0, 0, 0, 0.7], dtype=torch.float64)
+    compare_limits(record, two_state_process(2.0, 1.5), law, "code 000, 111", runs=CODE)
+
+
+@claim(
+    "general-limit-slow-start",
+    "zeros in p_0 do no harm if beta(0) = 0: cosine schedule, quadratic grid",
+    group="beyond",
+    source="this project",
+    hypotheses="beta(t) ~ t; with beta(0) > 0 the same laws give N TV ~ c log N",
+)
+def verify_slow_start(record: Record) -> None:
+    """Zeros everywhere, noise that starts at rate 0: a limit, approached like log N / N."""
+    generator = torch.Generator().manual_seed(3)
+    quadratic = two_state_process(1.0, 0.6).rate_matrix
+    for name, process, num_dims in (
+        ("cosine", UniformProcess(2, CosineSchedule()), 3),
+        ("cosine", UniformProcess(3, CosineSchedule()), 2),
+        ("quadratic grid", RateMatrixProcess(quadratic, integrated_rate=lambda t: t**2), 3),
+    ):
+        law = sparse_law(generator, num_dims, process.num_states)
+        what = f"{name}, S = {process.num_states}, D = {num_dims}"
+        compare_limits(record, process, law, what, runs=SLOW_START)

@@ -1,0 +1,125 @@
+r"""The limit of N TV_N for masked noise: any data law, zeros included, any schedule.
+
+With c_m = int_0^T alpha^m (1 - alpha)^(D-2-m) alpha'^2 dt, m = |A|, and on the linear schedule
+c_m = m! (D-2-m)! / (D-1)! / T,
+
+  N (out_N - p_0) -> T V,
+  V = -sum_{i<j} sum_{A without i, j} c_m p(A) [p(ij|A) - p(i|A) p(j|A)] p(rest|A, i, j):
+
+two coordinates unmasked at once, the others A before, the rest after. Where p_0 has zeros the
+sampler also reaches (A, i, j) that the data never shows. There p(rest|A, i, j) is a convention and
+V depends on it: here, as in posterior_marginals and in the oracle, the product of the marginals.
+
+On the linear schedule out_N is a polynomial of degree D - 1 in 1/N (D balls in N boxes), so that
+D - 1 small values of N give the limit with no rounding. Beyond the paper.
+"""
+
+import itertools
+import math
+import random
+from fractions import Fraction
+
+import torch
+
+from di4c.exact.limits import limit_direction
+from di4c.processes import MaskedProcess
+from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule, LogLinearSchedule
+from theory.claim import Record, claim
+from theory.limits.any_law import compare_limits, sparse_law
+from theory.theorem1.lemma1 import rational_law
+from theory.tools import oracle
+from theory.tools.oracle import Law, State
+
+
+def masked_direction(law: Law) -> Law:
+    """V on the linear schedule with T = 1, the sum written out, exact in fractions."""
+    num_dims = len(next(iter(law)))
+    single = oracle.marginals(law)
+
+    def mass(x: State, known: tuple[int, ...]):
+        return sum(p for y, p in law.items() if all(y[d] == x[d] for d in known))
+
+    direction = {}
+    for x in law:
+        total = Fraction(0)
+        for i, j in itertools.combinations(range(num_dims), 2):
+            others = [d for d in range(num_dims) if d not in (i, j)]
+            for m in range(num_dims - 1):
+                weight = Fraction(
+                    math.factorial(m) * math.factorial(num_dims - 2 - m),
+                    math.factorial(num_dims - 1),
+                )
+                for known in itertools.combinations(others, m):
+                    seen, pair = mass(x, known), mass(x, (*known, i, j))
+                    if not seen:
+                        continue
+                    independent = mass(x, (*known, i)) * mass(x, (*known, j)) / seen
+                    unknown = [d for d in others if d not in known]
+                    rest = law[x] / pair if pair else math.prod(single[d][x[d]] for d in unknown)
+                    total -= weight * (pair - independent) * rest
+        direction[x] = total
+    return direction
+
+
+def polynomial_limit(values: dict[int, Fraction]) -> Fraction:
+    """Value at 1/N = 0 of the polynomial in 1/N through the points (N, value) (Lagrange)."""
+    return sum(
+        value * math.prod(Fraction(n, n - k) for k in values if k != n)
+        for n, value in values.items()
+    )
+
+
+def masked_out(law: Law, num_steps: int) -> Law:
+    """The oracle's N linear masked steps, in fractions."""
+    num_values = max(map(max, law)) + 1
+    alphas = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
+    kernels = [
+        oracle.masked_kernel(later / earlier, num_values, from_data=earlier == 1)
+        for earlier, later in itertools.pairwise(alphas)
+    ]
+    return oracle.compose(law, kernels)
+
+
+@claim(
+    "masked-limit",
+    "masked, any schedule: V from c_m = int alpha^m (1-alpha)^(D-2-m) alpha'^2",
+    group="beyond",
+    source="this project",
+    hypotheses="int alpha'^2 finite; zeros in p_0 allowed, V then depends on the convention",
+)
+def verify_masked(record: Record) -> None:
+    """Masked noise, laws with zeros, every schedule with a bounded derivative."""
+    generator = torch.Generator().manual_seed(1)
+    schedules = (
+        LinearSchedule(1.7),
+        CosineSchedule(0.5),
+        ExponentialSchedule(2.0),
+        LogLinearSchedule(epsilon=0.1),
+    )
+    for (num_values, num_dims), schedule in itertools.product(((2, 3), (3, 3), (4, 2)), schedules):
+        what = f"S = {num_values}, D = {num_dims}, {type(schedule).__name__}"
+        process = MaskedProcess(num_values, schedule)
+        compare_limits(record, process, sparse_law(generator, num_dims, num_values), what)
+
+
+@claim(
+    "masked-limit-linear",
+    "masked, linear: V exactly, with c_m = m! (D-2-m)! / (D-1)!",
+    group="beyond",
+    source="this project",
+    hypotheses="linear schedule: out_N is a polynomial of degree D - 1 in 1/N",
+)
+def verify_masked_exactly(record: Record) -> None:
+    """Linear schedule: the polynomial through D - 1 values of N, in fractions, against V."""
+    rng = random.Random(2)
+    for num_dims, num_values, least in ((2, 3, 1), (3, 2, 1), (3, 2, -6), (3, 3, -6), (4, 2, -6)):
+        law = rational_law(rng, num_dims, num_values, least)
+        outs = {n: masked_out(law, n) for n in range(1, num_dims)}
+        right = masked_direction(law)
+        q_0 = torch.tensor([float(p) for p in law.values()], dtype=torch.float64)
+        vector = limit_direction(MaskedProcess(num_values), q_0)
+        for x, fast in zip(law, vector.tolist(), strict=True):
+            what = f"S = {num_values}, D = {num_dims}: V at {x}"
+            left = polynomial_limit({n: n * (out[x] - law[x]) for n, out in outs.items()})
+            record.equal(left, right[x], 0, what)
+            record.equal(float(right[x]), fast, 1e-7, f"{what}, limit_direction")

@@ -1,0 +1,129 @@
+r"""$N \cdot TV_N$ is not monotone and can exceed its limit; a refined grid can be worse.
+
+* Uniform noise, $\theta = .9$, r = .5, T = 4, uniform grid: $N \cdot TV_N$ is .45 at N = 1, 2.118
+  at N = 16, and falls to its limit 1.8. A plot that stops at N = 16 shows neither the constant nor
+  the direction. The numbers are rigorous: E2 in ball arithmetic.
+* Splitting a step never hurts in E1 and E2: $x \mapsto x^2$ and $x \mapsto \log\cosh 2x$ are convex
+  and vanish at 0. It can hurt in E3, whose TV is a maximum: while $2P(01) = 2(1-a)\sin^2\phi_1
+  \prod_{k\ge2}\cos^2(\phi_k-\phi_{k-1})$ leads, splitting any step but the last one taken (k = 1)
+  raises it. Linear, a = 1/2: the grid 0, .7, 1 has TV .318927, the grid 0, .7, .85, 1 has .323847.
+
+Beyond the paper.
+"""
+
+import itertools
+import random
+from fractions import Fraction
+
+from flint import arb
+
+from di4c.exact.pairs import UniformPair, absorbing_tv, masked_tv
+from di4c.schedules import ExponentialSchedule, uniform_grid
+from theory.claim import Record, claim
+from theory.limits.pairs import uniform_constant_rate
+from theory.theorem1 import absorbing_pair, masked_pair, uniform_pair
+from theory.theorem1 import two_sided_pairs as chain
+from theory.tools import oracle
+from theory.tools.enclosures import exponential, precision
+from theory.tools.pair_cases import rational_alphas, survival
+
+THETA, FLIP_RATE, HORIZON = Fraction(9, 10), Fraction(1, 2), Fraction(4)
+COARSE = [Fraction(1), Fraction(3, 10), Fraction(0)]  # alpha on the grid 0, .7, 1
+FINE = [Fraction(1), Fraction(3, 10), Fraction(3, 20), Fraction(0)]
+
+
+def enclosed_n_tv(num_steps: int) -> arb:
+    """N TV_N of the first example, enclosed."""
+    alphas = [
+        exponential(2 * FLIP_RATE, HORIZON * Fraction(k, num_steps)) for k in range(num_steps + 1)
+    ]
+    return num_steps * uniform_pair.hyperbolic_form(THETA, alphas)
+
+
+def refined(draw: random.Random, alphas: list[Fraction]) -> list[Fraction]:
+    """One more level between two neighbours."""
+    k = draw.randrange(len(alphas) - 1)
+    share = Fraction(draw.randrange(1, 10), 10)
+    return [*alphas[: k + 1], alphas[k] + share * (alphas[k + 1] - alphas[k]), *alphas[k + 1 :]]
+
+
+@claim(
+    "n-tv-exceeds-its-limit",
+    "naive: N TV_N <= its limit. theta=.9, r=.5, T=4: 2.118 at N=16, limit 1.8",
+    group="fails",
+    source="this project",
+    hypotheses="uniform noise, uniform grid; rigorous balls",
+)
+def _verify_above_the_limit(record: Record) -> None:
+    pair = UniformPair(
+        theta=float(THETA),
+        schedule=ExponentialSchedule(rate=2 * float(FLIP_RATE), horizon=float(HORIZON)),
+    )
+    with precision():
+        limit = uniform_constant_rate(THETA, FLIP_RATE, HORIZON)
+        enclosed = {n: enclosed_n_tv(n) for n in (1, 2, 4, 8, 16, 64, 256)}
+        above = float((enclosed[16] - limit).lower())
+        record.exceeds(above, 0.3, 0.0, "N TV_N at N = 16, over its limit")
+        record.equal(float(enclosed[16].mid()), 2.117817, 5e-7, "N TV_N at N = 16")
+        record.equal(float(limit.mid()), 1.8, 5e-8, "limit")
+        for first, second in itertools.pairwise((1, 2, 4, 8, 16)):
+            rise = float((enclosed[second] - enclosed[first]).lower())
+            record.exceeds(rise, 0.0, 0.0, f"N TV_N rises from N = {first} to {second}")
+        for first, second in itertools.pairwise((16, 64, 256)):
+            fall = float((enclosed[first] - enclosed[second]).lower())
+            record.exceeds(fall, 0.0, 0.0, f"N TV_N falls from N = {first} to {second}")
+    for n, value in enclosed.items():
+        alphas = survival(pair.schedule, uniform_grid(n, float(HORIZON)).numpy())
+        tv = n * chain.uniform_tv(pair, alphas)
+        record.equal(tv, float(value.mid()), 1e-12, f"the sampler, N={n}")
+
+
+@claim(
+    "refined-grid-is-worse",
+    "naive: a finer grid has smaller TV. E3, linear: .318927 -> .323847 with .85",
+    group="fails",
+    source="this project",
+    hypotheses="absorbing chain, grid 0, .7, 1; exact rationals",
+)
+def _verify_refined_is_worse(record: Record) -> None:
+    weight = Fraction(1, 2)
+    data = absorbing_pair.two_point_law(weight)
+    tvs = []
+    for alphas in (COARSE, FINE):
+        law = absorbing_pair.sampler_law(weight, alphas, from_prior=False)
+        tvs.append(oracle.total_variation(law, data))
+        record.equal(tvs[-1], absorbing_tv(alphas, weight), 0, f"E3, alphas={alphas}")
+    record.exceeds(tvs[1], tvs[0], Fraction(49, 10_000), "TV of the refined grid")
+    record.equal(float(tvs[0]), 0.318927, 5e-7, "TV on 0, .7, 1")
+    record.equal(float(tvs[1]), 0.323847, 5e-7, "TV on 0, .7, .85, 1")
+
+
+@claim(
+    "refined-grid-helps",
+    "splitting a step never raises TV for masked and uniform pairs",
+    group="beyond",
+    source="this project",
+    hypotheses="E1, E2: convex functions of the increments; exact rationals",
+)
+def _verify_refining_helps(record: Record) -> None:
+    """Random refinements of random grids, in rationals; the samplers are E1's and E2's oracles."""
+    draw = random.Random(71)
+    data = absorbing_pair.two_point_law(Fraction(1, 2))
+    for case in range(60):
+        alphas = rational_alphas(draw, 1 + case % 4, to_zero=case % 2 == 0)
+        finer = refined(draw, alphas)
+        what = f"alphas={[str(a) for a in finer]}"
+        half = Fraction(1, 2)
+        coarse_tv, fine_tv = (masked_tv(grid, half) for grid in (alphas, finer))
+        record.at_most(fine_tv, coarse_tv, f"E1, {what}")
+        if case % 4 == 0:
+            sampled = masked_pair.sampler_tv(data, finer, all_mask=False)
+            record.equal(sampled, fine_tv, 0, f"E1 is the sampler, {what}")
+        theta = Fraction(draw.randrange(1, 11), 10)
+        coarse_tv, fine_tv = (
+            uniform_pair.closed_form(theta, grid, from_prior=False) for grid in (alphas, finer)
+        )
+        record.at_most(fine_tv, coarse_tv, f"E2, theta={theta}, {what}")
+        if case % 4 == 0:
+            sampled = uniform_pair.sampler_tv(theta, finer, from_prior=False)
+            record.equal(sampled, fine_tv, 0, f"E2 is the sampler, theta={theta}, {what}")

@@ -1,0 +1,66 @@
+"""The masked limit by hand, as one more state of a general chain, and wrong ones refused."""
+
+from fractions import Fraction
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from di4c.exact.limits import limit_direction
+from di4c.processes import InterpolatingProcess, MaskedProcess
+from di4c.schedules import CosineSchedule, ExponentialSchedule
+from theory.claim import Record
+from theory.limits import masked as masked_limit
+from theory.limits.any_law import sparse_law
+from theory.limits.masked import masked_direction, polynomial_limit
+from theory.tools import oracle
+from theory.tools.finite_mixture import random_law
+
+
+def test_repetition_by_hand():
+    """D = 3: a disagreeing pair (weight c_0 = 1/2, probability 1/4) draws the third bit fairly."""
+    half = {x: Fraction(int(len(set(x)) == 1), 2) for x in oracle.all_states(3, 2)}
+    direction = masked_direction(half)
+    for x, value in direction.items():
+        assert value == (Fraction(-3, 8) if len(set(x)) == 1 else Fraction(1, 8))
+
+
+def test_masked_as_one_more_state_of_a_general_chain():
+    """The masked formula against the generic quadrature on S + 1 states (all of them reached)."""
+    generator = torch.Generator().manual_seed(1)
+    for schedule in (ExponentialSchedule(1.3), CosineSchedule(0.8)):
+        law = random_law(generator, 2**3)
+        wide = torch.zeros(3, 3, 3, dtype=torch.float64)
+        wide[:2, :2, :2] = law.reshape(2, 2, 2)
+        chain = InterpolatingProcess(torch.tensor([0.0, 0.0, 1.0]).double(), schedule)
+        right = limit_direction(chain, wide).reshape(3, 3, 3)
+        left = limit_direction(MaskedProcess(2, schedule), law)
+        torch.testing.assert_close(left, right[:2, :2, :2].flatten(), rtol=0, atol=1e-9)
+        assert float(right[2].abs().max()) < 1e-12
+
+
+def test_polynomial_limit():
+    assert polynomial_limit({n: 3 + Fraction(5, n) - Fraction(7, n**2) for n in (1, 2, 3)}) == 3
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.sampled_from([(2, 4), (3, 2), (4, 2)]))
+def test_speed_does_not_matter_on_two_coordinates_only(seed, shape):
+    """c_m = B(m+1, D-1-m) / T on the linear schedule; V has no mass on any schedule."""
+    generator = torch.Generator().manual_seed(seed)
+    law = sparse_law(generator, *shape)
+    fast = limit_direction(MaskedProcess(shape[1], ExponentialSchedule(1.0, 3.0)), law)
+    linear = limit_direction(MaskedProcess(shape[1]), law)
+    assert abs(float(fast.sum())) < 1e-13
+    if shape[0] == 2:  # one weight only: V is the same measure at another size
+        weight = 1.5 * (1 - torch.exp(torch.tensor(-6.0, dtype=torch.float64)))
+        torch.testing.assert_close(fast, weight * linear, rtol=1e-10, atol=1e-14)
+
+
+def test_a_wrong_weight_is_rejected(monkeypatch):
+    """(m + 1)! in place of m!, and no convention for impossible states."""
+    wrong = {0: 1, 1: 2, 2: 6}
+    monkeypatch.setattr(masked_limit.math, "factorial", lambda m: wrong.get(m, 24))
+    record = Record()
+    masked_limit.verify_masked_exactly(record)
+    assert not record.holds

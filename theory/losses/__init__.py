@@ -1,0 +1,1 @@
+"""The losses: surrogate, control variate, bias of a finite batch of latents."""

@@ -1,0 +1,76 @@
+"""Gradients by finite differences, and claims about collapse that must be able to fail."""
+
+import pytest
+import torch
+
+from di4c import exact
+from theory.claim import Record
+from theory.losses.control_variate import instances
+from theory.losses.control_variate_gradient import (
+    correlation_curvature,
+    draw_gradients,
+    gradient_variance,
+    literal_gradients,
+    two_clusters,
+)
+from theory.tools import oracle
+from theory.tools.finite_mixture import FiniteMixture, as_dict
+
+
+def test_mean_gradient_is_that_of_the_divergence_by_finite_differences():
+    _, law, student = list(instances(count=2, seed=4))[1]
+    first, second = draw_gradients(law, student, True)
+    gradient = torch.tensordot(law, first, 1) + second
+    logits, step = student.probs.log(), 1e-5
+
+    def divergence(shift):
+        shifted = FiniteMixture(student.weights, torch.softmax(logits + shift, -1))
+        return oracle.kl(as_dict(law, 2, 2), shifted.literal())
+
+    for index in [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)]:
+        shift = torch.zeros_like(logits)
+        shift[index] = step
+        difference = (divergence(shift) - divergence(-shift)) / (2 * step)
+        assert gradient[index].item() == pytest.approx(difference, abs=1e-9)
+
+
+def test_marginals_that_pairs_do_see_push_away_from_collapse():
+    # Repetition on 3 bits, unlike parity, has dependent pairs: the curvature is not 0.
+    repetition = torch.zeros(8, dtype=torch.float64)
+    repetition[[0, 7]] = 0.5
+    fair = torch.full((3, 2), 0.5, dtype=torch.float64)
+    noise = torch.tensor([[[-1.0, 1.0]] * 3, [[1.0, -1.0]] * 3], dtype=torch.float64)
+    weights = torch.full((2,), 0.5, dtype=torch.float64)
+    # v = +-1 with the latent's sign: Cov = 1 for each of three pairs at 000 and 111.
+    assert correlation_curvature(repetition, fair, noise, weights) == pytest.approx(-3, abs=1e-4)
+
+
+def test_gradient_variance_by_hand():
+    # One bit, fair, one latent: gradient -(1[x = s] - 1/2) is +-1/2 in both entries.
+    student = FiniteMixture(
+        torch.ones(1, dtype=torch.float64), torch.full((1, 1, 2), 0.5, dtype=torch.float64)
+    )
+    law = torch.tensor([0.5, 0.5], dtype=torch.float64)
+    assert gradient_variance(law, literal_gradients(student, False)) == pytest.approx(0.5)
+    assert gradient_variance(law, literal_gradients(student, True)) == 0
+
+
+def test_a_formula_without_the_single_posterior_is_rejected():
+    _, law, student = list(instances(count=3, seed=4))[2]
+    record = Record()
+    first, _ = draw_gradients(law, student, True)
+    difference = (first - literal_gradients(student, False)).abs().max().item()
+    record.equal(difference, 0.0, 1e-13, "wrong formula")
+    assert not record.holds
+
+
+def test_the_trap_needs_the_mismatch():
+    # With target and student alike the control variate helps here.
+    student = two_clusters(0.2)
+    half = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
+    for law in (student.law(), half):
+        with_cv, without = (
+            gradient_variance(law, draw_gradients(law, student, cv)[0]) for cv in (True, False)
+        )
+        assert with_cv < without
+    assert exact.total_variation(student.law(), half) > 0.1

@@ -1,0 +1,1 @@
+"""Proposition 1: mixtures of product laws are universal; what a latent can carry."""

@@ -1,0 +1,128 @@
+r"""How close one product law comes to perfectly correlated bits (why one component is not enough).
+
+For the repetition law on D bits, $\rho = (\delta_{0\dots0} + \delta_{1\dots1})/2$,
+
+$$\min_{p\ \mathrm{product}} d_{TV}(\rho, p) = \tfrac12 - (1 - 2^{-1/D})^D,$$
+
+$\sqrt2 - 1$ for HALF (D = 2), where the product of the marginals gives 1/2, and 1/2 in the limit of
+many bits. Beyond the paper. Proof: with $a_d = p^d(1)$, $1 - d_{TV}$ is the overlap
+$\min(\tfrac12, \prod a_d) + \min(\tfrac12, \prod(1 - a_d))$. For $u = \prod a_d^{1/D}$ and
+$v = \prod (1 - a_d)^{1/D}$ the inequality of the means gives $u + v \le 1$, and
+$\min(\tfrac12, u^D) + \min(\tfrac12, v^D)$ on $u + v \le 1$ is largest at $u = 2^{-1/D}$,
+$v = 1 - u$, since $u^D + v^D$ is convex on the segment between the two kinks. Equality at
+$a_d = 2^{-1/D}$: the best product law spends just enough on one of the two points.
+
+The lower bound is certified at D = 1, 2, 3 by a second route: branch and bound over all product
+laws in exact rational arithmetic, with no appeal to the proof.
+"""
+
+import heapq
+import math
+from fractions import Fraction
+
+from flint import arb, ctx
+
+from theory.claim import Record, claim
+from theory.tools.oracle import Law, all_states, independent, law_from, total_variation
+
+_HALF = Fraction(1, 2)
+
+
+def closed_form(num_dims: int) -> arb:
+    r"""$\tfrac12 - (1 - 2^{-1/D})^D$, enclosed."""
+    return arb(1) / 2 - (1 - arb(2) ** (arb(-1) / num_dims)) ** num_dims
+
+
+def repetition(num_dims: int) -> Law:
+    """All bits equal, fair."""
+    values = [_HALF if len(set(x)) == 1 else Fraction(0) for x in all_states(num_dims, 2)]
+    return law_from(values, num_dims, 2)
+
+
+def product_of(ones: list[Fraction]) -> Law:
+    """Independent bits with the given probabilities of a one."""
+    factors = [(1 - a, a) for a in ones]
+    return {
+        x: math.prod(row[v] for row, v in zip(factors, x, strict=True))
+        for x in all_states(len(ones), 2)
+    }
+
+
+def certified_minimum(num_dims: int, width: Fraction) -> tuple[Fraction, Fraction]:
+    """Lower and upper bound, at most `width` apart, of the distance over all product laws.
+
+    Best-first branch and bound on the cube of the probabilities of a one, halved along its longest
+    side. On a sub-box the overlap is at most its value with every factor at its largest.
+    """
+
+    def overlap(ones: tuple[Fraction, ...], zeros: tuple[Fraction, ...]) -> Fraction:
+        return min(_HALF, math.prod(ones)) + min(_HALF, math.prod(zeros))
+
+    def entry(low: tuple[Fraction, ...], high: tuple[Fraction, ...]):
+        return -overlap(high, tuple(1 - a for a in low)), low, high
+
+    heap = [entry((Fraction(0),) * num_dims, (Fraction(1),) * num_dims)]
+    best = Fraction(0)
+    while True:
+        bound, low, high = heapq.heappop(heap)
+        best = max(best, overlap(low, tuple(1 - a for a in low)))
+        if -bound - best <= width:
+            return 1 + bound, 1 - best
+        side = max(range(num_dims), key=lambda d: high[d] - low[d])
+        middle = (low[side] + high[side]) / 2
+        heapq.heappush(heap, entry(low, (*high[:side], middle, *high[side + 1 :])))
+        heapq.heappush(heap, entry((*low[:side], middle, *low[side + 1 :]), high))
+
+
+@claim(
+    "one-component-distance",
+    "min TV(product, D equal bits) = 1/2 - (1 - 2^(-1/D))^D; HALF: sqrt2 - 1",
+    group="beyond",
+    source="this project",
+    hypotheses="all product laws, in rationals, at D = 1, 2, 3, to 2^-20, 2^-12, 2^-7",
+)
+def _verify_minimum(record: Record) -> None:
+    for num_dims, width in ((1, 2**-20), (2, 2**-12), (3, 2**-7)):
+        lower, upper = certified_minimum(num_dims, Fraction(width))
+        record.at_most(float(lower), float(closed_form(num_dims).lower()), f"lower, D={num_dims}")
+        record.at_most(float(closed_form(num_dims).upper()), float(upper), f"upper, D={num_dims}")
+        record.at_most(upper - lower, Fraction(width), f"width of the certificate, D={num_dims}")
+        if num_dims == 2:
+            # HALF with no rounding at all: sqrt2 - 1 lies between two rationals iff squares do.
+            record.at_most((1 + lower) ** 2, 2, "(1 + lower)^2 <= 2")
+            record.at_most(2, (1 + upper) ** 2, "2 <= (1 + upper)^2")
+
+
+@claim(
+    "one-component-attained",
+    "the minimum is attained at P(1) = 2^(-1/D) for every bit",
+    group="beyond",
+    source="this project",
+    hypotheses="D = 1..8, rational law within 2^-60 of the optimum, arb enclosures",
+)
+def _verify_attained(record: Record) -> None:
+    with ctx.workprec(200):
+        for num_dims in range(1, 9):
+            # A rational within 2^-60 below 2^(-1/D) costs at most D 2^-60 of overlap.
+            optimum = arb(2) ** (arb(-1) / num_dims)
+            ones = [Fraction(int((optimum * 2**60).floor().unique_fmpz()), 2**60)] * num_dims
+            attained = total_variation(repetition(num_dims), product_of(ones))
+            gap = arb(attained.numerator) / attained.denominator - closed_form(num_dims)
+            record.at_most(0, float(gap.lower()), f"not below, D={num_dims}", rounding=1e-30)
+            record.at_most(float(gap.upper()), num_dims * 2.0**-60, f"attained, D={num_dims}")
+
+
+@claim(
+    "one-component-marginals",
+    "naive: the product of the marginals is the nearest product law in TV",
+    group="fails",
+    source="this project",
+    hypotheses="fails for D equal bits: 1 - 2^(1-D) against the minimum (HALF 1/2, sqrt2 - 1)",
+)
+def _verify_marginals_are_worse(record: Record) -> None:
+    for num_dims in range(2, 7):
+        law = repetition(num_dims)
+        distance = total_variation(law, independent(law))
+        record.equal(distance, 1 - Fraction(2, 2**num_dims), 0, f"marginals, D={num_dims}")
+        best = float(closed_form(num_dims).upper())
+        record.exceeds(float(distance), best, 0.05, f"marginals against the best, D={num_dims}")

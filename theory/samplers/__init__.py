@@ -1,0 +1,1 @@
+"""Samplers beyond the paper: Kullback-Leibler rates, unmasking orders, rectified pairs."""

@@ -1,0 +1,110 @@
+r"""Theorem 1 needs a schedule of finite slope at the data: arccos on the uniform grid gives log N.
+
+MaskGIT's schedule $\alpha(t) = \frac2\pi\arcsin(1-t/T)$ falls like
+$1 - \frac2\pi\sqrt{2t/T}$, so that $\int\alpha'^2 = \infty$ and
+$\sum_k(\alpha_{k-1}-\alpha_k)^2 \sim \frac{2}{\pi^2}\frac{\ln N}{N}$. Hence
+$N \cdot TV_N \sim c\ln N$ on the uniform grid, for masked noise and for full support too:
+
+* masked $c = \frac{2}{\pi^2} d_{12}$; uniform, $|\theta| < 1$,
+  $c = \frac{4\theta}{\pi^2(1-\theta^2)}$; absorbing, weight a, $c = \frac{2a}{\pi^2}$;
+* HALF ($\theta = 1$) loses the order: $\sqrt N\,TV_N \to \tfrac12\cdot\frac{2\sqrt2}{\pi}
+  \prod_{k\ge2}\cosh(\tfrac12\log\tfrac{k}{k-1}) = 2\sqrt2\,\pi^{-3/2}$.
+
+The remedy is the grid, not more steps: equispaced in $\alpha$ the masked error is $d_{12}/N$ under
+every schedule. Beyond the paper. (MaskGIT unmasks a fixed number per step, by confidence: this is
+about ancestral sampling with its schedule.)
+"""
+
+import itertools
+import math
+
+import torch
+
+from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair
+from di4c.schedules import ArccosSchedule, uniform_grid
+from theory.claim import Record, claim
+from theory.theorem1 import two_sided_pairs as chain
+from theory.tools.extrapolation import extrapolate
+from theory.tools.pair_cases import survival
+
+SIZES = tuple(2**j for j in range(7, 14))
+HALF_CONSTANT = 2 * math.sqrt(2) / math.pi**1.5
+
+
+def cases() -> list[tuple[Pair, chain.ChainTV, float]]:
+    """Pairs with the arccos schedule, their sampler, and c."""
+    schedule = ArccosSchedule(horizon=2.0)
+    p_0 = torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)  # d12 = 0.3
+    theta, weight = 0.3, 0.3
+    return [
+        (MaskedPair(p_0=p_0, schedule=schedule), chain.masked_tv, 0.3 * 2 / math.pi**2),
+        (
+            UniformPair(theta=theta, schedule=schedule),
+            chain.uniform_tv,
+            4 * theta / (math.pi**2 * (1 - theta**2)),
+        ),
+        (
+            AbsorbingPair(weight=weight, schedule=schedule),
+            chain.absorbing_tv,
+            2 * weight / math.pi**2,
+        ),
+    ]
+
+
+def sampler_errors(pair: Pair, chain_tv: chain.ChainTV) -> list[float]:
+    """TV_N of the enumerated sampler on uniform grids, along SIZES."""
+    horizon = pair.schedule.horizon
+    grids = (uniform_grid(n, horizon).numpy() for n in SIZES)
+    return [chain_tv(pair, survival(pair.schedule, grid)) for grid in grids]
+
+
+@claim(
+    "infinite-slope",
+    "naive: N TV_N bounded for masked noise or full support. arccos: ~ c ln N",
+    group="fails",
+    source="Theorem 1 (upper), its limits",
+    hypotheses="binds: int alpha'^2 finite; uniform grid",
+)
+def _verify_log(record: Record) -> None:
+    for pair, chain_tv, c in cases():
+        values = [n * tv for n, tv in zip(SIZES, sampler_errors(pair, chain_tv), strict=True)]
+        grown = [(b - a) / math.log(2) for a, b in itertools.pairwise(values)]
+        found = extrapolate(grown, (1, 1, 2, 2))
+        record.equal(found, c, 1e-4, f"growth of N TV_N per factor e, {pair}")
+        for value in grown:
+            record.exceeds(value, 0.9 * c, 0.0, f"N TV_N keeps growing, {pair}")
+
+
+@claim(
+    "infinite-slope-half",
+    "naive: TV_N = O(1/N). HALF, uniform, arccos: sqrt(N) TV_N -> 2 sqrt2/pi^1.5",
+    group="fails",
+    source="Theorem 1 (upper), its limits",
+    hypotheses="binds: finite alpha'(0); theta = 1, uniform grid",
+)
+def _verify_half(record: Record) -> None:
+    pair = UniformPair(theta=1.0, schedule=ArccosSchedule(horizon=2.0))
+    errors = sampler_errors(pair, chain.uniform_tv)
+    roots = [math.sqrt(n) * tv for n, tv in zip(SIZES, errors, strict=True)]
+    found = extrapolate(roots, (0.5, 1, 1, 1.5))
+    record.equal(found, HALF_CONSTANT, 1e-4, "lim sqrt(N) TV_N")
+    for n, tv in zip(SIZES, errors, strict=True):
+        record.exceeds(n * tv, 0.5 * math.sqrt(n), 0.0, f"N TV_N grows like sqrt N, N={n}")
+
+
+@claim(
+    "infinite-slope-remedy",
+    "on the grid equispaced in the angle N TV_N stays bounded under arccos too",
+    group="beyond",
+    source="this project",
+    hypotheses="|theta| < 1; the error depends on the angles alone",
+)
+def _verify_remedy(record: Record) -> None:
+    for pair, chain_tv, _ in cases():
+        for n in (16, 256):
+            tv = chain_tv(pair, survival(pair.schedule, pair.best_grid(n).numpy()))
+            best = pair.best_tv(n)
+            if best is None:
+                raise ValueError(f"no optimum for {pair}")
+            record.equal(tv, best, 1e-12, f"{pair}, N={n}")
+            record.at_most(n * tv, 1.0, f"N TV_N stays bounded, {pair}, N={n}")

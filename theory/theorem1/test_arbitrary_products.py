@@ -1,0 +1,71 @@
+"""Product kernels of any kind: the literal sampler, and what must not pass."""
+
+import math
+import random
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from theory.claim import Record
+from theory.limits.masked import masked_out
+from theory.limits.parity_repetition import parity, repetition
+from theory.theorem1 import arbitrary_products
+from theory.theorem1.arbitrary_products import all_mask, batches, generate, reveal
+from theory.theorem1.lemma1 import rational_law
+from theory.tools import oracle
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.sampled_from([(2, 3), (3, 2)]))
+def test_sequential_generation_is_the_chain_rule(seed, shape):
+    law = rational_law(random.Random(seed), *shape, least=-3)
+    kernels = batches(law, [[d] for d in range(shape[0])])
+    out = generate(all_mask(*shape), kernels)
+    assert {x: p for x, p in out.items() if p} == {x: p for x, p in law.items() if p}
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6))
+def test_revealing_in_every_way_is_the_marginal_matching_sampler(seed):
+    """D = 2, N steps: average of the batch orders = the oracle's sampler."""
+    law = rational_law(random.Random(seed), 2, 3, least=-3)
+    together = generate(all_mask(2, 3), [reveal(law, [], [0, 1])])
+    for num_steps in (1, 2, 5):
+        share = Fraction(1, num_steps)
+        out = masked_out(law, num_steps)
+        assert all(out[x] == share * together.get(x, 0) + (1 - share) * law[x] for x in law)
+
+
+def test_minimum_over_product_laws_on_a_grid():
+    """A plain scan of all (a, b) in steps of 1/400 never falls below sqrt2 - 1."""
+    ones = np.linspace(0, 1, 401)
+    a, b = ones[:, None], ones[None, :]
+    both, none = a * b, (1 - a) * (1 - b)
+    distance = (abs(both - 0.5) + abs(none - 0.5) + (1 - both - none)) / 2
+    assert math.sqrt(2) - 1 <= distance.min() < math.sqrt(2) - 1 + 1e-2
+    assert distance[200, 200] == 0.5
+
+
+def test_one_batch_is_not_enough():
+    """A wrong sampler (all bits at once) does not pass for an exact one."""
+    for law in (parity(3), repetition(3)):
+        out = generate(all_mask(3, 2), batches(law, [[0, 1, 2]]))
+        assert oracle.total_variation(out, law) >= Fraction(1, 2)
+
+
+def test_a_wrong_order_is_rejected(monkeypatch):
+    """Parity with a single bit first, the others at once: an error of 1/2 is reported."""
+    monkeypatch.setattr(arbitrary_products, "repetition", parity)
+    record = Record()
+    arbitrary_products.verify_two_steps(record)
+    assert not record.holds
+
+
+def test_a_wrong_optimum_is_rejected(monkeypatch):
+    """3/5 in place of 1/sqrt2: a product law, but not the best one."""
+    monkeypatch.setattr(arbitrary_products.math, "isqrt", lambda _: 6 * 2**40 // 10)
+    record = Record()
+    arbitrary_products.verify_one_step(record)
+    assert not record.holds

@@ -1,0 +1,1 @@
+"""Theorem 2: the losses bound the distance between teacher and student."""

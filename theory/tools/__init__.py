@@ -1,0 +1,1 @@
+"""What claims share: laws, exact arithmetic, enclosures, extrapolation."""

@@ -1,0 +1,1 @@
+"""The leaderboard: runs, their cache, metrics and ranking."""

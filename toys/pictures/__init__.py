@@ -1,0 +1,1 @@
+"""Pictures of the toys, drawn from recorded results."""

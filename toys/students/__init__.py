@@ -1,0 +1,1 @@
+"""Student networks, their losses, latents and training."""

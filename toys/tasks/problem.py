@@ -1,0 +1,172 @@
+"""What a method of the benchmark gets and gives.
+
+A method is a function from a problem and the numbers of network evaluations that are asked for to
+exact laws, one each. The frame measures the laws; a method only makes them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.denoisers import Denoiser, ExactDenoiser
+from di4c.exact import product_law
+from di4c.processes import ForwardProcess, MaskedProcess, UniformProcess
+from toys.teachers.exact import MarginalsDenoiser
+
+if TYPE_CHECKING:  # a row depends on the law itself, not on the code of all the laws
+    from toys.tasks.registry import Task
+
+MULTI_STEP_STATES = 20_000
+"""Noisy states, times the steps after the first, up to which student laws are composed exactly."""
+
+COMPOSABLE_NUMBERS = 2**25
+"""Numbers in a table of posterior marginals up to which the exact engine is quick: 256 MiB."""
+
+_CACHED_NUMBERS = 2**27  # what the exact teacher keeps for different times: 1 GiB
+
+PROCESSES: dict[str, Callable[[int], ForwardProcess]] = {
+    "masked": MaskedProcess,
+    "uniform": UniformProcess,
+}
+"""Noise processes by name, with linear schedules on [0, 1], from the number of values."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every trained method may spend; methods divide it up as they like.
+
+    Attributes:
+        name: what `--budget` takes.
+        evaluations: student network evaluations in training, one for each (x_t, latent) pair that
+            goes forward and backward, over all rounds of a method.
+        batch: (x_t, latent) pairs in one iteration.
+    """
+
+    name: str
+    evaluations: int
+    batch: int = 1024
+
+    @property
+    def iterations(self) -> int:
+        """Optimiser steps."""
+        return max(1, self.evaluations // self.batch)
+
+
+BUDGETS = {
+    budget.name: budget
+    for budget in (
+        Budget("quick", 200 * 1024),
+        Budget("standard", 600 * 1024),
+        Budget("long", 40_000 * 1024),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One task under one noise process, with the teacher and the budget that all methods share.
+
+    Attributes:
+        task: the law's name and shape.
+        process_name: a key of PROCESSES.
+        seed: of every random draw of the method.
+        budget: what training may cost.
+        make_teacher: makes the teacher of this problem, e.g. a network trained by cross-entropy;
+            None for the exact marginals.
+    """
+
+    task: "Task"
+    process_name: str
+    seed: int = 0
+    budget: Budget = field(default_factory=lambda: BUDGETS["standard"])
+    make_teacher: Callable[["Problem"], Denoiser] | None = None
+
+    @cached_property
+    def process(self) -> ForwardProcess:
+        """The forward process; at the horizon no data is left."""
+        return PROCESSES[self.process_name](self.task.num_values)
+
+    @cached_property
+    def q_0(self) -> Float[Tensor, "atom"]:
+        """The data law, (S^D,), float64."""
+        return self.task.law()
+
+    @cached_property
+    def teacher(self) -> Denoiser:
+        """The product denoiser to distil: exact marginals, or what `make_teacher` makes."""
+        if self.make_teacher is not None:
+            return self.make_teacher(self)
+        if self.process.mask_state is not None and not self.composable:
+            return MarginalsDenoiser(self.q_0, self.task.num_values)
+        tables = max(2, _CACHED_NUMBERS // self.table_numbers)
+        return ExactDenoiser(self.process, self.q_0, max_tables=tables)
+
+    @property
+    def num_noisy_states(self) -> int:
+        """States of x_t: (S + 1)^D with a mask, S^D without."""
+        return self.process.num_states**self.task.num_dims
+
+    @property
+    def table_numbers(self) -> int:
+        """Numbers in a table of the posterior marginals of all noisy states."""
+        return self.num_noisy_states * self.task.num_dims * self.process.num_states
+
+    @property
+    def composable(self) -> bool:
+        """Whether `di4c.exact.product_composition` takes at most seconds a step."""
+        return self.table_numbers <= COMPOSABLE_NUMBERS
+
+    @property
+    def multi_step(self) -> bool:
+        """Whether a second student step is affordable; the first always is."""
+        return self.num_noisy_states <= MULTI_STEP_STATES
+
+    @cached_property
+    def start(self) -> Float[Tensor, "state"]:
+        """Law of x_T over all noisy states: all masks, or uniform."""
+        return product_law(self.process.prior().expand(self.task.num_dims, -1))
+
+
+class Output(NamedTuple):
+    """A law that a method generates, and what it took.
+
+    Attributes:
+        law: over S^D, float64, non-negative, summing to 1.
+        nfe: network evaluations to draw one sample.
+        train_seconds: wall time of training, on one thread.
+        parameters: trainable numbers of the network.
+        latent: what the latent is, "-" for none.
+        latent_refinement: change of TV when the latent is enumerated more finely.
+        peak_memory: bytes that training added to the process, None if that cannot be measured.
+    """
+
+    law: Float[Tensor, "atom"]
+    nfe: int
+    train_seconds: float = 0.0
+    parameters: int = 0
+    latent: str = "-"
+    latent_refinement: float = 0.0
+    peak_memory: int | None = 0
+
+
+class Method(NamedTuple):
+    """An entry of the registry.
+
+    Attributes:
+        title: what it is, in a few words.
+        outputs: (problem, numbers of network evaluations) -> the laws after each of them; a number
+            that the method cannot serve is left out.
+        steps: the numbers of network evaluations to ask for.
+        trained: whether the seed matters; a method without training runs once.
+        processes: the noise it is defined for.
+    """
+
+    title: str
+    outputs: Callable[[Problem, tuple[int, ...]], Iterator[Output]]
+    steps: tuple[int, ...] = (1, 2, 4)
+    trained: bool = False
+    processes: tuple[str, ...] = ("masked", "uniform")
