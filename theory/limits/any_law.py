@@ -45,10 +45,10 @@ from di4c.schedules import (
     uniform_grid,
 )
 from theory.claim import Record, claim
-from theory.theorem1.lemma1 import cycle
 from theory.tools.dense_chain import dense_chain
 from theory.tools.extrapolation import extrapolate
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import cycle, sparse_law
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,6 @@ def compare_limits(
     distance = float((left - right).abs().sum())
     record.equal(distance / scale, 0, 1e-4, f"{what}: |N (out - p_0) - T V| / |T V|")
     record.equal(float(left.abs().sum()) / scale, 1, 1e-4, f"{what}: N TV over its limit")
-
-
-def sparse_law(generator: torch.Generator, num_dims: int, num_states: int) -> Tensor:
-    """A law of which about half the entries are 0."""
-    law = random_law(generator, num_states**num_dims)
-    law *= torch.rand(len(law), generator=generator, dtype=torch.float64) < 0.5
-    return law / law.sum()
 
 
 def pairs() -> list[Pair]:

@@ -25,10 +25,11 @@ from di4c.exact.limits import limit_direction
 from di4c.processes import MaskedProcess
 from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule, LogLinearSchedule
 from theory.claim import Record, claim
-from theory.limits.any_law import compare_limits, sparse_law
-from theory.theorem1.lemma1 import rational_law
+from theory.limits.any_law import compare_limits
 from theory.tools import oracle
+from theory.tools.laws import rational_law, sparse_law
 from theory.tools.oracle import Law, State
+from theory.tools.unmasking import masked_out
 
 
 def masked_direction(law: Law) -> Law:
@@ -67,17 +68,6 @@ def polynomial_limit(values: dict[int, Fraction]) -> Fraction:
         value * math.prod(Fraction(n, n - k) for k in values if k != n)
         for n, value in values.items()
     )
-
-
-def masked_out(law: Law, num_steps: int) -> Law:
-    """The oracle's N linear masked steps, in fractions."""
-    num_values = max(map(max, law)) + 1
-    alphas = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
-    kernels = [
-        oracle.masked_kernel(later / earlier, num_values, from_data=earlier == 1)
-        for earlier, later in itertools.pairwise(alphas)
-    ]
-    return oracle.compose(law, kernels)
 
 
 @claim(

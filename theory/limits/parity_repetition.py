@@ -28,18 +28,13 @@ from di4c.exact.limits import limit_n_tv
 from di4c.processes import MaskedProcess
 from di4c.schedules import uniform_grid
 from theory.claim import Record, claim
-from theory.limits.masked import masked_out, polynomial_limit
-from theory.mixtures.one_component import repetition
-from theory.mixtures.proposition1 import zero_sum_law
+from theory.limits.masked import polynomial_limit
 from theory.tools import oracle
+from theory.tools.laws import parity, repetition
 from theory.tools.oracle import Law
+from theory.tools.unmasking import masked_out
 
 ClosedForm = Callable[[int, int], Fraction]
-
-
-def parity(num_dims: int) -> Law:
-    """Uniform on the bit strings with an even sum."""
-    return zero_sum_law(num_dims, 2)
 
 
 def verify(record: Record, name: str, law_of: Callable[[int], Law], closed: ClosedForm) -> None:

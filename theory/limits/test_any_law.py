@@ -22,15 +22,13 @@ from di4c.processes import (
 from di4c.schedules import ArccosSchedule, CosineSchedule, ExponentialSchedule, uniform_grid
 from theory.claim import Record
 from theory.limits import any_law as general_limit
-from theory.limits.any_law import (
-    sparse_law,
-    without_masks,
-)
+from theory.limits.any_law import without_masks
 from theory.theorem1.lemma1 import defect
 from theory.theorem1.rate import increments
 from theory.tools import oracle
 from theory.tools.dense_chain import dense_chain
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import sparse_law
 
 
 def literal_direction(rate_up: float, rate_down: float, q_0: list[float], num_dims: int):

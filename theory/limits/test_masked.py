@@ -11,10 +11,10 @@ from di4c.processes import InterpolatingProcess, MaskedProcess
 from di4c.schedules import CosineSchedule, ExponentialSchedule
 from theory.claim import Record
 from theory.limits import masked as masked_limit
-from theory.limits.any_law import sparse_law
 from theory.limits.masked import masked_direction, polynomial_limit
 from theory.tools import oracle
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import sparse_law
 
 
 def test_repetition_by_hand():

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from di4c.exact.closed_forms import parity_tv, repetition_tv
 from theory.claim import Record
 from theory.limits import parity_repetition
-from theory.limits.parity_repetition import equal_pairs, parity, repetition
+from theory.limits.parity_repetition import equal_pairs
+from theory.tools.laws import parity, repetition
 
 
 @pytest.mark.parametrize(("num_dims", "num_steps"), [(1, 4), (2, 5), (3, 4), (4, 3), (5, 3)])

@@ -30,7 +30,7 @@ from torch import Tensor
 from di4c import exact
 from di4c.losses import consistency_loss
 from theory.claim import Record, claim
-from theory.mixtures.proposition1 import cover_number, zero_sum_law
+from theory.mixtures.proposition1 import cover_number
 from theory.tools import oracle
 from theory.tools.finite_mixture import (
     FiniteMixture,
@@ -39,6 +39,7 @@ from theory.tools.finite_mixture import (
     random_law,
     random_mixture,
 )
+from theory.tools.laws import zero_sum_law
 
 
 def information(student: FiniteMixture) -> tuple[float, Tensor]:

@@ -23,7 +23,8 @@ from fractions import Fraction
 from flint import arb, ctx
 
 from theory.claim import Record, claim
-from theory.tools.oracle import Law, all_states, independent, law_from, total_variation
+from theory.tools.laws import repetition
+from theory.tools.oracle import Law, all_states, independent, total_variation
 
 _HALF = Fraction(1, 2)
 
@@ -31,12 +32,6 @@ _HALF = Fraction(1, 2)
 def closed_form(num_dims: int) -> arb:
     r"""$\tfrac12 - (1 - 2^{-1/D})^D$, enclosed."""
     return arb(1) / 2 - (1 - arb(2) ** (arb(-1) / num_dims)) ** num_dims
-
-
-def repetition(num_dims: int) -> Law:
-    """All bits equal, fair."""
-    values = [_HALF if len(set(x)) == 1 else Fraction(0) for x in all_states(num_dims, 2)]
-    return law_from(values, num_dims, 2)
 
 
 def product_of(ones: list[Fraction]) -> Law:

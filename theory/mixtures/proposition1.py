@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from theory.claim import Record, claim
+from theory.tools.laws import zero_sum_law
 from theory.tools.oracle import Law, State, all_states, law_from
 
 Component = tuple[Fraction, list[list[Fraction]]]
@@ -128,18 +129,6 @@ def matrix_rank(rows: list[list[Fraction]]) -> int:
             rows[r] = [a - factor * b for a, b in zip(rows[r], rows[rank], strict=True)]
         rank += 1
     return rank
-
-
-def uniform_on(support: Iterable[State], num_dims: int, num_states: int) -> Law:
-    """The uniform law on some states."""
-    chosen = set(support)
-    return {x: Fraction(x in chosen, len(chosen)) for x in all_states(num_dims, num_states)}
-
-
-def zero_sum_law(num_dims: int, num_states: int) -> Law:
-    r"""Uniform on $\sum_d x^d \equiv 0 \bmod S$; even parity when S = 2."""
-    even = (x for x in all_states(num_dims, num_states) if sum(x) % num_states == 0)
-    return uniform_on(even, num_dims, num_states)
 
 
 def rational_laws(sizes: Iterable[tuple[int, int]], seed: int) -> Iterator[tuple[int, int, Law]]:

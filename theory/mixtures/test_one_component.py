@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from theory.claim import Record
-from theory.mixtures.one_component import (
-    certified_minimum,
-    closed_form,
-    product_of,
-    repetition,
-)
+from theory.mixtures.one_component import certified_minimum, closed_form, product_of
+from theory.tools.laws import repetition
 from theory.tools.oracle import total_variation
 
 

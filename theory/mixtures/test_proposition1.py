@@ -19,9 +19,8 @@ from theory.mixtures.proposition1 import (
     latent_measure,
     matrix_rank,
     mixture_law,
-    uniform_on,
-    zero_sum_law,
 )
+from theory.tools.laws import uniform_on, zero_sum_law
 from theory.tools.oracle import all_states, law_from
 
 

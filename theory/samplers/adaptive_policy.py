@@ -29,9 +29,9 @@ from fractions import Fraction
 
 from theory.claim import Record, claim
 from theory.samplers.information_curve import mask_averaged_kl
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import ZERO, LogSum, entropy, kl, restrict, total
+from theory.tools.laws import rational_law
 from theory.tools.oracle import Law
 from theory.tools.unmasking import output_law
 

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from theory.claim import Record, claim
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import LogSum, entropy, kl, total, weighted_logs
+from theory.tools.laws import rational_law
 from theory.tools.oracle import Kernel, Law, State
 
 Denoiser = Sequence[dict[State, Law]]  # per step: x_{t_k} with q > 0 -> law of x_{t_{k-1}}

@@ -37,8 +37,8 @@ from torch import Tensor
 
 from di4c import exact
 from theory.claim import Record, claim
-from theory.theorem1.lemma1 import rational_law
 from theory.tools.exact_logs import ZERO, LogSum, kl, log, mutual_information, total
+from theory.tools.laws import rational_law
 from theory.tools.oracle import Law
 from theory.tools.unmasking import compositions, ordered_partitions, output_law, path_law
 

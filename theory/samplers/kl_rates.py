@@ -47,12 +47,12 @@ from di4c.processes import (
 )
 from di4c.schedules import ExponentialSchedule, uniform_grid
 from theory.claim import Record, claim
-from theory.limits.any_law import sparse_law
 from theory.samplers.jump_your_steps import step_total_correlations
 from theory.tools import oracle
 from theory.tools.enclosures import ball, integral, precision
 from theory.tools.extrapolation import extrapolate
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import sparse_law
 
 STEPS = (4, 8, 16, 32)
 

@@ -24,9 +24,9 @@ from theory.samplers.adaptive_policy import (
     threshold_policy,
 )
 from theory.samplers.information_curve import copies
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import ZERO, kl, log, restrict
+from theory.tools.laws import rational_law
 from theory.tools.unmasking import path_law
 
 

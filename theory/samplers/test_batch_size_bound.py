@@ -25,9 +25,9 @@ from theory.samplers.information_curve import (
     information_curve,
     mask_averaged_kl,
 )
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import entropy, log, restrict, total
+from theory.tools.laws import rational_law
 from theory.tools.unmasking import compositions
 
 

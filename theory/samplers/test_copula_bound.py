@@ -28,10 +28,10 @@ from theory.samplers.copula_bound import (
     worse_denoiser,
 )
 from theory.samplers.jump_your_steps import step_total_correlations
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import log, total
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import rational_law
 
 _TIMES = [0.0, 0.3, 0.75]
 

@@ -18,9 +18,9 @@ from theory.samplers.information_curve import (
     optimal_sizes,
     riemann_gap,
 )
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import ZERO, entropy, log, restrict
+from theory.tools.laws import rational_law
 from theory.tools.unmasking import compositions, ordered_partitions
 
 

@@ -20,8 +20,8 @@ from theory.samplers.jump_your_steps import (
     step_total_correlations,
 )
 from theory.samplers.time_grid_kl import time_grid_form
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
+from theory.tools.laws import rational_law
 
 
 @settings(max_examples=30)

@@ -26,10 +26,10 @@ from theory.samplers.kl_rates import (
     path_limit,
 )
 from theory.samplers.time_grid_kl import time_grid_form
-from theory.theorem1.lemma1 import rational_law
 from theory.tools.exact_logs import LogSum
 from theory.tools.extrapolation import extrapolate
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import rational_law
 
 
 @settings(max_examples=15)

@@ -17,8 +17,8 @@ from theory.samplers.time_grid_kl import (
     path_divergence,
     time_grid_form,
 )
-from theory.theorem1.lemma1 import rational_law
 from theory.tools.exact_logs import ZERO, kl, log
+from theory.tools.laws import rational_law
 from theory.tools.oracle import independent
 from theory.tools.unmasking import path_law
 

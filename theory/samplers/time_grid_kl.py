@@ -37,9 +37,9 @@ from di4c import exact
 from di4c.processes import MaskedProcess
 from theory.claim import Record, claim
 from theory.samplers.information_curve import Value, information_curve
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import LogSum, entropy, kl, restrict, total
+from theory.tools.laws import rational_law
 from theory.tools.oracle import Law
 
 Survivals = Sequence[Fraction]

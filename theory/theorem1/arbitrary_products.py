@@ -23,12 +23,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from theory.claim import Record, claim
-from theory.limits.masked import masked_out
-from theory.limits.parity_repetition import parity, repetition
 from theory.mixtures.one_component import certified_minimum
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
+from theory.tools.laws import parity, rational_law, repetition
 from theory.tools.oracle import Law, Number, State
+from theory.tools.unmasking import masked_out
 
 Choices = list[dict[int, Number]]
 ProductKernel = Callable[[State], Choices]

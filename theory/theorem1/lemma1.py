@@ -19,7 +19,7 @@ at t = eps is 1/2 for every eps.
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
@@ -29,7 +29,6 @@ from di4c import exact
 from di4c.exact.limits import one_step_defect
 from di4c.processes import (
     ForwardProcess,
-    RateMatrixProcess,
     UniformProcess,
     gaussian_process,
     two_state_process,
@@ -39,6 +38,7 @@ from theory.claim import Record, claim
 from theory.tools import oracle
 from theory.tools.extrapolation import extrapolate
 from theory.tools.finite_mixture import as_dict, random_law
+from theory.tools.laws import cycle, rational_law, rational_rates
 from theory.tools.oracle import Law, Number, State
 from theory.tools.power_series import Series
 
@@ -102,23 +102,6 @@ def step_error(process: ForwardProcess, q_0: Tensor, s: float, t: float) -> Tens
     return truth - exact.product_kernel(exact.posterior_marginals(process, q_0, s, t))
 
 
-def rational_rates(rng: random.Random, num_states: int) -> list[list[Fraction]]:
-    """A generator with rational rates, a third of them 0: not reversible in general."""
-    rows = []
-    for i in range(num_states):
-        row = [Fraction(max(0, rng.randint(-2, 5)), 4) for _ in range(num_states)]
-        row[i] = Fraction(0)
-        row[i] = -sum(row)
-        rows.append(row)
-    return rows
-
-
-def rational_law(rng: random.Random, num_dims: int, num_states: int, least: int = 1) -> Law:
-    """A law with small rational probabilities; least <= 0 lets some vanish."""
-    weights = [max(0, rng.randint(least, 12)) for _ in range(num_states**num_dims)]
-    return oracle.law_from([Fraction(w, sum(weights)) for w in weights], num_dims, num_states)
-
-
 @claim(
     "lemma1-constant",
     "(K - P)(.|x) = eps^2 Delta_x + O(eps^3), Delta_x from kappa, any S, D, rates",
@@ -158,14 +141,6 @@ def verify_binary(record: Record) -> None:
             into = [rates[1 - v][v] for v in x]
             right = 2 * into[0] * into[1] * abs(determinant) / law[x] ** 2
             record.equal(left, right, 0, f"TV / eps^2 at {x}")
-
-
-def cycle(
-    horizon: float = 1.0, integrated_rate: Callable[[Tensor], Tensor] = lambda t: t
-) -> RateMatrixProcess:
-    """Three states that turn one way rather than the other: not reversible."""
-    rates = torch.tensor([[-1, 0.8, 0.2], [0, -0.5, 0.5], [0.7, 0, -0.7]], dtype=torch.float64)
-    return RateMatrixProcess(rates, horizon, integrated_rate=integrated_rate)
 
 
 def processes() -> list[tuple[str, ForwardProcess, int]]:

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory.claim import Record
-from theory.limits.masked import masked_out
-from theory.limits.parity_repetition import parity, repetition
 from theory.theorem1 import arbitrary_products
 from theory.theorem1.arbitrary_products import all_mask, batches, generate, reveal
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
+from theory.tools.laws import parity, rational_law, repetition
+from theory.tools.unmasking import masked_out
 
 
 @settings(max_examples=20)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from di4c.exact.limits import one_step_defect
 from theory.claim import Record
 from theory.theorem1 import lemma1
-from theory.theorem1.lemma1 import defect, expansion, flipped, kappa, rational_law, rational_rates
+from theory.theorem1.lemma1 import defect, expansion, flipped, kappa
 from theory.tools import oracle
+from theory.tools.laws import rational_law, rational_rates
 from theory.tools.power_series import Series
 
 

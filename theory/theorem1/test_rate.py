@@ -9,10 +9,10 @@ from di4c.exact.limits import limit_n_tv
 from di4c.exact.pairs import log_coefficient
 from di4c.processes import MaskedProcess, UniformProcess, two_state_process
 from di4c.schedules import CosineSchedule, ExponentialSchedule, uniform_grid
-from theory.limits.any_law import sparse_law
 from theory.theorem1.rate import even_law, increments
 from theory.theorem1.upper_bound import error
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import sparse_law
 
 
 def test_increments_of_a_pair_with_zeros_are_the_logarithm():

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from di4c.processes import MaskedProcess, UniformProcess
 from di4c.schedules import ExponentialSchedule, uniform_grid
 from theory.claim import Record
-from theory.limits.masked import masked_out
 from theory.theorem1 import upper_bound as theorem1_upper
-from theory.theorem1.lemma1 import rational_law
 from theory.theorem1.upper_bound import largest_ratio, masked_bound, uniform_bound
 from theory.tools import oracle
 from theory.tools.dense_chain import dense_chain
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import rational_law
+from theory.tools.unmasking import masked_out
 
 
 @settings(max_examples=20)

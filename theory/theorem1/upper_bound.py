@@ -46,10 +46,9 @@ from di4c.schedules import (
     uniform_grid,
 )
 from theory.claim import Record, claim
-from theory.limits.any_law import sparse_law
-from theory.theorem1.lemma1 import cycle
 from theory.tools.dense_chain import dense_chain
 from theory.tools.finite_mixture import random_law
+from theory.tools.laws import cycle, sparse_law
 from theory.tools.pair_cases import random_grid
 
 

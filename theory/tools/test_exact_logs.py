@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory.theorem1.lemma1 import rational_law
 from theory.tools import oracle
 from theory.tools.exact_logs import (
     ZERO,
@@ -20,6 +19,7 @@ from theory.tools.exact_logs import (
     restrict,
     total,
 )
+from theory.tools.laws import rational_law
 
 _ratios = st.fractions(min_value=Fraction(1, 999), max_value=999, max_denominator=999)
 

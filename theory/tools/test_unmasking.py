@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory.theorem1.lemma1 import rational_law
+from theory.tools.laws import rational_law
 from theory.tools.unmasking import compositions, ordered_partitions, output_law, path_law
 
 

@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from theory.tools import oracle
 from theory.tools.exact_logs import restrict
 from theory.tools.oracle import Law
 
@@ -70,3 +71,14 @@ def output_law(law: Law, sizes: Sequence[int]) -> Law:
     num_dims = len(next(iter(law)))
     paths = [path_law(law, partition) for partition in ordered_partitions(range(num_dims), sizes)]
     return {x: Fraction(1, len(paths)) * sum(path[x] for path in paths) for x in paths[0]}
+
+
+def masked_out(law: Law, num_steps: int) -> Law:
+    """The law after N product steps under linear masked noise on the uniform grid, exact."""
+    num_values = max(map(max, law)) + 1
+    alphas = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
+    kernels = [
+        oracle.masked_kernel(later / earlier, num_values, from_data=earlier == 1)
+        for earlier, later in itertools.pairwise(alphas)
+    ]
+    return oracle.compose(law, kernels)
