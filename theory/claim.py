@@ -1,59 +1,83 @@
-"""What a claim is, and how the comparisons that support it are counted."""
+"""What a claim is, how its comparisons are counted, and how all claims are found.
+
+A claim is a checked statement. The decorator `claim` above a function registers it; the function
+makes the comparisons on a `Record`:
+
+    @claim(
+        "one-is-one",
+        "The number 1 equals itself.",
+        group="beyond",
+        source="this project",
+        hypotheses="none",
+    )
+    def verify_one(record: Record) -> None:
+        record.equal(1, 1, 0, "the number 1")
+
+`all_claims` imports every file below theory/ and returns what was registered.
+"""
 
 import importlib
 import math
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import theory
 
-Number = float  # anything that float() takes: Fraction, 0-d tensor, interval midpoint
-NAIVE = "naive: "  # how the statement of a negative control starts
+Number = float  # whatever float() accepts: Fraction, 0-d tensor, midpoint of an interval
 
 
 @dataclass
 class Record:
-    """Counts the comparisons of one claim and keeps the worst of each kind, NaN left out.
+    """Counts the comparisons of one claim and keeps the worst of each kind; NaN is left out.
 
     Attributes:
         cases: number of comparisons.
-        worst_deviation: largest |left - right| among the identities, None without any.
-        least_slack: smallest right - left among the inequalities (an expected failure counts by
-            how far it fails), None without any.
-        failures: one line for each comparison that went wrong, and for an exception.
+        worst_deviation: largest |left - right| among the identities, None if there are none.
+        least_slack: smallest margin among the inequalities, None if there are none. The margin of
+            left <= right is right - left; that of left > right + by is left - right - by.
+        failures: one line for each comparison that failed.
+        worst_failure: the line of the comparison that failed by most, or of an exception.
     """
 
     cases: int = 0
     worst_deviation: float | None = None
     least_slack: float | None = None
     failures: list[str] = field(default_factory=list)
+    worst_failure: str | None = None
+    _worst_excess: float = 0.0
 
     def equal(self, left: Number, right: Number, tolerance: float, what: str) -> None:
-        """The identity left = right, to an absolute tolerance (0 for rationals)."""
+        """Compare left = right up to an absolute tolerance (0 for rational numbers)."""
         deviation = float(abs(left - right))
         self.worst_deviation = max(self.worst_deviation or 0.0, deviation)
-        self._count(deviation <= tolerance, f"{what}: {left} != {right}, off by {deviation:.3g}")
+        message = f"{what}: {left} != {right}, off by {deviation:.3g}"
+        self._count(deviation <= tolerance, deviation - tolerance, message)
 
     def at_most(self, left: Number, right: Number, what: str, rounding: float = 0.0) -> None:
-        """The inequality left <= right, up to `rounding` in float arithmetic."""
+        """Compare left <= right, up to `rounding` in floating-point arithmetic."""
         slack = float(right - left)
         self._inequality(slack >= -rounding, slack, f"{what}: {left} > {right}")
 
     def exceeds(self, left: Number, right: Number, by: float, what: str) -> None:
-        """The strict inequality left > right + by: a naive left <= right fails, by that much."""
+        """Compare left > right + by, strictly: left <= right is false, by that margin."""
         slack = float(left - right) - by
         self._inequality(slack > 0, slack, f"{what}: {left} <= {right} + {by}")
 
     def _inequality(self, good: bool, slack: float, message: str) -> None:
         self.least_slack = min(math.inf if self.least_slack is None else self.least_slack, slack)
-        self._count(good, f"{message} (slack {slack:.3g})")
+        self._count(good, -slack, f"{message} (slack {slack:.3g})")
 
-    def _count(self, good: bool, message: str) -> None:
+    def _count(self, good: bool, excess: float, message: str) -> None:
         self.cases += 1
-        if not good:  # also taken when a comparison is NaN
-            self.failures.append(message)
+        if good:
+            return
+        self.failures.append(message)  # a comparison with NaN is never good
+        excess = math.inf if math.isnan(excess) else excess
+        if self.worst_failure is None or excess > self._worst_excess:
+            self.worst_failure, self._worst_excess = message, excess
 
     @property
     def holds(self) -> bool:
@@ -67,10 +91,30 @@ Group = Literal["paper", "sharper", "fails", "beyond"]
 GROUPS: dict[Group, str] = {
     "paper": "What the paper states",
     "sharper": "Sharper than the paper",
-    "fails": "Where the usual statement fails (negative controls)",
+    "fails": "Where a plausible statement fails",
     "beyond": "Beyond the paper",
 }
-"""Whose statement a claim is, in the order of tables."""
+"""Whose statement a claim is, in the order of tables.
+
+The paper is "Distillation of Discrete Diffusion through Dimensional Correlations", Hayakawa et al.,
+ICML 2025.
+"""
+
+PAPER_STATEMENTS = (
+    "Proposition 1",
+    "Lemma 1",
+    "Theorem 1, upper bound",
+    "Theorem 1, lower bound",
+    "Theorem 2",
+    "Losses",
+    "Surrogate loss (Appendix A.1)",
+    "Control variate",
+    "Continuous-time losses",
+)
+"""The statements of the paper, in its order: the possible sources of a claim of group "paper"."""
+
+FALSE = "False in general: "
+"""How the statement of a negative control starts."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +122,14 @@ class Claim:
     """A statement with its hypotheses and the computation that confirms or refutes it.
 
     Attributes:
-        name: identifier, unique; words joined by hyphens.
-        statement: one line, what is claimed. A negative control states what fails, after "naive: ".
-        group: "paper" for a statement of the paper, "sharper" for one with constants or hypotheses
-            that the paper does not have, "fails" for a negative control: the naive statement fails
-            here, and "beyond" for all others.
-        source: theorem, equation or paper that states it; "this project" if nobody did.
+        name: unique identifier; lower-case words joined by hyphens.
+        statement: what is claimed, in one or two sentences. The statement of a negative control
+            starts with "False in general: ", says what fails, and may add what is true instead.
+        group: "paper" for a statement of the paper; "sharper" for a statement of the paper with a
+            constant or with weaker hypotheses that the paper does not have; "fails" for a negative
+            control, which shows that a plausible statement fails; "beyond" for all others.
+        source: who states it. One of PAPER_STATEMENTS in the group "paper"; "this project" where we
+            know of nobody else.
         hypotheses: what is assumed, and what breaks without it.
         verify: makes the comparisons on a fresh record.
     """
@@ -96,17 +142,26 @@ class Claim:
     verify: Verify
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
+            raise ValueError(f"name must be lower-case words joined by hyphens; got {self.name!r}")
         if self.group not in GROUPS:
             raise ValueError(f"group must be one of {', '.join(GROUPS)}; got {self.group!r}")
-        if self.control != self.statement.startswith(NAIVE):
+        if not self.statement or "\n" in self.statement:
+            raise ValueError(f"statement must be one line of text; got {self.statement!r}")
+        if self.control != self.statement.startswith(FALSE):
             raise ValueError(
-                f"statement must start with {NAIVE!r} for a negative control, and only then; "
-                f"got {self.statement!r} for {self.name}, group = {self.group!r}"
+                f"statement must start with {FALSE!r} in the group 'fails', and only there; "
+                f"got {self.statement!r} for {self.name} in the group {self.group!r}"
+            )
+        if self.group == "paper" and self.source not in PAPER_STATEMENTS:
+            raise ValueError(
+                f"source must be one of {', '.join(PAPER_STATEMENTS)} in the group 'paper'; "
+                f"got {self.source!r} for {self.name}"
             )
 
     @property
     def control(self) -> bool:
-        """Whether the claim is that a naive statement fails."""
+        """Whether this is a negative control: a plausible statement that fails."""
         return self.group == "fails"
 
     @property
@@ -114,14 +169,20 @@ class Claim:
         """Path of the file within theory/, without its ending: "theorem1/lemma1"."""
         return self.verify.__module__.removeprefix("theory.").replace(".", "/")
 
+    @property
+    def file(self) -> str:
+        """Path of the file within the repository: "theory/theorem1/lemma1.py"."""
+        return f"theory/{self.module}.py"
+
     def run(self) -> Record:
-        """Verify on a fresh record; an exception is a failure of this claim, not of the run."""
+        """Verify on a fresh record; an exception is a failure of this claim and stops no other."""
         record = Record()
         try:
             self.verify(record)
         except Exception as error:
             message = " ".join(str(error).split())
-            record.failures.insert(0, f"raised {type(error).__name__}: {message}")
+            record.worst_failure = f"raised {type(error).__name__}: {message}"
+            record.failures.insert(0, record.worst_failure)
         return record
 
 
@@ -131,7 +192,7 @@ _REGISTERED: dict[str, Claim] = {}
 def claim(
     name: str, statement: str, *, group: Group, source: str, hypotheses: str
 ) -> Callable[[Verify], Verify]:
-    """Registers the decorated function as the computation of a claim; see `Claim`.
+    """Register the decorated function as the computation of a claim; see `Claim`.
 
     Raises:
         ValueError: if another function has registered a claim of this name.
@@ -141,7 +202,7 @@ def claim(
         made = Claim(name, statement, group, source, hypotheses, verify)
         known = _REGISTERED.setdefault(name, made)
         if (known.verify.__module__, known.verify.__name__) != (verify.__module__, verify.__name__):
-            raise ValueError(f"name must be unique; {name!r} is also claimed in {known.module}.py")
+            raise ValueError(f"name must be unique; {name!r} is also a claim of {known.file}")
         _REGISTERED[name] = made
         return verify
 
@@ -149,9 +210,12 @@ def claim(
 
 
 def confirm(claim: Claim) -> None:
-    """AssertionError with the first failures unless the claim holds (for the tests).
+    """Check a claim in a test.
 
-    An exception goes through, with its traceback.
+    An exception of the computation is passed on, with its traceback.
+
+    Raises:
+        AssertionError: with the first five failures, if the claim does not hold.
     """
     record = Record()
     claim.verify(record)
@@ -159,7 +223,7 @@ def confirm(claim: Claim) -> None:
 
 
 def all_claims() -> list[Claim]:
-    """Every claim of every file below theory/: files by path, claims in the order of their file."""
+    """Every claim below theory/: files sorted by path, claims in the order of their file."""
     for module in pkgutil.walk_packages(theory.__path__, "theory."):
         if not module.name.rpartition(".")[2].startswith(("test_", "__")):
             importlib.import_module(module.name)

@@ -106,7 +106,7 @@ def _verify_half_ratio(record: Record) -> None:
 
 @claim(
     "limits-do-not-commute",
-    "naive: N -> inf and theta -> 1 commute. rT one way, 1.597 rT the other",
+    "False in general: N -> inf and theta -> 1 commute. rT one way, 1.597 rT the other",
     group="fails",
     source="this project",
     hypotheses="binds: the limit needs full support, uniformly",

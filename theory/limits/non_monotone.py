@@ -49,7 +49,7 @@ def refined(draw: random.Random, alphas: list[Fraction]) -> list[Fraction]:
 
 @claim(
     "n-tv-exceeds-its-limit",
-    "naive: N TV_N <= its limit. theta=.9, r=.5, T=4: 2.118 at N=16, limit 1.8",
+    "False in general: N TV_N <= its limit. theta=.9, r=.5, T=4: 2.118 at N=16, limit 1.8",
     group="fails",
     source="this project",
     hypotheses="uniform noise, uniform grid; rigorous balls",
@@ -80,7 +80,7 @@ def _verify_above_the_limit(record: Record) -> None:
 
 @claim(
     "refined-grid-is-worse",
-    "naive: a finer grid has smaller TV. E3, linear: .318927 -> .323847 with .85",
+    "False in general: a finer grid has smaller TV. E3, linear: .318927 -> .323847 with .85",
     group="fails",
     source="this project",
     hypotheses="absorbing chain, grid 0, .7, 1; exact rationals",

@@ -187,7 +187,7 @@ def _verify_half_infimum(record: Record) -> None:
 
 @claim(
     "no-lower-bound-over-grids",
-    "naive: TV_N >= c/N on every grid. HALF: crowded grids go below the uniform c",
+    "False in general: TV_N >= c/N on every grid. HALF: crowded grids go below the uniform c",
     group="fails",
     source="Theorem 1 (lower), its limits",
     hypotheses="binds: Omega(1/N) needs the uniform grid or |theta| < 1; exact rationals",
@@ -206,7 +206,7 @@ def _verify_no_lower_bound(record: Record) -> None:
 
 @claim(
     "no-lower-bound-cosine",
-    "naive: Omega(1/N) on the uniform grid. HALF, cosine alpha: N^2 TV_N converges",
+    "False in general: Omega(1/N) on the uniform grid. HALF, cosine alpha: N^2 TV_N converges",
     group="fails",
     source="Theorem 1 (lower), its limits",
     hypotheses="binds: alpha'(0) < 0; a constant flip rate has it",

@@ -133,7 +133,7 @@ def equal_pairs_tv(num_dims: int, num_steps: int) -> Fraction:
 
 @claim(
     "total-correlation-does-not-order",
-    "naive: more total correlation, more error. Equal pairs depend more, err less",
+    "False in general: more total correlation, more error. Equal pairs depend more, err less",
     group="fails",
     source="this project",
     hypotheses="masked, linear; equal pairs and a free bit against parity, odd D >= 5",

@@ -70,7 +70,7 @@ def instances(count: int, seed: int) -> Iterator[tuple[str, Tensor, FiniteMixtur
     "control-variate-identity",
     "E log p = E[log p - log pbar] + sum_d r^d . log pbar^d; total = KL - TC(r)",
     group="paper",
-    source="Hayakawa et al. 2025",
+    source="Control variate",
     hypotheses="any target r and finite mixture; the library's loss against loops",
 )
 def _verify_identity(record: Record) -> None:
@@ -88,7 +88,7 @@ def _verify_identity(record: Record) -> None:
     "control-variate-unbiased",
     "the loss of N draws is unbiased with and without the control variate",
     group="paper",
-    source="Hayakawa et al. 2025",
+    source="Control variate",
     hypotheses="given the latents; N = 2, all (S^D)^2 batches enumerated",
 )
 def _verify_unbiased(record: Record) -> None:

@@ -163,7 +163,7 @@ def _verify_curvature(record: Record) -> None:
 
 @claim(
     "control-variate-gradient-trap",
-    "naive: the control variate never adds gradient variance",
+    "False in general: the control variate never adds gradient variance",
     group="fails",
     source="this project",
     hypotheses="fails where x tells the latent and x^d does not: HALF, factor .05/e^2",

@@ -175,7 +175,7 @@ def _verify_typical(record: Record) -> None:
 
 @claim(
     "control-variate-can-hurt",
-    "naive: the control variate never adds variance",
+    "False in general: the control variate never adds variance",
     group="fails",
     source="this project",
     hypotheses="fails at p = r uniform on 00, 01, 10 (0 against .107); D equal bits: (D-1)^2",

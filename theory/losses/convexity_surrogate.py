@@ -80,7 +80,7 @@ def instances(count: int, seed: int) -> Iterator[tuple[str, Tensor, FiniteMixtur
     "convexity-surrogate",
     "KL(teacher || E p_l) <= E_l sum_d KL(teacher^d || p_l^d)",
     group="paper",
-    source="Appendix A.1",
+    source="Surrogate loss (Appendix A.1)",
     hypotheses="product teacher; any finite latent law",
 )
 def _verify_bound(record: Record) -> None:
@@ -131,7 +131,7 @@ def _verify_equality(record: Record) -> None:
 
 @claim(
     "convexity-surrogate-support",
-    "naive: no gap only if the latent is ignored",
+    "False in general: no gap only if the latent is ignored",
     group="fails",
     source="this project",
     hypotheses="fails without full support of the teacher: point mass, latent in use, gap 0",
@@ -152,7 +152,7 @@ def _verify_used_latent_without_gap(record: Record) -> None:
 
 @claim(
     "convexity-surrogate-correlated",
-    "naive: the surrogate of the marginals bounds KL for any target",
+    "False in general: the surrogate of the marginals bounds KL for any target",
     group="fails",
     source="this project",
     hypotheses="fails for a correlated target: HALF, independent student, log 2 against 0",

@@ -153,7 +153,7 @@ UNBOUNDED = [(4, 0.5, 0.3, 1.0), (16, 0.5, 0.4, 1.0), (64, 0.5, 0.49, 1.0), (16,
 
 @claim(
     "data-term-unbounded",
-    "naive: the data term with its control variate is bounded below",
+    "False in general: the data term with its control variate is bounded below",
     group="fails",
     source="this project",
     hypotheses="fails for two modes as soon as D w' < alpha (D - 1) w",

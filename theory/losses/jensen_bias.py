@@ -251,7 +251,7 @@ def _verify_library(record: Record) -> None:
 
 @claim(
     "jensen-bias-correlation-sign",
-    "naive: every part of the loss is biased up",
+    "False in general: every part of the loss is biased up",
     group="fails",
     source="this project",
     hypotheses="fails for the correlation term where only coordinates tell latents apart",
@@ -269,7 +269,7 @@ def _verify_either_sign(record: Record) -> None:
 
 @claim(
     "jensen-bias-infinite",
-    "naive: enough latents make the bias small",
+    "False in general: enough latents make the bias small",
     group="fails",
     source="this project",
     hypotheses="fails if a latent excludes x: HALF as two point masses, infinite at every L",

@@ -237,7 +237,7 @@ def _verify_rational(record: Record) -> None:
     "marginals-only-loss",
     "same continuous-time loss; N-step paths reach it with c/N between the joints",
     group="paper",
-    source="Hayakawa et al. 2025 (motivation)",
+    source="Continuous-time losses",
     hypotheses="full-support data, t in [.2, .8]; path limits to 1e-5",
 )
 def _verify_loss(record: Record) -> None:
@@ -256,7 +256,7 @@ def _verify_loss(record: Record) -> None:
 
 @claim(
     "marginals-only-price",
-    "naive: continuous-time loss 0 makes a good few-step sampler",
+    "False in general: continuous-time loss 0 makes a good few-step sampler",
     group="fails",
     source="this project",
     hypotheses="fails for the product of the true marginals: loss 0, one step off by d12",

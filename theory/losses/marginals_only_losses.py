@@ -153,7 +153,7 @@ def _literal_consistency(setting: Setting, student: TableStudent) -> float:
     "marginals-only-di4c",
     "L_datapred, L_distil, L_consis differ between joints with equal marginals",
     group="paper",
-    source="Hayakawa et al. 2025",
+    source="Losses",
     hypotheses="mixture against the product of its marginals; marginal terms agree",
 )
 def _verify_separated(record: Record) -> None:

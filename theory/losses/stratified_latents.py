@@ -113,7 +113,7 @@ def _verify_rates(record: Record) -> None:
 
 @claim(
     "stratified-latents-convex",
-    "naive: stratification lowers the mean of every convex function of the sum",
+    "False in general: stratification lowers the mean of every convex function of the sum",
     group="fails",
     source="this project",
     hypotheses="fails for max(z - 2, 0): 1/2 against 3/8, in rationals",
@@ -136,7 +136,7 @@ def _verify_other_convex_functions(record: Record) -> None:
 
 @claim(
     "stratified-latents-systematic",
-    "naive: one offset for all strata is as good",
+    "False in general: one offset for all strata is as good",
     group="fails",
     source="this project",
     hypotheses="fails where the mixture repeats with period 1/L: the bias of ONE latent",

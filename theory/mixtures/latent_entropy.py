@@ -171,7 +171,7 @@ def _verify_missed_tight(record: Record) -> None:
 
 @claim(
     "latent-entropy-not-sufficient",
-    "naive: enough latent entropy is enough latents",
+    "False in general: enough latent entropy is enough latents",
     group="fails",
     source="this project",
     hypotheses="fails for parity on D bits: 2 by entropy, 2^(D-1) needed",

@@ -109,7 +109,7 @@ def _verify_attained(record: Record) -> None:
 
 @claim(
     "one-component-marginals",
-    "naive: the product of the marginals is the nearest product law in TV",
+    "False in general: the product of the marginals is the nearest product law in TV",
     group="fails",
     source="this project",
     hypotheses="fails for D equal bits: 1 - 2^(1-D) against the minimum (HALF 1/2, sqrt2 - 1)",

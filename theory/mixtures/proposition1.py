@@ -226,7 +226,7 @@ def _verify_signed(record: Record) -> None:
 
 @claim(
     "proposition1-cover-is-a-bound",
-    "naive: the box cover of the support counts the components",
+    "False in general: the box cover of the support counts the components",
     group="fails",
     source="this project",
     hypotheses="fails at full support: (1 + m s1 s2)/4, one box, needs 2",

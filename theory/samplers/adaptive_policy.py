@@ -180,7 +180,7 @@ def small_laws() -> list[Law]:
 
 
 @claim(
-    "adaptive_policy",
+    "adaptive-policy",
     "KL(p || out) = E sum_t TC(X_{S_t} | x_{C_t}), without rounding",
     group="beyond",
     source="Wen et al. (2026)",
@@ -201,7 +201,7 @@ def verify_deterministic(record: Record) -> None:
 
 
 @claim(
-    "adaptive_policy_all",
+    "adaptive-policy-all",
     "the same for all 31 deterministic policies of three bits",
     group="beyond",
     source="Wen et al. (2026)",
@@ -215,7 +215,7 @@ def verify_every_policy(record: Record) -> None:
 
 
 @claim(
-    "randomised_policy",
+    "randomised-policy",
     "a randomised policy: KL(p || out) <= E sum_t TC(X_{S_t} | x_{C_t})",
     group="beyond",
     source="convexity",
@@ -237,8 +237,8 @@ def verify_randomised(record: Record) -> None:
 
 
 @claim(
-    "randomised_policy_strict",
-    "naive: the equality holds for randomised policies",
+    "randomised-policy-strict",
+    "False in general: the equality holds for randomised policies",
     group="fails",
     source="this project",
     hypotheses="fails for random order: the output mixes the paths",
@@ -250,8 +250,8 @@ def verify_randomised_is_not_an_equality(record: Record) -> None:
 
 
 @claim(
-    "confident_candidates",
-    "naive: single coordinates are exact if the most confident candidates are kept",
+    "confident-candidates",
+    "False in general: single coordinates are exact if the most confident candidates are kept",
     group="fails",
     source="this project",
     hypotheses="fails on independent data: the choice reads values not yet revealed",

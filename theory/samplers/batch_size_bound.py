@@ -85,7 +85,7 @@ def random_laws(count: int, num_dims: int, num_states: int, seed: int = 0) -> to
 
 
 @claim(
-    "li_cai_bound",
+    "li-cai-bound",
     "mask-averaged KL <= (2^ceil(log2 s_max) - 1)/L sum_i I(X_i; X_-i)",
     group="beyond",
     source="Li, Cai (NeurIPS 2025)",
@@ -101,7 +101,7 @@ def verify_bounds(record: Record) -> None:
 
 
 @claim(
-    "sharp_batch_size_bound",
+    "sharp-batch-size-bound",
     "mask-averaged KL <= (s_max - 1)/L sum_i I(X_i; X_-i) on 1500 random laws",
     group="beyond",
     source="this project",
@@ -121,7 +121,7 @@ def verify_bounds_on_random_laws(record: Record) -> None:
 
 
 @claim(
-    "sharp_batch_size_bound_attained",
+    "sharp-batch-size-bound-attained",
     "equality for L copies of a symbol, all sizes with s_1 = s_max",
     group="beyond",
     source="this project",
@@ -137,8 +137,8 @@ def verify_sharpness(record: Record) -> None:
 
 
 @claim(
-    "li_cai_power_of_two",
-    "naive: 2^ceil(log2 s_max) - 1 is the best constant",
+    "li-cai-power-of-two",
+    "False in general: 2^ceil(log2 s_max) - 1 is the best constant",
     group="fails",
     source="this project",
     hypotheses="fails unless s_max is a power of two: s_max - 1 suffices and is attained",
@@ -151,8 +151,8 @@ def verify_power_of_two_is_not_needed(record: Record) -> None:
 
 
 @claim(
-    "li_cai_mean_size",
-    "naive: the mean batch size may stand in for s_max",
+    "li-cai-mean-size",
+    "False in general: the mean batch size may stand in for s_max",
     group="fails",
     source="this project",
     hypotheses="fails for unequal sizes and for the binomial sizes of a time grid",
@@ -173,8 +173,8 @@ def two_pairs() -> Law:
 
 
 @claim(
-    "li_cai_fixed_sets",
-    "naive: the bound holds for one fixed partition",
+    "li-cai-fixed-sets",
+    "False in general: the bound holds for one fixed partition",
     group="fails",
     source="this project",
     hypotheses="fails for two pairs of equal bits: 2 log 2 against log 2",

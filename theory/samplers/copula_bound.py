@@ -167,7 +167,7 @@ def cases() -> Iterator[tuple[str, Chain]]:
 
 
 @claim(
-    "copula_bound_equality",
+    "copula-bound-equality",
     "NELBO = H(q_0) + sum_k E TC(x_{k-1} | x_k) for the product of true marginals",
     group="beyond",
     source="Liu et al., Discrete Copula Diffusion (ICLR 2025)",
@@ -180,7 +180,7 @@ def verify_equality(record: Record) -> None:
 
 
 @claim(
-    "copula_bound",
+    "copula-bound",
     "any other product denoiser: more, by exactly sum_k E sum_d KL of its marginals",
     group="beyond",
     source="Liu et al., Discrete Copula Diffusion (ICLR 2025); the excess: chain rule",
@@ -198,7 +198,7 @@ def verify_floor(record: Record) -> None:
 
 
 @claim(
-    "copula_bound_prior",
+    "copula-bound-prior",
     "from a prior: KL(q_T || prior) more",
     group="beyond",
     source="chain rule",
@@ -215,8 +215,8 @@ def verify_start(record: Record) -> None:
 
 
 @claim(
-    "copula_bound_products_only",
-    "naive: the floor holds for every denoiser",
+    "copula-bound-products-only",
+    "False in general: the floor holds for every denoiser",
     group="fails",
     source="this project",
     hypotheses="fails for correlated ones: the true reverse kernel reaches H(q_0)",

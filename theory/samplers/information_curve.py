@@ -159,7 +159,7 @@ def small_laws() -> list[Law]:
 
 
 @claim(
-    "information_curve",
+    "information-curve",
     "E_masks KL(p || path) = sum_j Z_j - sum_t s_t Z_{c_t}, without rounding",
     group="beyond",
     source="Chen, Cong, Li (COLT 2026)",
@@ -174,7 +174,7 @@ def verify_exactly(record: Record) -> None:
 
 
 @claim(
-    "information_curve_random_laws",
+    "information-curve-random-laws",
     "the same on 1000 random laws, S^D up to 32, all batch sizes",
     group="beyond",
     source="Chen, Cong, Li (COLT 2026)",
@@ -196,7 +196,7 @@ def verify_on_random_laws(record: Record) -> None:
 
 
 @claim(
-    "information_curve_increases",
+    "information-curve-increases",
     "Z_0 = 0 and Z_j <= Z_{j+1}",
     group="beyond",
     source="Chen, Cong, Li (COLT 2026)",
@@ -211,8 +211,8 @@ def verify_curve_shape(record: Record) -> None:
 
 
 @claim(
-    "information_curve_not_output_kl",
-    "naive: the mask-averaged KL is the KL of the generated law",
+    "information-curve-not-output-kl",
+    "False in general: the mask-averaged KL is the KL of the generated law",
     group="fails",
     source="this project",
     hypotheses="fails for 1 < k < n: the output mixes the paths and is closer (Jensen)",
@@ -228,7 +228,7 @@ def verify_not_the_output_kl(record: Record) -> None:
 
 
 @claim(
-    "optimal_batch_sizes",
+    "optimal-batch-sizes",
     "O(n^2 k) dynamic programming finds the least gap over all batch sizes",
     group="beyond",
     source="Chen, Cong, Li (COLT 2026)",
@@ -248,8 +248,8 @@ def verify_optimal_sizes(record: Record) -> None:
 
 
 @claim(
-    "equal_batch_sizes",
-    "naive: equal batch sizes are optimal",
+    "equal-batch-sizes",
+    "False in general: equal batch sizes are optimal",
     group="fails",
     source="this project",
     hypotheses="fails for n copies of a bit: sizes (1, n - 1) cost 0, (n/2, n/2) do not",

@@ -112,7 +112,7 @@ def cases() -> Iterator[tuple[str, ForwardProcess, int, list[list[float]]]]:
 
 
 @claim(
-    "jump_your_steps",
+    "jump-your-steps",
     "KL(q_0 || out_N) <= sum_k E TC(x_{k-1} | x_k)",
     group="beyond",
     source="Park et al., Jump Your Steps (ICLR 2025)",
@@ -129,7 +129,7 @@ def verify_bound(record: Record) -> None:
 
 
 @claim(
-    "jump_your_steps_half",
+    "jump-your-steps-half",
     "the same for HALF, masked and uniform",
     group="beyond",
     source="Park et al., Jump Your Steps (ICLR 2025)",
@@ -158,7 +158,7 @@ def decomposition_cases() -> Iterator[tuple[ForwardProcess, Law, list[Kernel], l
 
 
 @claim(
-    "jump_your_steps_remainder",
+    "jump-your-steps-remainder",
     "the difference is E KL(q(path | x_0) || p(path | x_0))",
     group="beyond",
     source="chain rule",
@@ -176,7 +176,7 @@ def verify_remainder(record: Record) -> None:
 
 
 @claim(
-    "jump_your_steps_equality",
+    "jump-your-steps-equality",
     "equality, = TC(q_0), for one step from complete noise; 0 = 0 if independent",
     group="beyond",
     source="this project",
@@ -200,8 +200,8 @@ def verify_equality(record: Record) -> None:
 
 
 @claim(
-    "jump_your_steps_strict",
-    "naive: the sum of the total correlations is KL(q_0 || out_N)",
+    "jump-your-steps-strict",
+    "False in general: the sum of the total correlations is KL(q_0 || out_N)",
     group="fails",
     source="this project",
     hypotheses="fails for N >= 2: it exceeds the KL by more than .005 on every random law",
@@ -218,8 +218,8 @@ def verify_not_an_equality(record: Record) -> None:
 
 
 @claim(
-    "jump_your_steps_prior",
-    "naive: the bound holds from the prior without KL(q_T || prior)",
+    "jump-your-steps-prior",
+    "False in general: the bound holds from the prior without KL(q_T || prior)",
     group="fails",
     source="this project",
     hypotheses="fails when noise is incomplete; holds with that term",

@@ -197,7 +197,7 @@ def _check_limit(record: Record, values: Sequence[float], limit: float, name: st
 
 
 @claim(
-    "output_kl_rate",
+    "output-kl-rate",
     "N^2 KL(q_0 || out_N) -> (T^2 / 2) sum_x V(x)^2 / q_0(x)",
     group="beyond",
     source="this project",
@@ -210,7 +210,7 @@ def verify_output(record: Record) -> None:
 
 
 @claim(
-    "path_kl_rate",
+    "path-kl-rate",
     "N sum_k E TC(x_{k-1}|x_k) -> double-jump integral; masked: sum_i I(X_i;X_-i)/2",
     group="beyond",
     source="this project",
@@ -230,7 +230,7 @@ def verify_path(record: Record) -> None:
 
 
 @claim(
-    "output_kl_two_sided",
+    "output-kl-two-sided",
     "2 TV^2 <= KL(q_0 || out_N) <= chi^2, both ends of order 1/N^2",
     group="beyond",
     source="Pinsker; chi-square",
@@ -247,7 +247,7 @@ def verify_two_sided(record: Record) -> None:
 
 
 @claim(
-    "pair_kl_rates",
+    "pair-kl-rates",
     "both limits of the symmetric pair, enclosed",
     group="beyond",
     source="this project; E2",
@@ -273,8 +273,8 @@ def verify_enclosed_pair(record: Record) -> None:
 
 
 @claim(
-    "pinsker_from_paths",
-    "naive: path divergence and Pinsker give TV = O(1/N)",
+    "pinsker-from-paths",
+    "False in general: path divergence and Pinsker give TV = O(1/N)",
     group="fails",
     source="this project",
     hypotheses="fails: they give sqrt(c / 2N), N times that grows by sqrt 2 a doubling",
@@ -293,8 +293,8 @@ def verify_pinsker(record: Record) -> None:
 
 
 @claim(
-    "output_kl_without_support",
-    "naive: KL(q_0 || out_N) = O(1/N^2) for every law",
+    "output-kl-without-support",
+    "False in general: KL(q_0 || out_N) = O(1/N^2) for every law",
     group="fails",
     source="this project",
     hypotheses="fails for HALF: it is -log(1 - TV_N), of order 1/N",

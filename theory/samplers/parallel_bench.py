@@ -101,7 +101,7 @@ TASKS: tuple[Task, ...] = (
 
 
 @claim(
-    "parallel_bench",
+    "parallel-bench",
     "C = n log n - log n! (Shuffle), (n-1)[log n - log(n-1)] (Replace-Random)",
     group="beyond",
     source="Kang et al., ParallelBench (ICLR 2026)",
@@ -117,7 +117,7 @@ def verify_one_step(record: Record) -> None:
 
 
 @claim(
-    "parallel_bench_bits",
+    "parallel-bench-bits",
     "the same from the exact engine and its sampler, in bits",
     group="beyond",
     source="Kang et al., ParallelBench (ICLR 2026)",
@@ -142,7 +142,7 @@ def verify_dense(record: Record) -> None:
 
 
 @claim(
-    "parallel_bench_asymptotics",
+    "parallel-bench-asymptotics",
     "n - C - log(2 pi n)/2 in (1/(12n+1), 1/12n); 1 - C in (x/2 - x^2/3, x/2)",
     group="beyond",
     source="Robbins 1955; series of log(1 + x), x = 1/(n-1)",
@@ -164,7 +164,7 @@ def verify_asymptotics(record: Record) -> None:
 
 
 @claim(
-    "parallel_bench_steps",
+    "parallel-bench-steps",
     "k steps: sum_t s_t log(n - c_t) - log n!; its like for Replace-Random",
     group="beyond",
     source="this project",
@@ -183,7 +183,7 @@ def verify_steps(record: Record) -> None:
 
 
 @claim(
-    "parallel_bench_shuffle_output",
+    "parallel-bench-shuffle-output",
     "Shuffle: the KL of the generated law is the KL along each path = -log P(valid)",
     group="beyond",
     source="this project",
@@ -198,8 +198,8 @@ def verify_shuffle_output(record: Record) -> None:
 
 
 @claim(
-    "parallel_bench_replace_output",
-    "naive: Replace-Random: the KL of the generated law is the KL along each path",
+    "parallel-bench-replace-output",
+    "False in general: Replace-Random: the KL of the generated law is the KL along each path",
     group="fails",
     source="this project",
     hypotheses="fails for 1 < k < n",

@@ -186,7 +186,7 @@ def _verify_ancestral(record: Record) -> None:
 
 @claim(
     "rectified-remembering",
-    "naive: the pairs of any sampler are independent, rectification never helps",
+    "False in general: the pairs of any sampler are independent, rectification never helps",
     group="fails",
     source="this project",
     hypotheses="fails for the flow, and for ancestral steps where alpha_T > 0",

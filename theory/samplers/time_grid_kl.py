@@ -125,7 +125,7 @@ def rational_cases() -> Iterator[tuple[Law, Survivals]]:
 
 
 @claim(
-    "time_grid_kl",
+    "time-grid-kl",
     "sum_k E TC(x_{k-1}|x_k) = D [int_{a_N}^1 z - sum_k (a_{k-1} - a_k) z(a_k)]",
     group="beyond",
     source="time-grid form of Chen, Cong, Li (COLT 2026)",
@@ -138,7 +138,7 @@ def verify_exactly(record: Record) -> None:
 
 
 @claim(
-    "time_grid_kl_dense",
+    "time-grid-kl-dense",
     "the same from the dense reverse kernels of the exact engine",
     group="beyond",
     source="time-grid form of Chen, Cong, Li (COLT 2026)",
@@ -164,7 +164,7 @@ def verify_dense_kernels(record: Record) -> None:
 
 
 @claim(
-    "time_grid_integral",
+    "time-grid-integral",
     "int_a^1 z = sum_m Z_m P(Bin(D, a) <= m) / D; sum_m Z_m / D for a = 0",
     group="beyond",
     source="time-grid form of Chen, Cong, Li (COLT 2026)",
@@ -188,8 +188,8 @@ def verify_integral(record: Record) -> None:
 
 
 @claim(
-    "time_grid_orientation",
-    "naive: the KL is D [sum_k (a_{k-1} - a_k) z(a_k) - int z], the sum first",
+    "time-grid-orientation",
+    "False in general: the KL is D [sum_k (a_{k-1} - a_k) z(a_k) - int z], the sum first",
     group="fails",
     source="this project",
     hypotheses="fails for mutual informations (minus the KL); holds for conditional entropies",
@@ -203,7 +203,7 @@ def verify_orientation(record: Record) -> None:
 
 
 @claim(
-    "time_grid_bound",
+    "time-grid-bound",
     "path KL <= max_k (a_{k-1} - a_k) * sum_i I(X_i; X_-i)",
     group="beyond",
     source="this project (z increases)",

@@ -84,7 +84,7 @@ def all_mask(num_dims: int, num_values: int) -> Law:
 
 @claim(
     "arbitrary-products-one-step",
-    "naive: no product step beats d_12. HALF: sqrt2 - 1, certified, against 1/2",
+    "False in general: no product step beats d_12. HALF: sqrt2 - 1, certified, against 1/2",
     group="fails",
     source="this project (Theorem 1, lower bound)",
     hypotheses="masked, N = 1; the bound needs kernels that match the marginals",
@@ -110,7 +110,7 @@ def verify_one_step(record: Record) -> None:
 
 @claim(
     "arbitrary-products-sequential",
-    "naive: TV_N >= c/N for product models. Sequential generation: 0 at N >= D",
+    "False in general: TV_N >= c/N for product models. Sequential generation: 0 at N >= D",
     group="fails",
     source="this project (Theorem 1, lower bound)",
     hypotheses="any law, order and start; the bound needs marginal-matching kernels",
@@ -159,7 +159,7 @@ def verify_two_steps(record: Record) -> None:
 
 @claim(
     "arbitrary-products-uniform",
-    "naive: TV_1 > 0 for product models. D equal bits, uniform noise: 0 by copying",
+    "False in general: TV_1 > 0 for product models. D equal bits, uniform noise: 0 by copying",
     group="fails",
     source="this project (Theorem 1, lower bound)",
     hypotheses="q_T is symmetric in every bit; any alpha_T",

@@ -253,7 +253,7 @@ def first_step_error(law: Law, redraw: Fraction) -> Fraction:
 
 @claim(
     "lemma1-uniformly",
-    "naive: max_x TV(K, P) = O(eps^2) also at t = eps; on HALF it is 1/2",
+    "False in general: max_x TV(K, P) = O(eps^2) also at t = eps; on HALF it is 1/2",
     group="fails",
     source="this project",
     hypotheses="Lemma 1 is pointwise in t, x; uniform only with full support",

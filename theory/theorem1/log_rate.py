@@ -122,7 +122,7 @@ def _grows(record: Record, chain: Chain) -> None:
 
 @claim(
     "log-rate",
-    "naive: N TV_N bounded for any p0. It grows by c per factor e of N, c to 1e-4",
+    "False in general: N TV_N bounded for any p0. It grows by c per factor e of N, c to 1e-4",
     group="fails",
     source="Theorem 1 (upper), its limits",
     hypotheses="binds: p_0 has a zero whose two neighbours carry mass; uniform grid, start q_T",
@@ -134,7 +134,7 @@ def _verify_visible(record: Record) -> None:
 
 @claim(
     "log-rate-absorbing",
-    "naive: absorbing noise is exempt. With p0(00) = 0, 1 -> 0: c = Tb pq/(p+q)",
+    "False in general: absorbing noise is exempt. With p0(00) = 0, 1 -> 0: c = Tb pq/(p+q)",
     group="fails",
     source="Theorem 1 (upper), its limits",
     hypotheses="binds: masked noise is exempt since data hold no mask; this chain is not",
@@ -222,7 +222,7 @@ def slope(chain: Chain, first: int, doublings: int) -> float:
 
 @claim(
     "log-rate-slope-test",
-    "naive: a log-log slope near -1 shows O(1/N). It passes with N TV_N unbounded",
+    "False in general: a log-log slope near -1 shows O(1/N). It passes with N TV_N unbounded",
     group="fails",
     source="this project",
     hypotheses="why the suite tests increments and two-sided bounds",

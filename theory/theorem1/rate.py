@@ -58,7 +58,7 @@ def increments(
     "theorem1-rate",
     "increments of N (out_N - p_0) shrink by a factor as N doubles: TV_N = O(1/N)",
     group="paper",
-    source="Theorem 1",
+    source="Theorem 1, upper bound",
     hypotheses="int alpha'^2 finite; full support, or masked, or beta(0) = 0. S^D up to 64",
 )
 def verify_rate(record: Record) -> None:
@@ -121,7 +121,7 @@ def even_law(size: int, num_dims: int) -> Tensor:
 
 @claim(
     "theorem1-needs-support",
-    "naive: TV_N = O(1/N) for any p_0. With zeros the increments do not shrink",
+    "False in general: TV_N = O(1/N) for any p_0. With zeros the increments do not shrink",
     group="fails",
     source="this project (Theorem 1, upper bound)",
     hypotheses="zeros between data states, beta(0) > 0, uniform grid; four cures shown",

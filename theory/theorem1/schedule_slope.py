@@ -60,7 +60,7 @@ def sampler_errors(pair: Pair, chain_tv: chain.ChainTV) -> list[float]:
 
 @claim(
     "infinite-slope",
-    "naive: N TV_N bounded for masked noise or full support. arccos: ~ c ln N",
+    "False in general: N TV_N bounded for masked noise or full support. arccos: ~ c ln N",
     group="fails",
     source="Theorem 1 (upper), its limits",
     hypotheses="binds: int alpha'^2 finite; uniform grid",
@@ -77,7 +77,7 @@ def _verify_log(record: Record) -> None:
 
 @claim(
     "infinite-slope-half",
-    "naive: TV_N = O(1/N). HALF, uniform, arccos: sqrt(N) TV_N -> 2 sqrt2/pi^1.5",
+    "False in general: TV_N = O(1/N). HALF, uniform, arccos: sqrt(N) TV_N -> 2 sqrt2/pi^1.5",
     group="fails",
     source="Theorem 1 (upper), its limits",
     hypotheses="binds: finite alpha'(0); theta = 1, uniform grid",

@@ -92,7 +92,7 @@ def uniform_bound(process: UniformProcess, grid: Tensor, num_dims: int, ratio: f
     "theorem1-upper-steps",
     "TV_N <= sum_k E TV(K_k, P_k), swapping one kernel at a time",
     group="paper",
-    source="Theorem 1 (proof)",
+    source="Theorem 1, upper bound",
     hypotheses="none: any law, noise and grid; start q_T",
 )
 def verify_swapping(record: Record) -> None:

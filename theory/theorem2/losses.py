@@ -64,7 +64,7 @@ def _average(law: Tensor, values: Tensor) -> float:
     "theorem2-losses",
     "the library's losses over all atoms are the terms of Theorem 2",
     group="paper",
-    source="Theorem 2, Eq. 4",
+    source="Theorem 2",
     hypotheses="all of S^D as atoms, any finite latent law; plus TC of the target",
 )
 def _verify_terms(record: Record) -> None:
@@ -118,7 +118,7 @@ def _verify_sampled(record: Record) -> None:
 
 @claim(
     "theorem2-losses-own-latents",
-    "naive: target atoms may come from the student's own batch of latents",
+    "False in general: target atoms may come from the student's own batch of latents",
     group="fails",
     source="this project",
     hypotheses="atoms must be independent of the latents that are averaged over",

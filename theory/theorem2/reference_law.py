@@ -135,7 +135,7 @@ def rare_state_chain(share: float) -> tuple[Chains, list[Tensor]]:
 
 
 @claim(
-    "theorem2-q_t-extra-term",
+    "theorem2-q-t-extra-term",
     "with r_t = q_t: Theorem 2 plus sum TV(teacher step of q_(t_n), q_(t_(n-1)))",
     group="beyond",
     source="this project",
@@ -154,7 +154,7 @@ def _verify_with_term(record: Record) -> None:
 
 
 @claim(
-    "theorem2-q_t-sharp",
+    "theorem2-q-t-sharp",
     "the extra term has the sharp constant 1: both sides are 1/8",
     group="beyond",
     source="this project",
@@ -168,8 +168,8 @@ def _verify_sharp(record: Record) -> None:
 
 
 @claim(
-    "theorem2-q_t-naive",
-    "naive: Theorem 2 holds with r_t = q_t and no extra term",
+    "theorem2-q-t-naive",
+    "False in general: Theorem 2 holds with r_t = q_t and no extra term",
     group="fails",
     source="this project",
     hypotheses="fails where the teacher visits states that q_t does not: 1/8 against 0",
