@@ -1,73 +1,147 @@
-"""Check every claim and print one line for each; exit status 1 if any fails.
+"""Check every claim; exit status 1 if any fails.
 
-python -m theory                     all claims, written to results/theory.json or to --json FILE
-python -m theory --only theorem2     those whose name or file contains the word; written only to
-                                     --json FILE
-python -m theory --list              names, files and statements; nothing is run or written
+python -m theory                    the paper's statements in full, one line for each other group
+python -m theory --all              every claim in full
+python -m theory --only theorem2    in full those whose name or file contains the word
+python -m theory --list             names, files, groups and statements; nothing is checked
+python -m theory --list --markdown  the same as Markdown tables, with recorded numbers if any
+python -m theory --json FILE        also write the results; --json results/theory.json records them
+
+A claim that fails is always shown in full, with its worst comparison.
 """
 
 import difflib
 import math
+import shutil
 import sys
+import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from reporting import format_table, manifest, run_script, script_parser, write_json
-from theory.claim import NAIVE, Claim, all_claims
+from reporting import ROOT, format_table, manifest, read_json, run_script, script_parser, write_json
+from theory.claim import GROUPS, Claim, all_claims
+from theory.table import margin, markdown
 
-RESULTS = Path(__file__).parent.parent / "results" / "theory.json"
+RESULTS = ROOT / "results" / "theory.json"
+WIDTH = 100  # columns; fewer in a narrow terminal
+
+Row = dict[str, Any]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the claims."""
     parser = script_parser(__doc__, seed=False, figure=False, quick=False)
     parser.add_argument("--only", metavar="WORD", help="claims whose name or file contains WORD")
+    parser.add_argument("--all", action="store_true", help="print every claim in full")
     parser.add_argument("--list", action="store_true", help="list the claims and stop")
+    parser.add_argument("--markdown", action="store_true", help="with --list: as Markdown tables")
     args = parser.parse_args(argv)
     if args.list and args.json:
-        parser.error("--list writes nothing; leave out --json")
+        parser.error("--json cannot be combined with --list, which checks nothing; leave it out")
+    if args.markdown and not args.list:
+        parser.error("--markdown needs --list; add it")
     claims = all_claims()
     if args.only:
         claims = _selected(args.only, claims)
+    if args.markdown:
+        print(markdown(read_json(RESULTS) if RESULTS.exists() else None, claims), end="")
+        return
     if args.list:
         for claim in claims:
-            print(f"{claim.name} ({claim.module}.py): {_told(claim)} [{claim.source}]")
+            print(_wrapped(f"{claim.name} ({claim.file}, {claim.group}): {claim.statement}"))
         return
-    torch.set_num_threads(1)  # tiny tensors: more threads only get in each other's way
+    torch.set_num_threads(1)  # the tensors are tiny: more threads are slower
     rows = []
-    bar = tqdm(claims, unit="claim", disable=None)
+    bar = tqdm(claims, unit="claim", disable=None, leave=False, dynamic_ncols=True)
     for claim in bar:
         bar.set_description(claim.name)
         rows.append(_row(claim))
-    print(format_table(rows, _COLUMNS))
-    failed = [row for row in rows if not row["holds"]]
-    controls = sum(row["negative_control"] for row in rows)
-    cases = sum(row["cases"] for row in rows)
-    print(
-        f"\n{len(rows) - len(failed)} of {len(rows)} claims hold ({controls} are negative controls:"
-        f" the naive statement fails where it must), {cases} comparisons"
-    )
-    for row in failed:
-        reasons = "; ".join(row["failures"][:3]) or "no comparison was made"
-        print(f"FAILED {row['name']} ({row['module']}.py): {reasons}")
-    path = args.json or (None if args.only else RESULTS)
-    if path:
-        write_json(path, {"manifest": manifest(), "claims": rows})
-        print(f"written to {path}")
-    if failed:
+    _report(rows, in_full=args.all or bool(args.only))
+    if args.json:
+        write_json(args.json, {"manifest": manifest(), "claims": rows})
+        print(f"written to {args.json}")
+    if not all(row["holds"] for row in rows):
         sys.exit(1)
 
 
+def _report(rows: Sequence[Row], *, in_full: bool) -> None:
+    """Print claims in full, the summary of each group and, last, the claims that fail."""
+    failed = [row for row in rows if not row["holds"]]
+    for group, title in GROUPS.items():
+        shown = [row for row in rows if row["group"] == group and row["holds"]]
+        if shown and (in_full or group == "paper"):
+            print(f"{title}\n{'-' * len(title)}", *map(_in_full, shown), sep="\n\n", end="\n\n")
+    print(format_table([_summary(group, rows) for group in GROUPS], _COLUMNS))
+    controls = sum(row["negative_control"] for row in rows)
+    cases = sum(row["cases"] for row in rows)
+    print(_wrapped("deviation: the largest of an identity; slack: the least of an inequality"))
+    print(f"\n{len(rows) - len(failed)} of {len(rows)} claims hold, {cases:,} comparisons")
+    if controls:
+        print(_wrapped(f"{controls} of the claims show that a usual statement fails"))
+    if not in_full:
+        print("--all shows every claim, --list names them")
+    for row in failed:
+        print(f"\n{_in_full(row)}")
+
+
+def _in_full(row: Row) -> str:
+    """Several lines on one claim."""
+    numbers = f"theory/{row['module']}.py; {row['cases']:,} comparisons; {margin([row])}"
+    lines = [f"{row['name']}: {row['verdict']}"]
+    parts = [row["statement"], f"Hypotheses: {row['hypotheses']}.", numbers]
+    if not row["holds"]:
+        worst = row["worst_failure"] or "no comparison was made"
+        parts.append(f"{row['failed']} failed. Worst case: {worst}")
+    return "\n".join([*lines, *(_wrapped(part, indent="    ") for part in parts)])
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent or "    ",
+        break_on_hyphens=False,  # a formula such as (a-b) stays whole
+    )
+
+
+def _summary(group: str, rows: Sequence[Row]) -> Row:
+    """One line on a group."""
+    members = [row for row in rows if row["group"] == group]
+    deviations = [r["worst_deviation"] for r in members if r["worst_deviation"] is not None]
+    slacks = [row["least_slack"] for row in members if row["least_slack"] is not None]
+    return {
+        "title": GROUPS[group],
+        "claims": len(members),
+        "hold": sum(row["holds"] for row in members),
+        "cases": sum(row["cases"] for row in members),
+        "worst_deviation": max(deviations, default=None),
+        "least_slack": min(slacks, default=None),
+    }
+
+
+_COLUMNS = {
+    "title": ("group", ""),
+    "claims": ("claims", "d"),
+    "hold": ("hold", "d"),
+    "cases": ("comparisons", ",d"),
+    "worst_deviation": ("deviation", ".0e"),
+    "least_slack": ("slack", ".0e"),
+}
+
+
 def _selected(word: str, claims: list[Claim]) -> list[Claim]:
-    """The claims whose name or file contains the word; it may also be the path of a file."""
+    """The claims whose name or file contains the word, which may also be the path of a file."""
     plain = _plain(Path(word).stem)
     chosen = [c for c in claims if plain in _plain(c.module) or plain in _plain(c.name)]
     if not chosen:
-        names = {_plain(name): name for c in claims for name in (c.name, c.module)}
+        names = {_plain(name): name for c in claims for name in (c.name, Path(c.module).name)}
         closest = [names[close] for close in difflib.get_close_matches(plain, names)]
         hint = f"; the closest: {', '.join(closest)}" if closest else ""
         raise ValueError(f"--only {word} matches no claim and no file{hint}; --list shows all")
@@ -78,14 +152,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
-def _told(claim: Claim) -> str:
-    """The statement, so that nobody takes the one of a control for true."""
-    if claim.control:
-        return f"fails, as it must: {claim.statement.removeprefix(NAIVE)}"
-    return claim.statement
-
-
-def _row(claim: Claim) -> dict[str, Any]:
+def _row(claim: Claim) -> Row:
     """Run one claim."""
     started = time.perf_counter()
     record = claim.run()
@@ -100,35 +167,18 @@ def _row(claim: Claim) -> dict[str, Any]:
         "cases": record.cases,
         "worst_deviation": _finite(record.worst_deviation),
         "least_slack": _finite(record.least_slack),
-        "verdict": _verdict(record.holds, claim.control),
+        "verdict": "holds" if record.holds else "FAILED",
         "holds": record.holds,
+        "failed": len(record.failures),
+        "worst_failure": record.worst_failure,
         "failures": record.failures[:10],
         "seconds": round(time.perf_counter() - started, 3),
     }
 
 
 def _finite(number: float | None) -> float | None:
-    """JSON has no infinity; the line of the failure, if it is one, says more."""
+    """The number, or None where it is infinite: JSON has no infinity."""
     return number if number is not None and math.isfinite(number) else None
-
-
-def _verdict(holds: bool, control: bool) -> str:
-    if not holds:
-        return "FAILED"
-    return "fails as it must" if control else "holds"
-
-
-_COLUMNS = {
-    "name": ("claim", "s"),
-    "module": ("file", "s"),
-    "cases": ("cases", "d"),
-    "worst_deviation": ("worst", ".0e"),
-    "least_slack": ("slack", ".0e"),
-    "verdict": ("verdict", "s"),
-    "statement": ("what", "s"),
-    "hypotheses": ("where the hypotheses bind", "s"),
-}
-"""The long texts come last: a narrow terminal wraps them, not the numbers."""
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ Group = Literal["paper", "sharper", "fails", "beyond"]
 GROUPS: dict[Group, str] = {
     "paper": "What the paper states",
     "sharper": "Sharper than the paper",
-    "fails": "Where a plausible statement fails",
+    "fails": "Where the usual statement fails",
     "beyond": "Beyond the paper",
 }
 """Whose statement a claim is, in the order of tables.
@@ -127,7 +127,7 @@ class Claim:
             starts with "False in general: ", says what fails, and may add what is true instead.
         group: "paper" for a statement of the paper; "sharper" for a statement of the paper with a
             constant or with weaker hypotheses that the paper does not have; "fails" for a negative
-            control, which shows that a plausible statement fails; "beyond" for all others.
+            control, which shows that the usual statement fails; "beyond" for all others.
         source: who states it. One of PAPER_STATEMENTS in the group "paper"; "this project" where we
             know of nobody else.
         hypotheses: what is assumed, and what breaks without it.
@@ -161,7 +161,7 @@ class Claim:
 
     @property
     def control(self) -> bool:
-        """Whether this is a negative control: a plausible statement that fails."""
+        """Whether this is a negative control: it shows that a usual statement fails."""
         return self.group == "fails"
 
     @property

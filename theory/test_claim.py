@@ -1,12 +1,15 @@
-"""What counts as a failure: equality, NaN, an exception, no comparison at all; and of what kind."""
+"""Which comparisons fail, what a claim refuses, and which claims are found."""
 
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
-from theory.claim import Claim, Record, all_claims, confirm
+import theory
+import theory.claim as module
+from theory.claim import GROUPS, PAPER_STATEMENTS, Claim, Record, all_claims, claim, confirm
 
 NAN = math.nan
 
@@ -17,8 +20,15 @@ def recorded(compare: Callable[[Record], None]) -> Record:
     return record
 
 
-def claim_that(verify: Callable[[Record], None], name: str = "made-up") -> Claim:
-    return Claim(name, "one is one", "this test", "none", verify)
+def claim_that(verify: Callable[[Record], None], **changes: str) -> Claim:
+    texts = {
+        "name": "made-up",
+        "statement": "One is one.",
+        "group": "beyond",
+        "source": "this test",
+        "hypotheses": "none",
+    }
+    return Claim(**{**texts, **changes}, verify=verify)
 
 
 @pytest.mark.parametrize(
@@ -96,21 +106,81 @@ def test_confirm_shows_what_went_wrong():
         confirm(claim_that(break_down))
 
 
+def test_the_worst_failure_is_kept():
+    record = Record()
+    assert record.worst_failure is None
+    record.equal(1.0, 1.5, 0.25, "off by a quarter more than allowed")
+    record.at_most(3.0, 1.0, "by two")
+    record.exceeds(1.0, 1.0, 0.5, "by half")
+    assert record.worst_failure == "by two: 3.0 > 1.0 (slack -2)"
+    record.equal(NAN, 1.0, 1.0, "no number")
+    record.at_most(0.0, -1e9, "later")
+    assert record.worst_failure.startswith("no number")
+    assert claim_that(break_down).run().worst_failure == "raised ZeroDivisionError: three fourths"
+
+
 @pytest.mark.parametrize(
-    ("statement", "control"),
-    [("one is two", True), ("it is naive: one is two", True), ("naive: one is two", False)],
+    ("changes", "message"),
+    [
+        ({"name": "made_up"}, "name must be lower-case words joined by hyphens; got 'made_up'"),
+        ({"name": "Made-up"}, "got 'Made-up'"),
+        ({"name": "made--up"}, "got 'made--up'"),
+        ({"name": ""}, "got ''"),
+        ({"group": "ours"}, "group must be one of paper, sharper, fails, beyond; got 'ours'"),
+        ({"statement": ""}, "statement must be one line"),
+        ({"statement": "one\ntwo"}, "statement must be one line"),
+        ({"group": "fails"}, "statement must start with 'False in general: ' in the group 'fails'"),
+        (
+            {"group": "fails", "statement": "It is False in general: one is two."},
+            "statement must start with",
+        ),
+        ({"statement": "False in general: one is two."}, "made-up in the group 'beyond'"),
+        ({"group": "paper"}, "source must be one of Proposition 1, Lemma 1.*got 'this test'"),
+    ],
 )
-def test_a_control_says_that_it_is_naive(statement, control):
-    with pytest.raises(ValueError, match="statement must start with 'naive: '"):
-        Claim("made-up", statement, "this test", "none", interrupt, control=control)
+def test_bad_texts_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        claim_that(interrupt, **changes)
 
 
-def test_every_claim_has_its_own_name_and_one_line():
+@pytest.fixture
+def register(monkeypatch):
+    """The decorator on an empty register."""
+    monkeypatch.setattr(module, "_REGISTERED", {})
+    return claim("made-up", "One is one.", group="beyond", source="this test", hypotheses="none")
+
+
+def test_a_function_may_be_registered_again(register):
+    assert register(interrupt) is interrupt
+    register(interrupt)  # as a reload of the module does
+    assert [known.name for known in module._REGISTERED.values()] == ["made-up"]
+
+
+def test_two_functions_cannot_make_the_same_claim(register):
+    register(interrupt)
+    with pytest.raises(ValueError, match=r"'made-up' is also a claim of theory/.*test_claim\.py"):
+        register(break_down)
+
+
+def test_files_are_sorted_and_every_statement_of_the_paper_is_claimed():
     claims = all_claims()
     assert len(claims) > 150
-    names = [claim.name for _, claim in claims]
+    names = [known.name for known in claims]
     assert len(set(names)) == len(names)
-    assert not [c.name for _, c in claims if not c.statement or "\n" in c.statement]
-    modules = [module for module, _ in claims]
+    modules = [known.module for known in claims]
     assert modules == sorted(modules)
-    assert dict(zip(names, modules, strict=True))["half-infimum"] == "optimal_grids"
+    assert dict(zip(names, modules, strict=True))["half-infimum"] == "limits/optimal_grids"
+    assert all(Path(theory.__path__[0]).parent.joinpath(known.file).exists() for known in claims)
+    assert {known.source for known in claims if known.group == "paper"} == set(PAPER_STATEMENTS)
+    assert {known.group for known in claims} == set(GROUPS)
+
+
+def test_no_file_with_claims_is_left_out():
+    """Every file below theory/ that uses the decorator is imported by all_claims."""
+    root = Path(theory.__path__[0])
+    using = {
+        path.relative_to(root).with_suffix("").as_posix()
+        for path in root.rglob("*.py")
+        if path.read_text().find("\n@claim(") > 0 and not path.name.startswith("test_")
+    }
+    assert using == {known.module for known in all_claims()}

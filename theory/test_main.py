@@ -7,7 +7,7 @@ import re
 import pytest
 
 import theory.__main__ as program
-from theory.claim import Claim, Record, all_claims
+from theory.claim import FALSE, GROUPS, Claim, Record, all_claims
 
 
 def hold(record: Record) -> None:
@@ -17,6 +17,8 @@ def hold(record: Record) -> None:
 
 def fail(record: Record) -> None:
     record.equal(1, 2, 0, "one is two")
+    record.equal(1, 4, 0, "one is four")
+    record.equal(1, 3, 0, "one is three")
 
 
 def break_down(record: Record) -> None:
@@ -28,20 +30,25 @@ def unbounded(record: Record) -> None:
     record.equal(math.inf, 0.0, 0, "far")
 
 
-def claim(name: str, verify, control: bool = False) -> Claim:
-    statement = "naive: three is four" if control else "three is three"
-    return Claim(name, statement, "a source", "none", verify, control)
+def made(name: str, verify, group: str = "beyond", file: str = "a/file") -> Claim:
+    def copy(record: Record) -> None:
+        verify(record)
+
+    copy.__module__ = f"theory.{file.replace('/', '.')}"
+    statement = f"{FALSE}three is four." if group == "fails" else f"Three is three in {name}."
+    source = "Lemma 1" if group == "paper" else "a source"
+    return Claim(name, statement, group, source, "none", copy)
 
 
 GOOD = [
-    ("first_file", claim("Plain-claim", hold)),
-    ("second_file", claim("strict_control", hold, control=True)),
+    made("plain-claim", hold, "paper", "folder/first_file"),
+    made("strict-control", hold, "fails", "folder/second_file"),
 ]
 BAD = [
-    ("third_file", claim("broken", break_down)),
-    ("third_file", claim("wrong", fail)),
-    ("third_file", claim("endless", unbounded)),
-    ("third_file", claim("empty", lambda record: None)),
+    made("broken", break_down),
+    made("wrong", fail, "paper"),
+    made("endless", unbounded),
+    made("empty", lambda record: None),
 ]
 
 
@@ -53,77 +60,103 @@ def results(monkeypatch, tmp_path):
     return path
 
 
-def test_all_claims_are_printed_and_written(results, capsys):
-    program.main([])
-    lines = capsys.readouterr().out.splitlines()
-    first, second = (re.split(r"  +", line) for line in lines[2:4])
-    assert first[:7] == [
-        "Plain-claim",
-        "first_file",
-        "2",
-        "0e+00",
-        "1e+00",
-        "holds",
-        "three is three",
-    ]
-    assert second[5] == "fails as it must"
-    assert lines[5].startswith("2 of 2 claims hold (1 are negative controls")
-    assert lines[6] == f"written to {results}"
-    rows = json.loads(results.read_text())["claims"]
-    assert [row["module"] for row in rows] == ["first_file", "second_file"]
+def printed(capsys, *options: str) -> str:
+    program.main(list(options))
+    return capsys.readouterr().out
+
+
+def test_the_paper_is_shown_in_full_and_the_rest_as_one_line(results, capsys):
+    text = printed(capsys)
+    assert text.startswith(
+        "What the paper states\n"
+        "---------------------\n\n"
+        "plain-claim: holds\n"
+        "    Three is three in plain-claim.\n"
+        "    Hypotheses: none.\n"
+        "    theory/folder/first_file.py; 2 comparisons; no deviation, slack at least 1e+00\n\n"
+    )
+    assert "strict-control" not in text
+    row = next(line for line in text.splitlines() if line.startswith(GROUPS["fails"]))
+    assert row.removeprefix(GROUPS["fails"]).split() == ["1", "1", "2", "0e+00", "1e+00"]
+    empty = next(line for line in text.splitlines() if line.startswith(GROUPS["sharper"]))
+    assert empty.removeprefix(GROUPS["sharper"]).split() == ["0", "0", "0", "-", "-"]
+    assert "\n2 of 2 claims hold, 4 comparisons\n1 of the claims show" in text
+    assert not results.exists()  # it writes only what it is told to write
+
+
+@pytest.mark.parametrize("options", [["--all"], ["--only", "folder"]])
+def test_all_and_only_show_every_group_in_full(results, capsys, options):
+    text = printed(capsys, *options)
+    assert "plain-claim: holds\n" in text
+    assert f"strict-control: holds\n    {FALSE}three is four.\n" in text
+
+
+def test_json_writes_every_field(results, capsys, tmp_path):
+    path = tmp_path / "some.json"
+    assert printed(capsys, "--json", str(path)).endswith(f"written to {path}\n")
+    content = json.loads(path.read_text())
+    assert content["manifest"]["code"]
+    rows = content["claims"]
+    assert [row["module"] for row in rows] == ["folder/first_file", "folder/second_file"]
     assert [row["negative_control"] for row in rows] == [False, True]
     assert [(row["cases"], row["holds"]) for row in rows] == [(2, True), (2, True)]
-    assert rows[0]["statement"] == "three is three"
+    assert [row["group"] for row in rows] == ["paper", "fails"]
+    assert rows[0]["statement"] == "Three is three in plain-claim."
+    assert (rows[0]["worst_deviation"], rows[0]["least_slack"]) == (0.0, 1.0)
+    assert rows[0]["verdict"] == "holds"
+    assert rows[0]["hypotheses"] == "none"
+    assert not results.exists()
 
 
-def test_claims_that_fail_are_named_and_the_others_run(results, capsys, monkeypatch):
+def test_claims_that_fail_are_shown_last_and_the_others_run(results, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(program, "all_claims", lambda: BAD + GOOD)
+    path = tmp_path / "some.json"
     with pytest.raises(SystemExit) as stop:
-        program.main([])
+        program.main(["--json", str(path)])
     assert stop.value.code == 1
-    printed = capsys.readouterr().out
-    assert "\n2 of 6 claims hold (" in printed
-    assert "FAILED broken (third_file.py): raised ZeroDivisionError: by zero\n" in printed
-    assert "FAILED wrong (third_file.py): one is two: 1 != 2" in printed
-    assert "FAILED empty (third_file.py): no comparison was made\n" in printed
-    rows = {row["name"]: row for row in json.loads(results.read_text())["claims"]}
-    assert [name for name, row in rows.items() if row["holds"]] == ["Plain-claim", "strict_control"]
+    text = capsys.readouterr().out
+    assert "\n2 of 6 claims hold, 9 comparisons\n" in text
+    assert re.findall(r"^([a-z-]+): FAILED$", text, re.MULTILINE) == [
+        "broken",
+        "wrong",
+        "endless",
+        "empty",
+    ]
+    assert text.index("claims hold") < text.index("broken: FAILED")
+    assert text.count("wrong: ") == 1
+    assert "1 failed. Worst case: raised ZeroDivisionError: by zero\n" in text
+    assert "3 failed. Worst case: one is four: 1 != 4, off by 3\n" in text
+    assert "0 failed. Worst case: no comparison was made\n" in text
+    rows = {row["name"]: row for row in json.loads(path.read_text())["claims"]}
+    assert [name for name, row in rows.items() if row["holds"]] == ["plain-claim", "strict-control"]
     assert rows["broken"]["failures"] == ["raised ZeroDivisionError: by zero"]
     assert rows["broken"]["verdict"] == "FAILED"
+    assert rows["wrong"]["worst_failure"] == "one is four: 1 != 4, off by 3"
     assert rows["endless"]["worst_deviation"] is rows["endless"]["least_slack"] is None
 
 
 @pytest.mark.parametrize(
     ("word", "names"),
     [
-        ("plain_CLAIM", ["Plain-claim"]),
-        ("Strict-", ["strict_control"]),
-        ("second-file", ["strict_control"]),
-        ("theory/second_file.py", ["strict_control"]),
-        ("file", ["Plain-claim", "strict_control"]),
+        ("plain_CLAIM", ["plain-claim"]),
+        ("Strict-", ["strict-control"]),
+        ("second-file", ["strict-control"]),
+        ("theory/folder/second_file.py", ["strict-control"]),
+        ("file", ["plain-claim", "strict-control"]),
+        ("theory/folder/", ["plain-claim", "strict-control"]),
     ],
 )
-def test_only_takes_names_and_files(results, capsys, word, names):
-    program.main(["--only", word])
-    printed = capsys.readouterr().out
-    assert [name for name in ("Plain-claim", "strict_control") if name in printed] == names
-    assert "written to" not in printed
-    assert not results.exists()
+def test_only_takes_names_files_and_folders(results, capsys, word, names):
+    text = printed(capsys, "--only", word)
+    assert re.findall(r"^([a-z-]+): holds$", text, re.MULTILINE) == names
+    assert "written to" not in text
 
 
-def test_only_writes_where_it_is_told(results, tmp_path):
-    program.main(["--only", "strict", "--json", str(tmp_path / "some.json")])
-    assert len(json.loads((tmp_path / "some.json").read_text())["claims"]) == 1
-    assert not results.exists()
-
-
-def test_the_list_does_not_pass_a_control_off_as_true(results, capsys):
-    program.main(["--list"])
-    assert capsys.readouterr().out.splitlines() == [
-        "Plain-claim (first_file.py): three is three [a source]",
-        "strict_control (second_file.py): fails, as it must: three is four [a source]",
+def test_the_list_names_file_group_and_statement(results, capsys):
+    assert printed(capsys, "--list").splitlines() == [
+        "plain-claim (theory/folder/first_file.py, paper): Three is three in plain-claim.",
+        f"strict-control (theory/folder/second_file.py, fails): {FALSE}three is four.",
     ]
-    assert not results.exists()
 
 
 def test_a_word_that_matches_nothing_names_the_closest(results):
@@ -133,25 +166,32 @@ def test_a_word_that_matches_nothing_names_the_closest(results):
         program.main(["--only", "zzz"])
 
 
-def test_a_list_is_not_written(results, capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--list", "--json", "list.json"], "--json cannot be combined with --list"),
+        (["--markdown"], "--markdown needs --list; add it"),
+    ],
+)
+def test_options_that_do_not_go_together(results, capsys, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
-        program.main(["--list", "--json", str(tmp_path / "list.json")])
+        program.main(options)
     assert stop.value.code == 2
-    assert "--list writes nothing" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_the_numbers_of_a_line_have_room_in_a_terminal(results, capsys, monkeypatch):
-    """Every claim there is, not run: what it says, a long text, comes after its verdict."""
+@pytest.mark.parametrize(("columns", "widest"), [("120", 100), ("80", 80)])
+def test_no_line_is_wider_than_the_terminal(results, capsys, monkeypatch, columns, widest):
+    """All claims there are, with a verdict at once."""
     every = [
-        (module, Claim(c.name, c.statement, c.source, c.hypotheses, hold, c.control))
-        for module, c in all_claims()
+        Claim(c.name, c.statement, c.group, c.source, c.hypotheses, hold) for c in all_claims()
     ]
     monkeypatch.setattr(program, "all_claims", lambda: every)
-    program.main([])
-    table = capsys.readouterr().out.split("\n\n")[0].splitlines()
-    assert len(table) == len(every) + 2
-    for line, (module, claim) in zip(table[2:], every, strict=True):
-        assert line.startswith(claim.name)
-        assert claim.statement in line
-        assert claim.hypotheses in line
-        assert line.index(module) < line.index(claim.statement) <= 100
+    monkeypatch.setenv("COLUMNS", columns)
+    for options in (["--all"], ["--list"], []):
+        text = printed(capsys, *options)
+        assert max(map(len, text.splitlines())) <= widest
+        shown = [c for c in every if options or c.group == "paper"]
+        flat = " ".join(text.split())
+        assert all(c.name in text and " ".join(c.statement.split()) in flat for c in shown)

@@ -1,0 +1,70 @@
+"""The Markdown tables of the claims: which rows they have, and the numbers of a recorded run."""
+
+import theory.__main__ as program
+from reporting import write_json
+from theory.claim import GROUPS, PAPER_STATEMENTS, all_claims
+from theory.table import escaped, margin, markdown, paper_markdown
+
+
+def recorded(**changes) -> dict:
+    row = {"cases": 1234, "worst_deviation": 0.0, "least_slack": 2e-6}
+    return {"claims": [{"name": c.name, **row, **changes} for c in all_claims()]}
+
+
+def cells(table: str) -> list[list[str]]:
+    """The cells of the rows below the header of a table."""
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    return [line.strip("| ").split(" | ") for line in lines[2:]]
+
+
+def test_every_claim_has_a_row_in_the_table_of_its_group():
+    sections = markdown().split("## ")[1:]
+    assert [section.splitlines()[0] for section in sections] == list(GROUPS.values())
+    for group, section in zip(GROUPS, sections, strict=True):
+        claims = [c for c in all_claims() if c.group == group]
+        rows = cells(section)
+        assert len(rows) == len(claims)
+        for claim, row in zip(claims, rows, strict=True):
+            assert row[0] == f"{escaped(claim.statement)}<br>`{claim.name}`"
+            assert row[1] == f"`{claim.file}`"
+            assert row[2] == escaped(claim.hypotheses)
+            assert len(row) == 3  # no numbers without a record
+
+
+def test_numbers_of_a_recorded_run():
+    text = markdown(recorded())
+    assert text.count("| 1,234 | no deviation, slack at least 2e-06 |") == len(all_claims())
+    one = recorded()
+    del one["claims"][1:]
+    assert markdown(one).count("1,234") == 1
+    assert markdown(one).count("|  |  |") == len(all_claims()) - 1
+
+
+def test_the_table_of_the_paper_has_one_row_for_each_statement():
+    rows = cells(paper_markdown(recorded()))
+    assert [row[0] for row in rows] == list(PAPER_STATEMENTS)
+    sums = [int(row[3].replace(",", "")) for row in rows]
+    assert sum(sums) == 1234 * sum(c.group == "paper" for c in all_claims())
+    assert [row[:3] for row in rows] == cells(paper_markdown())
+    assert "`theory/mixtures/proposition1.py`" in rows[0][2]
+
+
+def test_margins_in_words():
+    identity = {"worst_deviation": 3e-14, "least_slack": None}
+    bound = {"worst_deviation": None, "least_slack": 0.25}
+    assert margin([identity, bound]) == "off by at most 3e-14, slack at least 2e-01"
+    assert margin([bound, {**bound, "least_slack": 4.0}]) == "slack at least 2e-01"
+    assert margin([{"worst_deviation": None, "least_slack": None}]) == "no number"
+
+
+def test_text_with_symbols_survives_markdown():
+    assert escaped("|V|_1 < a*b [x] $y$") == r"\|V\|\_1 \< a\*b \[x\] \$y\$"
+
+
+def test_command_line(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(program, "RESULTS", tmp_path / "theory.json")
+    program.main(["--list", "--markdown"])
+    assert capsys.readouterr().out == markdown()
+    write_json(tmp_path / "theory.json", recorded())
+    program.main(["--list", "--markdown"])
+    assert capsys.readouterr().out == markdown(recorded())
