@@ -1,50 +1,78 @@
-"""Files that are whole or absent, and paths that can hold none, noticed before the work."""
+"""Files that are written whole or not at all, and an early check that a file can be written."""
 
 import contextlib
 import errno
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(
+    path: Path | str,
+    content: bytes | Callable[[BinaryIO], object],
+    put: Callable[[Path, Path], None] = os.replace,
+) -> None:
     """Write a file that readers see either whole or not at all.
 
-    The content goes to a temporary name in the same folder, is flushed to the disk and renamed, so
-    an interrupted run leaves the previous file untouched. A link stays a link, to what is new; what
-    `is_stream` is written to as it is.
+    The content goes to a temporary name in the same folder, is flushed to the disk and renamed.
+    An interrupted run therefore leaves the previous file untouched. A symbolic link stays, and the
+    file that it points to is replaced. A device or a pipe (see `is_stream`) is written to directly.
 
     Args:
         path: File to write; its folders are created.
-        content: All of it.
+        content: All bytes of the file, or a function that writes them to an open binary file.
+        put: Gives the finished temporary file its final name. `os.link` instead of `os.replace`
+            raises a FileExistsError if there is such a file, and keeps that file.
     """
+    path = Path(path)
     if is_stream(path):
         write_stream(path, content)
         return
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Shortened: a name may have as many bytes as a folder takes.
+    # Shortened, because the name may already be as long as the file system allows.
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            _write(file, content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    flush(path.parent)
 
 
-def write_stream(path: Path, content: bytes) -> None:
-    """Add to a device, a pipe or our own output, none of which can be replaced or flushed."""
+def write_stream(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+    """Append to a device, a pipe or our own output: these can be neither replaced nor flushed."""
     sys.stdout.flush()
     with path.open("ab") as file:
+        _write(file, content)
+
+
+def _write(file: BinaryIO, content: bytes | Callable[[BinaryIO], object]) -> None:
+    if callable(content):
+        content(file)
+    else:
         file.write(content)
 
 
+def flush(path: Path) -> None:
+    """Flush a file, or the list of names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def is_stream(path: Path) -> bool:
-    """Whether a path leads to a device, a pipe or the file that our own output goes to.
+    """Whether a path leads to a device, a pipe or the file that receives our own output.
 
     Raises:
         OSError: If the path leads nowhere: links in a circle, a name that is too long.
@@ -61,10 +89,10 @@ def is_stream(path: Path) -> bool:
 
 
 def require_writable(path: Path) -> None:
-    """Notice before the work that `write_whole` would fail; nothing is created or changed.
+    """Check before the work that `write_whole` can write here; nothing is created or changed.
 
     Raises:
-        OSError: If the path is a folder, or can neither be made nor be written to.
+        OSError: If the path is a folder, cannot be created, or cannot be written to.
     """
     if is_stream(path):
         place, access = path, os.W_OK

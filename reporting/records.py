@@ -3,13 +3,16 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from reporting.files import is_stream, write_stream, write_whole
 
 
-def write_json(path: Path | str, payload: dict[str, Any]) -> None:
+def write_json(
+    path: Path | str, payload: dict[str, Any], put: Callable[[Path, Path], None] = os.replace
+) -> None:
     """Write a JSON file that readers see either whole or not at all.
 
     Floats keep every digit.
@@ -18,13 +21,14 @@ def write_json(path: Path | str, payload: dict[str, Any]) -> None:
         path: File to write, as in `write_whole`.
         payload: Nested dictionaries with string keys, lists, tuples, strings, numbers, None;
             arrays, tensors and their scalars become lists and numbers.
+        put: As in `write_whole`.
 
     Raises:
         ValueError: If a number is NaN or infinite; names its key.
         TypeError: If a key or value has no JSON form; names its key.
     """
     text = json.dumps(_plain(payload, ""), indent=2, allow_nan=False) + "\n"
-    write_whole(Path(path), text.encode())
+    write_whole(path, text.encode(), put)
 
 
 def read_json(path: Path | str) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from full_scale.models.tensor_file import file_sha256, flush
+from full_scale.models.tensor_file import file_sha256
 from reporting import write_json
+from reporting.files import flush
 
 HEADER, PROGRESS = "header.json", "progress.json"
 X_0, LABEL = "x_0.bin", "label.bin"

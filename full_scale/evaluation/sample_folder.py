@@ -5,15 +5,18 @@ samples.npy    (N, D), row i is sample i; read it only when all are done
 done.npy       (N,) bool, set after the row is on the disk
 """
 
+import contextlib
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from reporting import write_json
+from reporting.files import write_whole
 
 RUN, SAMPLES, DONE = "run.json", "samples.npy", "done.npy"
 
@@ -74,7 +77,9 @@ class SampleFolder:
         if not (folder / RUN).is_file():
             _make_array(folder / DONE, (num_samples,), np.dtype(bool))
             _make_array(folder / SAMPLES, (num_samples, num_dims), dtype)
-            _link(folder / RUN, lambda path: write_json(path, asked | {"manifest": dict(manifest)}))
+            run = asked | {"manifest": dict(manifest)}
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                write_json(folder / RUN, run, put=os.link)
         found = cls(folder)
         held = {name: found.run[name] for name in asked}
         old, new = _flat(held), _flat(asked)
@@ -138,7 +143,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Zeros. Those of another size, which a killed command left, give way; samples never do."""
-    put = os.link
+    put: Callable[[Path, Path], None] = os.link
     if path.is_file():
         held = np.load(path, mmap_mode="r")
         begun, fits = bool(held.any()), (held.shape, held.dtype) == (shape, dtype)
@@ -152,25 +157,17 @@ def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
         if fits:
             return
         put = _replace
-    _link(path, lambda temporary: _zeros(temporary, shape, dtype), put)
+    with contextlib.suppress(FileExistsError):  # another process was faster
+        write_whole(path, lambda file: _write_zeros(file, shape, dtype), put)
 
 
-def _zeros(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    np.lib.format.open_memmap(path, "w+", dtype, shape).flush()
+def _write_zeros(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """An array of zeros in the .npy format; the file system stores no zeros."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    file.truncate(file.tell() + math.prod(shape) * dtype.itemsize)
 
 
 def _replace(temporary: Path, path: Path) -> None:
     if not (path.parent / RUN).is_file():  # as late as can be: another process may be faster
         temporary.replace(path)
-
-
-def _link(path: Path, make: Any, put: Any = os.link) -> None:
-    """Make a file under a temporary name and give it its name unless another process was faster."""
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        make(temporary)
-        put(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
+
+from reporting.files import write_whole
 
 _KEY = "di4c"  # one metadata entry: with several, their order and so the file's hash would vary
 
@@ -18,23 +19,14 @@ _KEY = "di4c"  # one metadata entry: with several, their order and so the file's
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], description: Any) -> None:
     """Write a safetensors file that readers see either whole or not at all.
 
-    It goes to a temporary name in the same folder, is flushed to the disk and renamed; equal
-    content gives equal bytes.
+    Equal content gives equal bytes.
 
     Args:
-        path: File to write, replaced if it exists; its folder must exist.
+        path: File to write, replaced if it exists (see `reporting.files.write_whole`).
         tensors: Tensors by name, on any device, of any layout in memory.
         description: JSON value, stored in the metadata of the file.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(_separate(tensors), temporary, {_KEY: json.dumps(description)})
-        flush(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    flush(path.parent)
+    write_whole(path, save(_separate(tensors), {_KEY: json.dumps(description)}))
 
 
 def read_tensors(
@@ -67,17 +59,6 @@ def file_sha256(path: Path | str) -> str:
     """SHA-256 of a file, 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def flush(path: Path) -> None:
-    """Flush a file, or the names in a folder, to the disk."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no folders
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 
-from full_scale.models.tensor_file import file_sha256, flush, read_tensors, write_tensors
+from full_scale.models.tensor_file import file_sha256, read_tensors, write_tensors
 from full_scale.nested import flatten, unflatten
 from reporting import write_json
+from reporting.files import flush
 
 _RECORD = "checkpoint.json"
 _PREFIX = "step_"

@@ -5,7 +5,6 @@ run's configuration alone: a run that was stopped and resumed writes the same by
 holds what it took, seconds a step and peak memory, which differs from run to run.
 """
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from di4c.diagnostics import LossLog
 from reporting import append_row, read_rows
+from reporting.files import write_whole
 
 LOG, CLOCK = "log.jsonl", "clock.jsonl"
 
@@ -94,9 +94,7 @@ def _drop_rows_after(path: Path, step: int) -> None:
         return
     kept = sum(row["step"] <= step for row in read_rows(path))
     lines = path.read_bytes().splitlines(keepends=True)[:kept]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(b"".join(lines))
-    temporary.replace(path)
+    write_whole(path, b"".join(lines))
 
 
 def _events(folder: Path) -> Any:

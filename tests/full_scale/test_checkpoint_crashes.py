@@ -10,11 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
-from full_scale.models import tensor_file
-from full_scale.models.tensor_file import read_tensors, write_tensors
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from reporting.files import write_whole
 from tests.helpers.checkpoint_writer import same, state_at
 
 WRITER = Path(__file__).parents[1] / "helpers" / "checkpoint_writer.py"
@@ -98,14 +96,13 @@ def test_killed_writer_leaves_a_whole_checkpoint(tmp_path):
         last = loaded.step
 
 
-def test_file_whose_writing_fails_leaves_the_old_one(tmp_path, monkeypatch):
-    def writes_half(tensors, path, metadata):
-        path.write_bytes(b"half of it")
+def test_file_whose_writing_fails_leaves_the_old_one(tmp_path):
+    def writes_half(file):
+        file.write(b"half of it")
         raise OSError("disk full")
 
-    write_tensors(tmp_path / "x", {"a": torch.ones(2)}, "old")
-    monkeypatch.setattr(tensor_file, "save_file", writes_half)
+    write_whole(tmp_path / "x", b"old")
     with pytest.raises(OSError, match="disk full"):
-        write_tensors(tmp_path / "x", {"a": torch.zeros(2)}, "new")
-    assert read_tensors(tmp_path / "x")[1] == "old"
+        write_whole(tmp_path / "x", writes_half)
+    assert (tmp_path / "x").read_bytes() == b"old"
     assert [*tmp_path.iterdir()] == [tmp_path / "x"]
