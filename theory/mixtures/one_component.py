@@ -1,19 +1,21 @@
-r"""How close one product law comes to perfectly correlated bits (why one component is not enough).
+r"""How close one product law comes to D bits that always agree: one component is not enough.
 
-For the repetition law on D bits, $\rho = (\delta_{0\dots0} + \delta_{1\dots1})/2$,
+Let $\rho = (\delta_{0\dots0} + \delta_{1\dots1})/2$ be the law of D equal fair bits. Then
 
-$$\min_{p\ \mathrm{product}} d_{TV}(\rho, p) = \tfrac12 - (1 - 2^{-1/D})^D,$$
+$$\min_{p\ \mathrm{product}} d_{TV}(\rho, p) = \tfrac12 - (1 - 2^{-1/D})^D.$$
 
-$\sqrt2 - 1$ for HALF (D = 2), where the product of the marginals gives 1/2, and 1/2 in the limit of
-many bits. Beyond the paper. Proof: with $a_d = p^d(1)$, $1 - d_{TV}$ is the overlap
-$\min(\tfrac12, \prod a_d) + \min(\tfrac12, \prod(1 - a_d))$. For $u = \prod a_d^{1/D}$ and
-$v = \prod (1 - a_d)^{1/D}$ the inequality of the means gives $u + v \le 1$, and
-$\min(\tfrac12, u^D) + \min(\tfrac12, v^D)$ on $u + v \le 1$ is largest at $u = 2^{-1/D}$,
-$v = 1 - u$, since $u^D + v^D$ is convex on the segment between the two kinks. Equality at
-$a_d = 2^{-1/D}$: the best product law spends just enough on one of the two points.
+For two bits this is $\sqrt2 - 1$, while the product of the marginals is at distance 1/2. With many
+bits the minimum tends to 1/2. This is not in the paper.
+
+Proof. Let $a_d = p^d(1)$. Then $1 - d_{TV}$ is the overlap
+$\min(\tfrac12, \prod a_d) + \min(\tfrac12, \prod(1 - a_d))$. Let $u = \prod a_d^{1/D}$ and
+$v = \prod (1 - a_d)^{1/D}$. The inequality of the means gives $u + v \le 1$. On $u + v \le 1$ the
+function $\min(\tfrac12, u^D) + \min(\tfrac12, v^D)$ is largest at $u = 2^{-1/D}$, $v = 1 - u$,
+since $u^D + v^D$ is convex on the segment between the two kinks. Equality holds at
+$a_d = 2^{-1/D}$: the best product law gives 1...1 its full probability 1/2 and no more.
 
 The lower bound is certified at D = 1, 2, 3 by a second route: branch and bound over all product
-laws in exact rational arithmetic, with no appeal to the proof.
+laws in exact rational arithmetic, independent of the proof.
 """
 
 import heapq
@@ -30,7 +32,7 @@ _HALF = Fraction(1, 2)
 
 
 def closed_form(num_dims: int) -> arb:
-    r"""$\tfrac12 - (1 - 2^{-1/D})^D$, enclosed."""
+    r"""$\tfrac12 - (1 - 2^{-1/D})^D$ as an enclosure."""
     return arb(1) / 2 - (1 - arb(2) ** (arb(-1) / num_dims)) ** num_dims
 
 
@@ -44,10 +46,10 @@ def product_of(ones: list[Fraction]) -> Law:
 
 
 def certified_minimum(num_dims: int, width: Fraction) -> tuple[Fraction, Fraction]:
-    """Lower and upper bound, at most `width` apart, of the distance over all product laws.
+    """Lower and upper bound, at most `width` apart, of the least distance of a product law.
 
-    Best-first branch and bound on the cube of the probabilities of a one, halved along its longest
-    side. On a sub-box the overlap is at most its value with every factor at its largest.
+    Best-first branch and bound on the cube of the D probabilities of a one. A box is halved along
+    its longest side. The overlap on a box is at most its value with every factor at its largest.
     """
 
     def overlap(ones: tuple[Fraction, ...], zeros: tuple[Fraction, ...]) -> Fraction:
@@ -71,31 +73,33 @@ def certified_minimum(num_dims: int, width: Fraction) -> tuple[Fraction, Fractio
 
 @claim(
     "one-component-distance",
-    "min TV(product, D equal bits) = 1/2 - (1 - 2^(-1/D))^D; HALF: sqrt2 - 1",
+    "The product law nearest to D equal fair bits is at total variation 1/2 - (1 - 2^(-1/D))^D.",
     group="beyond",
     source="this project",
-    hypotheses="all product laws, in rationals, at D = 1, 2, 3, to 2^-20, 2^-12, 2^-7",
+    hypotheses="branch and bound over all product laws, in rationals: D = 1, 2, 3 to within "
+    "2^-20, 2^-12, 2^-7. Two bits: sqrt(2) - 1",
 )
-def _verify_minimum(record: Record) -> None:
+def verify_minimum(record: Record) -> None:
     for num_dims, width in ((1, 2**-20), (2, 2**-12), (3, 2**-7)):
         lower, upper = certified_minimum(num_dims, Fraction(width))
         record.at_most(float(lower), float(closed_form(num_dims).lower()), f"lower, D={num_dims}")
         record.at_most(float(closed_form(num_dims).upper()), float(upper), f"upper, D={num_dims}")
         record.at_most(upper - lower, Fraction(width), f"width of the certificate, D={num_dims}")
         if num_dims == 2:
-            # HALF with no rounding at all: sqrt2 - 1 lies between two rationals iff squares do.
+            # Without rounding: lower <= sqrt(2) - 1 <= upper, by comparing squares.
             record.at_most((1 + lower) ** 2, 2, "(1 + lower)^2 <= 2")
             record.at_most(2, (1 + upper) ** 2, "2 <= (1 + upper)^2")
 
 
 @claim(
     "one-component-attained",
-    "the minimum is attained at P(1) = 2^(-1/D) for every bit",
+    "The nearest product law to D equal fair bits gives every bit P(1) = 2^(-1/D).",
     group="beyond",
     source="this project",
-    hypotheses="D = 1..8, rational law within 2^-60 of the optimum, arb enclosures",
+    hypotheses="D = 1..8; a rational law within 2^-60 of the optimum, enclosures in ball "
+    "arithmetic",
 )
-def _verify_attained(record: Record) -> None:
+def verify_attained(record: Record) -> None:
     with ctx.workprec(200):
         for num_dims in range(1, 9):
             # A rational within 2^-60 below 2^(-1/D) costs at most D 2^-60 of overlap.
@@ -109,12 +113,13 @@ def _verify_attained(record: Record) -> None:
 
 @claim(
     "one-component-marginals",
-    "False in general: the product of the marginals is the nearest product law in TV",
+    "False in general: the product of the marginals is the nearest product law. For two equal bits "
+    "its total variation is 1/2, the least is sqrt(2) - 1.",
     group="fails",
     source="this project",
-    hypotheses="fails for D equal bits: 1 - 2^(1-D) against the minimum (HALF 1/2, sqrt2 - 1)",
+    hypotheses="D equal fair bits, D = 2..6: 1 - 2^(1-D) for the product of the marginals",
 )
-def _verify_marginals_are_worse(record: Record) -> None:
+def verify_marginals_are_worse(record: Record) -> None:
     for num_dims in range(2, 7):
         law = repetition(num_dims)
         distance = total_variation(law, independent(law))

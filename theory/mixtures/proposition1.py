@@ -1,21 +1,24 @@
-r"""Proposition 1: mixtures of product laws are universal, and what the number of components is.
+r"""Proposition 1: every law is a mixture of product laws; how many components it needs.
 
 Every law p on S^D is $\mathbb{E}_\lambda \prod_d p^d(\cdot; \lambda)$ with one scalar latent
-$\lambda \sim \mathrm{Unif}[0,1]$: take point masses at $F^{-1}(\lambda)$, F the cumulative sum of p
-in any order of the states. No hypothesis is needed (Hayakawa et al. 2025, Proposition 1).
+$\lambda \sim \mathrm{Unif}[0,1]$ (Hayakawa et al. 2025, Proposition 1). The components are point
+masses at $F^{-1}(\lambda)$, where F is the cumulative sum of p in any order of the states. No
+hypothesis is needed.
 
-Beyond the paper, the exact price in components:
+The number of components is not in the paper:
 
-* $|S|^{D-1}$ always suffice: the latent is $(x^2, \dots, x^D)$, a component is
+* $|S|^{D-1}$ components always suffice. The latent is $(x^2, \dots, x^D)$, and a component is
   $p(x^1 \mid \lambda)$ times a point mass.
-* That is sharp for every S and D. If $p = \sum_l w_l p_l$ with $w_l > 0$ and product laws $p_l$,
-  then supp $p_l$ is a box $A_1 \times \dots \times A_D$ inside supp p, and these boxes cover
-  supp p: no fewer components than boxes in the smallest such cover. The uniform law on
-  $\sum_d x^d \equiv 0 \bmod S$ has no two support points at Hamming distance 1, so its boxes are
-  single points and it needs $|S|^{D-1}$ components: parity on D bits needs $2^{D-1}$, HALF needs 2.
-* It is the sign that costs: parity is the sum of two products for every D (tensor rank 2) once the
-  entries of their factors may be negative.
-* The cover is a bound, not the answer: $(1 + m s_1 s_2)/4$ has full support (one box) and needs 2.
+* This number cannot be improved, for any S and D. Let $p = \sum_l w_l p_l$ with $w_l > 0$ and
+  product laws $p_l$. The support of $p_l$ is a box $A_1 \times \dots \times A_D$ inside supp p, and
+  the boxes cover supp p. So p needs at least as many components as its smallest cover has boxes.
+  The uniform law on $\sum_d x^d \equiv 0 \bmod S$ has no two support points at Hamming distance 1.
+  Its boxes are single points, and it needs $|S|^{D-1}$ components. Parity on D bits thus needs
+  $2^{D-1}$, and two bits that always agree need 2.
+* The reason is that probabilities are not negative. If the entries of the factors may be negative,
+  two products give parity for every D (tensor rank 2).
+* The cover is only a lower bound. $(1 + m s_1 s_2)/4$ has full support, which is one box, and
+  needs 2 components.
 """
 
 import itertools
@@ -33,7 +36,7 @@ Box = frozenset[State]
 
 
 def inverse_cdf(law: Law, latent: Fraction) -> State:
-    """The state at which the cumulative sum of the law first exceeds latent, in [0, 1)."""
+    """The first state at which the cumulative sum of the law exceeds the latent in [0, 1)."""
     total = Fraction(0)
     for x, p in law.items():
         total += p
@@ -45,8 +48,8 @@ def inverse_cdf(law: Law, latent: Fraction) -> State:
 def latent_measure(law: Law) -> Law:
     r"""Lebesgue measure of $\{\lambda : F^{-1}(\lambda) = x\}$, counted in cells of equal length.
 
-    With M the common denominator of the law, $F^{-1}$ is monotone in the order of the states, so
-    it is constant on a cell [k/M, (k+1)/M) on which it agrees at both ends; each cell is checked.
+    M is the common denominator of the law. $F^{-1}$ is monotone in the order of the states. It is
+    therefore constant on a cell [k/M, (k+1)/M) if it agrees at both ends, and each cell is checked.
     """
     cells = math.lcm(*(Fraction(p).denominator for p in law.values()))
     measure = dict.fromkeys(law, Fraction(0))
@@ -74,7 +77,7 @@ def conditional_mixture(law: Law, num_states: int) -> list[Component]:
 
 
 def mixture_law(components: Iterable[Component], num_dims: int, num_states: int) -> Law:
-    """The law of a mixture of product laws, summed out state by state."""
+    """The law of a mixture of product laws, summed state by state."""
     parts = list(components)
     return {
         x: sum(
@@ -86,7 +89,7 @@ def mixture_law(components: Iterable[Component], num_dims: int, num_states: int)
 
 
 def boxes_inside(support: frozenset[State], num_dims: int, num_states: int) -> list[Box]:
-    """Every maximal product set of states inside the support."""
+    """Every product set of states inside the support that is contained in no larger one."""
     values = range(num_states)
     sides = [c for k in range(1, num_states + 1) for c in itertools.combinations(values, k)]
     boxes = (
@@ -101,7 +104,10 @@ def boxes_inside(support: frozenset[State], num_dims: int, num_states: int) -> l
 
 
 def cover_number(law: Law, num_dims: int, num_states: int) -> int:
-    """Fewest product sets whose union is the support: no mixture has fewer components."""
+    """The fewest product sets whose union is the support.
+
+    No mixture of product laws has fewer components.
+    """
     support = frozenset(x for x, p in law.items() if p)
     boxes = boxes_inside(support, num_dims, num_states)
 
@@ -117,7 +123,10 @@ def cover_number(law: Law, num_dims: int, num_states: int) -> int:
 
 
 def matrix_rank(rows: list[list[Fraction]]) -> int:
-    """Rank over the rationals; of a law on two coordinates: another bound on the components."""
+    """Rank over the rationals.
+
+    The matrix of a law on two coordinates has at most as high a rank as the law has components.
+    """
     rows, rank = [list(row) for row in rows], 0
     for column in range(len(rows[0])):
         pivot = next((r for r in range(rank, len(rows)) if rows[r][column]), None)
@@ -132,7 +141,7 @@ def matrix_rank(rows: list[list[Fraction]]) -> int:
 
 
 def rational_laws(sizes: Iterable[tuple[int, int]], seed: int) -> Iterator[tuple[int, int, Law]]:
-    """(D, S, law) with small integer weights, zeros included."""
+    """(D, S, law): random laws with small rational probabilities, some of them 0."""
     draw = random.Random(seed)
     for num_dims, num_states in sizes:
         weights = [draw.choice((0, 0, 1, 2, 3, 5)) for _ in range(num_states**num_dims)]
@@ -151,12 +160,13 @@ _SIZES = [(1, 2), (2, 2), (2, 3), (3, 2), (4, 2), (3, 3), (2, 5), (5, 2)]
 
 @claim(
     "proposition1-inverse-cdf",
-    "p = E_lambda[point mass at F^-1(lambda)], lambda ~ Unif[0,1]",
+    "Every law on S^D is a mixture of product laws: point masses at F^-1(lambda), lambda ~ "
+    "Unif[0,1].",
     group="paper",
     source="Proposition 1",
-    hypotheses="none: any law on S^D, zeros included; exact rationals",
+    hypotheses="any law on S^D, zeros included; F is its cumulative sum; exact rationals",
 )
-def _verify_inverse_cdf(record: Record) -> None:
+def verify_inverse_cdf(record: Record) -> None:
     for num_dims, num_states, law in rational_laws(_SIZES * 4, seed=1):
         measure = latent_measure(law)
         for x, p in law.items():
@@ -165,12 +175,12 @@ def _verify_inverse_cdf(record: Record) -> None:
 
 @claim(
     "proposition1-component-count",
-    "|S|^(D-1) product laws always suffice: condition on D-1 coordinates",
-    group="beyond",
-    source="this project",
-    hypotheses="none: any law on S^D; exact rationals",
+    "Every law on S^D is a mixture of at most |S|^(D-1) product laws.",
+    group="sharper",
+    source="Proposition 1; the number of components: this project",
+    hypotheses="any law on S^D; the latent is D-1 of the coordinates; exact rationals",
 )
-def _verify_component_count(record: Record) -> None:
+def verify_component_count(record: Record) -> None:
     for num_dims, num_states, law in rational_laws(_SIZES * 4, seed=2):
         what = f"D={num_dims}, S={num_states}"
         components = conditional_mixture(law, num_states)
@@ -186,12 +196,14 @@ def _verify_component_count(record: Record) -> None:
 
 @claim(
     "proposition1-parity",
-    "sum x = 0 mod S needs exactly |S|^(D-1) components (parity 2^(D-1), HALF 2)",
-    group="beyond",
-    source="this project",
-    hypotheses="weights >= 0; components are boxes in the support, all covers enumerated",
+    "The uniform law on sum_d x^d = 0 mod S needs |S|^(D-1) components: parity on D bits needs "
+    "2^(D-1).",
+    group="sharper",
+    source="Proposition 1; the number of components: this project",
+    hypotheses="weights and probabilities are not negative; all covers of the support by boxes are "
+    "enumerated. Two bits that always agree need 2",
 )
-def _verify_zero_sum(record: Record) -> None:
+def verify_zero_sum(record: Record) -> None:
     for num_dims, num_states in _ZERO_SUM_SIZES:
         law, what = zero_sum_law(num_dims, num_states), f"D={num_dims}, S={num_states}"
         needed = num_states ** (num_dims - 1)
@@ -207,12 +219,12 @@ def _support(law: Law) -> frozenset[State]:
 
 @claim(
     "proposition1-signed",
-    "two products give parity for every D once factors may have negative entries",
+    "Two products give parity on D bits if the factors may have negative entries.",
     group="beyond",
     source="this project",
-    hypotheses="nonnegative rank 2^(D-1), rank 2: the price binds through the sign alone",
+    hypotheses="D = 2..7. With probabilities, which are not negative, 2^(D-1) are needed",
 )
-def _verify_signed(record: Record) -> None:
+def verify_signed(record: Record) -> None:
     half = Fraction(1, 2)
     for num_dims in range(2, 8):
         plus, minus = [[half, half]] * num_dims, [[half, -half]] * num_dims
@@ -221,17 +233,18 @@ def _verify_signed(record: Record) -> None:
             record.equal(signed[x], p, 0, f"two signed products at {x}")
         if num_dims > 2:
             needed = cover_number(zero_sum_law(num_dims, 2), num_dims, 2)
-            record.exceeds(needed, 2, 0, f"products that parity on {num_dims} bits needs")
+            record.exceeds(needed, 2, 0, f"components of parity on {num_dims} bits")
 
 
 @claim(
     "proposition1-cover-is-a-bound",
-    "False in general: the box cover of the support counts the components",
+    "False in general: a law needs only as many components as boxes cover its support. "
+    "(1 + m s1 s2)/4 has full support, one box, and needs 2.",
     group="fails",
     source="this project",
-    hypotheses="fails at full support: (1 + m s1 s2)/4, one box, needs 2",
+    hypotheses="two bits with dependence m = 1/1000, 1/3 and -9/10",
 )
-def _verify_cover_is_a_bound(record: Record) -> None:
+def verify_cover_is_a_bound(record: Record) -> None:
     for m in (Fraction(1, 1000), Fraction(1, 3), Fraction(-9, 10)):
         rows = [[(1 + m * a * b) / 4 for b in (1, -1)] for a in (1, -1)]
         law = law_from([p for row in rows for p in row], 2, 2)

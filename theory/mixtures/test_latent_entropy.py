@@ -1,4 +1,4 @@
-"""The latent's entropy by hypothesis, by optimisation, and with a smaller constant."""
+"""The entropy bound on random mixtures, by optimisation, and with a constant that is too small."""
 
 import math
 
@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 
 from di4c import exact
 from theory.claim import Record
-from theory.mixtures.latent_entropy import (
-    equal_latents,
-    information,
-    repetition,
-    shared_out,
-)
+from theory.mixtures.latent_entropy import copied_latent, equal_latents, information, shared_out
 from theory.tools import oracle
 from theory.tools.finite_mixture import FiniteMixture, as_dict, random_mixture
 
@@ -23,7 +18,7 @@ from theory.tools.finite_mixture import FiniteMixture, as_dict, random_mixture
 @given(
     st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 4), st.floats(0.1, 20), st.booleans()
 )
-def test_bounds_on_random_mixtures(seed, num_latents, num_dims, spread, equal):
+def test_random_mixtures_obey_the_bound(seed, num_latents, num_dims, spread, equal):
     generator = torch.Generator().manual_seed(seed)
     student = random_mixture(generator, num_latents, num_dims, 2, spread)
     if equal:
@@ -33,17 +28,20 @@ def test_bounds_on_random_mixtures(seed, num_latents, num_dims, spread, equal):
     assert -1e-12 <= correlation <= (num_dims - 1) * entropy + 1e-12
 
 
-def test_information_of_a_noiseless_latent_is_its_entropy():
+def test_a_copied_latent_is_known_from_each_coordinate():
     weights = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
-    joint, single = information(repetition(weights, 3))
+    joint, single = information(copied_latent(weights, 3))
     entropy = exact.entropy(weights).item()
     assert joint == pytest.approx(entropy)
     assert single.tolist() == pytest.approx([entropy] * 3)
 
 
 def test_no_two_latents_beat_the_bound_on_four_values():
-    # Gradient descent on KL(repetition of 4 values || mixture of 2 equal latents), D = 2.
-    target = repetition(equal_latents(4), 2).law()
+    """The best mixture of 2 equally likely latents, found by gradient descent, reaches log 2.
+
+    The target repeats one of 4 values in both coordinates.
+    """
+    target = copied_latent(equal_latents(4), 2).law()
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 2, 4, dtype=torch.float64, generator=generator).requires_grad_()
     optimiser = torch.optim.Adam([logits], lr=0.1)
@@ -57,14 +55,14 @@ def test_no_two_latents_beat_the_bound_on_four_values():
     assert loss.item() >= math.log(2)
 
 
-def test_shared_out_is_a_mixture_with_uniform_marginals():
+def test_latents_that_share_the_values_out_have_uniform_marginals():
     student = shared_out(6, 3, 2)
     torch.testing.assert_close(student.marginals(), torch.full((2, 6), 1 / 6, dtype=torch.float64))
     assert student.law().sum().item() == pytest.approx(1)
 
 
-def test_one_dimension_less_is_rejected():
-    target = as_dict(repetition(equal_latents(3), 3).law(), 3, 3)
+def test_a_bound_with_one_dimension_less_is_rejected():
+    target = as_dict(copied_latent(equal_latents(3), 3).law(), 3, 3)
     record = Record()
     record.at_most(oracle.total_correlation(target), (3 - 2) * math.log(3), "(D - 2) H")
     assert not record.holds

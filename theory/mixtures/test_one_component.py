@@ -15,7 +15,7 @@ from theory.tools.laws import repetition
 from theory.tools.oracle import total_variation
 
 
-def test_half_is_sqrt2_minus_1():
+def test_two_bits_are_at_sqrt2_minus_1():
     assert closed_form(2).overlaps(arb(2).sqrt() - 1)
     assert closed_form(2).rad() < 1e-12
 
@@ -28,7 +28,7 @@ def test_no_product_law_is_nearer(ones):
 
 
 @pytest.mark.parametrize("num_dims", [2, 3, 4])
-def test_numerical_optimum(num_dims):
+def test_numerical_minimisation_finds_the_closed_form(num_dims):
     def distance(ones):
         return 1 - min(0.5, np.prod(ones)) - min(0.5, np.prod(1 - ones))
 

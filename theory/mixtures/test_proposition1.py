@@ -25,14 +25,14 @@ from theory.tools.oracle import all_states, law_from
 
 
 @given(st.lists(st.integers(0, 9), min_size=9, max_size=9).filter(any))
-def test_both_constructions_return_the_law(weights):
+def test_inverse_cdf_and_conditioning_give_back_the_law(weights):
     law = law_from([Fraction(w, sum(weights)) for w in weights], 2, 3)
     assert latent_measure(law) == law
     assert mixture_law(conditional_mixture(law, 3), 2, 3) == law
 
 
 def test_sampled_latents_follow_the_law():
-    # Chi-square with 7 degrees of freedom on 20000 draws; false alarm 1e-6 at 40.5, fixed seed.
+    # 20000 draws, fixed seed. Chi-square with 7 degrees of freedom exceeds 40.5 with chance 1e-6.
     law = law_from([Fraction(k + 1, 36) for k in range(8)], 3, 2)
     draws = torch.rand(20000, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     counts = dict.fromkeys(law, 0)
@@ -42,7 +42,7 @@ def test_sampled_latents_follow_the_law():
     assert sum((counts[x] - e) ** 2 / e for x, e in expected.items()) < 40.5
 
 
-def test_no_latent_outside_the_unit_interval():
+def test_a_latent_outside_the_unit_interval_is_refused():
     with pytest.raises(ValueError, match="latent must lie in"):
         inverse_cdf(zero_sum_law(2, 2), Fraction(1))
 
@@ -50,10 +50,10 @@ def test_no_latent_outside_the_unit_interval():
 @pytest.mark.parametrize(
     ("support", "num_dims", "expected"),
     [
-        ([(0, 0), (1, 1)], 2, 2),  # HALF
-        ([(0, 0, 0), (1, 1, 1)], 3, 2),  # repetition: two, whatever D
+        ([(0, 0), (1, 1)], 2, 2),  # two bits that always agree
+        ([(0, 0, 0), (1, 1, 1)], 3, 2),  # equal bits need two, whatever D
         ([(0, 0), (0, 1), (1, 0)], 2, 2),
-        ([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)], 3, 3),  # at most one bit set: D
+        ([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)], 3, 3),  # at most one bit set: D boxes
         (list(itertools.product((0, 1), repeat=3)), 3, 1),  # a box is its own cover
     ],
 )
@@ -80,8 +80,8 @@ def test_cover_number_against_all_subsets_of_boxes():
 
 
 def test_parity_cannot_be_fitted_with_fewer_components():
-    # Every product law inside even parity is a point mass, so a fit with k components is a fit of
-    # k point masses: non-negative least squares leaves a residual for each choice of 3 of 4.
+    # A product law inside even parity is a point mass. A mixture of 3 components is thus a mixture
+    # of 3 of the 4 points, and non-negative least squares leaves a residual for every choice.
     law = zero_sum_law(3, 2)
     target = [float(p) for p in law.values()]
     atoms = [x for x, p in law.items() if p]
@@ -98,7 +98,7 @@ def test_matrix_rank_against_floating_point():
         assert exact_rank == torch.linalg.matrix_rank(rows.double())
 
 
-def test_one_component_too_few_is_rejected():
+def test_one_component_less_is_rejected():
     law = zero_sum_law(4, 2)
     record = Record()
     record.equal(len(conditional_mixture(law, 2)), 2**3 - 1, 0, "wrong number")
