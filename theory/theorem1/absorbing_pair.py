@@ -1,17 +1,24 @@
-r"""E3: the N-step error of two bits that fall to zero, at every N and on every grid.
+r"""Absorbing pair: the N-step error of two bits that fall to zero, in closed form on every grid.
 
-The literal absorbing chain on |S| = 2: a one survives until t with probability $\alpha_t$, a zero
-stays. $p_0 = (1-a)\delta_{00} + a\,\delta_{11}$,
+The noise is the absorbing chain on two states: a one survives until t with probability $\alpha_t$,
+a zero stays. The data law is $p_0 = (1-a)\delta_{00} + a\,\delta_{11}$. Let
 $\phi_k = \arctan(\sqrt{a/(1-a)}\,(1 - \alpha_k))$.
-The sampler errs only in the state 00: both bits survive or neither, but it draws them apart. Hence
+
+The sampler makes an error only in the state 00. There both bits must become one or neither, but it
+draws them independently. Hence
 
 $$P(00) = (1-a) \prod_k \cos^2(\phi_k - \phi_{k-1}), \qquad
   P(01) = P(10) = (1-a) \sin^2\phi_1 \prod_{k \ge 2} \cos^2(\phi_k - \phi_{k-1}),$$
 
-since a lone one is completed to 11 unless it appears in the last step; and
-$TV_N = \max\{1 - a - P(00),\ 2 P(01)\}$. $\cos^2(\phi - \phi')$ is rational in $\alpha$ and a, so
-the check has no rounding. From the prior (all-zero) both are divided by $q_N(00)$, and P(00) may
-exceed 1 - a: $TV_N = \max\{1 - a - P(00),\ 2P(01),\ 2P(01) + P(00) - (1 - a)\}$. Beyond the paper.
+since a single one is completed to 11 in the next step, unless it appears in the last step. The
+error is $TV_N = \max\{1 - a - P(00),\ 2 P(01)\}$. $\cos^2(\phi - \phi')$ is rational in $\alpha$
+and a, so the check has no rounding.
+
+If the sampler starts from the prior, all-zero, both probabilities are divided by $q_N(00)$. Then
+P(00) may exceed 1 - a, and
+$TV_N = \max\{1 - a - P(00),\ 2P(01),\ 2P(01) + P(00) - (1 - a)\}$.
+
+Theorem 1 of the paper states the order of the error. The identity is beyond it.
 """
 
 import itertools
@@ -29,12 +36,12 @@ WEIGHTS = [Fraction(1, 2), Fraction(1, 10), Fraction(2, 3), Fraction(9, 10)]
 
 
 def two_point_law(weight: Fraction) -> oracle.Law:
-    r"""$(1-a)\delta_{00} + a\,\delta_{11}$."""
+    r"""The law $(1-a)\delta_{00} + a\,\delta_{11}$."""
     return oracle.law_from([1 - weight, Fraction(0), Fraction(0), weight], 2, 2)
 
 
 def sampler_law(weight: Fraction, alphas: list[Fraction], *, from_prior: bool) -> oracle.Law:
-    """Left side: the sampler enumerated in rational arithmetic."""
+    """Left side: the law that the enumerated sampler generates, in rational arithmetic."""
     kernels = [oracle.falling_kernel(b / a) for a, b in itertools.pairwise(alphas)]
     start = two_point_law(Fraction(0)) if from_prior else None
     return oracle.compose(two_point_law(weight), kernels, start)
@@ -57,10 +64,12 @@ def _verify_exact(record: Record, *, from_prior: bool) -> None:
 
 @claim(
     "absorbing-pair",
-    "E3: P(00), P(01) and TV_N of the absorbing chain 1 -> 0 as products of cos^2",
+    "Absorbing pair: P(00) = (1-a) prod_k cos^2(phi_k - phi_{k-1}), P(01) = (1-a) sin^2(phi_1) "
+    "prod_{k>=2} cos^2(phi_k - phi_{k-1}), and TV_N = max{1 - a - P(00), 2 P(01)}.",
     group="sharper",
-    source="Theorem 1; identity: this project",
-    hypotheses="p0 on {00, 11}, any weight, any grid; start q_T; exact rationals",
+    source="Theorem 1; the identity: this project",
+    hypotheses="p_0 = (1-a) on 00 and a on 11, any a and grid; "
+    "phi_k = arctan(sqrt(a/(1-a)) (1-alpha_k)); start q_T; exact rationals",
 )
 def _verify_from_data(record: Record) -> None:
     _verify_exact(record, from_prior=False)
@@ -68,10 +77,11 @@ def _verify_from_data(record: Record) -> None:
 
 @claim(
     "absorbing-pair-prior",
-    "from all-zero P(00) and P(01) are divided by q_N(00)",
+    "Absorbing pair, started from all-zero: P(00) and P(01) are those of absorbing-pair divided by "
+    "q_N(00).",
     group="beyond",
     source="this project",
-    hypotheses="p0 on {00, 11}, any weight, any grid; exact rationals",
+    hypotheses="p_0 = (1-a) on 00 and a on 11, any a and grid; exact rationals",
 )
 def _verify_from_prior(record: Record) -> None:
     _verify_exact(record, from_prior=True)
@@ -79,10 +89,11 @@ def _verify_from_prior(record: Record) -> None:
 
 @claim(
     "absorbing-pair-schedules",
-    "E3 for five schedules, N up to 1024 (float64 sampler)",
+    "Absorbing pair: the closed form is the error of the float64 sampler for five schedules and N "
+    "up to 1024.",
     group="beyond",
     source="this project",
-    hypotheses="p0 on {00, 11}; any decreasing alpha",
+    hypotheses="p_0 = (1-a) on 00 and a on 11; any decreasing alpha; start q_T",
 )
 def _verify_schedules(record: Record) -> None:
     draw = random.Random(33)

@@ -1,15 +1,16 @@
-r"""E1: the N-step error of a masked pair in closed form, at every N and on every grid.
+r"""Masked pair: the N-step error in closed form, at every N and on every grid.
 
 For any vocabulary, any law $p_0$ on two coordinates, and any $1 = \alpha_0 > \dots > \alpha_N$,
 
 $$TV_N = d_{12} \sum_k (\alpha_{k-1} - \alpha_k)^2, \qquad
   d_{12} = d_{TV}(p_0, p_0^1 \otimes p_0^2),$$
 
-started from the noised data; from all-mask it is divided by $(1 - \alpha_N)^2$. The reason fits in
-one line: coordinate d is unmasked in step k with probability $\alpha_{k-1} - \alpha_k$, the
-two independently, and only when both fall into the same step is their dependence lost.
+if the sampler starts from the noised data. If it starts from all-mask, the right side is divided by
+$(1 - \alpha_N)^2$. Proof: a coordinate is unmasked in step k with probability
+$\alpha_{k-1} - \alpha_k$, and the two coordinates are unmasked independently. Their dependence is
+lost only when both are unmasked in the same step.
 
-Theorem 1 of the paper states O(1/N) and, for |S| = 2, Omega(1/N); the identity is beyond it.
+Theorem 1 of the paper states O(1/N) and, for |S| = D = 2, Omega(1/N). The identity is beyond it.
 """
 
 import itertools
@@ -34,7 +35,7 @@ from theory.tools.pair_chain import masked_chain_tv
 
 
 def sampler_tv(law: oracle.Law, alphas: list[Fraction], *, all_mask: bool) -> Fraction:
-    """Left side: the sampler enumerated in rational arithmetic."""
+    """Left side: TV_N of the enumerated sampler, in rational arithmetic."""
     num_values = 1 + max(x[0] for x in law)
     ratios = [later / earlier for earlier, later in itertools.pairwise(alphas)]
     kernels = [
@@ -45,7 +46,7 @@ def sampler_tv(law: oracle.Law, alphas: list[Fraction], *, all_mask: bool) -> Fr
 
 
 def closed_form(law: oracle.Law, alphas: list[Fraction], *, all_mask: bool) -> Fraction:
-    """Right side: E1."""
+    """Right side: the closed form, in rational arithmetic."""
     dependence = oracle.total_variation(law, oracle.independent(law))
     return masked_tv(alphas, dependence, "prior" if all_mask else "q_T")
 
@@ -64,10 +65,10 @@ def _verify_exact(record: Record, *, all_mask: bool) -> None:
 
 @claim(
     "masked-pair",
-    "TV_N = d12 sum_k (alpha_{k-1} - alpha_k)^2, masked noise, D = 2 (E1)",
+    "Masked pair: TV_N = d_12 sum_k (alpha_{k-1} - alpha_k)^2.",
     group="sharper",
-    source="Theorem 1; identity: this project",
-    hypotheses="any vocabulary, p0, grid; start q_T; exact rationals",
+    source="Theorem 1; the identity: this project",
+    hypotheses="D = 2; any vocabulary, p_0 and grid; start q_T; exact rationals",
 )
 def _verify_from_data(record: Record) -> None:
     _verify_exact(record, all_mask=False)
@@ -75,10 +76,10 @@ def _verify_from_data(record: Record) -> None:
 
 @claim(
     "masked-pair-all-mask",
-    "from all-mask TV_N is the same, divided by (1 - alpha_N)^2",
+    "Masked pair, started from all-mask: TV_N is that of masked-pair divided by (1 - alpha_N)^2.",
     group="beyond",
     source="this project",
-    hypotheses="any vocabulary, p0, grid; exact rationals",
+    hypotheses="D = 2; any vocabulary, p_0 and grid; exact rationals",
 )
 def _verify_from_all_mask(record: Record) -> None:
     _verify_exact(record, all_mask=True)
@@ -86,10 +87,11 @@ def _verify_from_all_mask(record: Record) -> None:
 
 @claim(
     "masked-pair-schedules",
-    "E1 for five schedules, both starts, N up to 1024 (float64 sampler)",
+    "Masked pair: the closed form is the error of the float64 sampler for five schedules, both "
+    "starts and N up to 1024.",
     group="beyond",
     source="this project",
-    hypotheses="any decreasing alpha, also one of infinite slope (arccos)",
+    hypotheses="D = 2; any decreasing alpha, also one of infinite slope (arccos)",
 )
 def _verify_schedules(record: Record) -> None:
     draw, numbers = random.Random(12), np.random.default_rng(12)

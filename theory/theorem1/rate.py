@@ -1,19 +1,23 @@
-r"""Theorem 1, the rate: what makes TV_N = O(1/N), and what breaks it, at any S and D.
+r"""Theorem 1, the rate: when TV_N = O(1/N) holds, and when it fails, for any S and D.
 
-The statement needs hypotheses that the paper leaves implicit. One is on the schedule: a finite
-int alpha'^2. Arccos has none, and N TV_N grows under masks and with full support too
-(schedule_slope.py). The other is on zeros: full support of p_0, or masked noise, or early stopping,
-or a graded grid, or noise that starts slowly (beta(t) ~ t). Without any of these a zero of p_0 that
-noise enters along two coordinates makes N TV_N ~ c log N, unless such zeros balance, as those of
-HALF do under symmetric noise (log_rate.py has c for pairs; any_law.py shows that other zeros
-do no harm).
+The statement needs hypotheses that the paper leaves implicit.
 
-A slope test does not see the difference: N^-1 log N looks like N^-0.85. What sees it is whether the
-increments of N (out_N - p_0) from N to 2N shrink by a factor: they halve where the limit exists and
-stay where the logarithm grows.
+* On the schedule: int alpha'^2 is finite. For the arccos schedule it is infinite, and N TV_N grows
+  without bound even for masked noise and for laws with full support (schedule_slope.py).
+* On the zeros of p_0, one of these: full support, masked noise, early stopping, a grid that is
+  finer near the data, or noise that starts slowly (rate beta(t) ~ t).
 
-Stopped at delta the data law is q_delta, which has full support: under uniform noise
-rho <= 1 + S alpha_delta / (1 - alpha_delta), and upper_bound.py gives a constant for any p_0.
+Without these, let p_0(x) = 0 while noise enters x from the support along two coordinates. Then
+N TV_N ~ c log N. The exception are zeros whose effects cancel, as for two equal bits under
+symmetric noise. log_rate.py has c for pairs; limits/any_law.py shows that other zeros do no harm.
+
+A fitted slope does not show the difference: N^-1 log N looks like N^-0.85. The increments of
+N (out_N - p_0) from N to 2N do show it: they halve where the limit exists, and they do not shrink
+where the logarithm grows.
+
+With early stopping at time delta the data law is q_delta, which has full support. Under uniform
+noise its rho is at most 1 + S alpha_delta / (1 - alpha_delta), and upper_bound.py gives a constant
+for any p_0.
 """
 
 import itertools
@@ -56,13 +60,15 @@ def increments(
 
 @claim(
     "theorem1-rate",
-    "increments of N (out_N - p_0) shrink by a factor as N doubles: TV_N = O(1/N)",
+    "N product steps have an error of order 1/N: TV_N = O(1/N). The increments of N (out_N - p_0) "
+    "shrink by a constant factor each time N doubles, so that N TV_N converges.",
     group="paper",
     source="Theorem 1, upper bound",
-    hypotheses="int alpha'^2 finite; full support, or masked, or beta(0) = 0. S^D up to 64",
+    hypotheses="int alpha'^2 finite, and one of: full support, masked noise, noise that starts at "
+    "rate 0; S^D up to 64 states, N up to 256",
 )
 def verify_rate(record: Record) -> None:
-    """Increments of N (out_N - p_0) shrink by a factor: N TV_N converges, TV_N = O(1/N)."""
+    """The last increment over the one before, for eight processes and four laws each."""
     generator = torch.Generator().manual_seed(4)
     cases = (
         (UniformProcess(2, ExponentialSchedule()), 4, random_law),
@@ -82,18 +88,19 @@ def verify_rate(record: Record) -> None:
             law = random_law(generator, size**num_dims, spread=0.7)
         before, after = increments(process, law)[-2:]
         what = f"{type(process).__name__}, S = {size}, D = {num_dims}"
-        record.at_most(after, 0.75 * before, f"increment 128 -> 256 over 64 -> 128, {what}")
+        record.at_most(after, 0.75 * before, f"increment from N = 128 to 256, {what}")
 
 
 @claim(
     "theorem1-early-stopping",
-    "stopped at delta: O(1/N) for any p_0, rho <= 1 + S alpha / (1 - alpha) at delta",
+    "With early stopping at time delta the error is O(1/N) for any p_0, zeros included; under "
+    "uniform noise with rho <= 1 + S alpha_delta / (1 - alpha_delta).",
     group="sharper",
-    source="Theorem 1; the constant: this project",
-    hypotheses="fixed delta > 0; the error is against q_delta",
+    source="Theorem 1, upper bound; the constant: this project",
+    hypotheses="fixed delta > 0; the error is the distance to q_delta; uniform grid",
 )
 def verify_early_stopping(record: Record) -> None:
-    """Laws with zeros, stopped at delta: increments shrink, the explicit constant holds."""
+    """Laws with zeros: the increments shrink, rho and the constant of upper_bound.py hold."""
     generator = torch.Generator().manual_seed(5)
     for size, num_dims, stop in ((2, 3, 0.1), (2, 4, 0.2), (3, 3, 0.15), (4, 2, 0.05)):
         process = UniformProcess(size, ExponentialSchedule())
@@ -112,7 +119,7 @@ def verify_early_stopping(record: Record) -> None:
 
 
 def even_law(size: int, num_dims: int) -> Tensor:
-    """Weights 1, 2, 3, ... on the states whose sum is 0 modulo S: neighbours are two flips away."""
+    """Weights 1, 2, 3, ... on the states with sum 0 modulo S; no two differ in one coordinate."""
     table = states(num_dims, size)
     law = torch.where(table.sum(1) % size == 0, 1.0, 0.0).double().cumsum(0)
     law = law * (table.sum(1) % size == 0)
@@ -121,25 +128,30 @@ def even_law(size: int, num_dims: int) -> Tensor:
 
 @claim(
     "theorem1-needs-support",
-    "False in general: TV_N = O(1/N) for any p_0. With zeros the increments do not shrink",
+    "False in general: TV_N = O(1/N) for any p_0. With zeros between data states the increments of "
+    "N (out_N - p_0) do not shrink.",
     group="fails",
-    source="this project (Theorem 1, upper bound)",
-    hypotheses="zeros between data states, beta(0) > 0, uniform grid; four cures shown",
+    source="this project; a limit of Theorem 1",
+    hypotheses="rate beta(0) > 0, uniform grid. Each of four changes restores the rate: early "
+    "stopping, the quadratic grid, beta(0) = 0, masked noise",
 )
 def verify_support_is_needed(record: Record) -> None:
-    """Zeros two flips from data, D = 3: increments do not shrink; four cures make them."""
+    """D = 3, each zero next to several data states: increments without and with each change."""
     for process, law, what in (
         (UniformProcess(3, ExponentialSchedule()), even_law(3, 3), "uniform, S = D = 3"),
         (two_state_process(0.3, 1.0), even_law(2, 3), "two-state, D = 3"),
     ):
         before, after = increments(process, law)[-2:]
-        record.exceeds(after, 0.75 * before, 0.1 * before, f"naive: increments shrink, {what}")
-        for cure, options in (("early stopping", {"stop": 0.1}), ("graded", {"quadratic": True})):
+        record.exceeds(after, 0.75 * before, 0.1 * before, f"increments do not shrink, {what}")
+        for change, options in (
+            ("early stopping", {"stop": 0.1}),
+            ("quadratic grid", {"quadratic": True}),
+        ):
             before, after = increments(process, law, **options)[-2:]
-            record.at_most(after, 0.75 * before, f"{cure}, {what}")
-    for cure, process in (
-        ("slow start", UniformProcess(3, CosineSchedule())),
-        ("masked", MaskedProcess(3, ExponentialSchedule())),
+            record.at_most(after, 0.75 * before, f"increments shrink with {change}, {what}")
+    for change, process in (
+        ("a slow start", UniformProcess(3, CosineSchedule())),
+        ("masked noise", MaskedProcess(3, ExponentialSchedule())),
     ):
         before, after = increments(process, even_law(3, 3), (16, 32, 64, 128))[-2:]
-        record.at_most(after, 0.75 * before, f"{cure}, S = D = 3")
+        record.at_most(after, 0.75 * before, f"increments shrink with {change}, S = D = 3")

@@ -1,18 +1,23 @@
-r"""Theorem 1 needs a schedule of finite slope at the data: arccos on the uniform grid gives log N.
+r"""Theorem 1 needs a schedule with finite slope at the data; the arccos schedule has none.
 
-MaskGIT's schedule $\alpha(t) = \frac2\pi\arcsin(1-t/T)$ falls like
-$1 - \frac2\pi\sqrt{2t/T}$, so that $\int\alpha'^2 = \infty$ and
+The schedule of MaskGIT, $\alpha(t) = \frac2\pi\arcsin(1-t/T)$, falls like
+$1 - \frac2\pi\sqrt{2t/T}$ near the data. So $\int\alpha'^2 = \infty$, and on the uniform grid
 $\sum_k(\alpha_{k-1}-\alpha_k)^2 \sim \frac{2}{\pi^2}\frac{\ln N}{N}$. Hence
-$N \cdot TV_N \sim c\ln N$ on the uniform grid, for masked noise and for full support too:
+$N \cdot TV_N \sim c\ln N$, even for masked noise and for laws with full support:
 
-* masked $c = \frac{2}{\pi^2} d_{12}$; uniform, $|\theta| < 1$,
-  $c = \frac{4\theta}{\pi^2(1-\theta^2)}$; absorbing, weight a, $c = \frac{2a}{\pi^2}$;
-* HALF ($\theta = 1$) loses the order: $\sqrt N\,TV_N \to \tfrac12\cdot\frac{2\sqrt2}{\pi}
-  \prod_{k\ge2}\cosh(\tfrac12\log\tfrac{k}{k-1}) = 2\sqrt2\,\pi^{-3/2}$.
+* masked pair: $c = \frac{2}{\pi^2} d_{12}$;
+* uniform pair with $|\theta| < 1$: $c = \frac{4\theta}{\pi^2(1-\theta^2)}$;
+* absorbing pair of weight a: $c = \frac{2a}{\pi^2}$.
 
-The remedy is the grid, not more steps: equispaced in $\alpha$ the masked error is $d_{12}/N$ under
-every schedule. Beyond the paper. (MaskGIT unmasks a fixed number per step, by confidence: this is
-about ancestral sampling with its schedule.)
+For two bits that always agree under uniform noise ($\theta = 1$) the order itself changes:
+$\sqrt N\,TV_N \to \tfrac12\cdot\frac{2\sqrt2}{\pi}
+\prod_{k\ge2}\cosh(\tfrac12\log\tfrac{k}{k-1}) = 2\sqrt2\,\pi^{-3/2}$.
+
+Another grid cures this, more steps do not: on the grid equispaced in $\alpha$ the masked error is
+$d_{12}/N$ under every schedule. Beyond the paper.
+
+These are statements about ancestral sampling with this schedule. MaskGIT itself unmasks a fixed
+number of positions in each step, chosen by confidence.
 """
 
 import itertools
@@ -28,13 +33,13 @@ from theory.tools.extrapolation import extrapolate
 from theory.tools.pair_cases import survival
 
 SIZES = tuple(2**j for j in range(7, 14))
-HALF_CONSTANT = 2 * math.sqrt(2) / math.pi**1.5
+EQUAL_BITS_CONSTANT = 2 * math.sqrt(2) / math.pi**1.5
 
 
 def cases() -> list[tuple[Pair, chain.ChainTV, float]]:
-    """Pairs with the arccos schedule, their sampler, and c."""
+    """Pairs with the arccos schedule: the pair, its sampler, and the coefficient c."""
     schedule = ArccosSchedule(horizon=2.0)
-    p_0 = torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)  # d12 = 0.3
+    p_0 = torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)  # d_12 = 0.3
     theta, weight = 0.3, 0.3
     return [
         (MaskedPair(p_0=p_0, schedule=schedule), chain.masked_tv, 0.3 * 2 / math.pi**2),
@@ -60,10 +65,11 @@ def sampler_errors(pair: Pair, chain_tv: chain.ChainTV) -> list[float]:
 
 @claim(
     "infinite-slope",
-    "False in general: N TV_N bounded for masked noise or full support. arccos: ~ c ln N",
+    "False in general: N TV_N is bounded for masked noise, or for full support. With the arccos "
+    "schedule of MaskGIT it grows like c ln N.",
     group="fails",
-    source="Theorem 1 (upper), its limits",
-    hypotheses="binds: int alpha'^2 finite; uniform grid",
+    source="this project; a limit of Theorem 1",
+    hypotheses="uniform grid, start q_T; Theorem 1 needs int alpha'^2 finite",
 )
 def _verify_log(record: Record) -> None:
     for pair, chain_tv, c in cases():
@@ -76,28 +82,30 @@ def _verify_log(record: Record) -> None:
 
 
 @claim(
-    "infinite-slope-half",
-    "False in general: TV_N = O(1/N). HALF, uniform, arccos: sqrt(N) TV_N -> 2 sqrt2/pi^1.5",
+    "infinite-slope-equal-bits",
+    "False in general: TV_N = O(1/N). For two bits that always agree, uniform noise and the arccos "
+    "schedule, sqrt(N) TV_N -> 2 sqrt2 / pi^1.5.",
     group="fails",
-    source="Theorem 1 (upper), its limits",
-    hypotheses="binds: finite alpha'(0); theta = 1, uniform grid",
+    source="this project; a limit of Theorem 1",
+    hypotheses="uniform grid, start q_T; Theorem 1 needs a finite alpha'(0)",
 )
-def _verify_half(record: Record) -> None:
+def _verify_equal_bits(record: Record) -> None:
     pair = UniformPair(theta=1.0, schedule=ArccosSchedule(horizon=2.0))
     errors = sampler_errors(pair, chain.uniform_tv)
     roots = [math.sqrt(n) * tv for n, tv in zip(SIZES, errors, strict=True)]
     found = extrapolate(roots, (0.5, 1, 1, 1.5))
-    record.equal(found, HALF_CONSTANT, 1e-4, "lim sqrt(N) TV_N")
+    record.equal(found, EQUAL_BITS_CONSTANT, 1e-4, "lim sqrt(N) TV_N")
     for n, tv in zip(SIZES, errors, strict=True):
         record.exceeds(n * tv, 0.5 * math.sqrt(n), 0.0, f"N TV_N grows like sqrt N, N={n}")
 
 
 @claim(
     "infinite-slope-remedy",
-    "on the grid equispaced in the angle N TV_N stays bounded under arccos too",
+    "With the arccos schedule N TV_N stays bounded on the best grid: equispaced in alpha (masked "
+    "pair), psi (uniform pair) or phi (absorbing pair).",
     group="beyond",
     source="this project",
-    hypotheses="|theta| < 1; the error depends on the angles alone",
+    hypotheses="|theta| < 1; start q_T",
 )
 def _verify_remedy(record: Record) -> None:
     for pair, chain_tv, _ in cases():

@@ -1,19 +1,23 @@
-r"""E2: the N-step error of two symmetric spins under uniform noise, at every N, on every grid.
+r"""Uniform pair: the N-step error of two symmetric bits in closed form, on every grid.
 
-$p_0(s_1, s_2) = (1 + \theta s_1 s_2)/4$ stays symmetric, with correlation $w_k = \theta\alpha_k^2$
-at $t_k$ (constant flip rate r: $\alpha = e^{-2rt}$). In $\psi = \operatorname{artanh} w$
+Write the bits as spins $s_1, s_2 = \pm 1$. The law $p_0(s_1, s_2) = (1 + \theta s_1 s_2)/4$ stays
+symmetric under uniform noise; at $t_k$ its correlation is $w_k = \theta\alpha_k^2$. (A constant
+flip rate r means $\alpha = e^{-2rt}$.) With $\psi = \operatorname{artanh} w$,
 
 $$TV_N = \frac{\prod_k \cosh 2(\psi_{k-1} - \psi_k) - 1}{2 \sinh 2\psi_0}$$
 
-from the noised data; from the uniform prior the product gains a factor $\cosh 2\psi_N$, as if one
-more step came from infinite time. At $\theta = 1$ (HALF) it is the limit
-$\tfrac12 \frac{1 - w_1}{1 + w_1} \prod_{k \ge 2} \cosh 2(\psi_{k-1} - \psi_k)$. The right side is
-rational in w, so that it is checked without any rounding: for $\alpha = 1 - t$, HALF and N equal
-steps it is 1/2, 17/50, 136489/540800, 16090513/81281250 for N = 1..4.
+if the sampler starts from the noised data. If it starts from the uniform prior, the product gains
+the factor $\cosh 2\psi_N$, as from one more step that begins at infinite time. For two bits that
+always agree, $\theta = 1$, the limit is
+$\tfrac12 \frac{1 - w_1}{1 + w_1} \prod_{k \ge 2} \cosh 2(\psi_{k-1} - \psi_k)$.
 
-Why: a product step maps the correlation c of its input to an affine function of c, and the true
-correlation is not its fixed course; with $\psi$ the affine maps compose by addition formulas.
-Beyond the paper, whose Theorem 1 gives the orders O(1/N) and Omega(1/N).
+The right side is a rational function of w, so it is checked without rounding. For $\theta = 1$,
+$\alpha = 1 - t$ and N = 1, ..., 4 equal steps it is 1/2, 17/50, 136489/540800, 16090513/81281250.
+
+Proof: a product step maps the correlation of its input to an affine function of it. In terms of
+$\psi$ these affine maps compose by addition formulas.
+
+Theorem 1 of the paper states the orders O(1/N) and Omega(1/N). The identity is beyond it.
 """
 
 import itertools
@@ -31,7 +35,7 @@ from theory.tools.pair_cases import SCHEDULES, random_grid, rational_alphas, sur
 from theory.tools.pair_chain import uniform_chain_tv
 
 THETAS = [Fraction(n, 10) for n in (10, 9, 5, 1, 0, -3, -10)]
-HALF_VALUES = [
+EQUAL_BITS_VALUES = [
     Fraction(1, 2),
     Fraction(17, 50),
     Fraction(136489, 540800),
@@ -40,12 +44,12 @@ HALF_VALUES = [
 
 
 def symmetric_law(theta: Fraction) -> oracle.Law:
-    r"""$(1 + \theta s_1 s_2)/4$ on two bits."""
+    r"""The law $(1 + \theta s_1 s_2)/4$ on two bits."""
     return oracle.law_from([(1 + sign * theta) / 4 for sign in (1, -1, -1, 1)], 2, 2)
 
 
 def sampler_tv(theta: Fraction, alphas: list[Fraction], *, from_prior: bool) -> Fraction:
-    """Left side: the sampler enumerated in rational arithmetic."""
+    """Left side: TV_N of the enumerated sampler, in rational arithmetic."""
     kernels = [oracle.uniform_kernel(b / a, 2) for a, b in itertools.pairwise(alphas)]
     law = symmetric_law(theta)
     start = symmetric_law(Fraction(0)) if from_prior else None
@@ -53,12 +57,12 @@ def sampler_tv(theta: Fraction, alphas: list[Fraction], *, from_prior: bool) -> 
 
 
 def closed_form(theta: Fraction, alphas: list[Fraction], *, from_prior: bool) -> Fraction:
-    """Right side: E2 as a rational function."""
+    """Right side: the closed form as a rational function of w."""
     return uniform_tv([theta * a * a for a in alphas], "prior" if from_prior else "q_T")
 
 
 def hyperbolic_form(theta: Fraction, alphas: list[arb], *, from_prior: bool = False) -> arb:
-    """E2 as it is written, in ball arithmetic."""
+    """The closed form as written in the module docstring, in ball arithmetic."""
     psi = [(ball(theta) * a * a).atanh() for a in alphas]
     product = (2 * psi[-1]).cosh() if from_prior else ball(1)
     for a, b in itertools.pairwise(psi):
@@ -78,10 +82,11 @@ def _verify_exact(record: Record, *, from_prior: bool) -> None:
 
 @claim(
     "uniform-pair",
-    "TV_N = [prod_k cosh 2(psi_{k-1} - psi_k) - 1] / (2 sinh 2 psi_0), uniform (E2)",
+    "Uniform pair of correlation theta: TV_N = [prod_k cosh 2(psi_{k-1} - psi_k) - 1] / "
+    "(2 sinh 2 psi_0), with psi_k = artanh(theta alpha_k^2).",
     group="sharper",
-    source="Theorem 1; identity: this project",
-    hypotheses="symmetric p0, theta in [-1, 1]; any grid; start q_T; exact rationals",
+    source="Theorem 1; the identity: this project",
+    hypotheses="two bits, symmetric p_0, theta in [-1, 1]; any grid; start q_T; exact rationals",
 )
 def _verify_from_data(record: Record) -> None:
     _verify_exact(record, from_prior=False)
@@ -89,24 +94,26 @@ def _verify_from_data(record: Record) -> None:
 
 @claim(
     "uniform-pair-prior",
-    "from the uniform prior the product gains the factor cosh 2 psi_N",
+    "Uniform pair, started from the uniform prior: the product of uniform-pair gains the factor "
+    "cosh 2 psi_N.",
     group="beyond",
     source="this project",
-    hypotheses="symmetric p0, theta in [-1, 1]; any grid; exact rationals",
+    hypotheses="two bits, symmetric p_0, theta in [-1, 1]; any grid; exact rationals",
 )
 def _verify_from_prior(record: Record) -> None:
     _verify_exact(record, from_prior=True)
 
 
 @claim(
-    "uniform-pair-half",
-    "HALF, alpha = 1 - t, N = 1..4: 1/2, 17/50, 136489/540800, 16090513/81281250",
+    "uniform-pair-equal-bits",
+    "Two bits that always agree, uniform noise, alpha = 1 - t: TV_N is 1/2, 17/50, 136489/540800 "
+    "and 16090513/81281250 for N = 1, 2, 3, 4.",
     group="beyond",
     source="this project",
-    hypotheses="theta = 1, where psi_0 is infinite; exact rationals",
+    hypotheses="theta = 1, where psi_0 is infinite; uniform grid; start q_T; exact rationals",
 )
-def _verify_half(record: Record) -> None:
-    for num_steps, value in enumerate(HALF_VALUES, start=1):
+def _verify_equal_bits(record: Record) -> None:
+    for num_steps, value in enumerate(EQUAL_BITS_VALUES, start=1):
         alphas = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
         left = sampler_tv(Fraction(1), alphas, from_prior=False)
         record.equal(left, value, 0, f"sampler, N={num_steps}")
@@ -115,13 +122,14 @@ def _verify_half(record: Record) -> None:
 
 @claim(
     "uniform-pair-hyperbolic",
-    "the rational and the hyperbolic form of E2 agree, in rigorous balls",
+    "Uniform pair: the closed form with hyperbolic functions equals a rational function of "
+    "w_k = theta alpha_k^2.",
     group="beyond",
     source="this project",
-    hypotheses="0 < theta < 1",
+    hypotheses="0 < theta < 1; rigorous error bounds below 1e-25",
 )
 def _verify_hyperbolic(record: Record) -> None:
-    """The rational function is the hyperbolic formula, to 1e-25 in ball arithmetic."""
+    """Both forms in ball arithmetic, from both starts."""
     draw = random.Random(22)
     with precision():
         for theta in (Fraction(1, 1000), Fraction(3, 10), Fraction(99, 100)):
@@ -137,10 +145,11 @@ def _verify_hyperbolic(record: Record) -> None:
 
 @claim(
     "uniform-pair-schedules",
-    "E2 for five schedules, both starts, N up to 256 (float64 sampler)",
+    "Uniform pair: the closed form is the error of the float64 sampler for five schedules, both "
+    "starts and N up to 256.",
     group="beyond",
     source="this project",
-    hypotheses="any decreasing alpha: only w = theta alpha^2 enters",
+    hypotheses="two bits, symmetric p_0; any decreasing alpha, since only w = theta alpha^2 enters",
 )
 def _verify_schedules(record: Record) -> None:
     draw = random.Random(23)

@@ -1,23 +1,25 @@
 r"""Theorem 1, upper side: N product steps err by O(1/N) in total variation, with constants.
 
-K_k is the true reverse kernel of step k, P_k the product of its marginals, any S and D.
+K_k is the true reverse kernel of step k, P_k the product of its marginals. S and D are arbitrary.
 
-* Any noise, law and grid: TV_N <= sum_k E_{x ~ q_{t_k}} TV(K_k(.|x), P_k(.|x)), swapping one kernel
-  at a time. Each term is O(1/N^2) by Lemma 1 where its constant is bounded in mean.
-* One step: let c_d(x) be the chance that coordinate d changes. K and P agree on each coordinate, so
-  TV(K, P) <= 2 sum_{d<e} [K(d and e change | x) + c_d(x) c_e(x)]
-  (at two changes or more K - P is at most K; at one change of d it is at most the chance that P
-  changes another one too; at none, Bonferroni).
+* Any noise, law and grid: TV_N <= sum_k E_{x ~ q_{t_k}} TV(K_k(.|x), P_k(.|x)). The proof replaces
+  one kernel at a time. By Lemma 1 each term is O(1/N^2) where the mean of its constant is bounded.
+* One step: let c_d(x) be the probability that coordinate d changes. K and P agree on each
+  coordinate, so TV(K, P) <= 2 sum_{d<e} [K(d and e change | x) + c_d(x) c_e(x)]. Where two or more
+  coordinates change, K - P is at most K. Where d alone changes, K - P is at most the probability
+  that P changes d and another one. Where none changes, Bonferroni's inequality bounds K - P.
 * Masked noise, any law, schedule and grid: a step is exact unless it unmasks two coordinates, so
-  TV_N <= C(D, 2) sum_k (alpha_{k-1} - alpha_k)^2, at most C(D, 2) T int alpha'^2 / N if uniform.
-  The constant is sharp: two equal coordinates with S equally likely values reach 1 - 1/S of it.
-* Uniform noise, full support, rho = max p_0(x^{d->u}) / p_0(x): a coordinate changes by a redraw,
-  so c_d <= rho h with h_k = (1 - alpha_k / alpha_{k-1}) (S-1)/S, and in mean exactly h. Hence
-  TV_N <= D (D-1) (1 + rho) sum_k h_k^2, at redraw rate lambda at most
-  D (D-1) (1 + rho) ((S-1) lambda T / S)^2 / N. Not sharp: 5 to 115 times the error on random laws,
-  but less than twice that of two spins of correlation .6 at a small rate.
+  TV_N <= C(D, 2) sum_k (alpha_{k-1} - alpha_k)^2. On the uniform grid this is at most
+  C(D, 2) T int alpha'^2 / N. The constant is sharp: two equal coordinates with S equally likely
+  values reach 1 - 1/S of it.
+* Uniform noise, full support: let rho be the largest p_0(y) / p_0(x) of two states that differ in
+  one coordinate, and h_k = (1 - alpha_k / alpha_{k-1}) (S-1)/S. A coordinate changes only by a
+  redraw, so c_d <= rho h_k, and the mean of c_d is h_k. Hence
+  TV_N <= D (D-1) (1 + rho) sum_k h_k^2. At a constant redraw rate lambda this is at most
+  D (D-1) (1 + rho) ((S-1) lambda T / S)^2 / N. It is not sharp: 5 to 115 times the error on random
+  laws, but less than twice the error of two spins of correlation 0.6 at a small rate.
 
-The paper states the order; the constants are beyond it. The rate itself, and the hypothesis that it
+The paper states the order; the constants are beyond it. The rate itself, and the hypotheses that it
 needs, are in rate.py.
 """
 
@@ -58,31 +60,31 @@ def times(draw: random.Random, num_steps: int, process: ForwardProcess) -> Tenso
 
 
 def error(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> float:
-    """TV_N on the grid, against the law at its first time."""
+    """TV between the output of the product steps on the grid and the law at its first time."""
     chain = dense_chain(process, q_0, grid)
     return float((chain.generated() - chain.laws[0]).abs().sum()) / 2
 
 
 def redraws(process: InterpolatingProcess, grid: Tensor) -> Tensor:
-    """Chance 1 - alpha_k / alpha_{k-1} that a coordinate is redrawn in each step, (N,)."""
+    """Probability 1 - alpha_k / alpha_{k-1} that a coordinate is redrawn in each step, (N,)."""
     return 1 - process.survival(grid[:-1], grid[1:])
 
 
 def largest_ratio(law: Tensor, num_dims: int, num_states: int) -> float:
-    """Rho = max of p(x^{d->u}) / p(x) over all states and single changes; inf with zeros."""
+    """Largest p(y) / p(x) of states x, y that differ in one coordinate; infinite with zeros."""
     cube = law.reshape((num_states,) * num_dims)
     ratios = [cube.amax(d) / cube.amin(d) for d in range(num_dims)]
     return max(float(ratio.max()) for ratio in ratios)
 
 
 def masked_bound(process: MaskedProcess, grid: Tensor, num_dims: int) -> float:
-    """C(D, 2) sum_k (alpha_{k-1} - alpha_k)^2."""
+    """The bound C(D, 2) sum_k (alpha_{k-1} - alpha_k)^2."""
     drops = process.schedule.alpha(grid).diff()
     return math.comb(num_dims, 2) * float((drops**2).sum())
 
 
 def uniform_bound(process: UniformProcess, grid: Tensor, num_dims: int, ratio: float) -> float:
-    """D (D-1) (1 + rho) sum_k h_k^2."""
+    """The bound D (D-1) (1 + rho) sum_k h_k^2."""
     size = process.num_states
     changes = redraws(process, grid) * (size - 1) / size
     return num_dims * (num_dims - 1) * (1 + ratio) * float((changes**2).sum())
@@ -90,13 +92,14 @@ def uniform_bound(process: UniformProcess, grid: Tensor, num_dims: int, ratio: f
 
 @claim(
     "theorem1-upper-steps",
-    "TV_N <= sum_k E TV(K_k, P_k), swapping one kernel at a time",
+    "The error of N product steps is at most the sum of the mean errors of the steps: "
+    "TV_N <= sum_k E TV(K_k, P_k).",
     group="paper",
     source="Theorem 1, upper bound",
-    hypotheses="none: any law, noise and grid; start q_T",
+    hypotheses="any law, noise and grid; the sampler starts from q_T",
 )
 def verify_swapping(record: Record) -> None:
-    """TV_N against the sum of the step errors, laws with and without zeros, random grids."""
+    """TV_N against the sum of the step errors: laws with and without zeros, random grids."""
     generator, draw = torch.Generator().manual_seed(0), random.Random(0)
     cases = (
         (MaskedProcess(2, CosineSchedule()), 3),
@@ -120,13 +123,14 @@ def verify_swapping(record: Record) -> None:
 
 @claim(
     "theorem1-upper-one-step",
-    "TV(K, P) <= 2 sum_{d<e} [K(d, e both change) + c_d c_e] at every x",
+    "One step: TV(K(.|x), P(.|x)) <= 2 sum_{d<e} [K(d and e change | x) + c_d(x) c_e(x)], where "
+    "c_d(x) is the probability that coordinate d changes.",
     group="beyond",
     source="this project",
-    hypotheses="q_t(x) > 0; zeros elsewhere allowed",
+    hypotheses="q_t(x) > 0; q_t may vanish elsewhere",
 )
 def verify_one_step(record: Record) -> None:
-    """TV(K, P) <= 2 sum_{d<e} [K(both change | x) + c_d(x) c_e(x)] at every x, every step."""
+    """Both sides at every x that is reached, in every step of a uniform grid."""
     generator = torch.Generator().manual_seed(1)
     for process, num_dims in ((UniformProcess(2), 4), (cycle(), 3), (MaskedProcess(2), 3)):
         size = process.num_states
@@ -148,13 +152,14 @@ def verify_one_step(record: Record) -> None:
 
 @claim(
     "theorem1-upper-masked",
-    "masked: TV_N <= C(D,2) sum_k (alpha_{k-1} - alpha_k)^2, any S, D",
+    "Masked noise, any S and D: TV_N <= C(D,2) sum_k (alpha_{k-1} - alpha_k)^2. Two equal "
+    "coordinates reach 1 - 1/S of it.",
     group="sharper",
-    source="Theorem 1; the constant: this project",
-    hypotheses="any law, schedule and grid, zeros allowed; attained to 1 - 1/S by equal values",
+    source="Theorem 1, upper bound; the constant: this project",
+    hypotheses="any law (zeros allowed), schedule and grid; start q_T",
 )
 def verify_masked(record: Record) -> None:
-    """Masked: C(D, 2) sum of squared drops, any law and grid; the 1/N form; the sharp family."""
+    """Random laws and grids; the form c / N on the uniform grid; the family that is sharp."""
     generator, draw = torch.Generator().manual_seed(2), random.Random(2)
     schedules = (LinearSchedule(1.3), CosineSchedule(), ExponentialSchedule(2.0, 1.5))
     cases = itertools.product(((2, 4), (3, 3), (6, 2)), schedules, (1, 2, 5, 16))
@@ -167,9 +172,9 @@ def verify_masked(record: Record) -> None:
         record.at_most(error(process, law, grid), bound, what, rounding=1e-14)
         on_uniform = masked_bound(process, uniform_grid(num_steps, process.horizon), num_dims)
         over_n = math.comb(num_dims, 2) * process.horizon * _energy(schedule) / num_steps
-        record.at_most(on_uniform, over_n, f"over N, {what}", rounding=1e-12)
+        record.at_most(on_uniform, over_n, f"uniform grid, c / N, {what}", rounding=1e-12)
         if isinstance(schedule, LinearSchedule):
-            record.equal(on_uniform, over_n, 1e-12, f"over N, {what}")
+            record.equal(on_uniform, over_n, 1e-12, f"uniform grid, c / N, {what}")
     for size, schedule, num_steps in itertools.product((2, 8), schedules, (1, 2, 8, 32)):
         process = MaskedProcess(size, schedule)
         law = torch.eye(size, dtype=torch.float64).flatten() / size
@@ -180,7 +185,7 @@ def verify_masked(record: Record) -> None:
 
 
 def _energy(schedule: Schedule) -> float:
-    r"""$\int \alpha'^2$ over the horizon."""
+    r"""The integral $\int_0^T \alpha'^2 dt$."""
     energy, _ = scipy.integrate.quad(
         lambda t: schedule.derivative(t).item() ** 2, 0, schedule.horizon
     )
@@ -189,15 +194,17 @@ def _energy(schedule: Schedule) -> float:
 
 @claim(
     "theorem1-upper-uniform",
-    "uniform noise: TV_N <= D(D-1)(1 + rho) ((S-1) lambda T / S)^2 / N, any S, D",
+    "Uniform noise at redraw rate lambda, any S and D: "
+    "TV_N <= D(D-1)(1 + rho) ((S-1) lambda T / S)^2 / N, where rho is the largest p_0(y) / p_0(x) "
+    "of states that differ in one coordinate.",
     group="sharper",
-    source="Theorem 1; the constant: this project",
-    hypotheses="full support (rho finite), redraw rate lambda; within 2 of the best constant",
+    source="Theorem 1, upper bound; the constant: this project",
+    hypotheses="full support, so that rho is finite; uniform grid; start q_T",
 )
 def verify_uniform(record: Record) -> None:
-    """Uniform noise, full support: D (D-1) (1 + rho) sum h_k^2, and c/N at constant rate."""
+    """Random laws: the bound on random grids and its form c / N. Two spins: within a factor 2."""
     generator, draw = torch.Generator().manual_seed(3), random.Random(3)
-    # Rates so small that every bound is below 1 and says something.
+    # The rates are small, so that every bound is below 1: a larger bound would say nothing.
     cases = itertools.product(((2, 2), (2, 4), (3, 3), (5, 2)), (0.05, 0.2), (1, 4, 32))
     for (size, num_dims), rate, num_steps in cases:
         process = UniformProcess(size, ExponentialSchedule(1.2, rate))
@@ -215,5 +222,5 @@ def verify_uniform(record: Record) -> None:
     for num_steps in (1, 4, 32):
         grid = uniform_grid(num_steps, process.horizon)
         left, right = error(process, spins, grid), uniform_bound(process, grid, 2, 4.0)
-        record.at_most(left, right, f"spins, N = {num_steps}")
-        record.at_most(right, 2 * left, f"not loose, spins, N = {num_steps}")
+        record.at_most(left, right, f"two spins, N = {num_steps}")
+        record.at_most(right, 2 * left, f"two spins, at most twice the error, N = {num_steps}")
