@@ -1,1 +1,1 @@
-"""The losses: surrogate, control variate, bias of a finite batch of latents."""
+"""The losses: surrogate, control variate, bias of a finite batch of latents, what they can see."""

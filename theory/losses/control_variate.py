@@ -1,16 +1,18 @@
 r"""The control variate of Di4C: an identity, and no bias given the latents.
 
-For a target r with marginals $r^d$, a student $p = \sum_l w_l \prod_d p_l^d$ and the product of its
-marginals $\bar p$ (Hayakawa et al. 2025),
+Let r be a target with marginals $r^d$, let $p = \sum_l w_l \prod_d p_l^d$ be the student, and let
+$\bar p$ be the product of its marginals. Then (Hayakawa et al. 2025)
 
 $$\mathbb{E}_r[\log p] = \mathbb{E}_r[\log p - \log \bar p]
   + \sum_d \sum_{x^d} r^d(x^d) \log \bar p^d(x^d),$$
 
-the second part in closed form, the first by Monte Carlo. The two terms of the library's loss add
-up to KL(r || p) - TC(r). Given the latents the sampled loss is unbiased: with independent draws of
-r, and (beyond the paper) with one draw of each component when r is itself a mixture, the target of
-consistency training, which never has more variance. For a finite batch of latents the whole loss
-is biased up; see `jensen_bias`.
+The first part is estimated from samples, the second is a closed form. The two parts of the
+library's loss add up to KL(r || p) - TC(r).
+
+Given the latents, the sampled loss is unbiased if the draws of r are independent. The target of
+consistency training is itself a mixture with equal weights. One draw of each of its components is
+unbiased too and never has more variance; this is not in the paper. With a finite batch of latents
+the whole loss is biased up; see `jensen_bias`.
 """
 
 import itertools
@@ -36,7 +38,7 @@ from theory.tools.finite_mixture import (
 def loss_of_draws(
     draws: Tensor, marginals: Tensor, student: FiniteMixture, control_variate: bool
 ) -> Tensor:
-    """The library's sampled loss for many batches of draws, (B,); draws (B, N, D)."""
+    """The library's sampled loss for B batches of N draws (B, N, D), one value each, (B,)."""
     batch = len(draws)
     mixture = DenseMixture(
         student.probs.log().expand(batch, -1, -1, -1), student.weights.log(), validate=False
@@ -46,7 +48,7 @@ def loss_of_draws(
 
 
 def mean_and_variance(values: Tensor, probs: Tensor) -> tuple[float, float]:
-    """Moments under a law; zero-probability entries may be infinite."""
+    """Mean and variance under a law; values of probability 0 may be infinite."""
     values = torch.where(probs > 0, values, 0.0)
     mean = (probs @ values).item()
     return mean, (probs @ (values - mean) ** 2).item()
@@ -68,30 +70,31 @@ def instances(count: int, seed: int) -> Iterator[tuple[str, Tensor, FiniteMixtur
 
 @claim(
     "control-variate-identity",
-    "E log p = E[log p - log pbar] + sum_d r^d . log pbar^d; total = KL - TC(r)",
+    "E_r log p = E_r[log p - log pbar] + sum_d E_r log pbar^d, pbar the product of p's marginals.",
     group="paper",
     source="Control variate",
-    hypotheses="any target r and finite mixture; the library's loss against loops",
+    hypotheses="any target r and finite mixture p. The library's loss, KL(r || p) - TC(r), is "
+    "compared with loops",
 )
-def _verify_identity(record: Record) -> None:
+def verify_identity(record: Record) -> None:
     for what, law, student in instances(count=40, seed=0):
         _, num_dims, num_states = student.probs.shape
         r, p = as_dict(law, num_dims, num_states), student.literal()
         terms = consistency_loss(student.as_student(), as_target(law, num_dims, num_states))
         total = oracle.kl(r, p) - oracle.total_correlation(r)
-        record.equal(terms.total.item(), total, 1e-12, what)
+        record.equal(terms.total.item(), total, 1e-12, f"whole loss, {what}")
         correlation = oracle.kl(r, p) - oracle.kl(r, oracle.independent(p))
-        record.equal(terms.correlation.item(), correlation, 1e-12, f"correlation, {what}")
+        record.equal(terms.correlation.item(), correlation, 1e-12, f"correlation part, {what}")
 
 
 @claim(
     "control-variate-unbiased",
-    "the loss of N draws is unbiased with and without the control variate",
+    "The loss of N draws is unbiased, with and without the control variate.",
     group="paper",
     source="Control variate",
-    hypotheses="given the latents; N = 2, all (S^D)^2 batches enumerated",
+    hypotheses="given the latents; N = 2, all batches of two states are enumerated",
 )
-def _verify_unbiased(record: Record) -> None:
+def verify_unbiased(record: Record) -> None:
     for what, law, student in instances(count=4, seed=1):
         _, num_dims, num_states = student.probs.shape
         table = exact.states(num_dims, num_states)
@@ -104,19 +107,20 @@ def _verify_unbiased(record: Record) -> None:
             mean_and_variance(loss_of_draws(table[pairs], marginals, student, cv), probs)[0]
             for cv in (True, False)
         )
-        record.equal(without, cross_entropy, 1e-12, f"without, {what}")
+        record.equal(without, cross_entropy, 1e-12, f"without control variate, {what}")
         split = oracle.kl(r, p) - oracle.total_correlation(r)
-        record.equal(with_cv, split, 1e-12, f"with, {what}")
+        record.equal(with_cv, split, 1e-12, f"with control variate, {what}")
 
 
 @claim(
     "control-variate-one-draw-each",
-    "one draw of each component: same mean, no more variance than independent draws",
+    "One draw of each component of the target has the same mean as independent draws and no more "
+    "variance.",
     group="beyond",
     source="this project",
-    hypotheses="target a mixture with equal weights (consistency training)",
+    hypotheses="the target is a mixture with equal weights, as in consistency training",
 )
-def _verify_one_draw_a_component(record: Record) -> None:
+def verify_one_draw_a_component(record: Record) -> None:
     generator = torch.Generator().manual_seed(2)
     for k in range(10):
         weights = torch.full((2,), 0.5, dtype=torch.float64)

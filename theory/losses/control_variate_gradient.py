@@ -1,24 +1,26 @@
-r"""What the control variate does to gradients: same mean, silence at collapse, and one trap.
+r"""What the control variate does to gradients: the mean stays, a collapsed student gets none.
 
-For logits of $p_l^d$ the gradient of the loss of one draw x is, coordinate by coordinate,
+Let $w(l \mid x)$ be the posterior of the latent given the whole draw x, and $w^d(l \mid x^d)$ the
+posterior given one coordinate. With the control variate the gradient of the loss of one draw, in
+the logits of $p_l^d$, is
 
-$$-\big[ w(l \mid x) - w^d(l \mid x^d) \big] \big( 1[x^d = s] - p_l^d(s) \big)$$
+$$-\big[ w(l \mid x) - w^d(l \mid x^d) \big] \big( 1[x^d = s] - p_l^d(s) \big).$$
 
-with the control variate, where $w(l \mid x)$ is the posterior of the latent given the whole draw
-and $w^d(l \mid x^d)$ given one coordinate; without it the second posterior is absent. Beyond the
-paper:
+Without it the second posterior is absent. The following is not in the paper:
 
-* The mean over draws, marginal part included, is the gradient of KL(r || p) either way.
-* At a collapsed student (all latents alike) both posteriors are the prior: the correlation term
-  and its gradient vanish draw by draw. There is no noise, but no push either: collapse is a
-  stationary point, and latents must start out different.
-* The push away from it is second order and pairwise: for $p_l^d \propto p_0^d e^{\kappa u_l^d}$ the
-  correlation term is $-\kappa^2 \sum_{d<e} \mathbb{E}_r \mathrm{Cov}_w(v_l^d, v_l^e)$ to leading
-  order (v the centred u, see `control_variate_variance`). For parity on 3 bits and fair $p_0$ that
-  is 0 for every u: pairs tell nothing.
-* The trap: where one coordinate does not tell the latent and all of them do, the joint posterior
-  saturates and $w^d$ does not. HALF against components with error e and weights (1 - e, e): the
-  control variate multiplies the variance of the gradient by about $0.05 / e^2$.
+* The mean over draws, marginal part included, is the gradient of KL(r || p) with and without.
+* A student is collapsed if all its latents give the same components. Both posteriors are then the
+  prior, so the correlation part and its gradient are 0 at every draw. Nothing drives the latents
+  apart: collapse is a stationary point. Latents must start different.
+* Near collapse the correlation part is of second order and sees pairs of coordinates only. For
+  $p_l^d \propto p_0^d e^{\kappa u_l^d}$ it is
+  $-\kappa^2 \sum_{d<e} \mathbb{E}_r \mathrm{Cov}_w(v_l^d, v_l^e)$ to leading order, with v the
+  centred u (see `control_variate_variance`). For parity on 3 bits and fair $p_0$ it is 0 for every
+  u, because each pair of bits is independent.
+* The control variate can add variance to the gradient. It does if a single coordinate does not
+  tell the latent and all of them together do. In the example the target is two bits that always
+  agree. The components have error e and weights (1 - e, e). The variance of the gradient is then
+  multiplied by about $0.05 / e^2$.
 """
 
 from collections.abc import Iterator
@@ -38,7 +40,11 @@ from theory.tools.finite_mixture import FiniteMixture, as_target, random_law
 def draw_gradients(
     law: Tensor, student: FiniteMixture, control_variate: bool
 ) -> tuple[Tensor, Tensor]:
-    """Gradients in the logits by the library: of each draw's first term (n, ...), of the second."""
+    """Gradients in the logits by the library.
+
+    Returns the gradient of the correlation part at every state drawn, (n, L, D, S), and that of the
+    marginal part, (L, D, S).
+    """
     _, num_dims, num_states = student.probs.shape
     draws = exact.states(num_dims, num_states)[:, None]
     logits = student.probs.log().repeat(len(draws), 1, 1, 1).requires_grad_()
@@ -53,13 +59,13 @@ def draw_gradients(
 
 
 def gradient_variance(law: Tensor, gradients: Tensor) -> float:
-    """Sum of the variances of all entries under draws from the law."""
+    """The sum of the variances of all entries, for draws from the law."""
     mean = torch.tensordot(law, gradients, 1)
     return torch.tensordot(law, (gradients - mean) ** 2, 1).sum().item()
 
 
 def literal_gradients(student: FiniteMixture, control_variate: bool) -> Tensor:
-    """The formula above, state by state, (n, L, D, S)."""
+    """The formula of the module's docstring, state by state, (n, L, D, S)."""
     weights, probs = student.weights, student.probs
     _, num_dims, num_states = probs.shape
     rows = []
@@ -76,7 +82,10 @@ def literal_gradients(student: FiniteMixture, control_variate: bool) -> Tensor:
 
 
 def two_clusters(error: float) -> FiniteMixture:
-    """Bits that follow a latent with some error; weights (1 - error, error)."""
+    """Two bits that equal the latent except with probability `error`.
+
+    The latents have weights (1 - error, error).
+    """
     probs = [[[error, 1 - error]] * 2, [[1 - error, error]] * 2]
     return FiniteMixture(
         torch.tensor([1 - error, error], dtype=torch.float64),
@@ -86,12 +95,14 @@ def two_clusters(error: float) -> FiniteMixture:
 
 @claim(
     "control-variate-gradient",
-    "same mean gradient; per draw -[w(l|x) - w^d(l|x^d)](1[x^d = s] - p_l^d(s))",
+    "The control variate keeps the mean gradient; one draw has -[w(l|x) - w^d(l|x^d)] (1[x^d=s] - "
+    "p_l^d(s)).",
     group="beyond",
     source="this project",
-    hypotheses="logits of any student, any target; autograd against the formula",
+    hypotheses="gradient in the logits; any student, any target. w and w^d are posteriors of the "
+    "latent. Autograd is compared with the formula",
 )
-def _verify_mean(record: Record) -> None:
+def verify_mean(record: Record) -> None:
     for what, law, student in instances(count=10, seed=0):
         means = []
         for control_variate in (True, False):
@@ -102,23 +113,23 @@ def _verify_mean(record: Record) -> None:
                 deviation, 0.0, 1e-13, f"formula, control variate {control_variate}, {what}"
             )
             means.append(torch.tensordot(law, first, 1) + second)
-        record.equal((means[0] - means[1]).abs().max().item(), 0.0, 1e-13, f"mean, {what}")
+        record.equal((means[0] - means[1]).abs().max().item(), 0.0, 1e-13, f"mean gradient, {what}")
 
 
 @claim(
     "control-variate-collapse",
-    "latents all alike: the correlation term has gradient 0 at every draw",
+    "If all latents give the same components, the correlation part has gradient 0 at every draw.",
     group="beyond",
     source="this project",
-    hypotheses="collapse is a stationary point: no noise and no push",
+    hypotheses="with the control variate; a collapsed student is therefore a stationary point",
 )
-def _verify_collapse(record: Record) -> None:
+def verify_collapse(record: Record) -> None:
     for what, law, student in instances(count=5, seed=1):
         collapsed = FiniteMixture(student.weights, student.probs[:1].expand_as(student.probs))
         first, _ = draw_gradients(law, collapsed, True)
-        record.equal(first.abs().max().item(), 0.0, 1e-14, f"with, {what}")
+        record.equal(first.abs().max().item(), 0.0, 1e-14, f"with control variate, {what}")
         without, _ = draw_gradients(law, collapsed, False)
-        record.exceeds(without.abs().max().item(), 0.0, 1e-3, f"without, {what}")
+        record.exceeds(without.abs().max().item(), 0.0, 1e-3, f"without control variate, {what}")
 
 
 def _directions(seed: int) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
@@ -131,7 +142,7 @@ def _directions(seed: int) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor
 
 
 def correlation_curvature(law: Tensor, base: Tensor, noise: Tensor, weights: Tensor) -> float:
-    r"""Correlation term over $\kappa^2$ at $\kappa \to 0$, by Richardson extrapolation."""
+    r"""The limit of the correlation part over $\kappa^2$ at $\kappa \to 0$, by extrapolation."""
     target = as_target(law, *base.shape)
     scaled = []
     for kappa in (1e-3, 2e-3):
@@ -142,12 +153,14 @@ def correlation_curvature(law: Tensor, base: Tensor, noise: Tensor, weights: Ten
 
 @claim(
     "control-variate-curvature",
-    "near collapse: correlation term ~ -kappa^2 sum_(d<e) E_r Cov_w(v^d, v^e)",
+    "Near collapse the correlation part is -kappa^2 sum_{d<e} E_r Cov_w(v^d, v^e): it sees pairs "
+    "only.",
     group="beyond",
     source="this project",
-    hypotheses="p_l ~ p_0 exp(kappa u_l), limit to 1e-4; 0 for parity on 3 bits, any u",
+    hypotheses="p_l proportional to p_0 exp(kappa u_l), v the centred u; limit to 1e-4. For parity "
+    "on 3 bits it is 0 for every u",
 )
-def _verify_curvature(record: Record) -> None:
+def verify_curvature(record: Record) -> None:
     for what, law, base, noise, weights in _directions(seed=2):
         expected = -(law @ latent_covariance(base, noise, weights)).item()
         found = correlation_curvature(law, base, noise, weights)
@@ -163,17 +176,25 @@ def _verify_curvature(record: Record) -> None:
 
 @claim(
     "control-variate-gradient-trap",
-    "False in general: the control variate never adds gradient variance",
+    "False in general: the control variate never adds variance to the gradient. It can multiply it "
+    "by 0.05/e^2, e the error of the components.",
     group="fails",
     source="this project",
-    hypotheses="fails where x tells the latent and x^d does not: HALF, factor .05/e^2",
+    hypotheses="the whole draw tells the latent, one coordinate does not. Target: two bits that "
+    "always agree. Weights of the components: (1-e, e)",
 )
-def _verify_trap(record: Record) -> None:
-    half = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
+def verify_trap(record: Record) -> None:
+    equal_bits = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
     for error in (1e-2, 1e-3, 1e-4):
         student = two_clusters(error)
         with_cv, without = (
-            gradient_variance(half, draw_gradients(half, student, cv)[0]) for cv in (True, False)
+            gradient_variance(equal_bits, draw_gradients(equal_bits, student, cv)[0])
+            for cv in (True, False)
         )
-        record.equal(error**2 * with_cv / without, 0.05, 3 * error, f"factor, error {error}")
-        record.exceeds(with_cv, without, 0.2, f"error {error}")
+        record.equal(
+            error**2 * with_cv / without,
+            0.05,
+            3 * error,
+            f"variance ratio times error^2, error {error}",
+        )
+        record.exceeds(with_cv, without, 0.2, f"gradient variance, error {error}")

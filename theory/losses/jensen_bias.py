@@ -166,7 +166,7 @@ def random_draws(count: int, seed: int) -> Iterator[tuple[str, Draw]]:
     source="this project",
     hypotheses="every latent allows x; likelihoods not all equal; L = 1, 2, 3, 4, 6, 8",
 )
-def _verify_up_and_falling(record: Record) -> None:
+def verify_up_and_falling(record: Record) -> None:
     for what, draw in random_draws(24, seed=0):
         biases = [bias(draw, num_latents) for num_latents in (1, 2, 3, 4, 6, 8)]
         for larger, smaller in itertools.pairwise(biases):
@@ -181,7 +181,7 @@ def _verify_up_and_falling(record: Record) -> None:
     source="this project",
     hypotheses="multinomial sum, sum over all batches and quadrature agree",
 )
-def _verify_routes(record: Record) -> None:
+def verify_routes(record: Record) -> None:
     for what, draw in random_draws(8, seed=1):
         for num_latents in (1, 2, 4):
             exact_bias = bias(draw, num_latents)
@@ -206,7 +206,7 @@ TWO_POINTS: list[tuple[str, Draw, int]] = [
     source="this project",
     hypotheses="two latents, L up to 4000, Richardson limits to 1e-9 and 1e-4",
 )
-def _verify_asymptotics(record: Record) -> None:
+def verify_asymptotics(record: Record) -> None:
     for what, draw, sign in TWO_POINTS:
         variance, third = central_moments(draw)
         second = 0.75 * variance**2 - third / 3
@@ -227,7 +227,7 @@ def _verify_asymptotics(record: Record) -> None:
     source="this project",
     hypotheses="the library's loss averaged over every batch of latents, L = 1, 2, 4",
 )
-def _verify_library(record: Record) -> None:
+def verify_library(record: Record) -> None:
     generator = torch.Generator().manual_seed(3)
     for k in range(6):
         student, law = random_mixture(generator, 3, 2, 2), random_law(generator, 4)
@@ -256,7 +256,7 @@ def _verify_library(record: Record) -> None:
     source="this project",
     hypotheses="fails for the correlation term where only coordinates tell latents apart",
 )
-def _verify_either_sign(record: Record) -> None:
+def verify_either_sign(record: Record) -> None:
     # At 00 two latents of likelihood 1/4 each, one coordinate apart: only the marginals vary.
     crossed: list[Draw] = [[(0.5, 0.25), (0.5, 1.0)], [(0.5, 1.0), (0.5, 0.25)]]
     aligned: list[Draw] = [[(0.5, 0.25), (0.5, 1.0)]] * 2
@@ -274,7 +274,7 @@ def _verify_either_sign(record: Record) -> None:
     source="this project",
     hypotheses="fails if a latent excludes x: HALF as two point masses, infinite at every L",
 )
-def _verify_infinite(record: Record) -> None:
+def verify_infinite(record: Record) -> None:
     draw: Draw = [(0.5, 1.0), (0.5, 0.0)]  # HALF at 00: one latent gives it, the other excludes it
     for num_latents in range(1, 9):
         record.equal(1 / bias(draw, num_latents), 0.0, 0, f"1 / bias, L={num_latents}")

@@ -191,7 +191,7 @@ def masked_step_law(joint: Law, reveal: Fraction) -> Law:
     source="this project",
     hypotheses="masked, uniform, absorbing; limit of literal steps against the formula",
 )
-def _verify_rates(record: Record) -> None:
+def verify_rates(record: Record) -> None:
     t = 0.5
     for what, *models in model_pairs(seed=0):
         process, num_dims = models[0].process, models[0].num_dims
@@ -222,7 +222,7 @@ def _verify_rates(record: Record) -> None:
     source="this project",
     hypotheses="HALF against independent bits, exact rationals; states with a mask agree",
 )
-def _verify_rational(record: Record) -> None:
+def verify_rational(record: Record) -> None:
     half = law_from([Fraction(1, 2), Fraction(0), Fraction(0), Fraction(1, 2)], 2, 2)
     for reveal in (Fraction(1, 100), Fraction(1, 3), Fraction(1)):
         correlated, product = (masked_step_law(p, reveal) for p in (half, independent(half)))
@@ -240,7 +240,7 @@ def _verify_rational(record: Record) -> None:
     source="Continuous-time losses",
     hypotheses="full-support data, t in [.2, .8]; path limits to 1e-5",
 )
-def _verify_loss(record: Record) -> None:
+def verify_loss(record: Record) -> None:
     first, last = 0.2, 0.8
     for what, *models in itertools.islice(model_pairs(seed=3), 3):
         losses = [continuous_loss(model, first, last) for model in models]
@@ -261,7 +261,7 @@ def _verify_loss(record: Record) -> None:
     source="this project",
     hypotheses="fails for the product of the true marginals: loss 0, one step off by d12",
 )
-def _verify_price(record: Record) -> None:
+def verify_price(record: Record) -> None:
     q_0 = torch.tensor([0.4, 0.1, 0.1, 0.4], dtype=torch.float64)
     product = exact.product_law(exact.marginals(q_0, 2, 2))
     d12 = exact.total_variation(q_0, product).item()

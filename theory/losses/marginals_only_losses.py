@@ -156,7 +156,7 @@ def _literal_consistency(setting: Setting, student: TableStudent) -> float:
     source="Losses",
     hypotheses="mixture against the product of its marginals; marginal terms agree",
 )
-def _verify_separated(record: Record) -> None:
+def verify_separated(record: Record) -> None:
     for k, (what, setting) in enumerate(settings()):
         joint = random_student(setting, seed=k)
         product = joint.product_of_marginals()
@@ -194,7 +194,7 @@ def conditional_entropy(setting: Setting) -> float:
     source="this project",
     hypotheses="product with the true marginals; masked and uniform, D = 2, 3",
 )
-def _verify_total_correlation(record: Record) -> None:
+def verify_total_correlation(record: Record) -> None:
     for what, setting in settings():
         process, size = setting.process, setting.process.num_states
         for t in (0.1, 0.4, 0.9):

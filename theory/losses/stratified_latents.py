@@ -73,7 +73,7 @@ def stratified_bias(draw: Draw, num_latents: int) -> float:
     source="this project",
     hypotheses="any mixture, any order of its latents, every L; equal if all strata are alike",
 )
-def _verify_smaller(record: Record) -> None:
+def verify_smaller(record: Record) -> None:
     for what, draw in random_draws(24, seed=4):
         for num_latents in (1, 2, 3, 5, 8):
             where = f"L={num_latents}, {what}"
@@ -92,7 +92,7 @@ def _verify_smaller(record: Record) -> None:
     source="this project",
     hypotheses="L^2 times the bias against the variance of the cut stratum, L up to 1024",
 )
-def _verify_rates(record: Record) -> None:
+def verify_rates(record: Record) -> None:
     generator = torch.Generator().manual_seed(6)
     for size in (2, 3, 4):
         values = random_law(generator, size).tolist()
@@ -118,7 +118,7 @@ def _verify_rates(record: Record) -> None:
     source="this project",
     hypotheses="fails for max(z - 2, 0): 1/2 against 3/8, in rationals",
 )
-def _verify_other_convex_functions(record: Record) -> None:
+def verify_other_convex_functions(record: Record) -> None:
     half, quarter = Fraction(1, 2), Fraction(1, 4)
     first = {1: Fraction(1)}  # stratum 1; stratum 2 spreads out; the batch mixes both
     second = {0: half, 2: half}
@@ -141,7 +141,7 @@ def _verify_other_convex_functions(record: Record) -> None:
     source="this project",
     hypotheses="fails where the mixture repeats with period 1/L: the bias of ONE latent",
 )
-def _verify_systematic(record: Record) -> None:
+def verify_systematic(record: Record) -> None:
     for num_latents in (2, 4, 8):
         draw: Draw = [(0.5 / num_latents, y) for _ in range(num_latents) for y in (0.1, 0.9)]
         pair: Draw = [(0.5, 0.1), (0.5, 0.9)]

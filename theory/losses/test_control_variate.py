@@ -1,4 +1,4 @@
-"""The control variate by sampling, by hypothesis, and against wrong formulas."""
+"""The control variate on random laws, by sampling, and with wrong marginals."""
 
 import math
 
@@ -17,7 +17,7 @@ from theory.tools.finite_mixture import as_dict, as_target, random_law, random_m
 
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 3), st.integers(2, 3))
-def test_cross_entropy_is_the_sum_of_its_parts(seed, num_latents, num_dims, num_states):
+def test_the_loss_is_cross_entropy_less_marginal_entropies(seed, num_latents, num_dims, num_states):
     generator = torch.Generator().manual_seed(seed)
     student = random_mixture(generator, num_latents, num_dims, num_states)
     law = random_law(generator, num_states**num_dims)
@@ -29,7 +29,7 @@ def test_cross_entropy_is_the_sum_of_its_parts(seed, num_latents, num_dims, num_
 
 
 def test_sampled_mean_agrees_with_the_exact_loss():
-    # 40000 draws, fixed seed; 4.9 standard errors is a false alarm of 1e-6.
+    # 40000 draws, fixed seed; an error of 4.9 standard errors has chance 1e-6.
     generator = torch.Generator().manual_seed(8)
     student, law = random_mixture(generator, 3, 2, 3), random_law(generator, 9)
     chosen = torch.multinomial(law, 40000, replacement=True, generator=generator)
@@ -40,8 +40,8 @@ def test_sampled_mean_agrees_with_the_exact_loss():
     assert abs(error) < 4.9
 
 
-def test_a_biased_control_variate_is_rejected():
-    # The marginals of another law in the closed-form part: no longer unbiased.
+def test_marginals_of_another_law_are_rejected():
+    # With the marginals of another law in the closed form, the loss is biased.
     _, law, student = next(iter(instances(count=1, seed=3)))
     other = random_law(torch.Generator().manual_seed(4), 4)
     draws = exact.states(2, 2)[:, None]

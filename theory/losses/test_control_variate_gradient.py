@@ -1,4 +1,4 @@
-"""Gradients by finite differences, and claims about collapse that must be able to fail."""
+"""Gradients by finite differences and by hand, and formulas that must not pass."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from theory.tools import oracle
 from theory.tools.finite_mixture import FiniteMixture, as_dict
 
 
-def test_mean_gradient_is_that_of_the_divergence_by_finite_differences():
+def test_the_mean_gradient_is_that_of_the_divergence():
     _, law, student = list(instances(count=2, seed=4))[1]
     first, second = draw_gradients(law, student, True)
     gradient = torch.tensordot(law, first, 1) + second
@@ -34,19 +34,19 @@ def test_mean_gradient_is_that_of_the_divergence_by_finite_differences():
         assert gradient[index].item() == pytest.approx(difference, abs=1e-9)
 
 
-def test_marginals_that_pairs_do_see_push_away_from_collapse():
-    # Repetition on 3 bits, unlike parity, has dependent pairs: the curvature is not 0.
+def test_dependent_pairs_drive_a_student_away_from_collapse():
+    # Three equal bits have dependent pairs, unlike parity, so the curvature is not 0.
     repetition = torch.zeros(8, dtype=torch.float64)
     repetition[[0, 7]] = 0.5
     fair = torch.full((3, 2), 0.5, dtype=torch.float64)
     noise = torch.tensor([[[-1.0, 1.0]] * 3, [[1.0, -1.0]] * 3], dtype=torch.float64)
     weights = torch.full((2,), 0.5, dtype=torch.float64)
-    # v = +-1 with the latent's sign: Cov = 1 for each of three pairs at 000 and 111.
+    # v is +1 or -1 with the sign of the latent, so Cov = 1 for each of three pairs at 000 and 111.
     assert correlation_curvature(repetition, fair, noise, weights) == pytest.approx(-3, abs=1e-4)
 
 
 def test_gradient_variance_by_hand():
-    # One bit, fair, one latent: gradient -(1[x = s] - 1/2) is +-1/2 in both entries.
+    # One fair bit, one latent: the gradient -(1[x = s] - 1/2) is +1/2 or -1/2 in both entries.
     student = FiniteMixture(
         torch.ones(1, dtype=torch.float64), torch.full((1, 1, 2), 0.5, dtype=torch.float64)
     )
@@ -64,13 +64,12 @@ def test_a_formula_without_the_single_posterior_is_rejected():
     assert not record.holds
 
 
-def test_the_trap_needs_the_mismatch():
-    # With target and student alike the control variate helps here.
+def test_without_small_errors_the_control_variate_helps():
     student = two_clusters(0.2)
-    half = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
-    for law in (student.law(), half):
+    equal_bits = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
+    for law in (student.law(), equal_bits):
         with_cv, without = (
             gradient_variance(law, draw_gradients(law, student, cv)[0]) for cv in (True, False)
         )
         assert with_cv < without
-    assert exact.total_variation(student.law(), half) > 0.1
+    assert exact.total_variation(student.law(), equal_bits) > 0.1

@@ -1,4 +1,4 @@
-"""The surrogate with loops, with hypothesis, and against a wrong weight."""
+"""The surrogate by loops and on random pairs, and a reversed divergence that must not pass."""
 
 import math
 
@@ -29,7 +29,7 @@ def _literal_surrogate(teacher, student):
     )
 
 
-def test_surrogate_by_loops():
+def test_the_surrogate_by_loops():
     for what, teacher, student in instances(count=6, seed=5):
         literal = _literal_surrogate(teacher, student)
         assert surrogate(teacher, student) == pytest.approx(literal, abs=1e-13), what
@@ -40,7 +40,7 @@ _PAIR = st.lists(_COIN, min_size=2, max_size=2)
 
 
 @given(_PAIR, st.lists(_PAIR, min_size=2, max_size=4), st.data())
-def test_inequality_for_any_pair(teacher, components, data):
+def test_the_inequality_on_random_mixtures_of_two_bits(teacher, components, data):
     weights = data.draw(
         st.lists(st.integers(1, 9), min_size=len(components), max_size=len(components))
     )
@@ -53,17 +53,17 @@ def test_inequality_for_any_pair(teacher, components, data):
     assert left <= surrogate(marginals, student) + 1e-12
 
 
-def test_posterior_is_bayes_rule():
+def test_the_posterior_of_the_latent_by_hand():
     weights = torch.tensor([0.25, 0.75], dtype=torch.float64)
     probs = torch.tensor([[[0.5, 0.5], [0.5, 0.5]], [[0.25, 0.75], [1, 0]]], dtype=torch.float64)
     posterior = latent_posterior(FiniteMixture(weights, probs))
-    # State 00: 1/4 * 1/4 against 3/4 * 1/4; state 01: the second component gives it nothing.
+    # State 00 has likelihood 1/4 under both components, state 01 has likelihood 0 under the second.
     torch.testing.assert_close(posterior[0], torch.tensor([0.25, 0.75], dtype=torch.float64))
     assert posterior[1].tolist() == [1.0, 0.0]
 
 
-def test_reversed_gap_is_rejected():
-    # E_x KL(w(.|x) || w), the mutual information, is another number: it must not pass.
+def test_the_reversed_divergence_is_rejected():
+    # E_x KL(w(.|x) || w) is another number.
     _, teacher, student = list(instances(count=3, seed=9))[2]
     law = exact.product_law(teacher)
     gap = surrogate(teacher, student) - divergence(law, student)

@@ -138,8 +138,8 @@ def verify_tight(record: Record) -> None:
 
 @claim(
     "latent-entropy-missed",
-    "A mixture p of L equally likely latents misses a target r by KL(r || p) >= TC(r) - (D-1) "
-    "log L.",
+    "A mixture p of L equally likely latents misses a target r by KL(r || p) >= TC(r) - (D-1) log "
+    "L.",
     group="beyond",
     source="this project",
     hypotheses="any target r. At every state p is at most L^(D-1) times the product of its "

@@ -76,8 +76,8 @@ def certified_minimum(num_dims: int, width: Fraction) -> tuple[Fraction, Fractio
     "The product law nearest to D equal fair bits is at total variation 1/2 - (1 - 2^(-1/D))^D.",
     group="beyond",
     source="this project",
-    hypotheses="branch and bound over all product laws, in rationals: D = 1, 2, 3 to within "
-    "2^-20, 2^-12, 2^-7. Two bits: sqrt(2) - 1",
+    hypotheses="branch and bound over all product laws, in rationals: D = 1, 2, 3 to within 2^-20, "
+    "2^-12, 2^-7. Two bits: sqrt(2) - 1",
 )
 def verify_minimum(record: Record) -> None:
     for num_dims, width in ((1, 2**-20), (2, 2**-12), (3, 2**-7)):

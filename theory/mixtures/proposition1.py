@@ -238,8 +238,8 @@ def verify_signed(record: Record) -> None:
 
 @claim(
     "proposition1-cover-is-a-bound",
-    "False in general: a law needs only as many components as boxes cover its support. "
-    "(1 + m s1 s2)/4 has full support, one box, and needs 2.",
+    "False in general: a law needs only as many components as boxes cover its support. (1 + m s1 "
+    "s2)/4 has full support, one box, and needs 2.",
     group="fails",
     source="this project",
     hypotheses="two bits with dependence m = 1/1000, 1/3 and -9/10",
