@@ -6,7 +6,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.likelihood import LinearHead
-from full_scale.models import DenoiserConfig, MaskGIT
+from full_scale.models.base import DenoiserConfig
 
 
 def num_parameters(network: nn.Module | None) -> int:
@@ -18,10 +18,7 @@ def operations(config: DenoiserConfig) -> int:
     """Floating-point operations of one network call and its head for one example."""
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         backbone = config.build().eval()
-        x_t = torch.zeros(1, config.num_dims, dtype=torch.long)
-        latent = torch.zeros(1) if config.latent else None
-        condition = None if isinstance(backbone, MaskGIT) else torch.zeros(1)
-        features = backbone(x_t, condition, latent)
+        features = backbone(*config.example_inputs(1))
         if isinstance(head := backbone.head(), LinearHead):
             torch.matmul(features, head.weight.T)
     return counter.get_total_flops()

@@ -42,7 +42,6 @@ from full_scale.evaluation.scoring import (
     score_pictures,
     score_texts,
 )
-from full_scale.models import VQGANConfig
 from full_scale.models.load import Loaded
 from reporting import (
     ROOT,
@@ -67,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
     """Measure one folder, print the table, add the row."""
     args = _parse(argv)
     folder = SampleFolder(args.samples)
-    kind = "texts" if folder.run["settings"]["content"]["kind"] == "tokens" else "pictures"
+    kind = "texts" if folder.run["settings"]["content"]["kind"] == "text" else "pictures"
     _check(args, kind)
     args.batch = args.batch or _BATCH[kind]
     resampling = Resampling(args.replicates or _REPLICATES[kind], args.level, args.seed)
@@ -83,9 +82,9 @@ def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
     """The side of the sampled pictures."""
     if content["kind"] == "pixels":
         return content["shape"][-1]
-    if vqgan is None or not isinstance(vqgan.config, VQGANConfig):
+    if vqgan is None:
         raise ValueError("samples are codes of a VQGAN; give it: --vqgan FILE")
-    return vqgan.config.resolution
+    return vqgan.vqgan.config.resolution
 
 
 def _pictures(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:

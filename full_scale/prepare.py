@@ -21,7 +21,6 @@ import torch
 from full_scale.data import cifar10, imagenet, openwebtext
 from full_scale.data.packed import PackedTokens
 from full_scale.evaluation.decoding import open_vqgan
-from full_scale.models import VQGANConfig
 from reporting import at_least, format_table, run_script, script_parser
 
 MODULES = {"cifar10": cifar10, "imagenet": imagenet, "openwebtext": openwebtext}
@@ -121,16 +120,16 @@ def _imagenet(args: Namespace, out: Path) -> list[PackedTokens]:
         )
     device = torch.device(args.device)
     vqgan = open_vqgan(args.vqgan, device)
-    assert isinstance(vqgan.config, VQGANConfig)
+    config = vqgan.vqgan.config
     encoded = imagenet.prepare(
         out,
         args.split or "train",
         Path(args.source),
         vqgan,
         encoder_name=f"{vqgan.origin} {vqgan.sha256}",
-        num_values=vqgan.config.codebook_size,
-        resolution=vqgan.config.resolution,
-        downsampling=vqgan.config.downsampling,
+        num_values=config.codebook_size,
+        resolution=config.resolution,
+        downsampling=config.downsampling,
         mirror=args.mirror,
         batch_size=args.batch,
         device=device,

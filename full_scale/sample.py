@@ -29,30 +29,22 @@ import os
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from di4c.latents import LatentPolicy
 from di4c.rng import SampleGenerators
 from full_scale.data.tables import open_tokenizer
-from full_scale.evaluation.decoding import content_of, open_vqgan, show
+from full_scale.evaluation.decoding import open_vqgan, show
 from full_scale.evaluation.sample_folder import SampleFolder
-from full_scale.models import DiTConfig, MaskGITConfig, UNetConfig
+from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import Loaded, load_model
-from full_scale.models.network import unwrap
 from full_scale.models.presets import PRESETS
 from full_scale.models.sampling import SAMPLERS, Plan, draw, samples_at_once
 from reporting import at_least, manifest, run_script, script_parser
 
 SHOWN = "first_samples"
-_BATCH_BYTES = 2**32  # of probabilities, where --batch is left out
-_NAMES = {  # what results call the published experiments
-    "tauldr-cifar10": "cifar10",
-    "maskgit-imagenet": "imagenet",
-    "sdtt-owt": "openwebtext",
-    "digits": "digits",
-}
+_BATCH_BYTES = 2**32  # memory for probabilities if --batch is left out
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -86,15 +78,15 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
     plan = plan_of(args).resolve(network, None if teacher is None else teacher.network)
     if teacher is not None and plan.teacher_steps == 0:
         raise ValueError("teacher is given and takes no step; add --teacher-steps L")
-    config = unwrap(network.backbone).config
+    config = network.config
     for label in args.label or ():
-        if not isinstance(model.config, MaskGITConfig):
-            raise ValueError(f"label is {label} and a {model.kind} has no classes; leave it out")
-        if not 0 <= label < model.config.num_classes:
-            raise ValueError(f"label must lie in 0..{model.config.num_classes - 1}; got {label}")
+        if config.num_classes is None:
+            raise ValueError(f"label is {label} and a {config.name} has no classes; leave it out")
+        if not 0 <= label < config.num_classes:
+            raise ValueError(f"label must lie in 0..{config.num_classes - 1}; got {label}")
     role = "hybrid" if plan.teacher_steps else "student" if model.is_student else "teacher"
     settings = {
-        "experiment": args.experiment or experiment_of(model),
+        "experiment": args.experiment or experiment_of(config),
         "role": role,
         "model": {"name": model.origin, "sha256": model.sha256},
         "teacher": teacher and {"name": teacher.origin, "sha256": teacher.sha256},
@@ -102,7 +94,7 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
         "redraw": args.redraw if model.is_student else None,
         "labels": args.label,
         "seed": args.seed,
-        "content": content_of(model.config),
+        "content": config.content(),
     }
     about = manifest(args.seed, model=model.manifest)
     values = network.process.num_values
@@ -153,25 +145,24 @@ def plan_of(args: Namespace) -> Plan:
 
 def labels_at(positions: list[int], asked: list[int] | None, model: Loaded) -> torch.Tensor | None:
     """The class of each sample: the asked ones, or all classes, in turn. None without classes."""
-    if not isinstance(model.config, MaskGITConfig):
+    num_classes = model.network.config.num_classes
+    if num_classes is None:
         return None
-    classes = torch.tensor(asked if asked else range(model.config.num_classes))
+    classes = torch.tensor(asked if asked else range(num_classes))
     device = next(model.backbone.parameters()).device
     return classes[torch.tensor(positions) % len(classes)].to(device)
 
 
-def experiment_of(model: Loaded) -> str:
-    """What results call it: by the sizes of its network; "other" if no preset has them."""
-    for name, experiment in _NAMES.items():
-        config = PRESETS[name].network
-        if type(config) is type(model.config) and _sizes(config) == _sizes(model.config):
-            return experiment
+def experiment_of(config: DenoiserConfig) -> str:
+    """The experiment of the preset with the same kind of network, D and S; else "other"."""
+    for entry in PRESETS.values():
+        if isinstance(entry.network, DenoiserConfig) and _key(entry.network) == _key(config):
+            return entry.experiment
     return "other"
 
 
-def _sizes(config: Any) -> tuple[int, ...]:
-    assert isinstance(config, UNetConfig | MaskGITConfig | DiTConfig)
-    return config.num_dims, config.num_states
+def _key(config: DenoiserConfig) -> tuple[str, int, int]:
+    return config.kind, config.num_dims, config.num_states
 
 
 def _latents(model: Loaded, redraw: str) -> LatentPolicy | None:
@@ -200,8 +191,9 @@ def _parse(argv: list[str] | None) -> Namespace:
     # Not --num: launchers take what begins like their own options for these.
     add("--num-samples", type=at_least(1), default=64, metavar="N", help="how many")
     add("--steps", type=int, required=True, metavar="n", help="steps, counted as published")
-    names = sorted({name for names in SAMPLERS.values() for name in names})
-    add("--sampler", choices=names, help="another than the published one of this kind of network")
+    add(
+        "--sampler", choices=SAMPLERS, help="sampler; by default the published one of the network"
+    )
     add("--teacher", metavar="MODEL", help="hybrid: the model of the last calls")
     add("--teacher-steps", type=int, default=0, metavar="L", help="hybrid: how many calls")
     add("--guidance", type=float, default=0.0, metavar="W", help="weight of the last step, MaskGIT")

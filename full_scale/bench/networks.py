@@ -8,7 +8,7 @@ import torch
 from di4c.processes import ForwardProcess
 from full_scale.models import DenoiserBackbone, DenoiserConfig
 from full_scale.models.network import start_student
-from full_scale.models.presets import PRESETS, default_process
+from full_scale.models.presets import PRESETS
 
 MODELS = {"cifar10": "tauldr-cifar10", "imagenet": "maskgit-imagenet", "openwebtext": "sdtt-owt"}
 
@@ -85,8 +85,7 @@ def networks(
             weight.add_(0.02 * torch.randn_like(weight))
     student = replace(config, latent=True).build()
     start_student(student, teacher.state_dict())
-    process = default_process(config)
-    assert process is not None
+    process = config.default_process()
     return teacher.to(device).eval(), student.to(device).eval(), process.build()
 
 

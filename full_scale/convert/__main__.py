@@ -33,10 +33,8 @@ from torch import Tensor
 from full_scale.convert.layouts import LAYOUTS, to_ours
 from full_scale.convert.sizes import UNSAID
 from full_scale.convert.unpickle import flat_tensors, read_pickle
-from full_scale.fit import Misfit
 from full_scale.models import BackboneConfig
-from full_scale.models.model_file import write_model
-from full_scale.models.presets import default_process
+from full_scale.models.model_file import Misfit, write_model
 from full_scale.models.sources import Located, locate
 from full_scale.models.tensor_file import file_sha256, read_tensors
 from reporting import manifest, run_script, script_parser
@@ -113,7 +111,7 @@ def convert(
         "weights": "averaged" if ema else "raw",
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_model(out, config, default_process(config), state, manifest(source=source))
+    write_model(out, config, config.default_process(), state, manifest(source=source))
     return config
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from full_scale.convert.sizes import dit_config, maskgit_config, unet_config, vqgan_config
-from full_scale.fit import check_fit
 from full_scale.models import BackboneConfig, DiTConfig
+from full_scale.models.model_file import check_fit
 from full_scale.models.rotary import rotary_frequencies
 
 State = dict[str, Tensor]

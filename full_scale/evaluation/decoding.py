@@ -1,6 +1,7 @@
-"""From the tokens of samples to what people and metrics look at: pictures and texts."""
+"""Turns the tokens of samples into pictures and texts, for metrics and for people."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,57 +10,44 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from full_scale.models import BackboneConfig, MaskGITConfig, UNetConfig
+from full_scale.data.tables import open_tokenizer
+from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import Loaded, load_model
-from full_scale.previews import sheet
 
 Pictures = UInt8[Tensor, "batch 3 height width"]
 
 
-def content_of(config: BackboneConfig) -> dict[str, Any]:
-    """What the tokens of a network's samples are, as JSON.
-
-    Returns:
-        {"kind": "pixels", "shape": [channels, height, width], "levels": S}, or {"kind": "codes"} of
-        a VQGAN, or {"kind": "tokens"} of a text.
-    """
-    if isinstance(config, UNetConfig):
-        shape = [config.channels, config.height, config.width]
-        return {"kind": "pixels", "shape": shape, "levels": config.num_states}
-    return {"kind": "codes" if isinstance(config, MaskGITConfig) else "tokens"}
-
-
 def open_vqgan(source: str, device: torch.device | str) -> Loaded:
-    """A VQGAN.
+    """Load a VQGAN.
 
     Raises:
-        ValueError: If the source is another model.
+        ValueError: If the source is a model of another kind.
     """
     model = load_model(source, device=device)
-    if model.kind != "vqgan":
-        raise ValueError(f"vqgan {source} is a {model.kind}; give a converted VQGAN")
+    if model.config.kind != "vqgan":
+        raise ValueError(f"vqgan {source} is a {model.config.name}; give a converted VQGAN")
     return model
 
 
 def pictures(
     samples: Int[np.ndarray, "batch dim"], content: dict[str, Any], vqgan: Loaded | None = None
 ) -> Pictures:
-    """Samples as 8-bit RGB; grey pictures get three equal channels.
+    """Samples as 8-bit RGB pictures. The three channels of a grey picture are equal.
 
     Args:
         samples: pixels or codes.
-        content: of `content_of`.
-        vqgan: for codes.
+        content: what the samples are (`full_scale.models.base.DenoiserConfig.content`).
+        vqgan: decodes codes.
 
     Raises:
-        ValueError: If the samples are texts, or codes without a VQGAN.
+        ValueError: If the samples are texts, or if they are codes and there is no VQGAN.
     """
     numbers = torch.from_numpy(np.asarray(samples).astype(np.int64))
     if content["kind"] == "pixels":
         grey = numbers.unflatten(1, content["shape"]).double() * (255 / (content["levels"] - 1))
         return grey.round().to(torch.uint8).expand(-1, 3, -1, -1)
     if content["kind"] != "codes":
-        raise ValueError("samples are texts and no pictures; leave picture metrics out")
+        raise ValueError("samples are texts, not pictures; leave picture metrics out")
     if vqgan is None:
         raise ValueError("samples are codes of a VQGAN; give it: --vqgan FILE")
     device = next(vqgan.backbone.parameters()).device
@@ -69,7 +57,7 @@ def pictures(
 
 
 def texts(samples: Int[np.ndarray, "batch dim"], tokenizer: Any) -> list[str]:
-    """Samples as text, special tokens written out."""
+    """Samples as texts. Special tokens appear as words."""
     return tokenizer.batch_decode(np.asarray(samples).astype(np.int64).tolist())
 
 
@@ -80,19 +68,20 @@ def show(
     vqgan: Loaded | None = None,
     tokenizer: Any = None,
 ) -> Path | None:
-    """Write samples for people to look at: a sheet of pictures, or texts line by line.
+    """Write samples for people: one sheet of pictures, or one text in each line.
 
     Args:
-        samples: a few of them.
-        content: of `content_of`.
-        path: where, without suffix.
-        vqgan: for codes.
-        tokenizer: for texts, of `full_scale.data.tables.open_tokenizer`.
+        samples: a few samples.
+        content: what the samples are (`full_scale.models.base.DenoiserConfig.content`).
+        path: file to write, without its suffix.
+        vqgan: decodes codes.
+        tokenizer: decodes texts, from `full_scale.data.tables.open_tokenizer`.
 
     Returns:
-        The PNG or the JSON lines, {"text"} each; None where the means to decode them are missing.
+        The PNG file, or the file of JSON lines {"text": ...}. None if the VQGAN or the tokenizer
+        that decodes the samples is missing.
     """
-    if content["kind"] == "tokens":
+    if content["kind"] == "text":
         if tokenizer is None:
             return None
         path = path.with_suffix(".jsonl")
@@ -101,9 +90,57 @@ def show(
         return path
     if content["kind"] == "codes" and vqgan is None:
         return None
-    from PIL import Image  # slow: only who looks at pictures needs it
+    from PIL import Image  # slow to import, and only pictures need it
 
     path = path.with_suffix(".png")
     page = sheet(pictures(samples, content, vqgan).numpy() / 255, margin=2)
     Image.fromarray(np.round(page * 255).astype(np.uint8)).save(path)
     return path
+
+
+class Previews:
+    """Writes samples during training: as pictures or texts if it can decode them, else as numbers.
+
+    Args:
+        config: sizes of the network that draws the samples.
+        decoder: converted VQGAN for codes; tokenizer (folder or name on the hub) for texts. With
+            None, codes and tokens are written as numbers.
+
+    Raises:
+        ValueError: If the decoder cannot be opened.
+        FileNotFoundError: If there is no such file.
+    """
+
+    def __init__(self, config: DenoiserConfig, decoder: str | None = None) -> None:
+        self._content = config.content()
+        self._vqgan, self._tokenizer = None, None
+        if decoder is not None and self._content["kind"] == "codes":
+            self._vqgan = open_vqgan(decoder, "cpu")
+        elif decoder is not None and self._content["kind"] == "text":
+            self._tokenizer = open_tokenizer(decoder)
+
+    def write(self, samples: Int[Tensor, "batch dim"], path: Path) -> Path:
+        """Write samples. The suffix is added to `path`: .png, .jsonl, or .npy for numbers."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shown = show(samples.numpy(), self._content, path, self._vqgan, self._tokenizer)
+        if shown is None:
+            shown = path.with_suffix(".npy")
+            np.save(shown, samples.numpy())
+        return shown
+
+
+def sheet(images: np.ndarray, margin: int = 1) -> np.ndarray:
+    """Arrange images (N, channels, height, width) in [0, 1] in a grid: (height, width, 3)."""
+    count, channels, height, width = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    result = np.ones((rows * (height + margin) - margin, columns * (width + margin) - margin, 3))
+    for index, image in enumerate(images):
+        top, left = (
+            place * (size + margin)
+            for place, size in zip(divmod(index, columns), (height, width), strict=True)
+        )
+        result[top : top + height, left : left + width] = np.moveaxis(
+            np.broadcast_to(image, (3, height, width)) if channels == 1 else image, 0, -1
+        )
+    return result

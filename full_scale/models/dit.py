@@ -1,38 +1,51 @@
 r"""The diffusion transformer of MDLM and SDTT on text, and the Di4C student with a latent token.
 
-Source: Sahoo et al., NeurIPS 2024, and Deschenaux & Gulcehre, ICLR 2025 (after DiT, Peebles & Xie,
-ICCV 2023); latent: Hayakawa et al., ICML 2025.
+Sources: Sahoo et al., NeurIPS 2024, and Deschenaux & Gulcehre, ICLR 2025 (after DiT, Peebles & Xie,
+ICCV 2023); for the latent: Hayakawa et al., ICML 2025.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention, silu
 
-from di4c.likelihood import LinearHead
+from di4c.denoisers import noise_level
+from di4c.likelihood import LinearHead, LogitsTransform
+from di4c.processes import ForwardProcess, MaskedProcess
+from di4c.sampling_loop import call_grid
+from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import LatentToken, append_token, sinusoidal_features
+from full_scale.models.processes import MaskedProcessConfig
 from full_scale.models.rotary import rotary_table, rotate
+
+FIRST_TOKEN_TIME = 1e-5
+"""The samplers of MDLM and SDTT step down to this time."""
 
 
 @dataclass(frozen=True)
-class DiTConfig:
-    """Sizes of the transformer; the published OpenWebText teacher by default.
+class DiTConfig(DenoiserConfig):
+    """Sizes of the transformer. The defaults are those of the published OpenWebText teacher.
 
     Attributes:
-        num_states: S, the mask included, which is the last state.
-        num_dims: D, tokens of a text; the network itself takes any length.
+        num_states: S, including the mask, which is the last state.
+        num_dims: D, tokens of a text. The network itself takes texts of any length.
         hidden_size: width.
         condition_size: width of the noise level's embedding.
         num_blocks: depth.
         num_heads: of the attention; hidden_size / num_heads must be even.
-        mlp_ratio: width inside the MLPs over hidden_size.
-        noise_features: sinusoids of the noise level; even.
-        time_conditioning: whether the noise level is shown to the network; published ones get 0.
-        dropout: after the attention and the MLP of each block.
-        latent: whether the network takes a latent: a student.
+        mlp_ratio: width inside the MLPs divided by hidden_size.
+        noise_features: number of sinusoids of the noise level; even.
+        time_conditioning: whether the network gets the noise level. The published networks get
+            zeros instead.
+        dropout: dropout rate after the attention and the MLP of each block.
+        latent: whether the network takes a latent, i.e. is a student.
     """
+
+    kind = "dit"
+    name = "DiT"
 
     num_states: int = 50258
     num_dims: int = 1024
@@ -59,9 +72,24 @@ class DiTConfig:
         """The network, with random weights."""
         return DiT(self)
 
+    def default_process(self) -> MaskedProcessConfig:
+        """Masking with the log-linear schedule of MDLM and SDTT."""
+        return MaskedProcessConfig(self.num_states - 1, "log-linear")
 
-class DiT(nn.Module):
-    """Tokens and a noise level (and a latent) to features of each token.
+    def content(self) -> dict[str, Any]:
+        """Samples are tokens of a text."""
+        return {"kind": "text"}
+
+    def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
+        """N transitions from the horizon to 1e-5, then an argmax (MDLM, SDTT).
+
+        The argmax takes one more call if a mask is left.
+        """
+        return call_grid(steps + 1, FIRST_TOKEN_TIME, horizon)
+
+
+class DiT(DenoiserBackbone):
+    """From tokens, a noise level and a latent to features of each token.
 
     Args:
         config: sizes.
@@ -69,7 +97,7 @@ class DiT(nn.Module):
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: DiTConfig = config  # pyright: ignore[reportIncompatibleVariableOverride]
         width, condition = config.hidden_size, config.condition_size
         self.token = nn.Parameter(torch.empty(config.num_states, width))
         self.noise_mlp = nn.Sequential(
@@ -83,7 +111,7 @@ class DiT(nn.Module):
         self.output_modulation = nn.Linear(condition, 2 * width)
         self.latent_token = LatentToken(width) if config.latent else None
         nn.init.kaiming_uniform_(self.token, a=5**0.5)
-        # Each block starts as the identity, the output at the uniform law (DiT).
+        # As in DiT, each block starts as the identity and the output as the uniform law.
         for layer in (self.output, self.output_modulation):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -91,21 +119,25 @@ class DiT(nn.Module):
     def forward(
         self,
         x_t: Int[Tensor, "batch dim"],
-        sigma: Float[Tensor, "batch"],
+        t: Float[Tensor, "batch"] | None = None,
+        labels: Int[Tensor, "batch"] | None = None,
         latent: Tensor | None = None,
     ) -> Float[Tensor, "batch dim feature"]:
         r"""The features of the head, for texts of any length.
 
         Args:
             x_t: tokens; the mask is num_states - 1.
-            sigma: noise levels $-\log\alpha_t$ (`di4c.denoisers.noise_level`); zeros for the
-                published networks.
-            latent: scalar latents, one a row, for a student; None appends no token.
+            t: noise levels $-\log\alpha_t$ (`di4c.denoisers.noise_level`); zeros for the published
+                networks.
+            labels: ignored.
+            latent: scalar latents, one for each row; for a student. None appends no token.
 
         Raises:
-            ValueError: If there is a latent where the network has none.
+            ValueError: If there are no noise levels, or if a teacher is given a latent.
         """
-        noise = sinusoidal_features(sigma, self.config.noise_features, cosines_first=True)
+        if t is None:
+            raise ValueError("t must be given to a DiT (its noise levels); got None")
+        noise = sinusoidal_features(t, self.config.noise_features, cosines_first=True)
         condition = silu(self.noise_mlp(noise.to(self.token.dtype)))
         num_dims = x_t.shape[1]
         h = append_token(self.token[x_t], self.latent_token, latent)
@@ -117,12 +149,28 @@ class DiT(nn.Module):
         return self.output_norm(h[:, :num_dims], shift, scale)
 
     def head(self) -> LinearHead:
-        """From features to the logits of all states, the mask included."""
+        """The map from features to the logits of all states, including the mask."""
         return LinearHead(self.output.weight, self.output.bias)
+
+    def network_time(
+        self, t: Float[Tensor, "row"], process: ForwardProcess
+    ) -> Float[Tensor, "row"]:
+        r"""The noise level $-\log\alpha_t$, or zeros without time conditioning."""
+        if not self.config.time_conditioning:
+            return torch.zeros_like(t)
+        assert isinstance(process, MaskedProcess)
+        return noise_level(process.schedule, t)
+
+    def transform(
+        self, x_t: Int[Tensor, "batch latent dim"], mask_state: int | None, keep_mask: bool
+    ) -> LogitsTransform:
+        """The mask is always excluded, and unmasked tokens are kept (SUBS)."""
+        assert mask_state is not None
+        return LogitsTransform.subs(x_t, mask_state)
 
 
 class _Norm(nn.Module):
-    """Layer norm with a weight and no bias, then scale and shift from the condition."""
+    """Layer norm with a weight and without bias, then scale and shift given by the condition."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -163,3 +211,13 @@ class _Block(nn.Module):
         query, key = rotate(qkv[:2], table)  # (2, B, head, token, feature)
         mixed = scaled_dot_product_attention(query, key, qkv[2])
         return self.attention_output(mixed.transpose(1, 2).flatten(2))
+
+
+PRESETS = {
+    "sdtt-owt": Preset(
+        "MDLM and SDTT on OpenWebText, GPT-2 tokens",
+        DiTConfig(),
+        MaskedProcessConfig(50257, "log-linear"),
+        experiment="openwebtext",
+    ),
+}

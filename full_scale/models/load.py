@@ -1,6 +1,6 @@
-"""Models ready to sample: three lines for any converted teacher or student.
+"""Loads a converted or trained model, ready to sample.
 
-    from full_scale.models.load import load_model
+    from full_scale import load_model
 
     model = load_model("tldr-di4c.safetensors")
     x = model.sample(4, steps=10, generator=torch.Generator().manual_seed(0))
@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from di4c.latents import LatentLaw, LatentPolicy, UniformLatent
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator
-from full_scale.fit import check_fit
-from full_scale.models import VQGAN, BackboneConfig
-from full_scale.models.model_file import Model, read_model
+from full_scale.models.base import BackboneConfig, Preset
+from full_scale.models.model_file import Model, check_fit, read_model
 from full_scale.models.network import Network
-from full_scale.models.presets import Preset, preset, to_json
+from full_scale.models.presets import preset, to_json
 from full_scale.models.sampling import Plan, draw
 from full_scale.models.sources import locate
+from full_scale.models.vqgan import VQGAN
 
 _HARMLESS = {"dropout", "floor", "epsilon"}
-"""Fields that may differ from a preset: they change training or rounding, not what a model is."""
+"""Fields that may differ from a preset. They affect training or rounding, not what a model is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +36,17 @@ class Loaded:
     """A network with its weights, in eval mode, without gradients.
 
     Attributes:
-        backbone: `UNet`, `MaskGIT`, `DiT` or `VQGAN`.
+        backbone: a `DenoiserBackbone` or a `VQGAN`.
         config: its sizes.
-        kind: "unet", "maskgit", "dit" or "vqgan".
         process: the noise that it was made for; None for a VQGAN.
         latent: law of a student's latent; None for a teacher or a VQGAN.
         origin: the source it was loaded from.
-        sha256: of its file.
-        manifest: where its weights come from.
+        sha256: SHA-256 of its file.
+        manifest: record of where its weights come from.
     """
 
     backbone: nn.Module
     config: BackboneConfig
-    kind: str
     process: ForwardProcess | None
     latent: LatentLaw | None
     origin: str
@@ -62,7 +60,7 @@ class Loaded:
 
     @property
     def network(self) -> Network:
-        """The network as samplers and losses want it.
+        """The network as samplers and losses use it.
 
         Raises:
             ValueError: For a VQGAN.
@@ -82,12 +80,12 @@ class Loaded:
         generator: Generator | None = None,
         **options: Any,
     ) -> Int[Tensor, "batch dim"]:
-        """Samples of the model by its published sampler; a student's latents are drawn per step.
+        """Samples of the model by its published sampler. A student gets new latents at each step.
 
         Args:
-            num_samples: how many.
-            steps: n, counted as `full_scale.models.sampling` says.
-            labels: class of each sample, for MaskGIT; None for "no class".
+            num_samples: number of samples.
+            steps: n, counted as `config.time_grid` says.
+            labels: class of each sample, for a model that takes labels; None for "no class".
             generator: source of all randomness.
             **options: further fields of `full_scale.models.sampling.Plan`.
 
@@ -107,12 +105,13 @@ class Loaded:
     def encode(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Int[Tensor, "batch dim"]:
-        """Codes of images in [-1, 1], row by row: the tokens of MaskGIT.
+        """Codes of images in [-1, 1], row by row. These are the tokens of MaskGIT.
 
         Raises:
-            ValueError: If the model is no VQGAN, or the sides do not fit.
+            ValueError: If the model is not a VQGAN, or height or width are not divisible by its
+                downsampling.
         """
-        return self._vqgan().encode(images).flatten(1)
+        return self.vqgan.encode(images).flatten(1)
 
     def decode(
         self, codes: Int[Tensor, "batch dim"], height: int | None = None
@@ -120,21 +119,30 @@ class Loaded:
         """Images in [-1, 1] of codes.
 
         Args:
-            codes: as from `encode`, or samples of a MaskGIT.
-            height: rows of codes; square by default.
+            codes: codes of `encode`, or samples of a MaskGIT.
+            height: number of rows of codes; by default the image is square.
 
         Raises:
-            ValueError: If the model is no VQGAN, or so many codes make no such rectangle.
+            ValueError: If the model is not a VQGAN, or the codes do not fill such a rectangle.
         """
         count = codes.shape[1]
         rows = round(count**0.5) if height is None else height
         if rows < 1 or count % rows or (height is None and rows * rows != count):
             raise ValueError(f"height must divide the {count} codes of an image; got {height}")
-        return self._vqgan().decode(codes.unflatten(1, (rows, -1))).clamp(-1, 1)
+        return self.vqgan.decode(codes.unflatten(1, (rows, -1))).clamp(-1, 1)
 
-    def _vqgan(self) -> VQGAN:
+    @property
+    def vqgan(self) -> VQGAN:
+        """The backbone of a VQGAN.
+
+        Raises:
+            ValueError: If the model is of another kind.
+        """
         if not isinstance(self.backbone, VQGAN):
-            raise ValueError(f"{self.origin} is a {self.kind} and no VQGAN; convert one: vqgan")
+            raise ValueError(
+                f"{self.origin} is a {self.config.name} and not a VQGAN; give a file made by: "
+                "python -m full_scale.convert vqgan"
+            )
         return self.backbone
 
 
@@ -150,15 +158,18 @@ def load_model(
 
     Args:
         source: the file, the folder of a finished training run, or hf://owner/name@revision/file.
-        like: name of the preset that it must be one of (`full_scale.models.presets`), if any.
-        student: whether it must take a latent; None for either.
+        like: name of the preset whose sizes and noise the model must have
+            (`full_scale.models.presets`); None for any model.
+        student: True for a model that must take a latent, False for one that must not, None for
+            either.
         device: where to put it.
-        dtype: of its weights.
+        dtype: type of its weights.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a model file, its weights do not fit its config, or it is of
-            another kind, vocabulary, size or noise than `like`, or no student, or no teacher.
+        ValueError: If it is not a model file, if its weights do not fit its config, if its kind,
+            vocabulary, sizes or noise differ from those of `like`, or if it is a teacher where a
+            student is needed or the other way round.
     """
     path = Path(str(source)).expanduser()
     if path.is_dir():
@@ -180,7 +191,6 @@ def load_model(
     return Loaded(
         backbone=backbone.eval().requires_grad_(False),
         config=model.network,
-        kind=to_json(model.network)["kind"],
         process=None if model.process is None else model.process.build(),
         latent=UniformLatent() if latent else None,
         origin=located.origin,
@@ -190,12 +200,12 @@ def load_model(
 
 
 def check_like(model: Model, wanted: Preset, name: str) -> None:
-    """Whether a model is a teacher or a student of a preset.
+    """Check that a model is a teacher or a student of a preset.
 
     Args:
-        model: what was read.
+        model: content of a model file.
         wanted: the preset.
-        name: of the model, for messages.
+        name: name of the model in messages.
 
     Raises:
         ValueError: If the kind of network, the vocabulary, a size or the noise differs.
@@ -207,8 +217,8 @@ def check_like(model: Model, wanted: Preset, name: str) -> None:
         right = {} if expected is None else to_json(expected)
         if given.get("kind") != right.get("kind"):
             raise ValueError(
-                f"{name} is a {given.get('kind')} model and {wanted.title} a {right.get('kind')} "
-                "one; give the checkpoint that belongs to the recipe"
+                f"{name} is a {given.get('kind')} model and {wanted.title} is a "
+                f"{right.get('kind')} model; give a checkpoint of the preset"
             )
         differences += [
             f"{key} {given[key]} instead of {right[key]}"
@@ -217,8 +227,8 @@ def check_like(model: Model, wanted: Preset, name: str) -> None:
         ]
     if differences:
         raise ValueError(
-            f"{name} does not fit {wanted.title}: {', '.join(differences[:4])}; give the "
-            "checkpoint that belongs to the recipe"
+            f"{name} does not fit {wanted.title}: {', '.join(differences[:4])}; give a checkpoint "
+            "of the preset"
         )
 
 

@@ -1,9 +1,11 @@
 r"""The bidirectional transformer of MaskGIT-pytorch, and the Di4C student with a latent token.
 
-Source: Besnier & Chen 2023 (after Chang et al., CVPR 2022); latent: Hayakawa et al., ICML 2025.
+Sources: Besnier & Chen 2023 (after Chang et al., CVPR 2022); for the latent: Hayakawa et al., ICML
+2025.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,27 +13,36 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from di4c.likelihood import LinearHead
+from di4c.schedules import uniform_grid
+from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import LatentToken, append_token
+from full_scale.models.processes import MaskedProcessConfig
 
 
 @dataclass(frozen=True)
-class MaskGITConfig:
-    """Sizes of the transformer; the published ImageNet teacher (256 x 256 pixels) by default.
+class MaskGITConfig(DenoiserConfig):
+    """Sizes of the transformer. The defaults are those of the ImageNet teacher (256 x 256 pixels).
 
     Attributes:
-        codebook_size: values of a token; the mask is one more, the last: S = codebook_size + 1.
-        num_classes: labels 0..num_classes - 1; the label num_classes stands for "no class".
-        num_dims: D, image tokens.
+        codebook_size: number of values of a token. The mask is the state after them, so
+            S = codebook_size + 1.
+        num_classes: labels are 0..num_classes - 1; the label num_classes means "no class".
+        num_dims: D, number of image tokens.
         hidden_size: width.
         num_blocks: depth.
         num_heads: of the attention; divides hidden_size.
         mlp_size: width inside the MLPs.
-        dropout: inside each block and both outer MLPs.
-        latent: whether the network takes a latent: a student.
+        dropout: dropout rate inside each block and both outer MLPs.
+        latent: whether the network takes a latent, i.e. is a student.
     """
 
+    kind = "maskgit"
+    name = "MaskGIT"
+    samplers = ("confidence", "ancestral")
+    last_step = "sample"
+
     codebook_size: int = 1024
-    num_classes: int = 1000
+    num_classes: int = 1000  # pyright: ignore[reportIncompatibleVariableOverride]
     num_dims: int = 256
     hidden_size: int = 768
     num_blocks: int = 24
@@ -47,19 +58,34 @@ class MaskGITConfig:
             )
 
     @property
-    def num_states(self) -> int:
-        """S, the mask included."""
+    def num_states(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """S, including the mask."""
         return self.codebook_size + 1
 
     def build(self) -> "MaskGIT":
         """The network, with random weights."""
         return MaskGIT(self)
 
+    def default_process(self) -> MaskedProcessConfig:
+        """Masking with MaskGIT's arccos schedule."""
+        return MaskedProcessConfig(self.codebook_size, "arccos")
 
-class MaskGIT(nn.Module):
-    """Tokens and a class (and a latent) to features of each token.
+    def content(self) -> dict[str, Any]:
+        """Samples are codes of a VQGAN."""
+        return {"kind": "codes"}
 
-    The network is not told the time: how many tokens are masked says it.
+    def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
+        """N calls on the uniform grid, for the ancestral sampler.
+
+        The confidence sampler makes n calls too, and n more with guidance.
+        """
+        return uniform_grid(steps, horizon)
+
+
+class MaskGIT(DenoiserBackbone):
+    """From tokens, a class and a latent to features of each token.
+
+    The network gets no time, because the number of masked tokens determines it.
 
     Args:
         config: sizes.
@@ -67,7 +93,7 @@ class MaskGIT(nn.Module):
 
     def __init__(self, config: MaskGITConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: MaskGITConfig = config  # pyright: ignore[reportIncompatibleVariableOverride]
         width = config.hidden_size
         num_embeddings = config.codebook_size + 1 + config.num_classes + 1
         self.position = nn.Parameter(torch.empty(1, config.num_dims + 1, width))
@@ -97,19 +123,20 @@ class MaskGIT(nn.Module):
     def forward(
         self,
         x_t: Int[Tensor, "batch dim"],
+        t: Float[Tensor, "batch"] | None = None,
         labels: Int[Tensor, "batch"] | None = None,
         latent: Tensor | None = None,
     ) -> Float[Tensor, "batch dim feature"]:
-        """The features of the head: those of each token, then a one for its position.
+        """The features of the head: those of each token, then its position as a one-hot vector.
 
         Args:
             x_t: tokens, row by row; the mask is codebook_size.
-            labels: classes; num_classes, or None in place of all, for "no class".
-            latent: scalar latents, one a row, for a student; None appends no token.
+            t: ignored.
+            labels: classes; the class num_classes means "no class". None means no class for all.
+            latent: scalar latents, one for each row; for a student. None appends no token.
 
         Raises:
-            ValueError: If there are not num_dims tokens, or there is a latent where the network
-                has none.
+            ValueError: If there are not num_dims tokens, or if a teacher is given a latent.
         """
         config = self.config
         if x_t.shape[1] != config.num_dims:
@@ -126,10 +153,10 @@ class MaskGIT(nn.Module):
         return torch.cat([h, places.expand(len(h), -1, -1)], -1)
 
     def head(self) -> LinearHead:
-        """From features to the logits of all states, the mask included.
+        """The map from features to the logits of all states, including the mask.
 
-        The bias depends on the position, which the last num_dims features single out: a bias for
-        each position is a linear map of them, and any chunk of positions can be taken by itself.
+        Each position has its own bias. The last num_dims features are the position as a one-hot
+        vector, so the bias is a linear map of them. Any chunk of positions can be used by itself.
         """
         num_dims, num_states = self.config.num_dims, self.config.num_states
         bias = self.bias[:num_dims, :num_states].T
@@ -170,3 +197,13 @@ class _Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         return self.output(mixed.transpose(1, 2).flatten(2))
+
+
+PRESETS = {
+    "maskgit-imagenet": Preset(
+        "MaskGIT on ImageNet tokens, 256 x 256 pixels",
+        MaskGITConfig(),
+        MaskedProcessConfig(1024, "arccos"),
+        experiment="imagenet",
+    ),
+}

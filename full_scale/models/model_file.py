@@ -1,14 +1,22 @@
-"""A model in one file: weights as safetensors, and in its metadata what network and noise it is."""
+"""A model in one file: weights as safetensors, and its network and noise in the metadata.
 
+`check_fit` checks that weights fit a network: no name is missing or left over, all shapes agree.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from full_scale.models import BackboneConfig
-from full_scale.models.presets import ProcessConfig, from_json, to_json
+from full_scale.models.base import BackboneConfig
+from full_scale.models.presets import from_json, to_json
+from full_scale.models.processes import ProcessConfig
 from full_scale.models.tensor_file import file_sha256, read_tensors, write_tensors
+
+FORMAT = "di4c model 1"
+_SHOWN = 6  # names of each kind that a message lists
 
 
 @dataclass(frozen=True)
@@ -17,10 +25,10 @@ class Model:
 
     Attributes:
         network: sizes of the network.
-        process: the noise that it was made for; None for a tokenizer.
+        process: the noise that it was made for; None for a VQGAN.
         state: state dict of the network.
         sha256: of the file.
-        manifest: where it comes from.
+        manifest: record of where the weights come from.
     """
 
     network: BackboneConfig
@@ -37,7 +45,7 @@ def write_model(
     state: dict[str, Tensor],
     manifest: dict[str, Any],
 ) -> None:
-    """Write a model file, whole or not at all."""
+    """Write a model file. Readers see either the whole file or none."""
     description = {
         "format": FORMAT,
         "network": to_json(network),
@@ -57,7 +65,8 @@ def read_model(path: Path | str) -> Model:
     state, description = read_tensors(path)
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is not a converted model; convert it first: python -m full_scale.convert"
+            f"{path} is not a model file of this project; convert it first: python -m "
+            "full_scale.convert"
         )
     process = description["process"]
     return Model(
@@ -69,4 +78,52 @@ def read_model(path: Path | str) -> Model:
     )
 
 
-FORMAT = "di4c model 1"
+class Misfit(ValueError):
+    """Weights that do not fit a network.
+
+    Attributes:
+        missing: names that only the network has.
+        unexpected: names that only the weights have.
+        other_shapes: names that both have with different shapes, and these shapes.
+    """
+
+    def __init__(
+        self, what: str, missing: list[str], unexpected: list[str], other_shapes: list[str]
+    ) -> None:
+        self.missing, self.unexpected = missing, unexpected
+        self.other_shapes = other_shapes
+        findings = {
+            "missing": missing,
+            "unexpected": unexpected,
+            "of another shape": other_shapes,
+        }
+        lists = (f"{name}: {_shown(names)}" for name, names in findings.items() if names)
+        super().__init__(f"{what}; {'; '.join(lists)}")
+
+
+def check_fit(what: str, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Check that weights have the names and shapes of a network.
+
+    Args:
+        what: beginning of the message, as in "teacher_state does not fit the student".
+        wanted: state dict of the network.
+        given: the weights.
+
+    Raises:
+        Misfit: If a name or a shape differs.
+    """
+    other_shapes = [
+        f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in given and given[name].shape != wanted[name].shape
+    ]
+    missing = [name for name in wanted if name not in given]
+    unexpected = [name for name in given if name not in wanted]
+    if missing or unexpected or other_shapes:
+        raise Misfit(what, missing, unexpected, other_shapes)
+
+
+def _shown(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -1,10 +1,10 @@
-r"""A backbone as samplers and losses want it: as a `Denoiser`, and as a `MixtureNetwork`.
+r"""A backbone as samplers use it (a `Denoiser`) and as losses use it (a `MixtureNetwork`).
 
     network = Network(config.build(), process)
     network.mixture    for losses: (x_t (B, L, D), t (B,), latents (B, L) or None) -> HeadMixture
     network.denoise    for samplers: (x_t (B, D), t (B,), latent (B,) or None) -> log-probabilities
 
-Losses go through a `HeadMixture`: features and a head, never (B, L, D, S) numbers.
+A `HeadMixture` holds features and a head. So losses never hold (B, L, D, S) numbers at once.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from di4c.denoisers import noise_level
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import FunctionHead, Head, HeadMixture, LinearHead, LogitsTransform
-from di4c.processes import ForwardProcess, MaskedProcess
-from full_scale.fit import check_fit
-from full_scale.models import DenoiserBackbone, DenoiserConfig, DiT, MaskGIT, UNet
+from di4c.processes import ForwardProcess
+from full_scale.models.base import DenoiserBackbone, DenoiserConfig
+from full_scale.models.model_file import check_fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +26,12 @@ class Network:
     """A backbone with everything else that its outputs depend on.
 
     Attributes:
-        backbone: a `UNet`, `MaskGIT` or `DiT`, or a wrapper that has it as `.module` (DDP).
+        backbone: a `DenoiserBackbone`, or a wrapper that has one as `.module` (DDP).
         process: the noise that it was made for.
-        labels: class of each example, for MaskGIT; None for "no class".
-        keep_mask: for MaskGIT, whether the mask keeps its share of the softmax. Published models
-            do; their confidence sampler leaves a position masked where it is drawn. Samplers that
-            reveal by time want False.
+        labels: class of each example, if the backbone takes labels; None for "no class".
+        keep_mask: whether the mask keeps its share of the softmax (MaskGIT). It does in published
+            models, whose confidence sampler leaves a position masked if the mask is drawn there.
+            Samplers that reveal by time need False.
 
     Raises:
         ValueError: If process and backbone do not fit.
@@ -45,20 +44,26 @@ class Network:
 
     def __post_init__(self) -> None:
         """Check what arrived."""
-        core = unwrap(self.backbone)
-        if core.config.num_states != self.process.num_states:
+        config = self.config
+        if config.num_states != self.process.num_states:
             raise ValueError(
                 f"process has {self.process.num_states} states and the backbone "
-                f"{core.config.num_states}: build the process at the network's size"
+                f"{config.num_states}: build the process at the network's size"
             )
-        if isinstance(core, UNet) == isinstance(self.process, MaskedProcess):
+        masked = config.default_process().masked
+        if masked != (self.process.mask_state is not None):
             raise ValueError(
-                f"process must {'not ' if isinstance(core, UNet) else ''}be masked for a "
-                f"{type(core).__name__}; got {type(self.process).__name__}"
+                f"process must {'' if masked else 'not '}be masked for a {config.name}; got "
+                f"{type(self.process).__name__}"
             )
 
+    @property
+    def config(self) -> DenoiserConfig:
+        """Sizes of the backbone."""
+        return unwrap(self.backbone).config
+
     def given(self, labels: Int[Tensor, "batch"] | None) -> "Network":
-        """The same network for these classes (or for no class: the branch guidance needs)."""
+        """The same network for these classes. None means no class, which guidance needs too."""
         return replace(self, labels=labels)
 
     def mixture(
@@ -67,12 +72,13 @@ class Network:
         t: Float[Tensor, "batch"],
         latents: Tensor | None,
     ) -> HeadMixture:
-        """See di4c.objective.MixtureNetwork: one network call on B L rows."""
+        """See `di4c.objective.MixtureNetwork`. Makes one network call on B L rows."""
         batch, num_latents, _ = x_t.shape
         features, head = self._call(x_t.flatten(0, 1), t.repeat_interleave(num_latents), latents)
         weights = uniform_log_weights(num_latents, x_t.device)
         features = features.unflatten(0, (batch, num_latents))
-        return HeadMixture(features, head, weights, self._transform(x_t))
+        transform = self._transform(x_t)
+        return HeadMixture(features, head, weights, transform)
 
     def denoise(
         self,
@@ -80,68 +86,47 @@ class Network:
         t: Float[Tensor, "batch"],
         latent: Tensor | None = None,
     ) -> Float[Tensor, "batch dim value"]:
-        """See di4c.denoisers.Denoiser; normalised in float32 or wider, differentiable."""
+        """See `di4c.denoisers.Denoiser`. Normalised in float32 or wider, and differentiable."""
         features, head = self._call(x_t, t, latent)
         logits = head_logits(head, features)[:, None]
-        log_probs = self._transform(x_t[:, None]).log_probs(logits)[:, 0]
-        if self._excludes_mask:
+        transform = self._transform(x_t[:, None])
+        log_probs = transform.log_probs(logits)[:, 0]
+        if self.process.mask_state in transform.excluded_states:
             return log_probs[..., : self.process.num_values]
         return log_probs
 
     def _call(
         self, x_t: Int[Tensor, "row dim"], t: Float[Tensor, "row"], latents: Tensor | None
     ) -> tuple[Float[Tensor, "row dim feature"], Head]:
-        """Features and head, the latter read after the call (FSDP gathers weights for it)."""
-        core = unwrap(self.backbone)
+        """Features and head. The head is read after the call, for which FSDP gathers weights."""
+        core, labels = unwrap(self.backbone), self.labels
         if latents is not None:
             latents = latents.reshape(len(x_t), -1)
-        if isinstance(core, MaskGIT):
-            labels = self.labels
-            if labels is not None:
-                if len(x_t) % len(labels):
-                    raise ValueError(
-                        f"labels must hold one class an example; got {len(labels)} for "
-                        f"{len(x_t)} rows"
-                    )
-                labels = labels.repeat_interleave(len(x_t) // len(labels))
-            features = self.backbone(x_t, labels, latents)
-        elif isinstance(core, DiT):
-            features = self.backbone(x_t, self._noise(t, core), latents)
-        else:
-            features = self.backbone(x_t, t, latents)
+        if labels is not None:
+            if len(x_t) % len(labels):
+                raise ValueError(
+                    f"labels must hold one class for each example; got {len(labels)} for "
+                    f"{len(x_t)} rows"
+                )
+            labels = labels.repeat_interleave(len(x_t) // len(labels))
+        features = self.backbone(x_t, core.network_time(t, self.process), labels, latents)
         head = core.head()
         if isinstance(head, LinearHead) and torch.is_autocast_enabled(x_t.device.type):
-            # The last norm is float32 under autocast. The product, by far the largest one, is to
-            # run in half precision; one cast here instead of one in every chunk.
+            # Under autocast the last norm returns float32. The product with the head is by far
+            # the largest one and shall run in half precision: cast once, not in every chunk.
             dtype = torch.get_autocast_dtype(x_t.device.type)
             features, head = features.to(dtype), LinearHead(head.weight.to(dtype), head.bias)
         return features, head
 
-    def _noise(self, t: Float[Tensor, "row"], core: DiT) -> Float[Tensor, "row"]:
-        if not core.config.time_conditioning:
-            return torch.zeros_like(t)
-        assert isinstance(self.process, MaskedProcess)
-        return noise_level(self.process.schedule, t)
-
     def _transform(self, x_t: Int[Tensor, "batch latent dim"]) -> LogitsTransform:
-        mask_state = self.process.mask_state
-        if mask_state is None:
-            return LogitsTransform()
-        if isinstance(unwrap(self.backbone), DiT):
-            return LogitsTransform.subs(x_t, mask_state)
-        return LogitsTransform(excluded_states=(mask_state,) if self._excludes_mask else ())
-
-    @property
-    def _excludes_mask(self) -> bool:
-        if self.process.mask_state is None:
-            return False
-        return isinstance(unwrap(self.backbone), DiT) or not self.keep_mask
+        core = unwrap(self.backbone)
+        return core.transform(x_t, self.process.mask_state, self.keep_mask)
 
 
 def head_logits(
     head: Head, features: Float[Tensor, "*rows feature"]
 ) -> Float[Tensor, "*rows state"]:
-    """All logits of the features in float32 or wider: for samplers; losses take them in chunks."""
+    """All logits of the features in float32 or wider, for samplers. Losses take them in chunks."""
     wide = torch.promote_types(features.dtype, torch.float32)
     with torch.autocast(features.device.type, enabled=False):
         if not torch.is_grad_enabled():
@@ -166,31 +151,31 @@ def unwrap(module: nn.Module) -> DenoiserBackbone:
         inner = getattr(inner, "module", getattr(inner, "_orig_mod", None))
         if not isinstance(inner, nn.Module):
             raise ValueError(
-                f"backbone must be a UNet, MaskGIT or DiT, or a wrapper that has one as .module; "
-                f"got {type(module).__name__}"
+                f"backbone must be a DenoiserBackbone, or a wrapper that has one as .module; got "
+                f"{type(module).__name__}"
             )
     return inner
 
 
 def latent_parameters(config: DenoiserConfig) -> set[str]:
-    """Names of what a student has and its teacher has not."""
+    """Names of the parameters that a student has and its teacher does not have."""
     with torch.device("meta"):
         student, teacher = (replace(config, latent=latent).build() for latent in (True, False))
     return student.state_dict().keys() - teacher.state_dict().keys()
 
 
 def start_student(student: nn.Module, teacher_state: Mapping[str, Tensor]) -> None:
-    """Give a student its teacher's weights; those of the latent keep their initial values.
+    """Give a student its teacher's weights. The latent's weights keep their initial values.
 
     Args:
         student: built from a config with latent=True.
-        teacher_state: state dict of the same network with latent=False, or of a student: then the
-            latent's weights are copied as well (a second round of distillation).
+        teacher_state: state dict of the same network with latent=False. It may also be that of a
+            student, in a second round of distillation; then the latent's weights are copied too.
 
     Raises:
         ValueError: If the student has no latent.
-        Misfit: If anything else than the latent's parameters is missing, anything is left over, or
-            a shape differs.
+        Misfit: If a parameter other than the latent's is missing, a name is left over, or a shape
+            differs.
     """
     core = unwrap(student)
     if not core.config.latent:

@@ -1,12 +1,13 @@
 r"""The U-Net of tauLDR on pixels, and the Di4C student that takes a latent in every block.
 
-Source: Campbell et al., NeurIPS 2022 (after DDPM); latent: Hayakawa et al., ICML 2025, Section 5.1.
+Sources: Campbell et al., NeurIPS 2022 (after DDPM); for the latent: Hayakawa et al., ICML 2025,
+Section 5.1.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,39 +15,53 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from di4c.likelihood import FunctionHead
+from di4c.sampling_loop import call_grid
+from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import latent_features, sinusoidal_features
+from full_scale.models.processes import GaussianProcessConfig
 from full_scale.models.truncated_logistic import truncated_logistic
 from full_scale.models.unet_blocks import (
+    NEARLY_ZERO,
     Attention,
-    Downsample,
     EmbeddingMLP,
     ResBlock,
-    Upsample,
     group_norm,
+    initialise,
+    way_down,
+    way_up,
 )
+
+FIRST_PIXEL_TIME = 0.01
+"""tauLDR trains from this time on, and its samplers call the network there last."""
 
 
 @dataclass(frozen=True)
-class UNetConfig:
-    """Sizes of the U-Net; the published CIFAR-10 teacher by default.
+class UNetConfig(DenoiserConfig):
+    """Sizes of the U-Net. The defaults are those of the published CIFAR-10 teacher.
 
     Attributes:
-        num_states: S, grey levels.
-        channels: of the image; a state has D = channels height width coordinates, in that order.
+        num_states: S, number of grey levels.
+        channels: of the image. A state has D = channels * height * width coordinates, in the order
+            channel, row, column.
         height: of the image; divisible by 2 for each scale but the first.
-        width: of the image; likewise.
+        width: of the image; divisible by 2 for each scale but the first.
         base_width: feature channels of the input convolution.
-        multipliers: of base_width at each scale.
-        num_res_blocks: residual blocks a scale on the way down (one more on the way up).
+        multipliers: feature channels at each scale, as multiples of base_width.
+        num_res_blocks: residual blocks at each scale on the way down (one more on the way up).
         attention_scale: the scale, counted from 0, whose blocks are followed by attention.
-        time_features: sinusoids of the time and of the latent; even.
-        time_scale: the time is multiplied by it before its sinusoids.
-        value_range: states that are mapped to -1 and 1; None for 0 and S - 1.
-        rescale_skips: divide the sum of each residual connection by the root of 2.
+        time_features: number of sinusoids of the time, and of the latent; even.
+        time_scale: times and latents are multiplied by this number before their sinusoids.
+        value_range: the two states that are mapped to -1 and 1; None for 0 and S - 1.
+        rescale_skips: whether the sum of each residual connection is divided by the root of 2.
         mirrored: see `truncated_logistic`.
-        dropout: inside each residual block.
-        latent: whether the network takes a latent: a student.
+        dropout: dropout rate inside each residual block.
+        latent: whether the network takes a latent, i.e. is a student.
     """
+
+    kind = "unet"
+    name = "U-Net"
+    samplers = ("ancestral", "tau-leaping")
+    first_time = FIRST_PIXEL_TIME
 
     num_states: int = 256
     channels: int = 3
@@ -69,7 +84,7 @@ class UNetConfig:
         if self.value_range is not None:
             object.__setattr__(self, "value_range", tuple(self.value_range))
         if not self.multipliers:
-            raise ValueError("multipliers must hold one entry a scale; got ()")
+            raise ValueError("multipliers must hold one entry for each scale; got ()")
         if self.time_features < 4 or self.time_features % 2:
             raise ValueError(f"time_features must be even, at least 4; got {self.time_features}")
         factor = 2 ** (len(self.multipliers) - 1)
@@ -81,7 +96,7 @@ class UNetConfig:
                 )
 
     @property
-    def num_dims(self) -> int:
+    def num_dims(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """D."""
         return self.channels * self.height * self.width
 
@@ -99,14 +114,27 @@ class UNetConfig:
         """The network, with random weights."""
         return UNet(self)
 
+    def default_process(self) -> GaussianProcessConfig:
+        """The discretised Gaussian diffusion of tauLDR."""
+        return GaussianProcessConfig(self.num_states)
 
-class UNet(nn.Module):
-    """States and a time (and a latent) to mean and log-scale of each coordinate's logistic law.
+    def content(self) -> dict[str, Any]:
+        """Samples are pixels."""
+        shape = [self.channels, self.height, self.width]
+        return {"kind": "pixels", "shape": shape, "levels": self.num_states}
 
-    As tauLDR has it: the latent reaches the blocks on the way down mixed with the time, the blocks
-    after that mixed with the time and the mean of the last feature map. Each block adds it through
-    a linear map that starts at zero: a student that starts from a teacher's weights is the teacher,
-    for every latent.
+    def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
+        """N calls: n - 1 transitions from the horizon to 0.01, then an argmax (tauLDR)."""
+        return call_grid(steps, FIRST_PIXEL_TIME, horizon)
+
+
+class UNet(DenoiserBackbone):
+    """From states, a time and a latent to mean and log-scale of each coordinate's logistic law.
+
+    On the way down, the blocks get a mixture of the latent and the time. Later blocks get a mixture
+    of the latent, the time and the mean of the last feature map. Each block adds it through a
+    linear map that starts at zero. So a student that starts from a teacher's weights computes the
+    same as the teacher, for every latent.
 
     Args:
         config: sizes.
@@ -114,7 +142,7 @@ class UNet(nn.Module):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: UNetConfig = config  # pyright: ignore[reportIncompatibleVariableOverride]
         features = config.time_features
         embedding = 4 * features
         widths = config.widths
@@ -131,22 +159,25 @@ class UNet(nn.Module):
             dropout=config.dropout,
             scale=config.skip_scale,
         )
-        self.down, skips = _way_down(config, block)
+        attention = partial(Attention, scale=config.skip_scale)
+        blocks = (widths, config.num_res_blocks, config.attention_scale, block, attention)
+        self.down, skips = way_down(config.base_width, *blocks)
         if config.latent:
             self.context_mix = nn.Linear(2 * features + widths[-1], features)
-        attention = Attention(widths[-1], scale=config.skip_scale)
         self.middle = nn.ModuleList(
-            [block(widths[-1], widths[-1]), attention, block(widths[-1], widths[-1])]
+            [block(widths[-1], widths[-1]), attention(widths[-1]), block(widths[-1], widths[-1])]
         )
-        self.up = _way_up(config, block, skips)
+        self.up = way_up(skips, *blocks)
         self.output_norm = group_norm(widths[0])
         self.output = nn.Conv2d(widths[0], 2 * config.channels, 3, padding=1)
-        _initialise(self)
+        initialise(self)
+        nn.init.xavier_uniform_(self.output.weight, gain=NEARLY_ZERO)
 
     def forward(
         self,
         x_t: Int[Tensor, "batch dim"],
-        t: Float[Tensor, "batch"],
+        t: Float[Tensor, "batch"] | None = None,
+        labels: Int[Tensor, "batch"] | None = None,
         latent: Tensor | None = None,
     ) -> Float[Tensor, "batch dim 2"]:
         r"""The features of the head: $\mu$ and $\log s$ of each coordinate.
@@ -154,16 +185,19 @@ class UNet(nn.Module):
         Args:
             x_t: states.
             t: times.
-            latent: scalar latents, one a row, for a student.
+            labels: ignored.
+            latent: scalar latents, one for each row; for a student.
 
         Returns:
             float32 or wider.
 
         Raises:
-            ValueError: If the states are not of the image's size, or there is a latent where the
-                network has none or none where it needs one.
+            ValueError: If the states do not have the image's size, if there are no times, if a
+                teacher is given a latent, or if a student is given none.
         """
         config = self.config
+        if t is None:
+            raise ValueError("t must be given to a U-Net; got None")
         if x_t.shape[1] != config.num_dims:
             raise ValueError(
                 f"x_t must have {config.num_dims} coordinates, {config.channels} x "
@@ -188,7 +222,7 @@ class UNet(nn.Module):
         for module in self.down:
             h = module(h, time, down_latent)
             if isinstance(module, Attention):
-                skips.pop()  # the block before it leaves its skip behind the attention
+                skips.pop()  # a block with attention leaves one skip, after the attention
             skips.append(h)
         up_latent = None
         if latent is not None:
@@ -205,7 +239,7 @@ class UNet(nn.Module):
         return torch.stack([torch.tanh(x.flatten(1).to(raw) + raw[:, 0]), raw[:, 1]], -1)
 
     def head(self) -> FunctionHead:
-        """From features to the logits of the grey levels."""
+        """The map from features to the logits of the grey levels."""
         config = self.config
         function = partial(
             truncated_logistic, num_states=config.num_states, mirrored=config.mirrored
@@ -221,55 +255,29 @@ class UNet(nn.Module):
         return 2 * (x - low) / (high - low) - 1
 
 
-def _way_down(
-    config: UNetConfig, block: Callable[[int, int], ResBlock]
-) -> tuple[nn.ModuleList, list[int]]:
-    """The modules, and the widths of the skips that they leave behind."""
-    modules, width, skips = nn.ModuleList(), config.base_width, [config.base_width]
-    for scale, out_width in enumerate(config.widths):
-        for _ in range(config.num_res_blocks):
-            modules.append(block(width, out_width))
-            if scale == config.attention_scale:
-                modules.append(Attention(out_width, scale=config.skip_scale))
-            width = out_width
-            skips.append(width)
-        if scale + 1 < len(config.widths):
-            modules.append(Downsample(width))
-            skips.append(width)
-    return modules, skips
-
-
-def _way_up(
-    config: UNetConfig, block: Callable[[int, int], ResBlock], skips: list[int]
-) -> nn.ModuleList:
-    """The modules; each residual block takes up the skip that was left last."""
-    modules, width = nn.ModuleList(), config.widths[-1]
-    for scale, out_width in reversed(list(enumerate(config.widths))):
-        for _ in range(config.num_res_blocks + 1):
-            modules.append(block(width + skips.pop(), out_width))
-            if scale == config.attention_scale:
-                modules.append(Attention(out_width, scale=config.skip_scale))
-            width = out_width
-        if scale:
-            modules.append(Upsample(width))
-    return modules
-
-
-def _initialise(network: UNet) -> None:
-    """As DDPM does: each residual branch starts near zero; the latent's at zero."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    for module in network.modules():
-        if isinstance(module, ResBlock):
-            nn.init.xavier_uniform_(module.conv_1.weight, gain=_NEARLY_ZERO)
-            if module.latent is not None:
-                nn.init.zeros_(module.latent.weight)
-        elif isinstance(module, Attention):
-            nn.init.xavier_uniform_(module.output.weight, gain=_NEARLY_ZERO)
-    nn.init.xavier_uniform_(network.output.weight, gain=_NEARLY_ZERO)
-
-
-_NEARLY_ZERO = 1e-5
+PRESETS = {
+    "tauldr-cifar10": Preset(
+        "tauLDR on CIFAR-10 pixels",
+        UNetConfig(),
+        GaussianProcessConfig(),
+        experiment="cifar10",
+    ),
+    "digits": Preset(
+        "small U-Net on 8 x 8 digits with 17 grey levels",
+        UNetConfig(
+            num_states=17,
+            channels=1,
+            height=8,
+            width=8,
+            base_width=24,
+            multipliers=(1, 2),
+            num_res_blocks=1,
+            time_features=32,
+        ),
+        # For every grey level at time 0, the law at time 1 is within 1e-4 of the prior in TV.
+        GaussianProcessConfig(
+            17, rate_sigma=1.0, stationary_sigma=34.0, time_base=1.0, floor=0.0, epsilon=0.0
+        ),
+        experiment="digits",
+    ),
+}

@@ -1,4 +1,6 @@
-"""What the U-Net is made of: maps between feature maps, each given both embeddings."""
+"""The blocks of the U-Net. Each takes a feature map and the embeddings of time and latent."""
+
+from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ Embedding = Float[Tensor, "batch embedding"]
 
 
 class EmbeddingMLP(nn.Module):
-    """Sinusoidal features to an embedding that every block reads through a linear map."""
+    """Maps sinusoidal features to an embedding, which every block reads through a linear map."""
 
     def __init__(self, features: int, embedding: int) -> None:
         super().__init__()
@@ -22,15 +24,15 @@ class EmbeddingMLP(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two convolutions; the embeddings are added between them, the latent's through `latent`.
+    """Two convolutions. The embeddings of the time and of the latent are added between them.
 
     Args:
         in_width: channels of the input.
         out_width: channels of the output.
         embedding: size of the embeddings.
-        latent: whether there is one of a latent.
-        dropout: before the second convolution.
-        scale: factor of the sum with the input.
+        latent: whether there is an embedding of a latent.
+        dropout: dropout rate before the second convolution.
+        scale: factor of the sum of input and output.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class ResBlock(nn.Module):
         """The map after the block."""
         added = self.time(time)
         if self.latent is not None and latent is not None:
-            added = added + self.latent(latent)  # here it costs nothing, on the map it would
+            added = added + self.latent(latent)  # cheaper than adding to the map
         h = self.conv_0(silu(self.norm_0(x))) + added[:, :, None, None]
         h = self.conv_1(self.dropout(silu(self.norm_1(h))))
         if self.shortcut is not None:
@@ -71,7 +73,7 @@ class Attention(nn.Module):
 
     Args:
         width: channels.
-        scale: factor of the sum with the input.
+        scale: factor of the sum of input and output.
     """
 
     def __init__(self, width: int, *, scale: float) -> None:
@@ -91,7 +93,7 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the height and width: a strided convolution, padded on the right and below only."""
+    """Halves height and width by a strided convolution, padded on the right and below only."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -103,7 +105,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the height and width: nearest neighbours, then a convolution."""
+    """Doubles height and width by nearest neighbours, followed by a convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -115,5 +117,73 @@ class Upsample(nn.Module):
 
 
 def group_norm(width: int) -> nn.GroupNorm:
-    """Groups of at least four channels, at most 32 of them."""
+    """A group norm with at most 32 groups of at least four channels each."""
     return nn.GroupNorm(min(width // 4, 32), width, eps=1e-6)
+
+
+MakeBlock = Callable[[int, int], ResBlock]
+MakeAttention = Callable[[int], Attention]
+
+
+def way_down(
+    base_width: int,
+    widths: list[int],
+    num_res_blocks: int,
+    attention_scale: int,
+    block: MakeBlock,
+    attention: MakeAttention,
+) -> tuple[nn.ModuleList, list[int]]:
+    """The modules of the way down, and the widths of the skips that they leave behind."""
+    modules, width, skips = nn.ModuleList(), base_width, [base_width]
+    for scale, out_width in enumerate(widths):
+        for _ in range(num_res_blocks):
+            modules.append(block(width, out_width))
+            if scale == attention_scale:
+                modules.append(attention(out_width))
+            width = out_width
+            skips.append(width)
+        if scale + 1 < len(widths):
+            modules.append(Downsample(width))
+            skips.append(width)
+    return modules, skips
+
+
+def way_up(
+    skips: list[int],
+    widths: list[int],
+    num_res_blocks: int,
+    attention_scale: int,
+    block: MakeBlock,
+    attention: MakeAttention,
+) -> nn.ModuleList:
+    """The modules of the way up. Each residual block takes the most recent skip that is left."""
+    modules, width = nn.ModuleList(), widths[-1]
+    for scale, out_width in reversed(list(enumerate(widths))):
+        for _ in range(num_res_blocks + 1):
+            modules.append(block(width + skips.pop(), out_width))
+            if scale == attention_scale:
+                modules.append(attention(out_width))
+            width = out_width
+        if scale:
+            modules.append(Upsample(width))
+    return modules
+
+
+def initialise(network: nn.Module) -> None:
+    """Initialise as DDPM does: residual branches start near zero, the latent's branches at zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, ResBlock):
+            nn.init.xavier_uniform_(module.conv_1.weight, gain=NEARLY_ZERO)
+            if module.latent is not None:
+                nn.init.zeros_(module.latent.weight)
+        elif isinstance(module, Attention):
+            nn.init.xavier_uniform_(module.output.weight, gain=NEARLY_ZERO)
+
+
+NEARLY_ZERO = 1e-5
+"""Gain of the layers that end a residual branch."""

@@ -1,4 +1,4 @@
-r"""The VQGAN that turns images into tokens and back: encoder, codebook, decoder.
+r"""The VQGAN, which turns images into codes and back: encoder, codebook, decoder.
 
 Source: Esser et al., CVPR 2021 (taming-transformers).
 """
@@ -9,25 +9,30 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, silu
 
+from full_scale.models.base import BackboneConfig, Preset
+
 
 @dataclass(frozen=True)
-class VQGANConfig:
-    """Sizes of the autoencoder; f = 16 with 1024 codes, as MaskGIT uses it, by default.
+class VQGANConfig(BackboneConfig):
+    """Sizes of the autoencoder. The defaults are those that MaskGIT uses: f = 16, 1024 codes.
 
     Attributes:
         codebook_size: number of codes.
-        code_size: numbers in a code vector.
+        code_size: number of components of a code vector.
         latent_channels: of the encoder's output and the decoder's input.
         channels: of the image.
-        resolution: height and width of the images it was trained on; others divisible by
-            2^(levels - 1) work as well.
+        resolution: height and width of the images it was trained on. Other sizes that are
+            divisible by 2^(levels - 1) work as well.
         base_width: feature channels at the first level.
-        multipliers: of base_width, one for each level.
-        num_res_blocks: residual blocks a level in the encoder (one more in the decoder).
-        attention_levels: levels, counted from 0 at full resolution, with attention.
-        num_groups: of the group norms.
-        dropout: inside each residual block.
+        multipliers: feature channels of each level, as multiples of base_width.
+        num_res_blocks: residual blocks of each level in the encoder (one more in the decoder).
+        attention_levels: levels with attention, counted from 0 at full resolution.
+        num_groups: number of groups of the group norms.
+        dropout: dropout rate inside each residual block.
     """
+
+    kind = "vqgan"
+    name = "VQGAN"
 
     codebook_size: int = 1024
     code_size: int = 256
@@ -45,11 +50,11 @@ class VQGANConfig:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
         if not self.multipliers:
-            raise ValueError("multipliers must hold one entry a level; got ()")
+            raise ValueError("multipliers must hold one entry for each level; got ()")
 
     @property
     def downsampling(self) -> int:
-        """Pixels of an image along one side of a token."""
+        """Number of pixels along one side of the square that a code stands for."""
         return 2 ** (len(self.multipliers) - 1)
 
     def build(self) -> "VQGAN":
@@ -58,7 +63,7 @@ class VQGANConfig:
 
 
 class VQGAN(nn.Module):
-    """Images to codes and codes to images.
+    """Encodes images as codes and decodes codes to images.
 
     Args:
         config: sizes.
@@ -78,13 +83,13 @@ class VQGAN(nn.Module):
     def features(
         self, image: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch feature y x"]:
-        """What the codebook is compared with.
+        """The vectors that are compared with the codebook.
 
         Args:
             image: in [-1, 1]; height and width divisible by `config.downsampling`.
 
         Raises:
-            ValueError: If they are not.
+            ValueError: If height or width is not divisible by it.
         """
         factor = self.config.downsampling
         if image.shape[-2] % factor or image.shape[-1] % factor:
@@ -97,17 +102,17 @@ class VQGAN(nn.Module):
     def encode(
         self, image: Float[Tensor, "batch channel height width"]
     ) -> Int[Tensor, "batch y x"]:
-        """The nearest code of each cell, row by row: flatten(1) gives the tokens of MaskGIT."""
+        """The nearest code of each cell. `flatten(1)` gives the tokens of MaskGIT, row by row."""
         features = self.features(image).movedim(1, -1)  # (B, y, x, feature)
         codes = self.codebook.weight
-        # |z|^2, the same for all codes, is left out: it would only cost precision.
+        # |z|^2 is the same for all codes. It is left out because it would only cost precision.
         distances = codes.square().sum(1) - 2 * features @ codes.T
         return distances.argmin(-1)
 
     def decode(
         self, codes: Int[Tensor, "batch y x"]
     ) -> Float[Tensor, "batch channel height width"]:
-        """The image of a grid of codes, about in [-1, 1]: clamp it."""
+        """The image of a grid of codes. Its values lie about in [-1, 1]; clamp them."""
         return self.decoder(self.from_code(self.codebook(codes).movedim(-1, 1)))
 
     def forward(
@@ -118,7 +123,7 @@ class VQGAN(nn.Module):
 
 
 class _Level(nn.Module):
-    """Residual blocks, each followed by attention where there is any."""
+    """The residual blocks of one resolution, each followed by attention if the level has it."""
 
     def __init__(
         self, config: VQGANConfig, level: int, in_width: int, out_width: int, num_blocks: int
@@ -192,7 +197,7 @@ class _Decoder(nn.Module):
         width = config.base_width * config.multipliers[-1]
         self.input = nn.Conv2d(config.latent_channels, width, 3, padding=1)
         self.middle = _middle(config, width)
-        self.levels = nn.ModuleList(  # by level, run from the coarsest to level 0
+        self.levels = nn.ModuleList(  # listed by level; they run from the coarsest to level 0
             _UpLevel(config, level) for level in range(len(config.multipliers))
         )
         last = config.base_width * config.multipliers[0]
@@ -252,3 +257,6 @@ def _middle(config: VQGANConfig, width: int) -> nn.Sequential:
 
 def _group_norm(config: VQGANConfig, width: int) -> nn.GroupNorm:
     return nn.GroupNorm(config.num_groups, width, eps=1e-6)
+
+
+PRESETS = {"vqgan-imagenet": Preset("VQGAN of ImageNet, 1024 codes, f = 16", VQGANConfig())}

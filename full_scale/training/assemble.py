@@ -8,7 +8,7 @@ from torch import nn
 
 from di4c.rng import fold_seed
 from full_scale.data import TokenData, open_data
-from full_scale.models import DenoiserConfig, MaskGITConfig
+from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import load_model
 from full_scale.models.network import latent_parameters, start_student
 from full_scale.models.presets import Preset, preset
@@ -43,7 +43,7 @@ def assemble(run: Run) -> Assembly:
     config, chosen = outline(run).trained, preset(run.preset)
     assert chosen.process is not None  # outline refuses others
     data = open_data(run.data.name, run.data.folder, "train")
-    _check_data(run, chosen, data)
+    _check_data(run, chosen, config, data)
     identity = run.identity()
     if data.sha256 is not None:
         identity["data_sha256"] = data.sha256
@@ -83,7 +83,7 @@ def assemble(run: Run) -> Assembly:
     return Assembly(problem, data, chosen, identity)
 
 
-def _check_data(run: Run, chosen: Preset, data: TokenData) -> None:
+def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenData) -> None:
     assert chosen.process is not None
     values = chosen.process.build().num_values
     if data.num_values != values:
@@ -91,20 +91,19 @@ def _check_data(run: Run, chosen: Preset, data: TokenData) -> None:
             f"data {run.data.name} has {data.num_values} values a token and preset {run.preset} "
             f"has {values}: another vocabulary; choose the data set that belongs to the preset"
         )
-    num_dims = getattr(chosen.network, "num_dims", data.num_dims)
-    if data.num_dims != num_dims:
+    if data.num_dims != config.num_dims:
         raise ValueError(
             f"data {run.data.name} has {data.num_dims} tokens an item and preset {run.preset} has "
-            f"{num_dims}: choose the data set that belongs to the preset"
+            f"{config.num_dims}: choose the data set that belongs to the preset"
         )
-    if not isinstance(chosen.network, MaskGITConfig):
+    if config.num_classes is None:
         return
     if data.num_classes is None:
         raise ValueError(f"data {run.data.name} has no labels, which preset {run.preset} needs")
-    if data.num_classes != chosen.network.num_classes:
+    if data.num_classes != config.num_classes:
         raise ValueError(
             f"data {run.data.name} has {data.num_classes} classes and preset {run.preset} has "
-            f"{chosen.network.num_classes}: labels would mean other classes; prepare it from one "
+            f"{config.num_classes}: labels would mean other classes; prepare it from one "
             "folder per class, all of them and no others"
         )
 

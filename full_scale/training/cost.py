@@ -8,7 +8,7 @@ from torch import nn
 from di4c.recipes import SeparateDistillation
 from full_scale.counts import activation_bytes, num_parameters, operations
 from full_scale.memory import Estimate
-from full_scale.models import DenoiserConfig, MaskGITConfig
+from full_scale.models.base import DenoiserConfig
 from full_scale.models.presets import preset
 from full_scale.training.config import Run
 
@@ -61,11 +61,8 @@ class Outline:
         rows = run.micro_batch * (run.recipe.num_latents if distils else 1)
         network = _on_meta(self.trained).train()
         with torch.device("meta"):
-            x_t = torch.zeros(rows, num_dims or self.trained.num_dims, dtype=torch.long)
-            numbers = torch.zeros(rows, dtype=torch.float64)
-            second = numbers.long() if isinstance(self.trained, MaskGITConfig) else numbers
-            latents = numbers.float() if self.trained.latent else None
-            activations = activation_bytes(network, x_t, second, latents)
+            inputs = self.trained.example_inputs(rows, num_dims)
+            activations = activation_bytes(network, *inputs)
         if distils and isinstance(run.recipe.distillation, SeparateDistillation):
             activations *= 2  # a second pass of the student
         if run.precision == "bf16":

@@ -13,9 +13,9 @@ from di4c.objective import Di4CObjective, Objective
 from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe
 from di4c.rng import Generator, SampleGenerators, uniform
-from full_scale.models import DenoiserConfig, MaskGITConfig
+from full_scale.models.base import DenoiserConfig
 from full_scale.models.network import Network
-from full_scale.models.sampling import FIRST_PIXEL_TIME, Plan, draw, samples_at_once
+from full_scale.models.sampling import Plan, draw, samples_at_once
 from full_scale.training.config import Run
 
 DIAGNOSED = 4
@@ -63,7 +63,7 @@ class Problem(ABC):
         self, batch: dict[str, Tensor], generator: Generator | None
     ) -> Int[Tensor, "batch"] | None:
         """The labels of a batch, some replaced by "no class"; None where the network takes none."""
-        if not isinstance(self.config, MaskGITConfig):
+        if self.config.num_classes is None:
             return None
         labels = batch["label"]
         draws = uniform((len(labels),), generator=generator, device=labels.device)
@@ -76,7 +76,7 @@ class Problem(ABC):
         parts = []
         for start in range(0, count, size):
             positions, labels = range(start, min(count, start + size)), None
-            if isinstance(self.config, MaskGITConfig):
+            if self.config.num_classes is not None:
                 labels = torch.tensor(positions, device=device) % self.config.num_classes
             parts.append(
                 draw(
@@ -108,7 +108,7 @@ class TeacherTraining(Problem):
     def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
         """Cross-entropy of each example, in nats."""
         x_0 = batch["x_0"]
-        first = 0.0 if self.process.mask_state is not None else FIRST_PIXEL_TIME
+        first = self.config.first_time
         draws = uniform((len(x_0),), generator=generator, device=x_0.device)
         t = self.process.horizon - (self.process.horizon - first) * draws
         x_t = self.process.sample(x_0, 0.0, t, generator=generator)

@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from di4c.rng import SampleGenerators, fold_seed, generator_at
 from full_scale.data.order import MicroBatches, share_of
+from full_scale.evaluation.decoding import Previews
 from full_scale.memory import peak_memory
 from full_scale.models.model_file import write_model
-from full_scale.previews import Previews
 from full_scale.training.assemble import Assembly
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from full_scale.training.config import Run, as_json

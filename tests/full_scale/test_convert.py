@@ -24,11 +24,11 @@ from tests.helpers.tiny_models import DIT, MASKGIT, UNET, VQGAN
 CONFIGS = {"tauldr": UNET, "maskgit": MASKGIT, "vqgan": VQGAN, "mdlm": DIT, "sdtt": DIT}
 # What weights do not say of these small networks.
 SET = {
-    "tauldr": ["num_states=8", "height=4", "width=4"],
-    "maskgit": ["num_classes=3", "num_heads=2"],
+    "tauldr": ["num_states=9", "height=4", "width=6"],
+    "maskgit": ["num_classes=3", "num_heads=3"],
     "vqgan": ["resolution=8", "num_groups=4"],
-    "mdlm": ["num_dims=6", "num_heads=2"],
-    "sdtt": ["num_dims=6", "num_heads=2"],
+    "mdlm": ["num_dims=6", "num_heads=3"],
+    "sdtt": ["num_dims=6", "num_heads=3"],
 }
 
 
@@ -142,10 +142,10 @@ def test_nothing_is_overwritten(tmp_path):
     assert_refused(command(*words), r"OUT exists: .*--force")
     assert out.read_text() == "mine"
     convert.main([*words, "--force"])
-    assert load_model(out).kind == "vqgan"
+    assert load_model(out).config.kind == "vqgan"
     with pytest.raises(ValueError, match="OUT is the source itself"):
         convert.main(["vqgan", str(out), str(out), "--force"])
-    assert load_model(out).kind == "vqgan"
+    assert load_model(out).config.kind == "vqgan"
 
 
 def network_state(content):

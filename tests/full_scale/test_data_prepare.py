@@ -130,5 +130,5 @@ class TestImageNet:
         with pytest.raises(ValueError, match=r"imagenet needs --source .*convert vqgan"):
             prepare.main(["imagenet", "--source", str(source)])
         unet = save_model(tmp_path / "unet.safetensors", UNET)
-        with pytest.raises(ValueError, match="is a unet; give a converted VQGAN"):
+        with pytest.raises(ValueError, match="is a U-Net; give a converted VQGAN"):
             prepare.main(["imagenet", "--source", str(source), "--vqgan", str(unet)])

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from full_scale.convert.layouts import LAYOUTS, published_names, to_ours
-from full_scale.fit import Misfit
-from tests.helpers.tiny_backbones import DIT, MASKGIT, UNET, VQ, built
+from full_scale.models.model_file import Misfit
+from tests.helpers.tiny_models import DIT, MASKGIT, UNET, VQGAN, built
 
-NAMED = {"tauldr": UNET, "maskgit": MASKGIT, "vqgan": VQ, "mdlm": DIT, "sdtt": DIT}
+NAMED = {"tauldr": UNET, "maskgit": MASKGIT, "vqgan": VQGAN, "mdlm": DIT, "sdtt": DIT}
 KNOWN = {
     "tauldr": {"num_states": 9, "height": 4, "width": 6},
     "maskgit": {"num_classes": 3, "num_heads": 3},
-    "vqgan": {"resolution": 8, "num_groups": 2},
-    "mdlm": {"num_dims": 5, "num_heads": 3},
-    "sdtt": {"num_dims": 5, "num_heads": 3},
+    "vqgan": {"resolution": 8, "num_groups": 4},
+    "mdlm": {"num_dims": 6, "num_heads": 3},
+    "sdtt": {"num_dims": 6, "num_heads": 3},
 }
 WRAPPERS = {"tauldr": "net.module.", "mdlm": "backbone.", "sdtt": "backbone.backbone."}
 
@@ -86,7 +86,7 @@ def test_other_kinds_are_errors(kind):
     flat, _, _ = (
         _published("vqgan" if kind == "maskgit" else "maskgit", NAMED["maskgit"])
         if (kind != "maskgit")
-        else _published("vqgan", VQ)
+        else _published("vqgan", VQGAN)
     )
     with pytest.raises(ValueError, match="of another kind"):
         to_ours(kind, flat, **KNOWN[kind])
@@ -108,10 +108,10 @@ def test_frequencies_are_looked_at():
     flat, _, _ = _published("sdtt", DIT)
     name = "state_dict/backbone.backbone.rotary_emb.inv_freq"
     right = 10000 ** -(torch.arange(2) / 2)  # heads of 4
-    found, _ = to_ours("sdtt", flat | {name: right}, num_dims=5)
+    found, _ = to_ours("sdtt", flat | {name: right}, num_dims=6)
     assert found.num_heads == 3  # read from their number
     with pytest.raises(ValueError, match="are not the frequencies"):
-        to_ours("sdtt", flat | {name: right * 1.01}, num_dims=5)
+        to_ours("sdtt", flat | {name: right * 1.01}, num_dims=6)
 
 
 def test_more_errors_of_names():

@@ -11,10 +11,7 @@ from di4c.likelihood import DenseMixture, HeadMixture
 from di4c.objective import Di4CObjective
 from di4c.processes import MaskedProcess
 from di4c.recipes import CIFAR10, IMAGENET, OPENWEBTEXT
-from full_scale.fit import Misfit
-from full_scale.models import (
-    UNetConfig,
-)
+from full_scale.models.model_file import Misfit
 from full_scale.models.network import Network, latent_parameters, start_student, unwrap
 from full_scale.models.presets import (
     PRESETS,
@@ -24,12 +21,12 @@ from full_scale.models.presets import (
     preset,
     to_json,
 )
-from tests.helpers.tiny_backbones import (
+from tests.helpers.tiny_models import (
     DENOISERS,
     DIT,
     MASKGIT,
     UNET,
-    VQ,
+    VQGAN,
     built,
     each_denoiser,
     network_of,
@@ -62,7 +59,7 @@ def test_presets_survive_json(name):
         if config is not None:
             assert from_json(json.loads(json.dumps(to_json(config)))) == config
     if entry.process is None:
-        with pytest.raises(ValueError, match="tokenizer"):
+        with pytest.raises(ValueError, match="is a VQGAN and has no student"):
             entry.student()
     else:
         assert entry.student() == replace(entry.network, latent=True)
@@ -145,15 +142,15 @@ def test_no_class_is_a_class_of_its_own():
 def test_maskgit_has_a_bias_for_each_position():
     """The one-hot features do what adding the bias does."""
     backbone = built(MASKGIT, dtype=torch.float64)
-    features = backbone(torch.zeros(2, 5, dtype=torch.long))
+    features = backbone(torch.zeros(2, 4, dtype=torch.long))
     hidden = features[..., : MASKGIT.hidden_size]
     num_states = MASKGIT.num_states
-    plain = hidden @ backbone.token.weight[:num_states].T + backbone.bias[:5, :num_states]
+    plain = hidden @ backbone.token.weight[:num_states].T + backbone.bias[:4, :num_states]
     torch.testing.assert_close(features @ backbone.head().weight.T, plain)
 
 
 def test_the_noise_level_counts_only_where_it_is_asked_for():
-    x_t = torch.full((2, 5), DIT.num_states - 1)
+    x_t = torch.full((2, 6), DIT.num_states - 1)
     t = torch.tensor([0.2, 0.9], dtype=torch.float64)
     for config in (DIT, replace(DIT, time_conditioning=True)):
         network = network_of(config)
@@ -165,12 +162,12 @@ def test_processes_that_do_not_fit_are_errors():
     masked, gaussian = MaskedProcess(7), GaussianProcessConfig(9).build()
     with pytest.raises(ValueError, match="process has 8 states and the backbone 9"):
         Network(UNET.build(), masked)
-    with pytest.raises(ValueError, match="process must not be masked for a UNet"):
+    with pytest.raises(ValueError, match="process must not be masked for a U-Net"):
         Network(UNET.build(), MaskedProcess(8))
     with pytest.raises(ValueError, match="process must be masked for a MaskGIT"):
-        Network(MASKGIT.build(), GaussianProcessConfig(8).build())
-    with pytest.raises(ValueError, match="backbone must be a UNet, MaskGIT or DiT"):
-        Network(VQ.build(), gaussian)
+        Network(MASKGIT.build(), GaussianProcessConfig(17).build())
+    with pytest.raises(ValueError, match="backbone must be a DenoiserBackbone"):
+        Network(VQGAN.build(), gaussian)
     wrapped = nn.Sequential()
     wrapped.module = UNET.build()
     assert unwrap(wrapped) is wrapped.module
@@ -178,22 +175,22 @@ def test_processes_that_do_not_fit_are_errors():
 
 def test_wrong_inputs_are_errors():
     t = times(2)
-    x_t = torch.zeros(2, 5, dtype=torch.long)
-    with pytest.raises(ValueError, match="x_t must have 48 coordinates, 2 x 4 x 6; got 5"):
+    x_t = torch.zeros(2, 4, dtype=torch.long)
+    with pytest.raises(ValueError, match="x_t must have 72 coordinates, 3 x 4 x 6; got 4"):
         network_of(UNET).denoise(x_t, t)
-    with pytest.raises(ValueError, match="x_t must have 5 tokens; got 4"):
+    with pytest.raises(ValueError, match="x_t must have 4 tokens; got 3"):
         network_of(MASKGIT).denoise(x_t[:, 1:], t)
     for config in (MASKGIT, DIT):
         with pytest.raises(ValueError, match="latent must be None for a network"):
             network_of(config).denoise(x_t, t, torch.rand(2))
         with pytest.raises(ValueError, match="latent must be one number a row"):
             network_of(replace(config, latent=True)).denoise(x_t, t, torch.rand(2, 3))
-    pixels = torch.zeros(2, 48, dtype=torch.long)
+    pixels = torch.zeros(2, 72, dtype=torch.long)
     with pytest.raises(ValueError, match="latent must be None for"):
         network_of(UNET).denoise(pixels, t, torch.rand(2))
     with pytest.raises(ValueError, match="latent must be given to"):
         network_of(replace(UNET, latent=True)).denoise(pixels, t)
-    with pytest.raises(ValueError, match="labels must hold one class an example; got 3 for 2"):
+    with pytest.raises(ValueError, match=r"labels must hold one class for each .*; got 3 for 2"):
         network_of(MASKGIT, labels=torch.arange(3)).denoise(x_t, t)
 
 
@@ -203,8 +200,8 @@ def test_wrong_inputs_are_errors():
         (lambda: replace(UNET, height=5), "height must be divisible by 2"),
         (lambda: replace(UNET, time_features=7), "time_features must be even, at least 4; got 7"),
         (lambda: replace(DIT, noise_features=5), "noise_features must be even, at least 2; got 5"),
-        (lambda: replace(UNET, multipliers=()), "multipliers must hold one entry a scale"),
-        (lambda: replace(VQ, multipliers=()), "multipliers must hold one entry a level"),
+        (lambda: replace(UNET, multipliers=()), "multipliers must hold one entry for each scale"),
+        (lambda: replace(VQGAN, multipliers=()), "multipliers must hold one entry for each level"),
         (lambda: replace(MASKGIT, num_heads=5), "num_heads must divide hidden_size = 12"),
         (lambda: replace(DIT, num_heads=4), "num_heads must divide hidden_size = 12 into even"),
     ],
@@ -226,7 +223,7 @@ def test_a_student_starts_as_its_teacher(config):
     student = Network(student_backbone, teacher.process)
     x_t, t = states(teacher, 3), times(3)
     expected = teacher.denoise(x_t, t)
-    if isinstance(config, UNetConfig):
+    if config is UNET:
         for latent in (torch.zeros(3), torch.rand(3)):
             torch.testing.assert_close(student.denoise(x_t, t, latent), expected, rtol=0, atol=0)
     else:

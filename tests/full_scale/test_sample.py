@@ -20,18 +20,17 @@ from full_scale.evaluation.sample_folder import SampleFolder
 from full_scale.models.load import load_model
 from full_scale.models.network import Network
 from full_scale.models.presets import PRESETS
-from full_scale.models.sampling import Plan, samples_at_once, time_grid
-from tests.helpers.tiny_models import DIT, MASKGIT, UNET, VQGAN, save_model
+from full_scale.models.sampling import Plan, samples_at_once
+from tests.helpers.tiny_models import DENOISERS, DIT, MASKGIT, UNET, VQGAN, save_model
 from tests.helpers.tiny_text import save_tokenizer
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = {"unet": UNET, "maskgit": MASKGIT, "dit": DIT}
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    for name, config in CONFIGS.items():
+    for name, config in DENOISERS.items():
         save_model(folder / f"{name}.safetensors", config)
         save_model(folder / f"{name}-student.safetensors", config, student=True, seed=1)
     save_model(folder / "vqgan.safetensors", VQGAN)
@@ -101,7 +100,7 @@ def test_hybrid_lies_between_student_and_teacher(files, tmp_path, model):
     student = _draw(files, tmp_path / "student", f"{model}-student", *options)
     teacher = _draw(files, tmp_path / "teacher", model, *options)
     # Counted as published, a DiT makes one more call, for masks that are left.
-    calls = len(time_grid(load_model(files / f"{model}.safetensors").network, 4)) - 1
+    calls = len(DENOISERS[model].time_grid(4, 1.0)) - 1
     teacher_file = ["--teacher", files / f"{model}.safetensors", "--teacher-steps"]
     hybrids = [
         _draw(files, tmp_path / str(n), f"{model}-student", *options, *teacher_file, n)
@@ -176,12 +175,12 @@ class TestShown:
     def test_pixels_as_a_sheet(self, files, tmp_path):
         drawn = _draw(files, tmp_path / "a", "unet", "--steps", 2, "--num-samples", 5, "--show", 3)
         sheet = np.asarray(Image.open(tmp_path / "a" / "first_samples.png"))
-        assert sheet.shape == (10, 10, 3)
-        for i, (top, left) in enumerate(((0, 0), (0, 6), (6, 0))):
-            grey = sheet[top : top + 4, left : left + 4]
-            levels = np.round(drawn[i].reshape(4, 4).astype(float) * 255 / 7)
-            np.testing.assert_array_equal(grey, np.repeat(levels[..., None], 3, -1))
-        assert (sheet[6:, 6:] == 255).all()
+        assert sheet.shape == (10, 14, 3)
+        for i, (top, left) in enumerate(((0, 0), (0, 8), (6, 0))):
+            levels = np.round(drawn[i].reshape(3, 4, 6).astype(float) * 255 / 8)
+            picture = sheet[top : top + 4, left : left + 6]
+            np.testing.assert_array_equal(picture, np.moveaxis(levels, 0, -1))
+        assert (sheet[6:, 8:] == 255).all()
 
     def test_channels_stay_channels(self):
         content = {"kind": "pixels", "shape": [3, 1, 2], "levels": 256}
@@ -336,15 +335,15 @@ class TestFolder:
     [
         ("unet", ["--steps", 0], "steps must be at least 1; got 0"),
         ("unet", ["--sampler", "confidence"], "sampler must be one of ancestral, tau-leaping"),
-        ("unet", ["--guidance", 1], "guidance must be 0 for the ancestral sampler of a UNet"),
-        ("unet", ["--label", 1], "a unet has no classes"),
+        ("unet", ["--guidance", 1], "guidance must be 0 for the ancestral sampler of a U-Net"),
+        ("unet", ["--label", 1], "a U-Net has no classes"),
         ("maskgit", ["--label", 3], r"label must lie in 0\.\.2; got 3"),
         ("unet", ["--teacher-steps", 1], "teacher_steps is 1 and there is no teacher"),
         ("unet", ["--teacher", "unet"], "teacher is given and takes no step"),
         (
             "unet",
             ["--teacher", "dit", "--teacher-steps", 1],
-            "teacher has 13 states and the model 8",
+            "teacher has 13 states and the model 9",
         ),
         (
             "maskgit",
@@ -353,7 +352,7 @@ class TestFolder:
         ),
         ("unet", ["--teacher-steps", 9, "--teacher", "unet"], r"teacher_steps must lie in 0\.\.2"),
         ("vqgan", [], "is a VQGAN, which has no samples"),
-        ("maskgit", ["--vqgan", "unet"], "is a unet; give a converted VQGAN"),
+        ("maskgit", ["--vqgan", "unet"], "is a U-Net; give a converted VQGAN"),
         ("dit", ["--tokenizer", "/nowhere"], "tokenizer /nowhere cannot be opened"),
     ],
 )
@@ -376,23 +375,25 @@ def test_numbers_of_samples_are_positive(files, tmp_path, option, value, capsys)
 def test_teachers_of_another_size_are_refused(files):
     network = load_model(files / "unet.safetensors").network
     taller = Network(replace(UNET, height=8).build(), network.process)
-    with pytest.raises(ValueError, match="teacher has 32 dimensions and the model 16"):
+    with pytest.raises(ValueError, match="teacher has 144 dimensions and the model 72"):
         Plan(2, teacher_steps=1).resolve(network, taller)
 
 
-def test_grids_count_steps_as_published(files):
-    unet, dit, maskgit = (
-        load_model(files / f"{name}.safetensors").network for name in ("unet", "dit", "maskgit")
-    )
-    torch.testing.assert_close(time_grid(unet, 4), torch.tensor([0, 0.01, 0.34, 0.67, 1]).double())
-    expected = torch.tensor([0, 1e-5, (1 + 1e-5) / 2, 1]).double()
-    torch.testing.assert_close(time_grid(dit, 2), expected)
-    torch.testing.assert_close(time_grid(maskgit, 2), torch.tensor([0, 0.5, 1]).double())
+@pytest.mark.parametrize(
+    ("config", "steps", "times"),
+    [
+        (UNET, 4, [0, 0.01, 0.34, 0.67, 1]),
+        (DIT, 2, [0, 1e-5, (1 + 1e-5) / 2, 1]),
+        (MASKGIT, 2, [0, 0.5, 1]),
+    ],
+)
+def test_grids_count_steps_as_published(config, steps, times):
+    torch.testing.assert_close(config.time_grid(steps, 1.0), torch.tensor(times).double())
 
 
 def test_labels_belong_to_classes(files):
     labels = torch.tensor([0, 1])
-    with pytest.raises(ValueError, match="a UNet has no classes"):
+    with pytest.raises(ValueError, match="a U-Net has no classes"):
         load_model(files / "unet.safetensors").sample(2, 1, labels=labels)
     with pytest.raises(ValueError, match=r"guidance is 2\.0 and there are no labels"):
         load_model(files / "maskgit.safetensors").sample(2, 2, guidance=2.0)
@@ -403,7 +404,7 @@ def test_labels_belong_to_classes(files):
     [
         ([0, 1], r"labels must hold one class for each of 4 samples; got the shape \(2,\)"),
         ([[0, 1, 2, 0]], r"for each of 4 samples; got the shape \(1, 4\)"),
-        ([0, 1, 2, 3], r"labels must lie in 0\.\.2; got 0 to 3: None stands for no class"),
+        ([0, 1, 2, 3], r"labels must lie in 0\.\.2; got 0 to 3: None means no class"),
         ([0, 1, 2, -1], r"labels must lie in 0\.\.2; got -1 to 2"),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from full_scale.evaluation.decoding import Previews, sheet
 from full_scale.models.presets import PRESETS
-from full_scale.previews import Previews, sheet
 from full_scale.training import log as logbook
 from full_scale.training.config import Optimizer
 from full_scale.training.ema import EMA

@@ -1,22 +1,32 @@
-"""Model files of every kind, small and untrained; all their weights matter to what they draw."""
+"""Small networks of every kind with random weights, in memory and as model files."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
+from torch import nn
 
-from full_scale.models import DiTConfig, MaskGITConfig, UNetConfig, VQGANConfig
+from full_scale.models import (
+    BackboneConfig,
+    DiTConfig,
+    MaskGITConfig,
+    UNetConfig,
+    VQGANConfig,
+)
 from full_scale.models.model_file import write_model
-from full_scale.models.presets import GaussianProcessConfig, MaskedProcessConfig
+from full_scale.models.network import Network
+from full_scale.models.processes import GaussianProcessConfig, MaskedProcessConfig
 from tests.helpers.tiny_text import WORDS
 
 UNET = UNetConfig(
-    num_states=8,
-    channels=1,
+    num_states=9,
+    channels=3,
     height=4,
-    width=4,
+    width=6,
     base_width=8,
-    multipliers=(1, 1),
+    multipliers=(1, 2),
     num_res_blocks=1,
     time_features=8,
 )
@@ -24,18 +34,18 @@ MASKGIT = MaskGITConfig(
     codebook_size=16,
     num_classes=3,
     num_dims=4,
-    hidden_size=16,
-    num_blocks=1,
-    num_heads=2,
-    mlp_size=16,
+    hidden_size=12,
+    num_blocks=2,
+    num_heads=3,
+    mlp_size=8,
 )
 DIT = DiTConfig(
     num_states=len(WORDS) + 3,
     num_dims=6,
-    hidden_size=16,
-    condition_size=8,
-    num_blocks=1,
-    num_heads=2,
+    hidden_size=12,
+    condition_size=6,
+    num_blocks=2,
+    num_heads=3,
     noise_features=8,
 )
 VQGAN = VQGANConfig(
@@ -49,18 +59,52 @@ VQGAN = VQGANConfig(
     attention_levels=(2,),
     num_groups=4,
 )
+DENOISERS = {"unet": UNET, "maskgit": MASKGIT, "dit": DIT}
 PROCESSES = {
     UNET: GaussianProcessConfig(
-        8, rate_sigma=1.0, stationary_sigma=16.0, time_base=1.0, floor=0.0, epsilon=0.0
+        9, rate_sigma=1.0, stationary_sigma=16.0, time_base=1.0, floor=0.0, epsilon=0.0
     ),
     MASKGIT: MaskedProcessConfig(16, "arccos"),
     DIT: MaskedProcessConfig(len(WORDS) + 2, "log-linear"),
     VQGAN: None,
 }
 
+each_denoiser = pytest.mark.parametrize("config", DENOISERS.values(), ids=DENOISERS)
+
+
+def built(config: BackboneConfig, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """A network in eval mode. Random numbers are added to all its parameters, so none is zero."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = config.build().to(dtype)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            scale = 0.3 if parameter.ndim < 2 else 1 / math.sqrt(parameter[0].numel())
+            parameter.add_(scale * noise)
+    return network.eval()
+
+
+def network_of(config, seed=0, dtype=torch.float32, **options) -> Network:
+    """A network with its default process."""
+    return Network(built(config, seed, dtype), config.default_process().build(), **options)
+
+
+def states(network: Network, *batch: int, seed: int = 1) -> torch.Tensor:
+    """Random states of a network."""
+    shape = (*batch, network.config.num_dims)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(network.process.num_states, shape, generator=generator)
+
+
+def times(batch: int, seed: int = 2) -> torch.Tensor:
+    """Random times."""
+    return torch.rand(batch, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
 
 def save_model(path: Path, config, student: bool = False, seed: int = 0) -> Path:
-    """A model file with normal weights; MaskGIT's are large, or its classes would hardly matter."""
+    """A model file with normal weights. MaskGIT's are large, so that its classes matter."""
     network = replace(config, latent=True) if student else config
     generator = torch.Generator().manual_seed(seed)
     scale = 1.0 if config is MASKGIT else 0.2
