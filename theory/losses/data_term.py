@@ -107,11 +107,12 @@ def hidden_data_loss(row: list[float], num_dims: int, alpha: float, log_weight: 
 
 @claim(
     "data-term-minimiser",
-    "two modes, teacher's marginal w': the data term is least at "
-    "(D w' - alpha (D-1) w) / (D - alpha (D-1)), not at w",
+    "With a teacher's marginal w' the data term is least at (D w' - alpha (D-1) w) / (D - alpha "
+    "(D-1)), not at w.",
     group="beyond",
     source="this project",
-    hypotheses="student of the two modes; the closed form must lie in (0, 1)",
+    hypotheses="data and student have two modes, 00..0 and 11..1, the second with weight w in the "
+    "data. The closed form must lie in (0, 1)",
 )
 def verify_minimiser(record: Record) -> None:
     """The derivative vanishes there: in rationals, and of the library's loss by autograd."""
@@ -129,13 +130,14 @@ def verify_minimiser(record: Record) -> None:
 
 @claim(
     "data-term-factor",
-    "at alpha = 1 the minimiser's error is D times the teacher's: eps* - w = D (w' - w)",
+    "At alpha = 1 the minimiser of the data term has D times the error of the teacher: e* - w = D "
+    "(w' - w).",
     group="beyond",
     source="this project",
-    hypotheses="two modes; in rationals, any D, w, w'",
+    hypotheses="two modes as in data-term-minimiser, in rationals, any D, w, w'",
 )
 def verify_factor(record: Record) -> None:
-    """Where the rational slope changes sign, on both sides of w + D (w' - w)."""
+    """The rational slope is negative below w + D (w' - w), 0 there and positive above."""
     for num_dims, (numerator, off) in itertools.product((2, 3, 8, 64), ((3, 1), (5, -1), (6, 2))):
         w = Fraction(numerator, 10)
         marginal = w + Fraction(off, 100 * num_dims)
@@ -153,10 +155,11 @@ UNBOUNDED = [(4, 0.5, 0.3, 1.0), (16, 0.5, 0.4, 1.0), (64, 0.5, 0.49, 1.0), (16,
 
 @claim(
     "data-term-unbounded",
-    "False in general: the data term with its control variate is bounded below",
+    "False in general: the data term with its control variate is bounded below. With two modes it "
+    "is not as soon as D w' < alpha (D-1) w.",
     group="fails",
     source="this project",
-    hypotheses="fails for two modes as soon as D w' < alpha (D - 1) w",
+    hypotheses="two modes as in data-term-minimiser; D = 4, 16, 64",
 )
 def verify_unbounded(record: Record) -> None:
     """Each factor e^-50 of the hidden mode's weight lowers the loss by the predicted amount."""
@@ -182,10 +185,12 @@ def hidden_cases() -> Iterator[tuple[list[float], int, float]]:
 
 @claim(
     "data-term-finite-data",
-    "one x_0 for a noisy state: unbounded below iff alpha (D-1) > sum_d r^d(x_0^d)",
+    "On finite data, one x_0 for a noisy state, the data term is unbounded below iff alpha (D-1) > "
+    "sum_d r^d(x_0^d).",
     group="beyond",
     source="this project",
-    hypotheses="x_0 hidden in a component of vanishing weight; alpha = 1: sum_d (1 - r^d) > 1",
+    hypotheses="r^d are the teacher's marginals; the student hides x_0 in a component of vanishing "
+    "weight. At alpha = 1 the condition is sum_d (1 - r^d(x_0^d)) > 1",
 )
 def verify_finite_data(record: Record) -> None:
     """The rate of the loss in the log-weight, and its sign."""
@@ -204,10 +209,11 @@ def verify_finite_data(record: Record) -> None:
 
 @claim(
     "data-term-safe-target",
-    "target's own marginals: the split loss is KL(r || p) - TC(r), bounded and least at p = r",
+    "If r^d are the target's own marginals, the split loss is KL(r || p) - TC(r): bounded, least "
+    "at p = r.",
     group="sharper",
-    source="Di4C, control variate; the contrast to the data term: this project",
-    hypotheses="the consistency term; any target r, any student",
+    source="Control variate; the contrast to the data term: this project",
+    hypotheses="the consistency term; any target r, any student p",
 )
 def verify_safe(record: Record) -> None:
     """The library's loss against loops: above -TC(r), and equal to it where the student is r."""

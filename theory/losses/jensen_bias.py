@@ -1,24 +1,27 @@
-r"""The loss of a finite batch of latents is biased up: exactly how much, as a function of its size.
+r"""A finite batch of latents makes the loss too large: its bias as a function of the batch size.
 
-Training estimates $-\log p(x)$, $p(x) = \mathbb{E}_\lambda Y$ with
-$Y = \prod_d p^d(x^d; \lambda) \ge 0$, by $-\log \frac1L \sum_j Y_j$ with L independent latents.
-On finitely many latents the bias
+The likelihood of a state is $p(x) = \mathbb{E}_\lambda Y$ with
+$Y = \prod_d p^d(x^d; \lambda) \ge 0$. Training estimates $-\log p(x)$ by
+$-\log \frac1L \sum_j Y_j$ with L independent latents. Its bias is
 
-$$b_L = \mathbb{E}\Big[-\log \tfrac1L \textstyle\sum_j Y_j\Big] + \log p$$
+$$b_L = \mathbb{E}\Big[-\log \tfrac1L \textstyle\sum_j Y_j\Big] + \log p.$$
 
-is a finite sum over multinomial counts. Beyond the paper:
+With finitely many latent values it is a finite sum over multinomial counts. The following is not in
+the paper:
 
-* By Frullani, $-\log z = \int_0^\infty (e^{-sz} - e^{-s})\,ds/s$. With
-  $M(s) = \mathbb{E} e^{-sY}$ that is $b_L = \int_0^\infty (M(s/L)^L - e^{-sp})\,ds/s$, and
-  $M(s/L)^L$ is the 1/L-norm of $e^{-sY}$, which falls with L: so does the bias, strictly unless Y
-  is constant.
-* $L\, b_L \to \sigma^2/2$ and $L^2 (b_L - \sigma^2/2L) \to \frac34 \sigma^4 - \frac13 \kappa_3$
-  with $\sigma^2 = \mathrm{Var}\,Y/p^2$ and $\kappa_3$ the third central moment of Y/p. The second
-  limit has either sign: the first-order correction over- or undershoots.
-* The two terms of the split loss add up to the same bias. The correlation term alone has
-  $b_L(x) - \sum_d b_L(x^d)$, of either sign: weighing it (alpha_t) weighs that bias.
-* If some latent excludes x, the bias is infinite for EVERY L: HALF as two point masses, a perfect
-  student, has loss log 2 and infinite estimates. The sharper the components, the heavier the tail.
+* The bias falls with L, strictly unless Y is constant. Frullani's integral is
+  $-\log z = \int_0^\infty (e^{-sz} - e^{-s})\,ds/s$. With $M(s) = \mathbb{E} e^{-sY}$ it gives
+  $b_L = \int_0^\infty (M(s/L)^L - e^{-sp})\,ds/s$. Here $M(s/L)^L$ is the 1/L-norm of $e^{-sY}$,
+  which falls with L.
+* $L\, b_L \to \sigma^2/2$ and $L^2 (b_L - \sigma^2/2L) \to \frac34 \sigma^4 - \frac13 \kappa_3$,
+  where $\sigma^2 = \mathrm{Var}\,Y/p^2$ and $\kappa_3$ is the third central moment of Y/p. The
+  second limit can have either sign, so $\sigma^2/2L$ can be too large or too small.
+* The two parts of the split loss add up to the same bias. The correlation part alone has the bias
+  $b_L(x) - \sum_d b_L(x^d)$, which can have either sign. A weight on the correlation part
+  (alpha_t) also weighs this bias.
+* If a latent value excludes x, the bias is infinite for every L. Two bits that always agree, as a
+  mixture of two point masses, are an example: the student is perfect, its loss is log 2, and the
+  estimates are infinite. The sharper the components, the heavier the tail.
 """
 
 import itertools
@@ -47,7 +50,7 @@ Draw = list[tuple[float, float]]
 
 
 def values_at(student: FiniteMixture, x: Sequence[int]) -> Draw:
-    """The law of Y at a state: each latent's weight and likelihood."""
+    """The law of Y at a state: the weight of each latent and its likelihood."""
     probs = student.probs.tolist()
     likelihoods = (math.prod(row[v] for row, v in zip(rows, x, strict=True)) for rows in probs)
     return list(zip(student.weights.tolist(), likelihoods, strict=True))
@@ -59,7 +62,7 @@ def mean(draw: Draw) -> float:
 
 
 def bias(draw: Draw, num_latents: int) -> float:
-    """b_L for independent latents, summed over the multinomial counts of each value."""
+    """b_L for independent latents, summed over the multinomial counts of the values."""
     terms = []
     for counts in compositions(num_latents, len(draw)):
         total = math.fsum(count * y for count, (_, y) in zip(counts, draw, strict=True))
@@ -81,7 +84,7 @@ def compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
 
 
 def product_bias(draws: list[Draw]) -> float:
-    """Bias for independent but different Y_j, summed over every sequence of values."""
+    """The bias for independent Y_j with different laws, summed over every sequence of values."""
     mean_of_all = math.fsum(mean(draw) for draw in draws) / len(draws)
     terms = []
     for sequence in itertools.product(*draws):
@@ -117,7 +120,7 @@ def central_moments(draw: Draw) -> tuple[float, float]:
 
 
 def two_point_bias(draw: Draw, num_latents: int) -> float:
-    """As `bias` for two values, vectorised over the binomial counts: large L."""
+    """The same as `bias` for two values, vectorised over the binomial counts, for large L."""
     (w, a), (_, b) = draw
     k = np.arange(num_latents + 1)
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, num_latents + 1)))])
@@ -126,14 +129,14 @@ def two_point_bias(draw: Draw, num_latents: int) -> float:
         + k * math.log(w) + (num_latents - k) * math.log1p(-w)
     )  # fmt: skip
     ratio = (k * a + (num_latents - k) * b) / num_latents / mean(draw)
-    # Subtracting the linear term, of mean 0, leaves small summands: no cancellation at large L.
+    # The linear term has mean 0. Without it the summands are small and do not cancel at large L.
     return float(np.exp(log_probability) @ (ratio - 1 - np.log(ratio)))
 
 
 def expected_losses(
     law: torch.Tensor, student: FiniteMixture, num_latents: int
 ) -> tuple[float, float]:
-    """Mean over all latent batches of the library's loss: (whole, correlation term alone)."""
+    """The library's loss averaged over all batches of latents: (whole, correlation part)."""
     size, num_dims, num_states = student.probs.shape
     batches = torch.cartesian_prod(*[torch.arange(size)] * num_latents).reshape(-1, num_latents)
     log_weights = torch.full((num_latents,), -math.log(num_latents), dtype=torch.float64)
@@ -145,12 +148,12 @@ def expected_losses(
 
 
 def coordinate_values(student: FiniteMixture, d: int, value: int) -> Draw:
-    """The law of one factor of Y: each latent's weight and its likelihood of one coordinate."""
+    """The law of one factor of Y: the weight of each latent, its likelihood of one coordinate."""
     return list(zip(student.weights.tolist(), student.probs[:, d, value].tolist(), strict=True))
 
 
 def random_draws(count: int, seed: int) -> Iterator[tuple[str, Draw]]:
-    """Laws of Y from random mixtures, at random states, nearly constant ones to very uneven."""
+    """Laws of Y from random mixtures at random states, from nearly constant to very uneven."""
     generator = torch.Generator().manual_seed(seed)
     for k in range(count):
         num_latents, num_dims = 2 + k % 4, 1 + k % 3
@@ -161,10 +164,11 @@ def random_draws(count: int, seed: int) -> Iterator[tuple[str, Draw]]:
 
 @claim(
     "jensen-bias",
-    "-log of a mean over L latents is biased up, by less for larger L",
+    "The estimate of -log p(x) from L latents is biased up, and the bias falls with L.",
     group="beyond",
     source="this project",
-    hypotheses="every latent allows x; likelihoods not all equal; L = 1, 2, 3, 4, 6, 8",
+    hypotheses="every latent gives x a positive likelihood, and they are not all equal; L = 1, 2, "
+    "3, 4, 6, 8",
 )
 def verify_up_and_falling(record: Record) -> None:
     for what, draw in random_draws(24, seed=0):
@@ -176,10 +180,11 @@ def verify_up_and_falling(record: Record) -> None:
 
 @claim(
     "jensen-bias-frullani",
-    "b_L = int_0^inf (M(s/L)^L - e^(-sp)) ds/s, M the Laplace transform of Y",
+    "The bias is int_0^inf (M(s/L)^L - e^(-sp)) ds/s, M the Laplace transform of the likelihood.",
     group="beyond",
     source="this project",
-    hypotheses="multinomial sum, sum over all batches and quadrature agree",
+    hypotheses="the likelihood is random through the latent. A sum over multinomial counts, a sum "
+    "over all batches and quadrature agree",
 )
 def verify_routes(record: Record) -> None:
     for what, draw in random_draws(8, seed=1):
@@ -187,9 +192,11 @@ def verify_routes(record: Record) -> None:
             exact_bias = bias(draw, num_latents)
             where = f"L={num_latents}, {what}"
             record.equal(
-                integral_bias([draw] * num_latents), exact_bias, 1e-11, f"Frullani, {where}"
+                integral_bias([draw] * num_latents), exact_bias, 1e-11, f"integral, {where}"
             )
-            record.equal(product_bias([draw] * num_latents), exact_bias, 1e-13, f"batches, {where}")
+            record.equal(
+                product_bias([draw] * num_latents), exact_bias, 1e-13, f"all batches, {where}"
+            )
 
 
 TWO_POINTS: list[tuple[str, Draw, int]] = [
@@ -201,10 +208,12 @@ TWO_POINTS: list[tuple[str, Draw, int]] = [
 
 @claim(
     "jensen-bias-asymptotics",
-    "L b_L -> Var Y/2p^2; L^2 (b_L - ...) -> 3/4 sigma^4 - kappa_3/3, either sign",
+    "The bias is sigma^2 / 2L + (3 sigma^4 / 4 - kappa_3 / 3) / L^2 to second order in 1/L.",
     group="beyond",
     source="this project",
-    hypotheses="two latents, L up to 4000, Richardson limits to 1e-9 and 1e-4",
+    hypotheses="sigma^2 and kappa_3 are the second and third central moments of likelihood / p. "
+    "The second order can have either sign. Two latent values, L up to 4000; Richardson limits to "
+    "1e-9 and 1e-4",
 )
 def verify_asymptotics(record: Record) -> None:
     for what, draw, sign in TWO_POINTS:
@@ -222,10 +231,11 @@ def verify_asymptotics(record: Record) -> None:
 
 @claim(
     "jensen-bias-loss",
-    "whole split loss: E_x b_L(x); correlation term: E_x [b_L(x) - sum_d b_L(x^d)]",
+    "The whole loss has the bias E_x b_L(x), its correlation part E_x [b_L(x) - sum_d b_L(x^d)].",
     group="beyond",
     source="this project",
-    hypotheses="the library's loss averaged over every batch of latents, L = 1, 2, 4",
+    hypotheses="b_L is the bias of -log p. The library's loss is averaged over every batch of "
+    "latents, L = 1, 2, 4",
 )
 def verify_library(record: Record) -> None:
     generator = torch.Generator().manual_seed(3)
@@ -251,13 +261,15 @@ def verify_library(record: Record) -> None:
 
 @claim(
     "jensen-bias-correlation-sign",
-    "False in general: every part of the loss is biased up",
+    "False in general: every part of the loss is biased up. The correlation part is biased down if "
+    "latents differ in single coordinates only.",
     group="fails",
     source="this project",
-    hypotheses="fails for the correlation term where only coordinates tell latents apart",
+    hypotheses="two bits, two latents with the same likelihood of the state and different ones of "
+    "each coordinate",
 )
 def verify_either_sign(record: Record) -> None:
-    # At 00 two latents of likelihood 1/4 each, one coordinate apart: only the marginals vary.
+    # Crossed latents: each gives the state the likelihood 1/4, and only the factors vary.
     crossed: list[Draw] = [[(0.5, 0.25), (0.5, 1.0)], [(0.5, 1.0), (0.5, 0.25)]]
     aligned: list[Draw] = [[(0.5, 0.25), (0.5, 1.0)]] * 2
     for num_latents in (1, 2, 4, 8):
@@ -269,16 +281,18 @@ def verify_either_sign(record: Record) -> None:
 
 @claim(
     "jensen-bias-infinite",
-    "False in general: enough latents make the bias small",
+    "False in general: enough latents make the bias small. It is infinite at every L if a latent "
+    "value excludes the state.",
     group="fails",
     source="this project",
-    hypotheses="fails if a latent excludes x: HALF as two point masses, infinite at every L",
+    hypotheses="two bits that always agree as a mixture of two point masses; L = 1..8. Nearly "
+    "sharp components have a bias that grows without bound",
 )
 def verify_infinite(record: Record) -> None:
-    draw: Draw = [(0.5, 1.0), (0.5, 0.0)]  # HALF at 00: one latent gives it, the other excludes it
+    draw: Draw = [(0.5, 1.0), (0.5, 0.0)]  # at 00, which the second latent excludes
     for num_latents in range(1, 9):
         record.equal(1 / bias(draw, num_latents), 0.0, 0, f"1 / bias, L={num_latents}")
-    # Components that are sharp to within e: at L = 4 the bias grows like 2^-4 log(1/e).
+    # Components with error e: at L = 4 the bias grows like 2^-4 log(1/e).
     biases = [bias([(0.5, 1 - e), (0.5, e)], 4) for e in (1e-10, 1e-20, 1e-40)]
     for k, (low, high) in enumerate(itertools.pairwise(biases)):
         growth = (high - low) / (10 * 2**k * math.log(10))

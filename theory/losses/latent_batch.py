@@ -119,10 +119,12 @@ def library_terms(
 
 @claim(
     "latent-batch-charge",
-    "a perfect student's marginal part costs E[-log(S pbar_n)] nats a coordinate, n ~ Bin(L, 1/S)",
+    "The marginal part charges a perfect student E[-log(S pbar_n)] nats a coordinate, n ~ Bin(L, "
+    "1/S).",
     group="beyond",
     source="this project",
-    hypotheses="S equally likely components; L sampled latents, not stratified",
+    hypotheses="S equally likely components, L independent latents; pbar_n is the mean of the "
+    "sampled components at a value whose component is sampled n times",
 )
 def verify_charge(record: Record) -> None:
     """The binomial sum against the library's loss on every batch and against an integral."""
@@ -151,10 +153,12 @@ def limiting_charge(ratio: float, delta: float) -> float:
 
 @claim(
     "latent-batch-ratio",
-    "the charge depends on S/L alone for large S: E[-log(delta + (1-delta) (S/L) n)], n Poisson",
+    "For large S the charge depends on S/L alone: E[-log(delta + (1-delta) (S/L) n)], n ~ "
+    "Poisson(L/S).",
     group="beyond",
     source="this project",
-    hypotheses="S/L fixed, S to infinity; Richardson limits of the binomial sums",
+    hypotheses="S/L fixed, S to infinity; the components have error delta; Richardson limits of "
+    "the binomial sums",
 )
 def verify_ratio(record: Record) -> None:
     """S/L from 1/4 to 16, two values of delta."""
@@ -168,10 +172,12 @@ def verify_ratio(record: Record) -> None:
 
 @claim(
     "latent-batch-weights",
-    "parts weighed alpha and beta: the perfect student is charged alpha b_L + (beta - alpha) D c_L",
+    "With weights alpha and beta of the two parts the perfect student is charged alpha b_L + (beta "
+    "- alpha) D c_L.",
     group="beyond",
     source="this project",
-    hypotheses="perfect student, D = 2; b_L is the bias of -log p",
+    hypotheses="D = 2; b_L is the bias of -log p, c_L the charge of the marginal part for a "
+    "coordinate",
 )
 def verify_weights(record: Record) -> None:
     """The library's two parts on every batch; the closed forms of both biases."""
@@ -188,10 +194,11 @@ def verify_weights(record: Record) -> None:
 
 @claim(
     "latent-batch-prefers-products",
-    "False in general: with alpha = 0.1 and marginal weight 1 the perfect student has least loss",
+    "False in general: with the published weights, alpha <= 0.1 and 1, the perfect student has the "
+    "least loss. A student without correlations has less.",
     group="fails",
     source="this project; the weights are the paper's",
-    hypotheses="fails at D = 2, S = 64, L <= 64: a student without correlations has a lower loss",
+    hypotheses="D = 2, S = 64, delta = 0.05, L <= 64 independent latents",
 )
 def verify_prefers_products(record: Record) -> None:
     """Loss 0 for the product student, whose parts are both 0, against the perfect student."""
@@ -204,7 +211,8 @@ def verify_prefers_products(record: Record) -> None:
 
 @claim(
     "latent-batch-equal-weights",
-    "equal weights: the perfect student beats the product student from L = S on, not at L <= S/2",
+    "With equal weights the perfect student has less loss than a product student from L = S on, "
+    "more for L <= S/2.",
     group="beyond",
     source="this project",
     hypotheses="D = 2, S = 64, delta = 0.05, independent latents",
@@ -213,9 +221,19 @@ def verify_equal_weights(record: Record) -> None:
     """The data term of the product student is 0; that of the perfect student is b_L - TC."""
     gain = total_correlation(64)
     for num_latents in (64, 128, 256):
-        record.exceeds(gain, joint_bias(64, num_latents), 0.2, f"perfect wins, L = {num_latents}")
+        record.exceeds(
+            gain,
+            joint_bias(64, num_latents),
+            0.2,
+            f"the perfect student has less loss, L = {num_latents}",
+        )
     for num_latents in (4, 16, 32):
-        record.exceeds(joint_bias(64, num_latents), gain, 0.2, f"product wins, L = {num_latents}")
+        record.exceeds(
+            joint_bias(64, num_latents),
+            gain,
+            0.2,
+            f"the product student has less loss, L = {num_latents}",
+        )
 
 
 def stratified_charge(num_states: int, num_latents: int, delta: float) -> float:
@@ -230,10 +248,12 @@ def stratified_charge(num_states: int, num_latents: int, delta: float) -> float:
 
 @claim(
     "latent-batch-stratified",
-    "stratified latents: no charge if S divides L, less than independent ones if L divides S",
+    "Stratified latents are not charged if S divides L, and less than independent ones if L "
+    "divides S.",
     group="beyond",
     source="this project",
-    hypotheses="S equally likely components enumerated by the latent; one batch decides",
+    hypotheses="S equally likely components, numbered by the latent; the charge is the same in "
+    "every batch",
 )
 def verify_stratified(record: Record) -> None:
     """The library's own stratified latents and loss, against the closed form."""

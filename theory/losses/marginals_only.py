@@ -1,21 +1,27 @@
-r"""Continuous-time losses see only per-coordinate marginals of $p_{0|t}$, never its joint.
+r"""Continuous-time losses see only the marginals of $p_{0|t}$, never the joint law.
 
 The reverse rates of a model change one coordinate at a time,
 
 $$\hat R_t(x \to x^{d \to v}) = R_t(v \to x^d) \sum_{x_0^d} p^d_{0|t}(x_0^d \mid x)
   \frac{q_{t|0}(v \mid x_0^d)}{q_{t|0}(x^d \mid x_0^d)},$$
 
-so rate matching, score entropy and the continuous-time ELBO, all functions of the rates such as
+Rate matching, score entropy and the continuous-time ELBO are functions of these rates, such as
 
 $$\int \mathbb{E}_{q_t} \sum_{y \ne x} \Big[ \tilde R_t \log (\tilde R_t / \hat R_t)
   - \tilde R_t + \hat R_t \Big](x \to y)\,dt, \qquad \tilde R_t \text{ the true reverse rates},$$
 
-are the same for two models with equal marginals and different joints, as Di4C observes. Beyond the
-paper, by literal steps of the joint model: single flips obey the rates in the limit and double
-flips vanish; the divergence of the N-step path tends to the integral for both joints while they
-differ by c/N at finite N, which the limit forgets. And the price: the product of the true marginals
-has continuous-time loss 0 and is off by $d_{12}$ in one step. What the losses of Di4C see instead
-is in `marginals_only_losses`.
+They are therefore the same for two models with equal marginals and different joint laws, as Di4C
+observes. The following is not in the paper; it uses steps of the joint model, written out:
+
+* In the limit of small steps, changes of one coordinate obey the rates, and changes of two
+  coordinates at once vanish.
+* The divergence of the path of N steps tends to the integral for both joint laws. At finite N the
+  two divergences differ by c/N.
+* A loss of 0 does not make a good sampler of few steps. The product of the true marginals has
+  continuous-time loss 0, and one step of it has the total variation
+  $d_{12} = d_{TV}(q_0, q_0^1 \otimes q_0^2)$.
+
+`marginals_only_losses` shows what the losses of Di4C see instead.
 """
 
 import itertools
@@ -40,13 +46,13 @@ from theory.tools.oracle import Law, all_states, independent, law_from, total_va
 
 @dataclass(frozen=True)
 class JointModel:
-    r"""A model of $x_0$ given $x_t$ with correlations: the true posterior, tilted state by state.
+    r"""A model of $x_0$ given $x_t$ with correlations: the true posterior times a factor.
 
     Attributes:
         process: forward process.
         q_0: data law over the values.
-        tilt: logarithm of the factor on $p(x_0 \mid x_t)$, (n, n); 0 gives the truth.
-        independent: whether to keep only the product of the marginals of that joint.
+        tilt: logarithm of the factor on $p(x_0 \mid x_t)$, (n, n); 0 gives the true posterior.
+        independent: whether to replace the joint law by the product of its marginals.
     """
 
     process: InterpolatingProcess
@@ -107,7 +113,7 @@ def rates_from_marginals(process: InterpolatingProcess, marginals: Tensor, t: fl
 
 
 def true_rates(process: InterpolatingProcess, q_0: Tensor, t: float) -> Tensor:
-    r"""$\tilde R_t(x \to y) = R_t(y \to x)\, q_t(y)/q_t(x)$, through the ratio of the marginals."""
+    r"""$\tilde R_t(x \to y) = R_t(y \to x)\, q_t(y)/q_t(x)$."""
     law = exact.forward_law(process, q_0, t)
     num_dims, size = infer_num_dims(len(law), process.num_states), process.num_states
     x, rates = exact.states(num_dims, size), forward_rates(process, t)
@@ -118,7 +124,7 @@ def true_rates(process: InterpolatingProcess, q_0: Tensor, t: float) -> Tensor:
 
 
 def loss_density(truth: Tensor, model: Tensor, law: Tensor) -> float:
-    """Integrand of the continuous-time loss: the divergence of the two jump intensities."""
+    """The integrand of the continuous-time loss: the divergence of the two jump intensities."""
     gap = torch.special.xlogy(truth, truth) - torch.special.xlogy(truth, model) - truth + model
     return (law @ gap.sum(-1)).item()
 
@@ -143,7 +149,7 @@ def path_divergences(
 ) -> list[float]:
     r"""$\sum_k \mathbb{E}_{q_{t_k}} \mathrm{KL}(q_{s|t_k} \| p_{s|t_k})$, $s = t_{k-1}$, dense.
 
-    For models of one and the same process and data.
+    All models must have the same process and data.
     """
     process, q_0 = models[0].process, models[0].q_0
     totals = [0.0] * len(models)
@@ -175,7 +181,10 @@ def model_pairs(seed: int) -> Iterator[tuple[str, JointModel, JointModel]]:
 
 
 def masked_step_law(joint: Law, reveal: Fraction) -> Law:
-    """One step from all-mask (state 2) in rationals: each coordinate of x_0 shows up or not."""
+    """One step from the all-mask state (2, 2), in rationals.
+
+    x_0 is drawn from the joint law, and each coordinate is revealed with probability `reveal`.
+    """
     law = dict.fromkeys(all_states(2, 3), Fraction(0))
     for x_0, p in joint.items():
         for shown in itertools.product((False, True), repeat=2):
@@ -186,10 +195,11 @@ def masked_step_law(joint: Law, reveal: Fraction) -> Law:
 
 @claim(
     "marginals-only-rates",
-    "equal marginals, different joints: the same reverse rates, no double flips",
-    group="beyond",
-    source="this project",
-    hypotheses="masked, uniform, absorbing; limit of literal steps against the formula",
+    "Two models with equal marginals and different joint laws have the same reverse rates.",
+    group="sharper",
+    source="Continuous-time losses; limits of steps: this project",
+    hypotheses="masked, uniform and absorbing noise. Limits of small steps are compared with the "
+    "formula; changes of two coordinates at once vanish",
 )
 def verify_rates(record: Record) -> None:
     t = 0.5
@@ -205,27 +215,34 @@ def verify_rates(record: Record) -> None:
             steps = [model.step(t - h, t) for h in widths]
             limit = extrapolate([k / h for k, h in zip(steps, widths, strict=True)])
             off = (limit - rates).where(flips == 1, 0.0).abs().max().item()
-            record.equal(off, 0.0, 1e-8, f"single flips, {name}")
+            record.equal(off, 0.0, 1e-8, f"rates of one coordinate, {name}")
             record.equal(
-                limit.where(flips > 1, 0.0).abs().max().item(), 0.0, 1e-8, f"others, {name}"
+                limit.where(flips > 1, 0.0).abs().max().item(),
+                0.0,
+                1e-8,
+                f"rates of two coordinates, {name}",
             )
             second = extrapolate([k / h**2 for k, h in zip(steps, widths, strict=True)])
             double.append(second.where(flips == 2, 0.0))
         apart = (double[0] - double[1]).abs().max().item()
-        record.exceeds(apart, 0.0, 0.01, f"double flips at second order, {what}")
+        record.exceeds(apart, 0.0, 0.01, f"second order of two coordinates, {what}")
 
 
 @claim(
     "marginals-only-masked",
-    "masked, from all-mask: steps of two joints differ by reveal^2 d12 exactly",
+    "One step from all masks tells two joint laws apart only if it reveals both coordinates.",
     group="beyond",
     source="this project",
-    hypotheses="HALF against independent bits, exact rationals; states with a mask agree",
+    hypotheses="two bits that always agree against independent bits, in rationals. The steps are "
+    "at total variation r^2 / 2, r the chance that a coordinate is revealed; states with a mask "
+    "have equal probability",
 )
 def verify_rational(record: Record) -> None:
-    half = law_from([Fraction(1, 2), Fraction(0), Fraction(0), Fraction(1, 2)], 2, 2)
+    equal_bits = law_from([Fraction(1, 2), Fraction(0), Fraction(0), Fraction(1, 2)], 2, 2)
     for reveal in (Fraction(1, 100), Fraction(1, 3), Fraction(1)):
-        correlated, product = (masked_step_law(p, reveal) for p in (half, independent(half)))
+        correlated, product = (
+            masked_step_law(p, reveal) for p in (equal_bits, independent(equal_bits))
+        )
         for x, p in correlated.items():
             if 2 in x:
                 record.equal(p, product[x], 0, f"probability of {x}, reveal {reveal}")
@@ -235,10 +252,11 @@ def verify_rational(record: Record) -> None:
 
 @claim(
     "marginals-only-loss",
-    "same continuous-time loss; N-step paths reach it with c/N between the joints",
+    "Two models with equal marginals and different joint laws have the same continuous-time loss.",
     group="paper",
     source="Continuous-time losses",
-    hypotheses="full-support data, t in [.2, .8]; path limits to 1e-5",
+    hypotheses="data with full support, t in [0.2, 0.8]. The divergence of N steps tends to the "
+    "loss for both (to 1e-5); at finite N they differ by c/N",
 )
 def verify_loss(record: Record) -> None:
     first, last = 0.2, 0.8
@@ -256,10 +274,12 @@ def verify_loss(record: Record) -> None:
 
 @claim(
     "marginals-only-price",
-    "False in general: continuous-time loss 0 makes a good few-step sampler",
+    "False in general: a model with continuous-time loss 0 samples well in few steps. The product "
+    "of the true marginals has loss 0 and is off by d12 in one step.",
     group="fails",
     source="this project",
-    hypotheses="fails for the product of the true marginals: loss 0, one step off by d12",
+    hypotheses="two bits, masked and uniform noise; d12 is the total variation between the data "
+    "and the product of its marginals",
 )
 def verify_price(record: Record) -> None:
     q_0 = torch.tensor([0.4, 0.1, 0.1, 0.4], dtype=torch.float64)
@@ -267,8 +287,10 @@ def verify_price(record: Record) -> None:
     d12 = exact.total_variation(q_0, product).item()
     for name, process in (("masked", MaskedProcess(2)), ("uniform", UniformProcess(2))):
         model = JointModel(process, q_0, torch.zeros((), dtype=torch.float64), True)
-        record.equal(continuous_loss(model, 0.05, 0.95), 0.0, 1e-13, f"loss, {name}")
+        record.equal(
+            continuous_loss(model, 0.05, 0.95), 0.0, 1e-13, f"continuous-time loss, {name}"
+        )
         one_step = exact.product_composition(process, q_0, [0.0, 1.0])
         distance = exact.total_variation(q_0, one_step).item()
-        record.equal(distance, d12, 1e-14, f"distance in one step, {name}")
-        record.exceeds(distance, 0.0, 0.1, f"distance in one step, {name}")
+        record.equal(distance, d12, 1e-14, f"total variation of one step, {name}")
+        record.exceeds(distance, 0.0, 0.1, f"total variation of one step, {name}")

@@ -1,21 +1,23 @@
-r"""Stratified latents: a smaller Jensen bias for every mixture, a theorem about the logarithm.
+r"""Stratified latents: they never raise the bias of the loss, and often lower it much.
 
-With $\lambda_j$ uniform in [(j-1)/L, j/L], independent, instead of L independent uniforms, the
-estimate $-\log \frac1L \sum_j Y_j$ of `jensen_bias` has the Laplace form
+Independent latents are L independent uniforms. Stratified latents are independent too, but
+$\lambda_j$ is uniform in [(j-1)/L, j/L]. Let $M_j$ be the Laplace transform of Y in stratum j. The
+bias of the estimate $-\log \frac1L \sum_j Y_j$ (see `jensen_bias`) is then
 
 $$b_L^{strat} = \int_0^\infty \Big( \prod_j M_j(s/L) - e^{-sp} \Big) \frac{ds}{s}, \qquad
   \prod_j M_j \le \Big( \tfrac1L \sum_j M_j \Big)^L = M^L$$
 
-by the inequality of the means, $M_j$ the transform of Y in stratum j. Hence
-$0 \le b_L^{strat} \le b_L$ for every mixture, every order of the latents and every L; equality iff
-all strata have the same law. Beyond the paper. Also:
+by the inequality of the means. Hence $0 \le b_L^{strat} \le b_L$ for every mixture, every order of
+its latents and every L, with equality if and only if all strata have the same law. This is not in
+the paper. Also:
 
-* Equal weights and L a multiple of the number of latents: the bias is 0.
-* A piecewise constant mixture: only the strata that hold an edge vary, so the bias is
-  $O(1/L^2)$, against 1/L.
-* The theorem is the logarithm's: for the convex $\max(z - c, 0)$ stratification can do harm.
-* One random offset for all strata (systematic sampling) has no guarantee: where the mixture
-  repeats with period 1/L it is as biased as a single latent.
+* The bias is 0 if the weights are equal and L is a multiple of the number of latents.
+* The bias is $O(1/L^2)$ instead of 1/L if the mixture is piecewise constant in $\lambda$, since
+  only strata that contain an edge vary.
+* The theorem needs the logarithm. For the convex function $\max(z - c, 0)$ of the sum, stratified
+  latents can have the larger mean.
+* Systematic sampling, one random offset for all strata, has no such guarantee. If the mixture
+  repeats with period 1/L, it is as biased as a single latent.
 """
 
 import itertools
@@ -31,7 +33,7 @@ from theory.tools.finite_mixture import random_law
 
 
 def strata(draw: Draw, num_latents: int) -> list[Draw]:
-    """Law of Y in each stratum [(j-1)/L, j/L] when lambda runs through the latents in order."""
+    """The law of Y in each stratum [(j-1)/L, j/L] if lambda runs through the latents in order."""
     edges = [0.0, *itertools.accumulate(w for w, _ in draw)]
     edges[-1] = 1.0
     result = []
@@ -47,7 +49,10 @@ def strata(draw: Draw, num_latents: int) -> list[Draw]:
 
 
 def systematic_bias(draw: Draw, num_latents: int) -> float:
-    """Bias with one offset u for all strata, lambda_j = (j - 1 + u)/L; exact, by breakpoints."""
+    """The bias of systematic sampling, lambda_j = (j - 1 + u)/L with one offset u.
+
+    Exact: between two breakpoints of u the batch is constant.
+    """
     edges = [0.0, *itertools.accumulate(w for w, _ in draw)]
     edges[-1] = 1.0
     breaks = sorted({0.0, 1.0, *((edge * num_latents) % 1.0 for edge in edges)})
@@ -62,16 +67,17 @@ def systematic_bias(draw: Draw, num_latents: int) -> float:
 
 
 def stratified_bias(draw: Draw, num_latents: int) -> float:
-    """b_L with one latent in each stratum, summed over all batches."""
+    """The bias with one latent in each stratum, summed over all batches."""
     return product_bias(strata(draw, num_latents))
 
 
 @claim(
     "stratified-latents",
-    "stratified latents: 0 <= Jensen bias <= that of independent latents",
+    "Stratified latents bias the loss up by at most as much as independent latents.",
     group="beyond",
     source="this project",
-    hypotheses="any mixture, any order of its latents, every L; equal if all strata are alike",
+    hypotheses="any mixture, any order of its latents, any L. Both are equal if all strata have "
+    "the same law",
 )
 def verify_smaller(record: Record) -> None:
     for what, draw in random_draws(24, seed=4):
@@ -82,15 +88,17 @@ def verify_smaller(record: Record) -> None:
             record.at_most(0.0, stratified, f"not negative, {where}", rounding=1e-15)
     for what, draw in random_draws(6, seed=5):
         cells = strata(draw, 3)
-        record.equal(integral_bias(cells), product_bias(cells), 1e-11, f"Frullani, {what}")
+        record.equal(integral_bias(cells), product_bias(cells), 1e-11, f"integral, {what}")
 
 
 @claim(
     "stratified-latents-rate",
-    "finite latent law: bias O(1/L^2); 0 if L is a multiple of M equal latents",
+    "With stratified latents and finitely many latent values the bias is O(1/L^2), not 1/L.",
     group="beyond",
     source="this project",
-    hypotheses="L^2 times the bias against the variance of the cut stratum, L up to 1024",
+    hypotheses="L^2 times the bias tends to half the relative variance of the stratum that "
+    "contains an edge, L up to 1024. The bias is 0 if the values are equally likely and their "
+    "number divides L",
 )
 def verify_rates(record: Record) -> None:
     generator = torch.Generator().manual_seed(6)
@@ -101,28 +109,33 @@ def verify_rates(record: Record) -> None:
             record.equal(
                 stratified_bias(equal, factor * size), 0.0, 1e-15, f"M={size}, L={factor * size}"
             )
-    # One edge at 1/3: it cuts a stratum in thirds at every L = 2^k, the others are constant.
+    # The only edge is at 1/3. At every L = 2^k it cuts one stratum in thirds.
     draw: Draw = [(1 / 3, 0.2), (2 / 3, 0.7)]
     variance = 2 / 9 * 0.25 / mean(draw) ** 2
     scaled = [n * n * stratified_bias(draw, n) for n in (16, 64, 256, 1024)]
     for coarse, fine in itertools.pairwise(scaled):  # at L and 4 L
-        record.at_most(abs(fine - variance / 2), 0.3 * abs(coarse - variance / 2), "L^2 bias")
+        record.at_most(
+            abs(fine - variance / 2),
+            0.3 * abs(coarse - variance / 2),
+            "distance of L^2 times the bias from its limit",
+        )
     limit = extrapolate(scaled, (2, 4, 6))  # powers 1, 2, 3 of 1/L, which falls by four
-    record.equal(limit, variance / 2, 1e-9, "limit of L^2 bias")
+    record.equal(limit, variance / 2, 1e-9, "limit of L^2 times the bias")
 
 
 @claim(
     "stratified-latents-convex",
-    "False in general: stratification lowers the mean of every convex function of the sum",
+    "False in general: stratified latents lower the mean of every convex function of the sum. For "
+    "max(z - 2, 0) they raise it from 3/8 to 1/2.",
     group="fails",
     source="this project",
-    hypotheses="fails for max(z - 2, 0): 1/2 against 3/8, in rationals",
+    hypotheses="two strata, in rationals; for -log the statement is true",
 )
 def verify_other_convex_functions(record: Record) -> None:
     half, quarter = Fraction(1, 2), Fraction(1, 4)
-    first = {1: Fraction(1)}  # stratum 1; stratum 2 spreads out; the batch mixes both
-    second = {0: half, 2: half}
-    mixed = {0: quarter, 1: half, 2: quarter}
+    first = {1: Fraction(1)}  # law of the value in stratum 1
+    second = {0: half, 2: half}  # in stratum 2
+    mixed = {0: quarter, 1: half, 2: quarter}  # of an independent draw
 
     def excess(a: dict[int, Fraction], b: dict[int, Fraction]) -> Fraction:
         return sum(
@@ -131,22 +144,34 @@ def verify_other_convex_functions(record: Record) -> None:
 
     record.equal(excess(first, second), half, 0, "stratified")
     record.equal(excess(mixed, mixed), Fraction(3, 8), 0, "independent")
-    record.exceeds(excess(first, second), excess(mixed, mixed), Fraction(1, 10), "max(z - 2, 0)")
+    record.exceeds(
+        excess(first, second), excess(mixed, mixed), Fraction(1, 10), "stratified above independent"
+    )
 
 
 @claim(
     "stratified-latents-systematic",
-    "False in general: one offset for all strata is as good",
+    "False in general: one random offset for all strata does not raise the bias. It can be as "
+    "biased as a single latent.",
     group="fails",
     source="this project",
-    hypotheses="fails where the mixture repeats with period 1/L: the bias of ONE latent",
+    hypotheses="the mixture repeats with period 1/L; L = 2, 4, 8",
 )
 def verify_systematic(record: Record) -> None:
     for num_latents in (2, 4, 8):
         draw: Draw = [(0.5 / num_latents, y) for _ in range(num_latents) for y in (0.1, 0.9)]
         pair: Draw = [(0.5, 0.1), (0.5, 0.9)]
         systematic = systematic_bias(draw, num_latents)
-        record.equal(systematic, bias(pair, 1), 1e-12, f"as one latent, L={num_latents}")
-        record.exceeds(systematic, bias(pair, num_latents), 0.1, f"independent, L={num_latents}")
+        record.equal(
+            systematic, bias(pair, 1), 1e-12, f"one offset and one latent, L={num_latents}"
+        )
+        record.exceeds(
+            systematic,
+            bias(pair, num_latents),
+            0.1,
+            f"one offset and independent latents, L={num_latents}",
+        )
         stratified = stratified_bias(draw, num_latents)
-        record.equal(stratified, bias(pair, num_latents), 1e-12, f"strata alike, L={num_latents}")
+        record.equal(
+            stratified, bias(pair, num_latents), 1e-12, f"strata with the same law, L={num_latents}"
+        )

@@ -36,17 +36,17 @@ def test_exact_marginals_keep_the_minimiser(num_dims, w, alpha):
 
 def test_known_values():
     """D = 64, w = 0.5, w' = 0.495: 0.18 at alpha = 1, 0.4902 at 0.5, 0.4945 at 0.1."""
-    case = (64, Fraction(1, 2), Fraction(495, 1000))
+    data_and_teacher = (64, Fraction(1, 2), Fraction(495, 1000))
     for alpha, expected in (
         (Fraction(1), 0.18),
         (Fraction(1, 2), 0.4902),
         (Fraction(1, 10), 0.4945),
     ):
-        assert float(minimiser(*case, alpha)) == pytest.approx(expected, abs=5e-5)
+        assert float(minimiser(*data_and_teacher, alpha)) == pytest.approx(expected, abs=5e-5)
 
 
 def test_without_the_control_variate_the_minimiser_is_right():
-    """-log p alone is least at the weight of the data, whatever the teacher says."""
+    """-log p alone is least at the weight of the data, whatever the teacher's marginals are."""
     weights = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
     losses = []
     for e in weights.tolist():

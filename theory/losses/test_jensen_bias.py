@@ -1,4 +1,4 @@
-"""The Jensen bias by rationals inside the logarithm, by sampling, and by known numbers."""
+"""The bias of a finite batch of latents by hand, by sampling and on random laws."""
 
 import itertools
 import math
@@ -21,18 +21,18 @@ from theory.losses.jensen_bias import (
 
 
 def test_one_latent_by_hand():
-    # -E log Y + log E Y with Y = 1/4 or 1: log 2 + log(5/8).
+    # Y = 1/4 or 1, so -E log Y + log E Y = log 2 + log(5/8).
     assert bias([(0.5, 0.25), (0.5, 1.0)], 1) == pytest.approx(math.log(2 * 5 / 8))
 
 
 def test_two_latents_in_ball_arithmetic():
-    # Batches 1/4 1/4, 1/4 1, 1 1 with probabilities 1/4, 1/2, 1/4; mean 5/8.
+    # Means 1/4, 5/8, 1 of the batch with probabilities 1/4, 1/2, 1/4; the expectation is 5/8.
     expected = -(arb("0.25").log() / 4 + (arb(5) / 8).log() / 2 + arb(0)) + (arb(5) / 8).log()
     assert bias([(0.5, 0.25), (0.5, 1.0)], 2) == pytest.approx(float(expected), abs=1e-15)
 
 
 @pytest.mark.parametrize(("total", "parts"), [(0, 1), (4, 1), (3, 2), (4, 3), (5, 4)])
-def test_compositions_are_all_and_once(total, parts):
+def test_every_composition_occurs_once(total, parts):
     found = list(compositions(total, parts))
     brute = [c for c in itertools.product(range(total + 1), repeat=parts) if sum(c) == total]
     assert sorted(found) == brute
@@ -43,7 +43,7 @@ _VALUE = st.tuples(st.integers(1, 9), st.floats(1e-3, 1.0))
 
 @settings(max_examples=40)
 @given(st.lists(_VALUE, min_size=2, max_size=4), st.integers(1, 6))
-def test_up_falling_and_equal_to_the_integral(values, num_latents):
+def test_random_laws_have_a_falling_bias_equal_to_the_integral(values, num_latents):
     total = sum(w for w, _ in values)
     draw = [(w / total, y) for w, y in values]
     here, next_one = bias(draw, num_latents), bias(draw, num_latents + 1)
@@ -51,8 +51,8 @@ def test_up_falling_and_equal_to_the_integral(values, num_latents):
     assert integral_bias([draw] * num_latents) == pytest.approx(here, abs=1e-10)
 
 
-def test_sampled_bias():
-    # 200000 batches of 4 latents, fixed seed; 4.9 standard errors is a false alarm of 1e-6.
+def test_the_bias_by_sampling():
+    # 200000 batches of 4 latents, fixed seed; an error of 4.9 standard errors has chance 1e-6.
     _, draw = next(iter(random_draws(1, seed=2)))
     weights = torch.tensor([w for w, _ in draw], dtype=torch.float64)
     values = torch.tensor([y for _, y in draw], dtype=torch.float64)
@@ -63,7 +63,7 @@ def test_sampled_bias():
     assert abs(error) < 4.9
 
 
-def test_moments():
+def test_central_moments_by_hand():
     assert central_moments([(0.5, 1.0), (0.5, 3.0)]) == pytest.approx((0.25, 0.0))
     assert central_moments([(0.25, 3.0), (0.75, 1.0)])[1] == pytest.approx(
         (0.25 * 1.5**3 - 0.75 * 0.5**3) / 1.5**3

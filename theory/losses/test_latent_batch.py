@@ -32,7 +32,7 @@ def test_known_stratified_charges(num_latents, nats):
 
 
 def test_one_coordinate_by_sampling():
-    """20 000 batches of 16 latents at S = 64; five standard errors, false alarms below 1e-6."""
+    """20 000 batches of 16 latents at S = 64; an error of 5 standard errors has chance 1e-6."""
     generator = torch.Generator().manual_seed(0)
     latents = torch.randint(64, (20_000, 16), generator=generator)
     parts = components(64, 1, 0.05)[:, 0].exp()
@@ -52,7 +52,7 @@ def test_total_correlation_by_enumeration(num_states):
 
 
 def test_a_student_that_ignores_its_latent_has_loss_0():
-    """The product of uniform marginals: what the claims compare the perfect student with."""
+    """The claims compare the perfect student with this product of uniform marginals."""
     uniform = torch.full((1, 4, 2, 64), -math.log(64), dtype=torch.float64)
     student = DenseMixture(uniform, torch.full((4,), -math.log(4), dtype=torch.float64))
     target = Target.from_samples(torch.zeros(1, 1, 2, dtype=torch.long), uniform[:, 0])

@@ -1,4 +1,4 @@
-"""Reverse rates by known formulas, by the truth, and by a wrong direction that must not pass."""
+"""Reverse rates by hand and by known formulas, and rates of other marginals that must not pass."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_posterior_marginals_give_the_true_rates(seed, t, masked):
 
 
 def test_masked_rates_by_hand():
-    # Unmask at rate 1/t (linear schedule), to a value with its marginal probability.
+    # Linear schedule: unmasking has rate 1/t, and a value appears with its marginal probability.
     process, q_0 = MaskedProcess(2), torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
     rates = true_rates(process, q_0, 0.25)
     row = rates[8].reshape(3, 3)  # from (mask, mask)
@@ -48,8 +48,8 @@ def test_masked_rates_by_hand():
 
 
 def test_the_masked_loss_is_the_weighted_cross_entropy():
-    # The masked continuous-time ELBO: alpha' / (1 - alpha) E sum over masked d of log p^d(x_0^d);
-    # above its minimum by the marginal divergences alone.
+    # The masked continuous-time ELBO is alpha' / (1 - alpha) E sum_d log p^d(x_0^d) over masked d.
+    # It exceeds its minimum by the divergences of the marginals.
     _, joint, _ = next(iter(model_pairs(seed=5)))
     t = 0.4
     process, q_0 = joint.process, joint.q_0
@@ -70,7 +70,7 @@ def test_forward_rates_are_the_derivative_of_the_transition():
         torch.testing.assert_close(slope, forward_rates(process, 0.3), rtol=1e-5, atol=1e-5)
 
 
-def test_a_true_step_has_no_divergence():
+def test_the_true_posterior_has_loss_0():
     process, q_0 = UniformProcess(2), torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
     truth = JointModel(process, q_0, torch.zeros((), dtype=torch.float64), False)
     torch.testing.assert_close(truth.step(0.2, 0.6), exact.reverse_kernel(process, q_0, 0.2, 0.6))
@@ -78,9 +78,9 @@ def test_a_true_step_has_no_divergence():
     assert abs(continuous_loss(truth, 0.2, 0.8)) < 1e-14
 
 
-def test_masked_step_law_is_a_law():
-    half = law_from([0.5, 0.0, 0.0, 0.5], 2, 2)
-    for law in (half, independent(half)):
+def test_a_masked_step_is_a_law():
+    equal_bits = law_from([0.5, 0.0, 0.0, 0.5], 2, 2)
+    for law in (equal_bits, independent(equal_bits)):
         step = masked_step_law(law, 0.25)
         assert math.fsum(step.values()) == pytest.approx(1)
         assert step[2, 2] == 0.75**2
