@@ -1,6 +1,6 @@
-"""With all of S^D as atoms and a finite latent law every loss is exact: plain-Python enumeration.
+"""The library's losses, exact with all of S^D as atoms, against enumeration in plain Python.
 
-The oracle below knows laws as dictionaries from states to floats. It shares no code with di4c.
+The oracle below holds laws as dictionaries from states to floats. It shares no code with di4c.
 """
 
 import itertools
@@ -44,7 +44,7 @@ def kl(r, p):
 
 
 def random_rows(generator, *shape, zeros=False):
-    """Probabilities over the last axis, as a tensor; some of them exactly 0."""
+    """Random probabilities over the last axis; with zeros some of them are exactly 0."""
     weights = torch.rand(shape, generator=generator, dtype=torch.float64) + 0.05
     if zeros:
         keep = torch.rand(shape, generator=generator) < 0.6
@@ -53,8 +53,8 @@ def random_rows(generator, *shape, zeros=False):
     return weights / weights.sum(-1, keepdim=True)
 
 
-class Case:
-    """Two examples of a student mixture, a law to match, and a product teacher."""
+class Examples:
+    """Two examples of a student mixture, a target law and a product teacher, enumerated."""
 
     def __init__(self, seed, num_latents, num_dims, num_states, zeros, head):
         generator = torch.Generator().manual_seed(seed)
@@ -64,7 +64,7 @@ class Case:
         laws = random_rows(generator, 2, num_states**num_dims, zeros=zeros)
         teacher = random_rows(generator, 2, num_dims, num_states, zeros=zeros)
         states = list(itertools.product(range(num_states), repeat=num_dims))
-        if zeros:  # a state that the student excludes and nobody asks for
+        if zeros:  # one more state, of probability 0 for everyone
             probs = torch.cat([probs, torch.zeros(*shape[:-1], 1, dtype=torch.float64)], -1)
             teacher = torch.cat([teacher, torch.zeros(2, num_dims, 1, dtype=torch.float64)], -1)
         self.states, self.weights = states, latent_law.tolist()
@@ -88,7 +88,7 @@ class Case:
         self.target = Target(atoms, laws, log_marginals.log())
 
 
-CASES = st.tuples(
+SIZES = st.tuples(
     st.integers(0, 2**31),  # seed
     st.integers(1, 4),  # latents
     st.integers(1, 3),  # dimensions
@@ -98,13 +98,14 @@ CASES = st.tuples(
 )
 
 
-@given(CASES)
+@settings(max_examples=40)
+@given(SIZES)
 def test_consistency_loss_is_kl_minus_total_correlation(instance):
-    """correlation + marginal = KL(r || p) - TC(r), each part equal to its definition."""
-    case = Case(*instance)
-    terms = consistency_loss(case.mixture, case.target)
+    """Each part equals its definition, and correlation + marginal = KL(r || p) - TC(r)."""
+    examples = Examples(*instance)
+    terms = consistency_loss(examples.mixture, examples.target)
     for b in range(2):
-        r, p, bar = case.law[b], case.student[b], case.independent[b]
+        r, p, bar = examples.law[b], examples.student[b], examples.independent[b]
         correlation = cross_entropy(r, p) - cross_entropy(r, bar)
         marginal = kl(product(marginals(r)), bar)
         total = kl(r, p) - kl(r, product(marginals(r)))
@@ -113,81 +114,88 @@ def test_consistency_loss_is_kl_minus_total_correlation(instance):
         assert terms.total[b].item() == pytest.approx(total, abs=TOLERANCE)
 
 
-@given(CASES)
+@settings(max_examples=40)
+@given(SIZES)
 def test_without_control_variate_it_is_the_cross_entropy(instance):
-    case = Case(*instance)
-    terms = consistency_loss(case.mixture, case.target, control_variate=False)
+    examples = Examples(*instance)
+    terms = consistency_loss(examples.mixture, examples.target, control_variate=False)
     for b in range(2):
-        expected = cross_entropy(case.law[b], case.student[b])
+        expected = cross_entropy(examples.law[b], examples.student[b])
         assert terms.correlation[b].item() == pytest.approx(expected, abs=TOLERANCE)
         assert terms.marginal[b].item() == 0
 
 
-@given(CASES)
+@settings(max_examples=40)
+@given(SIZES)
 def test_distillation_loss_is_the_mean_of_joint_divergences(instance):
-    """Sum over d of marginal KLs = KL of the joint laws, for products; and it bounds L_distil."""
-    case = Case(*instance)
-    loss = distillation_loss(case.mixture, case.log_teacher)
+    """For products the sum over d of the marginal KLs is the KL of the joint laws.
+
+    The loss also bounds the divergence of the teacher from the mixture.
+    """
+    examples = Examples(*instance)
+    loss = distillation_loss(examples.mixture, examples.log_teacher)
     for b in range(2):
-        divergences = [kl(case.teacher[b], part) for part in case.parts[b]]
-        expected = math.fsum(w * v for w, v in zip(case.weights, divergences, strict=True))
+        divergences = [kl(examples.teacher[b], part) for part in examples.parts[b]]
+        expected = math.fsum(w * v for w, v in zip(examples.weights, divergences, strict=True))
         assert loss[b].item() == pytest.approx(expected, abs=TOLERANCE)
-        assert loss[b].item() >= kl(case.teacher[b], case.student[b]) - TOLERANCE
+        assert loss[b].item() >= kl(examples.teacher[b], examples.student[b]) - TOLERANCE
 
 
-@given(CASES)
-def test_consistency_loss_at_a_product_law_is_the_distillation_loss_itself(instance):
-    """A product teacher has no total correlation: what is left is KL(p_psi || p_theta)."""
-    case = Case(*instance)
-    probs = torch.tensor([list(law.values()) for law in case.teacher], dtype=torch.float64)
-    target = Target(case.target.atoms, probs, case.log_teacher)
-    total = consistency_loss(case.mixture, target).total
+@settings(max_examples=40)
+@given(SIZES)
+def test_consistency_loss_of_a_product_target_is_its_divergence(instance):
+    """A product target has no total correlation: the loss is KL(target || student)."""
+    examples = Examples(*instance)
+    probs = torch.tensor([list(law.values()) for law in examples.teacher], dtype=torch.float64)
+    target = Target(examples.target.atoms, probs, examples.log_teacher)
+    total = consistency_loss(examples.mixture, target).total
     for b in range(2):
-        expected = kl(case.teacher[b], case.student[b])
+        expected = kl(examples.teacher[b], examples.student[b])
         assert total[b].item() == pytest.approx(expected, abs=TOLERANCE)
 
 
 @settings(max_examples=40)
-@given(CASES)
+@given(SIZES)
 def test_mean_data_loss_over_the_data_is_the_exact_loss(instance):
-    """E over x_0 of -log p(x_0) with and without the split; L_marginal for the teacher's law."""
-    case = Case(*instance)
+    """The mean over x_0 of -log p(x_0), split and whole; the marginal part is the teacher's."""
+    examples = Examples(*instance)
     split, whole = [0.0, 0.0], [0.0, 0.0]
-    for i, x in enumerate(case.states):
+    for i, x in enumerate(examples.states):
         x_0 = torch.tensor(x).expand(2, 1, -1)
-        target = Target.from_samples(x_0, case.log_teacher)
-        terms = data_loss(prefetch(case.mixture, [target]), target)
-        plain = data_loss(case.mixture, target, control_variate=False)
+        target = Target.from_samples(x_0, examples.log_teacher)
+        terms = data_loss(prefetch(examples.mixture, [target]), target)
+        plain = data_loss(examples.mixture, target, control_variate=False)
         for b in range(2):
-            mass = list(case.law[b].values())[i]
+            mass = list(examples.law[b].values())[i]
             split[b] += mass * terms.correlation[b].item()
             whole[b] += mass * plain.correlation[b].item()
     for b in range(2):
-        r, p, bar = case.law[b], case.student[b], case.independent[b]
+        r, p, bar = examples.law[b], examples.student[b], examples.independent[b]
         expected = cross_entropy(r, p) - cross_entropy(r, bar)
         assert split[b] == pytest.approx(expected, abs=TOLERANCE)
         assert whole[b] == pytest.approx(cross_entropy(r, p), abs=TOLERANCE)
-        marginal = kl(case.teacher[b], bar)  # of products: the sum over coordinates
+        marginal = kl(examples.teacher[b], bar)  # of products: the sum over coordinates
         assert terms.marginal[b].item() == pytest.approx(marginal, abs=TOLERANCE)
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 4), st.booleans())
-def test_control_variate_leaves_the_exact_gradient_alone(seed, num_latents, head):
-    case = Case(seed, num_latents, 2, 3, zeros=False, head=head)
+def test_the_control_variate_keeps_the_exact_gradient(seed, num_latents, head):
+    examples = Examples(seed, num_latents, 2, 3, zeros=False, head=head)
     logits = torch.randn(2, num_latents, 2, 3, dtype=torch.float64, requires_grad=True)
     grads = []
     for control_variate in (True, False):
         if head:
             mixture = HeadMixture(
-                logits, FunctionHead(lambda rows: rows, 3), case.mixture.log_weights
+                logits, FunctionHead(lambda rows: rows, 3), examples.mixture.log_weights
             )
         else:
-            mixture = DenseMixture.from_logits(logits, case.mixture.log_weights)
-        loss = consistency_loss(mixture, case.target, control_variate).total.sum()
+            mixture = DenseMixture.from_logits(logits, examples.mixture.log_weights)
+        loss = consistency_loss(mixture, examples.target, control_variate).total.sum()
         grads += torch.autograd.grad(loss, logits)
     torch.testing.assert_close(*grads, rtol=0, atol=TOLERANCE)
 
 
 def test_a_student_without_correlation_has_no_correlation_loss():
-    case = Case(0, 1, 3, 2, zeros=False, head=False)
-    assert consistency_loss(case.mixture, case.target).correlation.abs().max() < 1e-15
+    examples = Examples(0, 1, 3, 2, zeros=False, head=False)
+    assert consistency_loss(examples.mixture, examples.target).correlation.abs().max() < 1e-15
