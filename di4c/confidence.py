@@ -17,7 +17,7 @@ from di4c.latents import Latent, latent_draws
 from di4c.likelihood.checks import check_shape, check_states
 from di4c.maskgit_schedule import ramp, reveal_count, reveal_counts
 from di4c.processes import MaskedProcess
-from di4c.processes.base import align_time
+from di4c.processes.times import align_time
 from di4c.rng import Generator, categorical, gumbel
 from di4c.sampling_loop import Callback, Samples, Step, next_latent, predict
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.processes.base import align_time
+from di4c.processes.times import align_time
 from di4c.rng import Generator, uniform
 
 MASK_RATIOS: dict[str, Callable[[Tensor], Tensor]] = {

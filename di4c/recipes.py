@@ -15,7 +15,6 @@ from torch import Tensor
 from di4c.confidence import teacher_step
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator, uniform
-from di4c.samplers import ancestral_step
 
 Device = torch.device | str | None
 
@@ -181,7 +180,7 @@ def exact_step(
     if teacher.x_0 is not None:
         return process.bridge(teacher.x_0, x_t, u, t, generator=generator)
     probs = teacher.log_marginals.exp()[:, None].expand(-1, x_t.shape[1], -1, -1)
-    return ancestral_step(process, probs, x_t, u, t, generator=generator)
+    return process.reverse_step(probs, x_t, u, t, generator=generator)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,22 @@
 """Few-step samplers: ancestral, hybrid of student and teacher, tau-leaping.
 
-Flat functions with one signature: (process, denoiser, start, grid, *, options). What "n steps"
-means and how grids state it is said in di4c.sampling_loop; the confidence sampler of MaskGIT, which
-reveals by rank and not by time, is di4c.confidence.
+All are functions with the signature (process, denoiser, start, grid, *, options).
+`di4c.sampling_loop` defines what "n steps" means and which grid belongs to it. The confidence
+sampler of MaskGIT is in `di4c.confidence`; it reveals positions by rank instead of by time.
 """
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.denoisers import Denoiser
-from di4c.latents import Latent, latent_draws
+from di4c.latents import Latent
 from di4c.likelihood.checks import check_shape
-from di4c.processes import ForwardProcess, MaskedProcess
-from di4c.processes.base import align_time
-from di4c.processes.reverse_rates import poisson_jumps, reverse_rates, single_jump
-from di4c.rng import Generator, categorical, exponential_race, invert, uniform
-from di4c.sampling_loop import Call, Callback, Samples, carry_over, generate
+from di4c.processes import ForwardProcess
+from di4c.rng import Generator, categorical, exponential_race, poisson
+from di4c.sampling_loop import Callback, Calls, Samples, generate
 from di4c.schedules import Time, check_grid
 
 
@@ -35,57 +34,75 @@ def ancestral(
     trajectory: bool = False,
     validate: bool = True,
 ) -> Samples:
-    r"""Draw $x_s \sim p_{s|t}(\cdot \mid x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}$ step by step.
+    r"""Ancestral sampling: draw $x_s \sim p_{s|t}(\cdot \mid x_t)$ at each step of the grid.
 
-    One latent for all dimensions, then two stages: $x_0 \sim p_{0|t}(\cdot \mid x_t; \lambda)$ and
-    $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$ (`ancestral_step`). The law of the samples is that of
-    `exact.mixture_composition`.
+    $$p_{s|t}(\cdot \mid x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot \mid x_t; \lambda).$$
+
+    Each step draws one latent for all dimensions, then $x_0 \sim p_{0|t}(\cdot \mid x_t; \lambda)$
+    and $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$ (`ForwardProcess.reverse_step`). The law of the
+    samples is that of `exact.mixture_composition`.
 
     Args:
         process: forward process.
-        denoiser: see di4c.denoisers; log-probabilities over all states are accepted as well, if
-            the mask has none.
-        start: states at the last time of the grid, e.g. from `prior_samples`; not changed.
-        grid: times, data to noise; its length less one is the number of network calls.
-        latent: a LatentPolicy, the latents themselves (one entry a call), or None.
-        last: "sample", or "argmax" for the most likely value of each coordinate in the last step
-            (then the grid starts at 0).
-        uniforms: uniform draws (B, D, num_states) for each step. Then $x_s$ is drawn in one stage
-            by the `exponential_race` of MDLM from $p_{s|t}(\cdot \mid x_t; \lambda)$, which is the
-            same law: it replays recorded runs.
-        generator: source of all randomness; `SampleGenerators` make sample i independent of the
-            batch it is in.
-        callback: called with a Step after each step, for progress.
+        denoiser: see `di4c.denoisers`. It may also return log-probabilities over all states, if the
+            mask has none.
+        start: (B, D), states at the last time of the grid, e.g. from `prior_samples`; not changed.
+        grid: (N + 1,), times from data to noise. The sampler makes N network calls.
+        latent: a LatentPolicy, the latents themselves (one entry for each call), or None.
+        last: what the last step returns: "sample" for a draw, "argmax" for the most likely value of
+            each coordinate. For "argmax" the grid must start at 0.
+        uniforms: uniform draws (B, D, num_states) for each step, to replay recorded runs. Each step
+            then draws $x_s$ at once from $p_{s|t}(\cdot \mid x_t; \lambda)$ by the
+            `exponential_race` of MDLM. The law of the samples is the same.
+        generator: source of all randomness. With `SampleGenerators` a sample does not depend on the
+            batch that it is part of.
+        callback: called with a Step after each step, e.g. to show progress.
         trajectory: whether to return the states at all times.
-        validate: whether to check every output of the denoiser (one pass over it).
+        validate: whether to check the values of every output of the denoiser.
+
+    Returns:
+        Samples, with states (B, D) at the first time of the grid.
 
     Raises:
-        ValueError: If the grid does not increase, the start holds something that is no state, the
-            denoiser returns a wrong shape, NaN or no log-probabilities, or latents or uniforms run
-            out.
+        ValueError: If the grid does not increase, the start holds a number that is no state, the
+            denoiser returns a wrong shape, NaN or values that are no log-probabilities, or there
+            are fewer latents or uniforms than calls.
+
+    Example:
+        Two bits that always agree, from the masked state in one step: the exact product denoiser
+        draws both bits independently.
+
+        >>> import torch
+        >>> from di4c import ExactDenoiser, MaskedProcess, ancestral
+        >>> process = MaskedProcess(2)
+        >>> agree = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
+        >>> start = torch.full((1000, 2), process.mask_state)
+        >>> denoiser, seed = ExactDenoiser(process, agree), torch.Generator().manual_seed(0)
+        >>> bits = ancestral(process, denoiser, start, [0.0, 1.0], generator=seed).samples
+        >>> 0.45 < float((bits[:, 0] == bits[:, 1]).double().mean()) < 0.55
+        True
     """
 
     def move(probs: Tensor, x_t: Tensor, s: Time, t: Time, call: int) -> Tensor:
         if uniforms is None:
-            return ancestral_step(process, probs, x_t, s, t, generator=generator)
+            return process.reverse_step(probs, x_t, s, t, generator=generator)
         if call >= len(uniforms):
             raise ValueError(
-                f"uniforms must hold one entry a step; got {len(uniforms)}, and step {call} needs "
-                "one more"
+                f"uniforms must hold one entry for each step; got {len(uniforms)}, and step {call} "
+                "needs one more"
             )
         weights = process.reverse(probs.double(), x_t, s, t)
         check_shape("uniforms", uniforms[call], tuple(weights.shape), "batch, dim, state")
         return exponential_race(weights, uniforms=uniforms[call])
 
-    times = check_grid(grid)
-    draws = latent_draws(latent, len(start), generator, start.device)
     return generate(
         process,
-        [Call(denoiser, draws)] * (len(times) - 1),
+        [Calls(denoiser, latent)],
         start,
-        times,
+        grid,
         move,
         last=last,
+        generator=generator,
         callback=callback,
         trajectory=trajectory,
         validate=validate,
@@ -108,36 +125,49 @@ def hybrid(
     trajectory: bool = False,
     validate: bool = True,
 ) -> Samples:
-    """`ancestral` with the student first and the teacher for the last `teacher_steps` calls.
+    """Ancestral sampling with the student first and the teacher for the last calls.
 
-    The student's correlations matter where steps are coarse, early on; close to the data the
-    teacher's marginals are the better ones (Di4C's CIFAR-10 hybrid). `teacher_latent` is for a
-    teacher that is itself a mixture; the other arguments are those of `ancestral`.
+    This is the hybrid sampler of Di4C's CIFAR-10 experiment. Early steps are coarse, and there the
+    correlations of the student matter. Close to the data the marginals of the teacher are better.
+
+    Args:
+        process: forward process.
+        student: denoiser of the first calls.
+        start: see `ancestral`.
+        grid: (N + 1,), see `ancestral`.
+        teacher: denoiser of the last calls.
+        teacher_steps: number of calls of the teacher, in 0..N.
+        latent: latents of the student, see `ancestral`.
+        teacher_latent: latents of the teacher, if the teacher is a mixture itself.
+        last: see `ancestral`.
+        generator: see `ancestral`.
+        callback: see `ancestral`.
+        trajectory: see `ancestral`.
+        validate: see `ancestral`.
+
+    Returns:
+        Samples, as `ancestral`.
 
     Raises:
-        ValueError: As in `ancestral`, or if teacher_steps is not in 0..N.
+        ValueError: As `ancestral`, or if teacher_steps is not in 0..N.
     """
-    times = check_grid(grid)
-    num_steps = len(times) - 1
+    num_steps = len(check_grid(grid)) - 1
     if not 0 <= teacher_steps <= num_steps:
         raise ValueError(
             f"teacher_steps must lie in 0..{num_steps}, the steps of the grid; got {teacher_steps}"
         )
-    student_draws = latent_draws(latent, len(start), generator, start.device)
-    teacher_draws = latent_draws(teacher_latent, len(start), generator, start.device)
-    calls = [Call(student, student_draws)] * (num_steps - teacher_steps)
-    calls += [Call(teacher, teacher_draws)] * teacher_steps
 
     def move(probs: Tensor, x_t: Tensor, s: Time, t: Time, call: int) -> Tensor:
-        return ancestral_step(process, probs, x_t, s, t, generator=generator)
+        return process.reverse_step(probs, x_t, s, t, generator=generator)
 
     return generate(
         process,
-        calls,
+        [Calls(student, latent, num_steps - teacher_steps), Calls(teacher, teacher_latent)],
         start,
-        times,
+        grid,
         move,
         last=last,
+        generator=generator,
         callback=callback,
         trajectory=trajectory,
         validate=validate,
@@ -158,20 +188,32 @@ def tau_leaping(
     trajectory: bool = False,
     validate: bool = True,
 ) -> Samples:
-    r"""Hold the reverse rates of each coordinate constant over a step (Campbell et al. 2022).
+    r"""Tau-leaping (Campbell et al. 2022): the reverse rates stay constant within a step.
 
-    With the expected jumps $m_k = (t - s) \hat R_t(x_t \to k)$ of `leaping.reverse_rates`,
+    The expected number of jumps to state k is $m_k = (t - s)\, \hat R_t(x_t \to k)$, with the rates
+    of `ForwardProcess.reverse_rates`. A step to time 0 does not leap: it returns a draw or the
+    argmax of $p_{0|t_1}$, as `ancestral` does.
 
-    - `jumps="poisson"`: counts $n_k \sim \mathrm{Poisson}(m_k)$ and $x_s = x_t + \sum_k n_k (k -
-      x_t)$, clipped to 0..S-1: jumps add up, which suits ordered states such as grey levels;
-    - `jumps="single"`: at most one jump, $x_s = x_t$ with probability $e^{-\sum m}$ and otherwise k
-      with probability proportional to $m_k$: for states without an order.
+    Args:
+        process: forward process with known rates.
+        denoiser: see `ancestral`.
+        start: see `ancestral`.
+        grid: see `ancestral`.
+        latent: see `ancestral`.
+        last: see `ancestral`.
+        jumps: "poisson" adds up several jumps of a coordinate (`poisson_jumps`), for ordered states
+            such as grey levels. "single" allows one jump at most (`single_jump`), for states
+            without an order.
+        generator: see `ancestral`.
+        callback: see `ancestral`.
+        trajectory: see `ancestral`.
+        validate: see `ancestral`; also whether to check that rates are finite.
 
-    A step to time 0 does not leap: it returns a draw or the argmax of $p_{0|t_1}$, as `ancestral`
-    does. Other arguments are those of `ancestral`.
+    Returns:
+        Samples, as `ancestral`.
 
     Raises:
-        ValueError: As in `ancestral`, if the process has no rates or infinite ones, or if jumps is
+        ValueError: As `ancestral`, if the process has no rates or infinite ones, or if jumps is
             unknown or does not suit the process.
     """
     leaps = {"poisson": poisson_jumps, "single": single_jump}
@@ -185,62 +227,60 @@ def tau_leaping(
 
     def move(probs: Tensor, x_t: Tensor, s: Time, t: Time, call: int) -> Tensor:
         if isinstance(s, float):  # time 0
-            return ancestral_step(process, probs, x_t, s, t, generator=generator)
-        means = (t - s) * reverse_rates(process, probs, x_t, t)
+            return process.reverse_step(probs, x_t, s, t, generator=generator)
+        means = (t - s) * process.reverse_rates(probs, x_t, t)
         if validate and not bool(means.isfinite().all()):
             raise ValueError(
                 f"reverse rates are not finite at t = {float(t)}: end the grid before the time at "
-                "which all data is forgotten, or use ancestral"
+                "which no data is left, or use ancestral"
             )
         return leaps[jumps](means, x_t, generator)
 
-    times = check_grid(grid)
-    draws = latent_draws(latent, len(start), generator, start.device)
     return generate(
         process,
-        [Call(denoiser, draws)] * (len(times) - 1),
+        [Calls(denoiser, latent)],
         start,
-        times,
+        grid,
         move,
         last=last,
+        generator=generator,
         callback=callback,
         trajectory=trajectory,
         validate=validate,
     )
 
 
-def ancestral_step(
-    process: ForwardProcess,
-    probs: Float[Tensor, "*batch value"],
+def poisson_jumps(
+    means: Float[Tensor, "*batch state"],
     x_t: Int[Tensor, "*batch"],
-    s: Time,
-    t: Time,
-    *,
     generator: Generator | None = None,
 ) -> Int[Tensor, "*batch"]:
-    r"""One step in two stages: $x_0 \sim p_{0|t}$, then $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$.
-
-    Where $x_0$ cannot lead to $x_t$ the coordinate is carried over, as in
-    `ForwardProcess.reverse`.
+    r"""$x_t + \sum_k n_k (k - x_t)$ clipped to 0..S-1, with $n_k \sim \mathrm{Poisson}(m_k)$.
 
     Args:
-        process: forward process.
-        probs: $p_{0|t}$ of each coordinate over the values; need not be normalised.
-        x_t: states at time t.
-        s: earlier time, a number or one per leading entry of x_t.
-        t: later time, likewise.
+        means: $m_k$, (..., S), expected number of jumps to each state.
+        x_t: states before the jumps, (...).
         generator: source of randomness.
     """
-    if isinstance(process, MaskedProcess):
-        reveal = align_time(process.reveal_probability(s, t).to(x_t.device), x_t)
-        reveals = uniform(x_t.shape, generator=generator, device=x_t.device)
-        uniforms = uniform(x_t.shape, generator=generator, device=x_t.device)
-        # x_0 is only looked at where it is revealed: over a trajectory, once a coordinate.
-        revealed = (x_t == process.mask_state) & (reveals < reveal)
-        x_s = x_t.clone()
-        x_s[revealed] = invert(probs[revealed], uniforms[revealed])
-        return x_s
-    x_0 = categorical(probs, generator=generator)
-    if isinstance(s, float) and s == 0:
-        return carry_over(process, x_0, x_t, t)
-    return categorical(process.posterior(x_0, x_t, s, t), generator=generator)
+    num_states = means.shape[-1]
+    counts = poisson(means, generator=generator)
+    offsets = torch.arange(num_states, device=x_t.device) - x_t[..., None]
+    return (x_t + (counts * offsets).sum(-1)).clamp(0, num_states - 1).long()
+
+
+def single_jump(
+    means: Float[Tensor, "*batch state"],
+    x_t: Int[Tensor, "*batch"],
+    generator: Generator | None = None,
+) -> Int[Tensor, "*batch"]:
+    r"""$x_t$ with probability $e^{-\sum m}$, otherwise k with probability proportional to $m_k$.
+
+    Args:
+        means: $m_k$, (..., S), expected number of jumps to each state; 0 at $x_t$.
+        x_t: states before the jump, (...).
+        generator: source of randomness.
+    """
+    total = means.sum(-1, keepdim=True)
+    leave = torch.where(total > 0, -torch.expm1(-total) / total, 0.0)
+    law = (means * leave).scatter(-1, x_t[..., None], torch.exp(-total))
+    return categorical(law, generator=generator)

@@ -1,20 +1,21 @@
-r"""What all samplers share: the count of steps, the loop over them, and what it returns.
+r"""What all samplers share: the meaning of a step, the loop over steps, and the result.
 
-Counting, stated here and nowhere else: a grid $t_0 < \dots < t_N$ costs N network calls, at
-$t_N, \dots, t_1$; the call at $t_k$ moves x from $t_k$ to $t_{k-1}$, and "n steps" means n calls.
-Published samplers that count otherwise are grids too:
+A grid $t_0 < \dots < t_N$ costs N network calls, at the times $t_N, \dots, t_1$. The call at $t_k$
+moves x from $t_k$ to $t_{k-1}$. In this library "n steps" means n network calls. Published samplers
+count in other ways; these grids reproduce them:
 
-- tauLDR, "n steps": n - 1 transitions down to time .01 and an argmax of one last call there, so
-  `call_grid(n, 0.01)` with `last="argmax"`.
-- MDLM and SDTT, "n steps": n transitions down to 1e-5, then an argmax for what is still masked,
-  so `call_grid(n + 1, 1e-5)` with `last="argmax"`.
+- tauLDR with "n steps" makes n - 1 transitions down to time 0.01 and takes the argmax of one last
+  call there: `call_grid(n, 0.01)` with `last="argmax"`.
+- MDLM and SDTT with "n steps" make n transitions down to time 1e-5, then take the argmax for what
+  is still masked: `call_grid(n + 1, 1e-5)` with `last="argmax"`.
 
-A masked process never changes a value once revealed: calls after the last mask of a batch are
-skipped and not counted, which does not change the law.
+A masked process never changes a value that is revealed. Once no mask is left in a batch, the
+remaining calls are skipped and not counted. This does not change the law of the samples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -22,23 +23,24 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.denoisers import Denoiser
+from di4c.latents import Latent, latent_draws
 from di4c.likelihood.checks import check_log_probs, check_shape, check_states
-from di4c.processes import ForwardProcess, InterpolatingProcess, MaskedProcess
+from di4c.processes import ForwardProcess
 from di4c.rng import Generator, categorical
-from di4c.schedules import Time, uniform_grid
+from di4c.schedules import Time, check_grid, uniform_grid
 
 
 class Step(NamedTuple):
-    """What a callback sees after each step.
+    """What a callback receives after each step.
 
     Attributes:
-        call: 0 for the first step.
-        num_calls: N.
+        call: number of the step, from 0.
+        num_calls: N, the number of steps.
         s: time after the step.
         t: time before the step.
-        x_t: states before the step.
-        x_s: states after the step.
-        latent: what the network was given; None without a latent or if the call was skipped.
+        x_t: states before the step, (B, D).
+        x_s: states after the step, (B, D).
+        latent: latents that the network received. None if there are none or the call was skipped.
     """
 
     call: int
@@ -54,9 +56,10 @@ class Samples(NamedTuple):
     """What a sampler returns.
 
     Attributes:
-        samples: states at the first time of the grid.
-        nfe: network calls made, each on the whole batch.
-        trajectory: states at all times of the grid, noise first; None unless asked for.
+        samples: states at the first time of the grid, (B, D).
+        nfe: number of network calls, each on the whole batch.
+        trajectory: states at all times of the grid, (N + 1, B, D), noise first. None unless asked
+            for.
     """
 
     samples: Int[Tensor, "batch dim"]
@@ -67,22 +70,37 @@ class Samples(NamedTuple):
 Callback = Callable[[Step], object]
 
 
-class Call(NamedTuple):
-    """A network call: which denoiser, and where its latents come from."""
+class Calls(NamedTuple):
+    """Consecutive network calls of a sampler that use the same denoiser.
+
+    Attributes:
+        denoiser: the network.
+        latent: its latents, see `di4c.latents.Latent`.
+        num_calls: how many; None for all that remain.
+    """
 
     denoiser: Denoiser
-    latents: Iterator[Tensor | None]
+    latent: Latent = None
+    num_calls: int | None = None
 
 
 Move = Callable[[Tensor, Tensor, Time, Time, int], Tensor]
-"""(probs of x_0, x_t, s, t, number of the call) -> x_s; s is the float 0.0 at time zero."""
+"""(probabilities of x_0, x_t, s, t, number of the call) -> x_s. At time zero s is the float 0.0."""
 
 
 def call_grid(num_calls: int, first: float, horizon: float = 1.0) -> Float[Tensor, "time"]:
-    """The grid 0, then num_calls equispaced times from `first` to the horizon, (num_calls + 1,).
+    """Time 0, followed by equispaced times from `first` to the horizon.
+
+    Args:
+        num_calls: number of equispaced times, which is the number of network calls.
+        first: earliest time of a network call.
+        horizon: time of the first network call.
+
+    Returns:
+        (num_calls + 1,), float64. A single call is at the horizon.
 
     Raises:
-        ValueError: If there is no call, or first is not in (0, horizon).
+        ValueError: If num_calls < 1, or first is not in (0, horizon).
     """
     if num_calls < 1:
         raise ValueError(f"num_calls must be at least 1; got {num_calls}")
@@ -91,7 +109,7 @@ def call_grid(num_calls: int, first: float, horizon: float = 1.0) -> Float[Tenso
     if num_calls == 1:
         return torch.tensor([0.0, horizon], dtype=torch.float64)
     grid = torch.cat([torch.zeros(1).double(), uniform_grid(num_calls - 1, horizon, first)])
-    grid[-1] = horizon  # no rounding past it
+    grid[-1] = horizon  # rounding must not exceed it
     return grid
 
 
@@ -103,7 +121,7 @@ def prior_samples(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Int[Tensor, "batch dim"]:
-    """Independent draws from the prior of the process: where generation starts."""
+    """Independent draws from the prior of the process, where generation starts: (B, D)."""
     law = process.prior().to(device).expand(num_samples, num_dims, -1)
     return categorical(law, generator=generator)
 
@@ -113,36 +131,42 @@ _LASTS = ("sample", "argmax")
 
 def generate(
     process: ForwardProcess,
-    calls: list[Call],
+    calls: Sequence[Calls],
     start: Int[Tensor, "batch dim"],
-    times: list[float],
+    grid: Sequence[float] | Tensor,
     move: Move,
     *,
     last: str,
+    generator: Generator | None,
     callback: Callback | None,
     trajectory: bool,
     validate: bool,
 ) -> Samples:
-    """The loop that all samplers share; arguments as in `samplers.ancestral`.
+    """The loop that all samplers over a time grid share.
 
     Args:
         process: forward process.
-        calls: the N network calls.
-        start: states at the last time.
-        times: a checked grid of N + 1 times.
+        calls: which denoiser is called when; the counts of all but the last are given.
+        start: see `samplers.ancestral`.
+        grid: see `samplers.ancestral`.
         move: takes x from t to s.
-        last: see ancestral.
-        callback: see ancestral.
-        trajectory: see ancestral.
-        validate: see ancestral.
+        last: see `samplers.ancestral`.
+        generator: see `samplers.ancestral`.
+        callback: see `samplers.ancestral`.
+        trajectory: see `samplers.ancestral`.
+        validate: see `samplers.ancestral`.
+
+    Raises:
+        ValueError: If an argument does not fit, see `samplers.ancestral`.
     """
+    times = check_grid(grid)
     if last not in _LASTS:
         raise ValueError(f"last must be one of {', '.join(map(repr, _LASTS))}; got {last!r}")
     if last == "argmax" and times[0] > 0:
         raise ValueError(
             f'last="argmax" needs a grid that starts at 0; got {times[0]}: prepend 0 to the grid'
         )
-    if times[-1] > process.horizon * (1 + 1e-12):  # the slack of check_times
+    if times[-1] > process.horizon * (1 + 1e-12):  # the same tolerance as in check_times
         raise ValueError(
             f"grid must end at the horizon {process.horizon} of the process or before; got "
             f"{times[-1]}"
@@ -150,53 +174,64 @@ def generate(
     check_shape("start", start, (-1, -1), "batch, dim")
     check_states("start", start, process.num_states, "draw it with prior_samples")
     on_device = partial(torch.tensor, dtype=torch.float64, device=start.device)
+    num_calls = len(times) - 1
     x_t, path, nfe = start, [start], 0
-    for k, call in enumerate(calls):
+    schedule = _schedule(calls, len(start), generator, start.device)
+    for k, (denoiser, latents) in zip(range(num_calls), schedule, strict=False):
         s, t = times[-2 - k], times[-1 - k]
         latent, x_s = None, x_t
         if process.mask_state is None or bool((x_t == process.mask_state).any()):
-            latent = next_latent(call.latents, k, len(start))
+            latent = next_latent(latents, k, len(start))
             log_probs = predict(
-                process, call.denoiser, x_t, t, latent, drop_mask=True, validate=validate
+                process, denoiser, x_t, t, latent, drop_mask=True, validate=validate
             )
             nfe += 1
             probs = log_probs.exp()
             if s == 0 and last == "argmax":
-                x_s = probs.argmax(-1)
-                if isinstance(process, InterpolatingProcess):  # zeros of others may be rounding
-                    x_s = carry_over(process, x_s, x_t, on_device(t))
+                x_s = process.most_likely(probs, x_t, on_device(t))
             else:
                 x_s = move(probs, x_t, 0.0 if s == 0 else on_device(s), on_device(t), k)
         if callback is not None:
-            callback(Step(k, len(calls), s, t, x_t, x_s, latent))
+            callback(Step(k, num_calls, s, t, x_t, x_s, latent))
         if trajectory:
             path.append(x_s)
         x_t = x_s
     return Samples(x_t, nfe, torch.stack(path) if trajectory else None)
 
 
-def carry_over(
-    process: ForwardProcess, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], t: Time
-) -> Int[Tensor, "*batch"]:
-    """x_0, but x_t where x_0 cannot lead to it (the convention of `ForwardProcess.reverse`)."""
-    if isinstance(process, MaskedProcess):
-        return torch.where(x_t == process.mask_state, x_0, x_t)
-    evidence = process.likelihood(x_t, 0.0, t).gather(-1, x_0[..., None]).squeeze(-1)
-    return torch.where(evidence > 0, x_0, x_t)
+def _schedule(
+    calls: Sequence[Calls],
+    batch: int,
+    generator: Generator | None,
+    device: torch.device,
+) -> Iterator[tuple[Denoiser, Iterator[Tensor | None]]]:
+    """The denoiser of each network call, with the iterator that its latent comes from."""
+    for denoiser, latent, num_calls in calls:
+        pair = denoiser, latent_draws(latent, batch, generator, device)
+        yield from repeat(pair) if num_calls is None else repeat(pair, num_calls)
 
 
 def next_latent(latents: Iterator[Tensor | None], call: int, batch: int) -> Tensor | None:
-    """The next latent of a sampler, or a ValueError that says what is wrong with it."""
+    """The latents of the next network call, checked.
+
+    Args:
+        latents: see `di4c.latents.latent_draws`.
+        call: number of the call, for errors.
+        batch: B, the number of samples.
+
+    Raises:
+        ValueError: If no latent is left, or it has not one entry for each sample.
+    """
     try:
         latent = next(latents)
     except StopIteration:
         raise ValueError(
-            f"latent must hold one entry a network call; call {call} finds none left"
+            f"latent must hold one entry for each network call; call {call} finds none left"
         ) from None
     if latent is not None and (latent.ndim == 0 or len(latent) != batch):
         raise ValueError(
-            f"latent must have one entry a sample, {batch}, on its first axis; call {call} got "
-            f"shape {tuple(latent.shape)}"
+            f"latent must have one entry for each of the {batch} samples on its first axis; call "
+            f"{call} got shape {tuple(latent.shape)}"
         )
     return latent
 
@@ -211,16 +246,20 @@ def predict(
     drop_mask: bool,
     validate: bool,
 ) -> Float[Tensor, "batch dim value"]:
-    """One network call without gradients, checked: log-probabilities in float32 or wider.
+    """One network call without gradients, with a check of its output.
 
     Args:
         process: forward process.
         denoiser: the network.
-        x_t: its input.
+        x_t: its input, (B, D).
         t: time, the same for all samples.
         latent: latents of the samples, or None.
-        drop_mask: whether a denoiser that returns all states must give the mask no probability.
-        validate: whether to look at values.
+        drop_mask: remove the mask from the output of a denoiser that returns all states. The mask
+            must have probability 0 then.
+        validate: whether to check the values of the output.
+
+    Returns:
+        (B, D, V), log-probabilities in float32 or wider.
 
     Raises:
         ValueError: If the shape is wrong, or a row holds NaN or does not sum to 1.

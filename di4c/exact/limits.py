@@ -1,13 +1,13 @@
-r"""First-order asymptotics of few-step product sampling: the limit of N TV_N for any S and D.
+r"""First-order limit of few-step product sampling: N TV_N as N grows, for any S and D.
 
-On the uniform grid with step $\varepsilon = T/N$ the marginal-matching product sampler makes, at
-every step, the error $\varepsilon^2 G_t$ (Lemma 1 in the mean), which the rest of the sampling
-carries to time 0 by the true kernel. Summed over the N steps,
+Take the uniform grid with step $\varepsilon = T/N$. At every step the marginal-matching product
+sampler makes the error $\varepsilon^2 G_t$ (Lemma 1, averaged over $x_t$). The remaining steps
+carry this error to time 0 by the true kernel. The sum over the N steps gives
 
 $$N (\mathrm{out}_N - q_0) \to T V, \qquad V = \int_0^T K_{0|t}[G_t]\, dt, \qquad
 N\, d_{TV}(\mathrm{out}_N, q_0) \to \tfrac{T}{2} \|V\|_1.$$
 
-This goes beyond Theorem 1 of the Di4C paper, which bounds the rate: it is the constant.
+This goes beyond the Di4C paper: its Theorem 1 bounds the rate, this is the constant.
 """
 
 import itertools
@@ -22,15 +22,20 @@ from torch import Tensor
 
 from di4c.exact.forward import _transform, push_forward
 from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
-from di4c.processes import ForwardProcess, InterpolatingProcess, RateMatrixProcess
-from di4c.processes.reverse_rates import intensity
+from di4c.processes import ForwardProcess, InterpolatingProcess
 from di4c.schedules import Schedule
 
 
 def limit_n_tv(process: ForwardProcess, q_0: Tensor, stop: float = 0.0) -> float:
-    r"""$\lim_N N\, d_{TV}(\mathrm{out}_N, q_{\mathrm{stop}})$ on the uniform grid, start $q_T$.
+    r"""$\lim_N N\, d_{TV}(\mathrm{out}_N, q_{\mathrm{stop}})$ on the uniform grid, from $q_T$.
 
-    Args: see `limit_direction`.
+    Args:
+        process: see `limit_direction`.
+        q_0: see `limit_direction`.
+        stop: see `limit_direction`.
+
+    Raises:
+        ValueError: As `limit_direction`.
     """
     direction = limit_direction(process, q_0, stop)
     return (process.horizon - stop) / 2 * float(direction.abs().sum())
@@ -39,30 +44,33 @@ def limit_n_tv(process: ForwardProcess, q_0: Tensor, stop: float = 0.0) -> float
 def limit_direction(
     process: ForwardProcess, q_0: Tensor, stop: float = 0.0, tolerance: float = 1e-8
 ) -> Float[Tensor, "atom"]:
-    r"""V with $N (\mathrm{out}_N - q_{\mathrm{stop}}) \to (T - \mathrm{stop})\, V$.
+    r"""Signed measure V with $N (\mathrm{out}_N - q_{\mathrm{stop}}) \to (T - \mathrm{stop}) V$.
 
-    Masked noise, any $q_0$, with m = |A| and
-    $c_m = \int_0^T \alpha^m (1-\alpha)^{D-2-m} \alpha'^2 dt$:
-    $V = -\sum_{i<j} \sum_{A \not\ni i,j} c_m\, p(A) [p(ij|A) - p(i|A) p(j|A)]\, p(\cdot|A,i,j)$,
-    where $p(\cdot|A,i,j)$ is a product of marginals if (A, i, j) is impossible (the convention of
-    `posterior_marginals`). Other noise: quadrature of $K_{0|t}[G_t]$ over t, at
-    $O(D^2 S^2 S^D)$ a node.
+    For masked noise V is a sum over pairs of coordinates. With m = |A| and
+    $c_m = \int_0^T \alpha^m (1-\alpha)^{D-2-m} \alpha'^2 dt$,
+
+    $$V = -\sum_{i<j} \sum_{A \not\ni i,j} c_m\, p(A) [p(ij|A) - p(i|A) p(j|A)]\,
+    p(\cdot|A,i,j).$$
+
+    If (A, i, j) is impossible, $p(\cdot|A,i,j)$ is a product of marginals, the convention of
+    `posterior_marginals`. For other noise V is the quadrature of $K_{0|t}[G_t]$ over t, which costs
+    $O(D^2 S^2 S^D)$ at each node.
 
     Args:
-        process: forward process.
+        process: forward process with known rates.
         q_0: data law, (num_values^D,) or (num_values,)*D.
-        stop: time at which generation stops: 0, or early stopping (noise without a mask only).
+        stop: time at which generation stops. It must be 0 for masked noise.
         tolerance: target of the quadrature error in the Euclidean norm, relative to V.
 
     Returns:
         (num_values^D,), float64, sums to 0.
 
     Raises:
-        ValueError: where the limit is not of this form: $G_t$ must be integrable at the stop. It is
-            if q_stop has full support, if no zero of it is entered from its support by jumps along
-            two different coordinates, or if the noise starts slowly (rate 0 at the stop, as on the
-            cosine schedule). The rate must be finite at the stop; at T it may be infinite, as on
-            the linear schedule, where $\beta^2 G_t$ stays bounded because $q_T$ is a product.
+        ValueError: If the limit is not of this form. $G_t$ must be integrable at the stop. One of
+            three conditions is enough: q_stop has full support; the noise enters no zero of q_stop
+            from the support along two different coordinates; the rate is 0 at the stop, as on the
+            cosine schedule. The rate must also be finite at the stop. At T it may be infinite, as
+            on the linear schedule, because $q_T$ is a product then and $\beta^2 G_t$ is bounded.
     """
     law, num_dims = as_law(q_0, process.num_values)
     if not 0 <= stop < process.horizon:
@@ -73,19 +81,21 @@ def limit_direction(
                 f"stop must be 0 for masked noise; got {stop} (it needs no early stopping)"
             )
         return _masked_direction(process, law, num_dims, tolerance)
-    rates, speed = _generator(process)
-    if not math.isfinite(speed(stop)):
+    rates, first_speed = process.unit_rates(), float(process.speed(stop))
+    if first_speed == math.inf:
         raise ValueError(
             f"the process must have a finite rate at stop = {stop}; it is infinite and N TV grows "
             "like log N: choose another schedule or a later stop"
         )
+    _check_speed(first_speed, stop)
     law = push_forward(law, process.transition(0.0, stop)) if stop > 0 else law
-    _check_support(law, rates, slow_start=speed(stop) == 0)
+    _check_support(law, rates, slow_start=first_speed == 0)
 
     def integrand(t: float) -> Tensor:
-        kernel = process.transition(stop, t)
+        kernel, speed = process.transition(stop, t), float(process.speed(t))
+        _check_speed(speed, t)
         law_t = push_forward(law, kernel)
-        defect = one_step_defect(law_t, rates) * speed(t) ** 2
+        defect = one_step_defect(law_t, rates) * speed**2
         return law * push_forward(defect / law_t, kernel.T.contiguous())  # K_{0|t}, Bayes' rule
 
     return _integrate(integrand, stop, process.horizon, tolerance)
@@ -94,20 +104,30 @@ def limit_direction(
 def one_step_defect(
     law: Float[Tensor, "atom"], rates: Float[Tensor, "state state"]
 ) -> Float[Tensor, "atom"]:
-    r"""$G = -\sum_x q(x) \Delta_x$: the mean error of one product step over $\varepsilon^2$.
+    r"""Mean error of one product step, divided by $\varepsilon^2$: $G = -\sum_x q(x) \Delta_x$.
 
     By Lemma 1 the reverse kernel K and the product P of its marginals differ, to second order, on
-    pairs of coordinates only: $\Delta_x = \lim (K - P)(\cdot|x) / \varepsilon^2$ puts $+\kappa$ on
-    the double flip $x^{d \to u, e \to v}$, $-\kappa$ on both single flips and $+\kappa$ on x, with
-    $\kappa = R(u, x_d) R(v, x_e) [q(x^{uv})/q(x) - q(x^u) q(x^v) / q(x)^2]$. The bracket vanishes
-    where u = x_d or v = x_e, so the sums run over all values with the full generator R, and its
-    rows sum to 0: that leaves, with $b_d = R_d^\top q$ and $s_d = b_d / q$,
-    $G = \sum_{d<e} [C_{de} + b_d s_e - R_d^\top R_e^\top q] - q \sum_{d \ne e} R_d s_e$ and
-    $C_{de}(u, v) = \sum_{i,j} R(u,i) R(v,j)\, q(u,j) q(i,v) / q(i,j)$.
+    pairs of coordinates only. Their difference $\Delta_x = \lim (K - P)(\cdot|x) / \varepsilon^2$
+    puts $+\kappa$ on the double flip $x^{d \to u, e \to v}$, $-\kappa$ on both single flips, and
+    $+\kappa$ on x, where
+
+    $$\kappa = R(u, x_d) R(v, x_e) [q(x^{uv})/q(x) - q(x^u) q(x^v) / q(x)^2].$$
+
+    The bracket vanishes where u = x_d or v = x_e. So the sums may run over all values with the full
+    matrix R, whose rows sum to 0. With $b_d = R_d^\top q$ and $s_d = b_d / q$ this leaves
+
+    $$G = \sum_{d<e} [C_{de} + b_d s_e - R_d^\top R_e^\top q] - q \sum_{d \ne e} R_d s_e, \qquad
+    C_{de}(u, v) = \sum_{i,j} R(u,i) R(v,j)\, q(u,j) q(i,v) / q(i,j).$$
 
     Args:
-        law: q, positive everywhere.
-        rates: R of one coordinate, [from, to], rows sum to 0, at unit speed.
+        law: q, (S^D,), positive everywhere.
+        rates: R of one coordinate at unit speed, (S, S) as [from, to]; rows sum to 0.
+
+    Returns:
+        G, (S^D,), sums to 0.
+
+    Raises:
+        ValueError: If an entry of the law is not positive.
     """
     num_states = len(rates)
     num_dims = infer_num_dims(len(law), num_states)
@@ -124,7 +144,7 @@ def one_step_defect(
         defect += (flow / law * others - _along(others, rates, d)) / 2
         defect -= law * _along(others / law, backward, d)
     for d, e in itertools.combinations(range(num_dims), 2):
-        # The pair in front and the other coordinates last: few large matrix products.
+        # With the pair in front and the other coordinates last, few large matrix products suffice.
         cube = law.reshape((num_states,) * num_dims).movedim((d, e), (0, 1))
         pair = cube.reshape(num_states, num_states, -1)
         ratio = pair[:, None] / pair  # q(u, j) / q(i, j) at [u, i, j, rest]
@@ -134,56 +154,37 @@ def one_step_defect(
 
 
 def _along(vector: Tensor, matrix: Tensor, d: int) -> Tensor:
-    """A vector over S^D multiplied by an S x S matrix along coordinate d."""
+    """Multiply a vector over S^D by an S x S matrix along coordinate d."""
     num_states = len(matrix)
     before = num_states**d
     after = len(vector) // (before * num_states)
     return _transform(vector, matrix, before, 1, after).flatten()
 
 
-def _generator(process: ForwardProcess) -> tuple[Tensor, Callable[[float], float]]:
-    """The generator R of one coordinate and its speed beta(t): rate(t) = beta(t) R."""
-    if isinstance(process, InterpolatingProcess):
-        schedule, size = process.schedule, process.num_states
-        rates = process.stationary.expand(size, size) - torch.eye(size, dtype=torch.float64)
-
-        def speed(t: float) -> float:
-            alpha = float(schedule.alpha(t))
-            if alpha == 0:
-                raise ValueError(
-                    f"schedule must leave some data at every time before the horizon; at t = {t} "
-                    "its alpha is 0 in float64: take a smaller rate or a shorter horizon"
-                )
-            return -float(schedule.derivative(t)) / alpha
-
-        return rates, speed
-    if isinstance(process, RateMatrixProcess):
-        if process.floor > 0:
-            raise ValueError(
-                f"process must have floor = 0, a Markov process; got floor = {process.floor}"
-            )
-
-        return process.rate_matrix, lambda t: float(intensity(process, t))
-    raise ValueError(
-        "process must be an InterpolatingProcess or a RateMatrixProcess, whose rates are known; "
-        f"got {type(process).__name__}"
-    )
+def _check_speed(speed: float, t: float) -> None:
+    """Raise ValueError if no data is left at t, where the speed of the noise is not finite."""
+    if not math.isfinite(speed):
+        raise ValueError(
+            f"schedule must leave some data at every time before the horizon; at t = {t} its alpha "
+            "is 0 in float64: take a smaller rate or a shorter horizon"
+        )
 
 
 def _check_support(law: Tensor, rates: Tensor, slow_start: bool) -> None:
-    r"""ValueError unless $\beta(t)^2 q_t(x^u)\, q_t(x^v) / q_t(x)$ is integrable at t = 0.
+    r"""Raise ValueError unless $\beta(t)^2 q_t(x^u)\, q_t(x^v) / q_t(x)$ is integrable at t = 0.
 
-    $q_t(x)$ vanishes like $B^{m(x)}$, $B = \int_0^t \beta$, with m(x) the least number of jumps
-    from the support to x, so that $m(x) \le m(x^u) + 1$. The exponent $m(x^u) + m(x^v) - m(x)$ is
-    negative only at m(x) = 1 with both neighbours in the support. Such a zero does no harm either
-    where the noise starts slowly, $\beta(0) = 0$: $\beta^2 / B$ is bounded for smooth B.
+    Let m(x) be the least number of jumps from the support to x. Then $q_t(x)$ vanishes like
+    $B^{m(x)}$ with $B = \int_0^t \beta$, and $m(x) \le m(x^u) + 1$. The exponent
+    $m(x^u) + m(x^v) - m(x)$ is negative only if m(x) = 1 and both neighbours are in the support.
+    Such a zero is harmless if the noise starts slowly, $\beta(0) = 0$, because $\beta^2 / B$ is
+    bounded for smooth B.
     """
     if float(law.min()) > 0:
         return
     num_states = len(rates)
     num_dims = infer_num_dims(len(law), num_states)
     support = (law > 0).double()
-    jumps = (rates > 0).double()  # the diagonal of a generator is negative
+    jumps = (rates > 0).double()  # the diagonal of a rate matrix is negative
     steps = jumps + torch.eye(num_states, dtype=torch.float64)
     reached = push_forward(support, (torch.matrix_power(steps, num_states) > 0).double()) > 0
     if not bool(reached.all()):
@@ -199,16 +200,21 @@ def _check_support(law: Tensor, rates: Tensor, slow_start: bool) -> None:
         raise ValueError(
             "q_0 must have full support, or at least no zero that noise enters along two "
             f"coordinates; {int(harmful.sum())} of its {len(law)} entries are such, and N TV grows "
-            "like log N unless they balance: stop early (stop > 0), start slowly (cosine), or mask"
+            "like log N unless they balance: stop early (stop > 0), use a schedule with rate 0 at "
+            "t = 0 (cosine), or use masked noise"
         )
 
 
 def _integrate(
     integrand: Callable[[float], Tensor], first: float, last: float, tolerance: float
 ) -> Tensor:
-    """Adaptive Gauss-Kronrod quadrature of a vector; ValueError where it does not converge.
+    """Adaptive Gauss-Kronrod quadrature of a vector.
 
-    In s with t = first + (last - first) s^2: the integrand varies fastest at the first time.
+    The variable is s with t = first + (last - first) s^2, because the integrand varies fastest at
+    the first time.
+
+    Raises:
+        ValueError: If the quadrature does not converge.
     """
     length = last - first
     value, error, info = quad_vec(
@@ -232,13 +238,17 @@ def _integrate(
 def _masked_direction(
     process: ForwardProcess, law: Tensor, num_dims: int, tolerance: float
 ) -> Tensor:
-    r"""V for masked noise, on the cube M(z) = p(unmasked part of z), z in $(S+1)^D$.
+    r"""V for masked noise.
 
-    A pair unmasked at once leaves z = (A, i, j) with the error
-    $g(z) = \sum_{i<j} [M(z_{\setminus i}) M(z_{\setminus j}) / M(z_{\setminus ij}) - M(z)]$.
+    The computation is on the cube M(z) = p(unmasked part of z) with z in $(S+1)^D$. Unmasking a
+    pair at once makes the error
+    $g(z) = \sum_{i<j} [M(z_{\setminus i}) M(z_{\setminus j}) / M(z_{\setminus ij}) - M(z)]$ at
+    the resulting state z = (A, i, j).
     """
     if not isinstance(process, InterpolatingProcess):
-        raise ValueError(f"masked noise must come from MaskedProcess; got {type(process).__name__}")
+        raise ValueError(
+            f"process must be a MaskedProcess if it has a mask; got {type(process).__name__}"
+        )
     size = process.num_values
     require_memory(40 * (size + 1) ** num_dims, f"the marginals of {size}^{num_dims} states")
     eye, ones = torch.eye(size, dtype=torch.float64), torch.ones(size, 1, dtype=torch.float64)
@@ -260,7 +270,7 @@ def _masked_direction(
     ratio = torch.where(possible, defect / mass.where(possible, 1.0), 0.0)
     direction = law * push_forward(ratio, marginalise.T.contiguous())
     lost = torch.where(possible, 0.0, defect)
-    if bool(lost.any()):  # impossible states: the rest is drawn from its own marginals
+    if bool(lost.any()):  # from an impossible state the rest is drawn from its own marginals
         for d, row in enumerate(marginals(law, num_dims, size)):
             complete = torch.cat([eye, row[None]])
             lost = _transform(lost, complete, size**d, 1, (size + 1) ** (num_dims - d - 1))
@@ -269,7 +279,11 @@ def _masked_direction(
 
 
 def _pair_weights(schedule: Schedule, num_dims: int, tolerance: float) -> Tensor:
-    r"""$c_m = \int_0^T \alpha^m (1 - \alpha)^{D-2-m} \alpha'^2 dt$ at entry m + 2 (0 before)."""
+    r"""$c_m = \int_0^T \alpha^m (1 - \alpha)^{D-2-m} \alpha'^2 dt$.
+
+    Returns:
+        (D + 1,), with $c_m$ at entry m + 2 and 0 at the first two entries.
+    """
     ends = torch.tensor([0.0, schedule.horizon], dtype=torch.float64)
     if not bool(torch.isfinite(schedule.derivative(ends)).all()):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The interface of a forward process, and Bayes' rule, written once for all of them."""
+"""The interface of a forward process, with Bayes' rule and the reverse steps from it."""
 
 from abc import ABC, abstractmethod
 
@@ -6,41 +6,26 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.processes.times import select_rows
 from di4c.rng import Generator, categorical
-from di4c.schedules import Time, as_time
-
-
-def check_times(s: Time, t: Time, horizon: float) -> None:
-    """ValueError unless 0 <= s <= t <= horizon (checked on the host: no GPU synchronisation)."""
-    for time in (s, t):
-        if isinstance(time, Tensor) and time.device.type != "cpu":
-            return
-    s_, t_ = as_time(s), as_time(t)
-    if not bool(((s_ >= 0) & (s_ <= t_) & (t_ <= horizon * (1 + 1e-12))).all()):
-        raise ValueError(
-            f"times must satisfy 0 <= s <= t <= horizon = {horizon}; got s = {s}, t = {t} "
-            "(0 is data, the horizon is noise)"
-        )
-
-
-def align_time(t: Tensor, like: Tensor) -> Tensor:
-    """A scalar time, or one per leading entry of `like`, shaped to broadcast against `like`."""
-    return t.reshape(t.shape + (1,) * (like.ndim - t.ndim)) if t.ndim else t
+from di4c.schedules import Time
 
 
 class ForwardProcess(ABC):
-    r"""A Markov process on $S^D$ that noises every coordinate independently and alike.
+    r"""A Markov process that adds noise to all D coordinates independently and by the same law.
 
-    A process supplies $q_{t|s}$ of one coordinate as a matrix (`transition`) and as the two
-    products that Bayes' rule needs (`likelihood`, `push`); large state spaces override the latter
-    so that no S x S matrix is ever built. Times are floats, or tensors with one time per leading
-    entry of x.
+    A process supplies $q_{t|s}$ of one coordinate as a matrix (`transition`). Bayes' rule needs two
+    products with this matrix (`likelihood` and `push`). Large state spaces override both, so that
+    no S x S matrix is ever built.
+
+    Time runs from 0 (data) to the horizon (noise), with s < t. A time is a float, or a tensor with
+    one time for each leading entry of x.
 
     Attributes:
-        num_states: states of one coordinate, a mask included.
-        num_values: states that data can take (all but the mask).
-        mask_state: index of the mask, or None.
-        horizon: T, where generation starts.
+        num_states: number of states of one coordinate, a mask included.
+        num_values: number of states that data can take, which are all states but the mask.
+        mask_state: index of the mask, or None if the process has no mask.
+        horizon: T, the time at which generation starts.
     """
 
     num_states: int
@@ -54,24 +39,70 @@ class ForwardProcess(ABC):
 
     @abstractmethod
     def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
-        r"""$q_{t|s}$ of one coordinate: [from, to], rows sum to 1, float64; batched over times."""
+        r"""Transition matrix $q_{t|s}$ of one coordinate.
+
+        Returns:
+            (S, S) as [from, to], in float64; rows sum to 1. With one time for each entry of a batch
+            the result is (B, S, S).
+        """
 
     @abstractmethod
     def prior(self) -> Float[Tensor, "state"]:
-        """Law of one coordinate from which generation starts when $q_T$ is unknown."""
+        """Law of one coordinate from which generation starts, (S,)."""
+
+    def unit_rates(self) -> Float[Tensor, "source target"]:
+        r"""Rate matrix R of one coordinate at unit speed.
+
+        The chain jumps at time t with the rates $R_t = \mathrm{speed}(t)\, R$.
+
+        Returns:
+            (S, S) as [from, to], in float64; rows sum to 0.
+
+        Raises:
+            ValueError: If the rates of the process are not known.
+        """
+        raise self._no_rates()
+
+    def speed(self, t: Time) -> Float[Tensor, "*time"]:
+        r"""Factor of `unit_rates` at time t, in float64 and in the shape of t.
+
+        It is infinite or NaN where no data is left at t.
+
+        Raises:
+            ValueError: If the rates of the process are not known.
+        """
+        raise self._no_rates()
 
     def likelihood(
         self, x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        r"""$q_{t|s}(x_t \mid \cdot)$ as a vector over $x_s$."""
-        return _select(self.transition(s, t).mT, x_t)
+        r"""Probability $q_{t|s}(x_t \mid x_s)$ of the given $x_t$ for every state $x_s$.
+
+        Args:
+            x_t: states at time t, (...).
+            s: earlier time.
+            t: later time.
+
+        Returns:
+            (..., S), over the states $x_s$.
+        """
+        return select_rows(self.transition(s, t).mT, x_t)
 
     def push(
         self, weights: Float[Tensor, "*batch state"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        r"""$\sum_{x_s} w(x_s)\, q_{t|s}(\cdot \mid x_s)$."""
+        r"""Forward image $\sum_{x_s} w(x_s)\, q_{t|s}(\cdot \mid x_s)$ of weights.
+
+        Args:
+            weights: w, (..., S), over the states at time s; need not sum to 1.
+            s: earlier time.
+            t: later time.
+
+        Returns:
+            (..., S), over the states at time t.
+        """
         kernel = self.transition(s, t).to(weights)
-        if kernel.ndim == 3:  # one kernel per leading entry
+        if kernel.ndim == 3:  # one kernel for each leading entry
             if weights.ndim == 2:
                 return (weights[:, None] @ kernel)[:, 0]
             kernel = kernel.reshape(kernel.shape[0], *(1,) * (weights.ndim - 3), *kernel.shape[1:])
@@ -85,15 +116,27 @@ class ForwardProcess(ABC):
         *,
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
-        r"""A draw of $x_t \sim q_{t|s}(\cdot \mid x_s)$; s = 0 noises data."""
-        return categorical(_select(self.transition(s, t), x_s), generator=generator)
+        r"""Draw $x_t \sim q_{t|s}(\cdot \mid x_s)$; with s = 0 this adds noise to data."""
+        return categorical(select_rows(self.transition(s, t), x_s), generator=generator)
 
     def posterior(
         self, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        r"""$q_{s|0,t}(\cdot \mid x_0, x_t) = q_{t|s}\, q_{s|0} / q_{t|0}$, per coordinate.
+        r"""Law $q_{s|0,t}(\cdot \mid x_0, x_t)$ of each coordinate at a time between 0 and t.
+
+        $$q_{s|0,t}(x_s \mid x_0, x_t) = q_{t|s}(x_t \mid x_s)\, q_{s|0}(x_s \mid x_0) /
+        q_{t|0}(x_t \mid x_0).$$
 
         Where $q_{t|0}(x_t \mid x_0) = 0$ the coordinate is carried over: $x_s = x_t$.
+
+        Args:
+            x_0: data, (...).
+            x_t: states at time t, (...).
+            s: earlier time.
+            t: later time.
+
+        Returns:
+            (..., S), probabilities over all states.
         """
         probs = torch.nn.functional.one_hot(x_0, self.num_states).double()
         return self.reverse(probs, x_t, s, t)
@@ -107,11 +150,18 @@ class ForwardProcess(ABC):
         *,
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
-        r"""A draw of $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$, see `posterior`."""
+        r"""Draw $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$, the law that `posterior` returns."""
         return categorical(self.posterior(x_0, x_t, s, t), generator=generator)
 
     def over_states(self, probs: Float[Tensor, "*batch value"]) -> Float[Tensor, "*batch state"]:
-        """Probabilities over the values, or already over all states, as ones over all states."""
+        """Extend probabilities over the values to all states; the mask gets 0.
+
+        Args:
+            probs: (..., num_values), or (..., num_states), which is returned as it is.
+
+        Raises:
+            ValueError: If the last axis has another size.
+        """
         if probs.shape[-1] not in (self.num_values, self.num_states):
             raise ValueError(
                 f"probs must have {self.num_values} values or {self.num_states} states on its "
@@ -122,42 +172,129 @@ class ForwardProcess(ABC):
     def reverse(
         self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        r"""The $x_0$-parametrised step $p_{s|t}(\cdot \mid x_t)$, per coordinate.
+        r"""Law $p_{s|t}(\cdot \mid x_t)$ of each coordinate after a reverse step from t to s.
 
-        $p_{s|t}(x_s) = q_{t|s}(x_t \mid x_s) \sum_{x_0} q_{s|0}(x_s \mid x_0)\, p_{0|t}(x_0) /
-        q_{t|0}(x_t \mid x_0)$. Mass of $p_{0|t}$ on values that cannot lead to $x_t$ is carried
-        over: it keeps $x_s = x_t$.
+        The denoiser predicts $x_0$, and the step averages the posterior over its prediction:
+
+        $$p_{s|t}(x_s \mid x_t) = q_{t|s}(x_t \mid x_s) \sum_{x_0} \frac{q_{s|0}(x_s \mid x_0)\,
+        p_{0|t}(x_0 \mid x_t)}{q_{t|0}(x_t \mid x_0)}.$$
+
+        A value $x_0$ with $q_{t|0}(x_t \mid x_0) = 0$ cannot lead to $x_t$. Its mass under
+        $p_{0|t}$ is carried over: it keeps $x_s = x_t$.
 
         Args:
-            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, over the values (or all states).
-            x_t: the noisy states.
+            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, (..., V) over the values or
+                (..., S) over all states.
+            x_t: states at time t, (...).
             s: earlier time.
             t: later time.
 
         Returns:
-            Probabilities over all states, in the dtype of probs.
+            (..., S), probabilities over all states, in the dtype of probs.
         """
         dtype = probs.dtype
         # Ratios of small likelihoods overflow in half precision.
         probs = self.over_states(probs.to(torch.promote_types(dtype, torch.float32)))
-        evidence = self.likelihood(x_t, 0.0, t).to(probs)  # (..., x_0)
-        possible = evidence > 0
-        weights = torch.where(possible, probs / evidence.where(possible, 1.0), 0.0)
+        weights, possible = self._over_evidence(probs, x_t, t)
         step = self.likelihood(x_t, s, t).to(probs) * self.push(weights, 0.0, s)
         impossible = probs.where(~possible, 0.0).sum(-1, keepdim=True)
         step = step.scatter_add(-1, x_t[..., None], impossible)
         total = step.sum(-1, keepdim=True)
-        # Underflow of both factors leaves nothing: carried over as well.
+        # If all products underflow, no mass is left; the coordinate is carried over then.
         step = step.scatter_add(-1, x_t[..., None], (total == 0).to(step))
         return (step / total.where(total > 0, 1.0)).to(dtype)
 
+    def reverse_step(
+        self,
+        probs: Float[Tensor, "*batch value"],
+        x_t: Int[Tensor, "*batch"],
+        s: Time,
+        t: Time,
+        *,
+        generator: Generator | None = None,
+    ) -> Int[Tensor, "*batch"]:
+        r"""Draw $x_s$ from the law that `reverse` returns, in two stages.
 
-def _select(
-    kernel: Float[Tensor, "*times source target"], x: Int[Tensor, "*batch"]
-) -> Float[Tensor, "*batch target"]:
-    """Row x of the kernel, or of the kernel that belongs to the leading entry of x."""
-    kernel = kernel.to(x.device)  # times given as numbers leave it on the host
-    if kernel.ndim == 2:
-        return kernel[x]
-    batch = torch.arange(x.shape[0], device=x.device).reshape(-1, *(1,) * (x.ndim - 1))
-    return kernel[batch, x]
+        First $x_0 \sim p_{0|t}(\cdot \mid x_t)$, then $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$.
+
+        Args:
+            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, (..., V); need not be normalised.
+            x_t: states at time t, (...).
+            s: earlier time.
+            t: later time.
+            generator: source of randomness.
+
+        Returns:
+            States at time s, (...).
+        """
+        x_0 = categorical(probs, generator=generator)
+        if isinstance(s, float) and s == 0:
+            return self.carry_over(x_0, x_t, t)
+        return self.bridge(x_0, x_t, s, t, generator=generator)
+
+    def carry_over(
+        self, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Int[Tensor, "*batch"]:
+        r"""Return $x_0$, but $x_t$ at each coordinate where $q_{t|0}(x_t \mid x_0) = 0$."""
+        evidence = self.likelihood(x_t, 0.0, t).gather(-1, x_0[..., None]).squeeze(-1)
+        return torch.where(evidence > 0, x_0, x_t)
+
+    def most_likely(
+        self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Int[Tensor, "*batch"]:
+        r"""Most likely value of each coordinate of $x_0$ under $p_{0|t}(\cdot \mid x_t)$.
+
+        An InterpolatingProcess carries over. Others do not: their zeros may be rounding.
+
+        Args:
+            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, (..., V).
+            x_t: states at time t, (...).
+            t: the time.
+        """
+        return probs.argmax(-1)
+
+    def reverse_rates(
+        self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        r"""Rates of the reverse jumps of each coordinate from $x_t$ to every state k.
+
+        $$\hat R_t(x_t \to k) = R_t(k \to x_t) \sum_{x_0} \frac{q_{t|0}(k \mid x_0)\,
+        p_{0|t}(x_0 \mid x_t)}{q_{t|0}(x_t \mid x_0)}$$
+
+        (Campbell et al. 2022, Proposition 3), and 0 at $k = x_t$. A value $x_0$ that cannot lead to
+        $x_t$ causes no jump.
+
+        Args:
+            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, (..., V) over the values or
+                (..., S) over all states.
+            x_t: states at time t, (...).
+            t: a time, or one for each leading entry of x_t.
+
+        Returns:
+            (..., S), rates per unit of time in float64; infinite where no data is left at t.
+
+        Raises:
+            ValueError: If the rates of the process are not known.
+        """
+        weights, _ = self._over_evidence(self.over_states(probs.double()), x_t, t)
+        return self._reverse_rates(weights, x_t, t).scatter(-1, x_t[..., None], 0.0)
+
+    def _reverse_rates(
+        self, weights: Float[Tensor, "*batch state"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        r"""Rates $R_t(k \to x_t) \sum_{x_0} q_{t|0}(k \mid x_0)\, w(x_0)$ over all states k."""
+        raise self._no_rates()
+
+    def _over_evidence(
+        self, probs: Float[Tensor, "*batch state"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> tuple[Float[Tensor, "*batch state"], Tensor]:
+        r"""$p_{0|t}(x_0) / q_{t|0}(x_t \mid x_0)$, 0 where the evidence is 0; where it is not 0."""
+        evidence = self.likelihood(x_t, 0.0, t).to(probs)
+        possible = evidence > 0
+        return torch.where(possible, probs / evidence.where(possible, 1.0), 0.0), possible
+
+    def _no_rates(self) -> ValueError:
+        return ValueError(
+            f"process must have known jump rates, as an InterpolatingProcess or a "
+            f"RateMatrixProcess has; got {type(self).__name__}: use ancestral sampling"
+        )

@@ -5,16 +5,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.probabilities import as_probabilities
-from di4c.processes.base import ForwardProcess, align_time, check_times
-from di4c.rng import Generator, categorical, uniform
+from di4c.processes.base import ForwardProcess
+from di4c.processes.times import align_time, check_times
+from di4c.rng import Generator, categorical, invert, uniform
 from di4c.schedules import LinearSchedule, Schedule, Time, as_time
 
 
 class InterpolatingProcess(ForwardProcess):
     r"""$q_{t|s} = a\, I + (1 - a)\, \mathbf{1}\pi^\top$ with $a = \alpha_t / \alpha_s$.
 
-    A coordinate survives with probability a and is otherwise redrawn from the law $\pi$. Costs
-    O(S) per coordinate everywhere but in `transition`.
+    A coordinate survives with probability a. Otherwise it is redrawn from the law $\pi$. Every
+    method but `transition` costs O(S) for each coordinate.
 
     Args:
         stationary: $\pi$, (S,), sums to 1.
@@ -28,29 +29,36 @@ class InterpolatingProcess(ForwardProcess):
         self.horizon = schedule.horizon
 
     def prior(self) -> Float[Tensor, "state"]:
-        r"""See ForwardProcess.prior: $\pi$."""
         return self.stationary
 
     def survival(self, s: Time, t: Time) -> Tensor:
-        r"""$\alpha_t / \alpha_s$, float64; 0 where $\alpha_s$ itself is 0 and s < t."""
+        r"""Probability $\alpha_t / \alpha_s$ that a coordinate is not redrawn between s and t.
+
+        In float64; 0 where $\alpha_s$ is 0 and s < t.
+        """
         check_times(s, t, self.horizon)
         s, t = as_time(s), as_time(t)
-        device = s.device if s.ndim else t.device  # a float lives wherever the tensor does
+        device = s.device if s.ndim else t.device  # a number goes where the tensor is
         s, t = s.to(device), t.to(device)
         alpha_s, alpha_t = self.schedule.alpha(s), self.schedule.alpha(t)
         ratio = torch.where(alpha_s > 0, alpha_t / alpha_s.where(alpha_s > 0, 1.0), 0.0)
         return torch.where(s == t, 1.0, ratio)
 
     def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
-        """See ForwardProcess.transition."""
         survival = self.survival(s, t)[..., None, None]
         eye = torch.eye(self.num_states, dtype=torch.float64, device=survival.device)
         return survival * eye + (1 - survival) * self.stationary.to(survival)
 
+    def unit_rates(self) -> Float[Tensor, "source target"]:
+        eye = torch.eye(self.num_states, dtype=torch.float64)
+        return self.stationary.expand(self.num_states, -1) - eye
+
+    def speed(self, t: Time) -> Float[Tensor, "*time"]:
+        return -self.schedule.derivative(t) / self.schedule.alpha(t)
+
     def likelihood(
         self, x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        """See ForwardProcess.likelihood."""
         survival = align_time(self.survival(s, t).to(x_t.device), x_t).expand(x_t.shape)[..., None]
         redrawn = (1 - survival) * self.stationary.to(survival)[x_t][..., None]
         return redrawn.expand(*x_t.shape, self.num_states).scatter_add(-1, x_t[..., None], survival)
@@ -58,7 +66,6 @@ class InterpolatingProcess(ForwardProcess):
     def push(
         self, weights: Float[Tensor, "*batch state"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        """See ForwardProcess.push."""
         survival = align_time(self.survival(s, t).to(weights), weights)
         redrawn = weights.sum(-1, keepdim=True) * self.stationary.to(weights)
         return survival * weights + (1 - survival) * redrawn
@@ -71,36 +78,69 @@ class InterpolatingProcess(ForwardProcess):
         *,
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
-        """See ForwardProcess.sample."""
         survival = align_time(self.survival(s, t).to(x_s.device), x_s)
         draws = uniform(x_s.shape, generator=generator, device=x_s.device)
         return torch.where(draws < survival, x_s, self._redraw(x_s, generator))
 
+    def most_likely(
+        self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Int[Tensor, "*batch"]:
+        return self.carry_over(super().most_likely(probs, x_t, t), x_t, t)
+
     def reveal_probability(self, s: Time, t: Time) -> Tensor:
-        r"""$(\alpha_s - \alpha_t) / (1 - \alpha_t)$: that what is noise at t is data at s < t."""
+        r"""$(\alpha_s - \alpha_t) / (1 - \alpha_t)$, for s < t.
+
+        This is the probability that a coordinate which was redrawn before t was not yet redrawn
+        at s.
+        """
         alpha_s, alpha_t = self.survival(0.0, s), self.survival(0.0, t)
         return (alpha_s - alpha_t) / (1 - alpha_t)
 
     def flow(
         self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        r"""A step of the discrete flow, per coordinate: $(1 - r)\, \delta_{x_t} + r\, p_{0|t}$.
+        r"""Law $(1 - r)\, \delta_{x_t} + r\, p_{0|t}$ of a coordinate after a discrete flow step.
 
-        r is `reveal_probability`. In small steps it follows the same $q_t$ as `reverse`, and with
-        masks it is `reverse` if the denoiser keeps what it sees. Without masks it remembers $x_t$
-        where `reverse` forgets it: from a horizon that nothing survives, a step of `reverse` does
-        not depend on $x_T$ at all (Gat et al. 2024, Discrete Flow Matching).
+        Here r is `reveal_probability`. The discrete flow (Gat et al. 2024, Discrete Flow Matching)
+        is another sampler for the same noise: with small steps it follows the same $q_t$ as
+        `reverse`. For masked noise both are equal if the denoiser keeps the unmasked coordinates.
+        Without masks they differ: the flow remembers $x_t$, `reverse` may forget it. If no data is
+        left at the horizon, a step of `reverse` from there does not depend on $x_T$ at all.
 
-        Arguments and result are those of `reverse`.
+        Args:
+            probs: $p_{0|t}(\cdot \mid x_t)$ of each coordinate, (..., V) or (..., S).
+            x_t: states at time t, (...).
+            s: earlier time.
+            t: later time.
+
+        Returns:
+            (..., S), probabilities over all states, in the dtype of probs.
         """
         wide = self.over_states(probs.to(torch.promote_types(probs.dtype, torch.float32)))
         reveal = align_time(self.reveal_probability(s, t).to(wide), x_t)
         reveal = reveal.expand(x_t.shape)[..., None]
         return (reveal * wide).scatter_add(-1, x_t[..., None], 1 - reveal).to(probs.dtype)
 
+    def _reverse_rates(
+        self, weights: Float[Tensor, "*batch state"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        law = self.stationary.to(x_t.device)
+        t = as_time(t).to(x_t.device)
+        alpha = align_time(self.schedule.alpha(t), weights)
+        slope = align_time(-self.schedule.derivative(t), weights)
+        # The rate is -alpha'/alpha times pi(x_t) times alpha w + (1 - alpha) pi sum(w). The factor
+        # alpha is divided out: the rates into values that noise never draws, such as all values of
+        # a masked process, stay finite at alpha = 0.
+        redrawn = law * (1 - alpha) / alpha * weights.sum(-1, keepdim=True)
+        rates = slope * law[x_t][..., None] * (weights + torch.where(law > 0, redrawn, 0.0))
+        # Noise never jumps to a state x_t with pi(x_t) = 0. At alpha = 0 the product above would
+        # be 0 times infinity there.
+        return torch.where(law[x_t][..., None] > 0, rates, 0.0)
+
     def _redraw(
         self, x: Int[Tensor, "*batch"], generator: Generator | None
     ) -> Int[Tensor, "*batch"]:
+        r"""Independent draws from $\pi$ in the shape of x."""
         stationary = self.stationary.to(x.device).expand(*x.shape, -1)
         return categorical(stationary, generator=generator)
 
@@ -108,7 +148,7 @@ class InterpolatingProcess(ForwardProcess):
 class UniformProcess(InterpolatingProcess):
     r"""Uniform noise: a coordinate that does not survive is redrawn uniformly.
 
-    At S = 2 and $\alpha_t = e^{-2rt}$ this is the symmetric chain that flips at rate r.
+    With S = 2 and $\alpha_t = e^{-2rt}$ this is the symmetric chain that flips a bit at rate r.
 
     Args:
         num_states: S.
@@ -127,13 +167,24 @@ class UniformProcess(InterpolatingProcess):
 
 
 class MaskedProcess(InterpolatingProcess):
-    r"""Absorbing noise into a mask: unmasked coordinates stay as they are in reverse.
+    r"""Masked noise: a coordinate that does not survive becomes the mask.
 
-    The mask is one more state, the last: `mask_state = num_values`, `num_states = num_values + 1`.
+    The mask is one more state, the last one: `mask_state = num_values` and
+    `num_states = num_values + 1`. Reverse steps keep every unmasked coordinate as it is.
 
     Args:
-        num_values: number of values that data can take, the mask not counted.
-        schedule: $\alpha$, the share of unmasked coordinates; linear by default.
+        num_values: number of values that data can take, without the mask.
+        schedule: $\alpha$, the expected share of unmasked coordinates; linear by default.
+
+    Example:
+        >>> import torch
+        >>> process = MaskedProcess(2)  # bits, with 2 as the mask
+        >>> process.transition(0.0, 0.25)  # each bit is masked with probability 1/4
+        tensor([[0.7500, 0.0000, 0.2500],
+                [0.0000, 0.7500, 0.2500],
+                [0.0000, 0.0000, 1.0000]], dtype=torch.float64)
+        >>> process.sample(torch.tensor([[0, 1, 1]]), 0.0, 1.0)  # at the horizon all is masked
+        tensor([[2, 2, 2]])
     """
 
     def __init__(self, num_values: int, schedule: Schedule | None = None) -> None:
@@ -152,10 +203,36 @@ class MaskedProcess(InterpolatingProcess):
         *,
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
-        """See ForwardProcess.bridge: a mask is revealed as x_0 or stays."""
+        return torch.where(self._revealed(x_t, s, t, generator), x_0, x_t)
+
+    def reverse_step(
+        self,
+        probs: Float[Tensor, "*batch value"],
+        x_t: Int[Tensor, "*batch"],
+        s: Time,
+        t: Time,
+        *,
+        generator: Generator | None = None,
+    ) -> Int[Tensor, "*batch"]:
+        revealed = self._revealed(x_t, s, t, generator)
+        uniforms = uniform(x_t.shape, generator=generator, device=x_t.device)
+        # Only revealed coordinates need a draw of x_0: in a whole trajectory, each coordinate once.
+        x_s = x_t.clone()
+        x_s[revealed] = invert(probs[revealed], uniforms[revealed])
+        return x_s
+
+    def carry_over(
+        self, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Int[Tensor, "*batch"]:
+        return torch.where(x_t == self.mask_state, x_0, x_t)
+
+    def _revealed(
+        self, x_t: Int[Tensor, "*batch"], s: Time, t: Time, generator: Generator | None
+    ) -> Tensor:
+        """Draw which masked coordinates are revealed between t and s; bool, in the shape of x_t."""
         reveal = align_time(self.reveal_probability(s, t).to(x_t.device), x_t)
         draws = uniform(x_t.shape, generator=generator, device=x_t.device)
-        return torch.where((x_t == self.mask_state) & (draws < reveal), x_0, x_t)
+        return (x_t == self.mask_state) & (draws < reveal)
 
     def _redraw(
         self, x: Int[Tensor, "*batch"], generator: Generator | None
@@ -164,7 +241,7 @@ class MaskedProcess(InterpolatingProcess):
 
 
 def absorbing_process(schedule: Schedule) -> InterpolatingProcess:
-    r"""The literal absorbing chain on {0, 1}: ones fall to zero, $P(1 \to 1) = \alpha$ (E3)."""
+    r"""The absorbing chain on {0, 1} without a mask: a one falls to zero, $P(1 \to 1) = \alpha$."""
     return InterpolatingProcess(torch.tensor([1.0, 0.0], dtype=torch.float64), schedule)
 
 

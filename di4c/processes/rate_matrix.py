@@ -1,4 +1,4 @@
-"""Continuous-time chains with any generator: tauLDR's discretised Gaussian, two-state chains."""
+"""Continuous-time chains with any rate matrix: the discretised Gaussian of tauLDR, two states."""
 
 import math
 from collections.abc import Callable
@@ -9,10 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.probabilities import as_probabilities
-from di4c.processes.base import ForwardProcess, _select, check_times
+from di4c.processes.base import ForwardProcess
+from di4c.processes.times import align_time, check_times, select_rows
 from di4c.schedules import Time, as_time
 
-_ROUNDING = 1e-15  # absolute accuracy of a float64 matrix exponential
+_ROUNDING = 1e-15  # absolute error of a matrix exponential in float64
 
 
 def _identity(t: Tensor) -> Tensor:
@@ -22,17 +23,23 @@ def _identity(t: Tensor) -> Tensor:
 class RateMatrixProcess(ForwardProcess):
     r"""$q_{t|s} = \exp\big((B(t) - B(s))\, R\big)$ with $B(t) = \int_0^t \beta$.
 
-    A generator that is reversible with respect to a positive `stationary` law is diagonalised once
-    (symmetric eigenproblem); any other goes through the matrix exponential at every call.
+    If R is reversible with respect to a positive `stationary` law, it is diagonalised once as a
+    symmetric matrix. Any other R goes through the matrix exponential at every call.
+
+    `floor` and `epsilon` reproduce published samplers that regularise their kernels in this way.
+    With both at 0 the process is exact.
 
     Args:
-        rate_matrix: R, (S, S), [from, to], off-diagonal rates >= 0, rows sum to 0.
+        rate_matrix: R, (S, S) as [from, to]; off-diagonal rates >= 0, rows sum to 0.
         horizon: T.
-        stationary: the law from which generation starts; defaults to $\pi R = 0$.
-        integrated_rate: B, increasing, B(0) = 0; the identity by default.
-        floor: transition probabilities below it are set to 0.
-        epsilon: added to every transition probability inside Bayes' rule. Both serve to reproduce
-            published samplers that regularise this way; 0 is exact.
+        stationary: law from which generation starts, (S,); by default the law $\pi$ with
+            $\pi R = 0$.
+        integrated_rate: B, increasing, with B(0) = 0; the identity by default.
+        floor: transition probabilities below this number are set to 0.
+        epsilon: number added to every transition probability inside Bayes' rule.
+
+    Raises:
+        ValueError: If R is not a rate matrix, or the horizon or the stationary law does not fit.
     """
 
     def __init__(
@@ -66,50 +73,70 @@ class RateMatrixProcess(ForwardProcess):
         self._eigen = _eigen_decomposition(rates, self.stationary)
 
     def prior(self) -> Float[Tensor, "state"]:
-        """See ForwardProcess.prior: the stationary law."""
         return self.stationary
 
     def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
-        """See ForwardProcess.transition."""
         check_times(s, t, self.horizon)
         elapsed = self.integrated_rate(as_time(t)) - self.integrated_rate(as_time(s))
         elapsed = elapsed[..., None, None]
         if self._eigen is None:
-            # scipy's Pade form: torch's matrix_exp is only good to about 1e-12.
+            # scipy is used because torch's matrix_exp has errors of about 1e-12.
             generators = (elapsed.cpu() * self.rate_matrix).numpy()
             kernel = torch.from_numpy(scipy.linalg.expm(generators)).to(elapsed)
         else:
             left, values, right = (part.to(elapsed) for part in self._eigen)
             kernel = (left * torch.exp(elapsed * values)) @ right
-        # Below _ROUNDING an entry is noise (even negative), and Bayes' rule would divide by it.
+        # An entry below _ROUNDING is noise and may be negative; Bayes' rule would divide by it.
         return torch.where(kernel < max(self.floor, _ROUNDING), 0.0, kernel)
+
+    def unit_rates(self) -> Float[Tensor, "source target"]:
+        if self.floor > 0:
+            raise ValueError(
+                f"process must have floor = 0, otherwise it is no Markov process; got floor = "
+                f"{self.floor}"
+            )
+        return self.rate_matrix
+
+    def speed(self, t: Time) -> Float[Tensor, "*time"]:
+        r"""$\beta(t) = B'(t)$, by automatic differentiation of B."""
+        with torch.inference_mode(False), torch.enable_grad():
+            t = as_time(t).detach().clone().requires_grad_()
+            return torch.autograd.grad(self.integrated_rate(t).sum(), t)[0]
 
     def likelihood(
         self, x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        """See ForwardProcess.likelihood; regularised by epsilon."""
-        return _select(self.transition(s, t).mT + self.epsilon, x_t)
+        return select_rows(self.transition(s, t).mT + self.epsilon, x_t)
 
     def push(
         self, weights: Float[Tensor, "*batch state"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        """See ForwardProcess.push; regularised by epsilon."""
         return super().push(weights, s, t) + self.epsilon * weights.sum(-1, keepdim=True)
 
     def posterior(
         self, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        """See ForwardProcess.posterior; regularised once more, as the published sampler does.
+        r"""Law $q_{s|0,t}(\cdot \mid x_0, x_t)$ from one row of each kernel.
 
-        Rows of the two kernels, without the product by S x S that any law of x_0 would need.
+        This avoids the S x S matrix product that `reverse` needs for a general law of $x_0$. Like
+        the published sampler it adds epsilon once more to the result.
         """
-        probs = self.likelihood(x_t, s, t) * (_select(self.transition(0.0, s), x_0) + self.epsilon)
+        prior = select_rows(self.transition(0.0, s), x_0) + self.epsilon
+        probs = self.likelihood(x_t, s, t) * prior
         total = probs.sum(-1, keepdim=True)
-        if self.epsilon:  # where the kernels are clamped, their own evidence is not the sum
+        if self.epsilon:  # regularised kernels no longer compose, so the sum is not the evidence
             total = self.likelihood(x_t, 0.0, t).gather(-1, x_0[..., None])
         probs = probs / total.where(total > 0, 1.0)
         probs = probs.scatter_add(-1, x_t[..., None], (total == 0).to(probs)) + self.epsilon
         return probs / probs.sum(-1, keepdim=True)
+
+    def _reverse_rates(
+        self, weights: Float[Tensor, "*batch state"], x_t: Int[Tensor, "*batch"], t: Time
+    ) -> Float[Tensor, "*batch state"]:
+        into = self.rate_matrix.to(x_t.device).T[x_t]
+        # As published, without the epsilon that `push` of this class adds.
+        rates = into * super().push(weights, 0.0, t)
+        return align_time(self.speed(t).to(rates), rates) * rates
 
 
 def _check_generator(rates: Tensor) -> None:
@@ -128,7 +155,7 @@ def _check_generator(rates: Tensor) -> None:
 
 
 def _stationary_law(rates: Tensor) -> Tensor:
-    r"""Solve $\pi R = 0$, $\sum\pi = 1$ by least squares (exact when the law is unique)."""
+    r"""Solve $\pi R = 0$, $\sum\pi = 1$ by least squares; exact if the law is unique."""
     system = torch.cat([rates.T, torch.ones(1, len(rates), dtype=torch.float64)])
     target = torch.zeros(len(rates) + 1, dtype=torch.float64)
     target[-1] = 1
@@ -137,10 +164,13 @@ def _stationary_law(rates: Tensor) -> Tensor:
 
 
 def _eigen_decomposition(rates: Tensor, law: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-    r"""$R = U \Lambda V$ through $\Pi^{1/2} R\, \Pi^{-1/2}$: symmetric iff balance is detailed.
+    r"""Factors of $R = U \Lambda V$ from the symmetric matrix $\Pi^{1/2} R\, \Pi^{-1/2}$.
 
-    None where that does not hold, or where the law is so peaked that $\Pi^{\pm 1/2}$ would cost
-    more than three digits.
+    The matrix is symmetric if and only if R satisfies detailed balance with `law`.
+
+    Returns:
+        U, the diagonal of Lambda, and V. None if detailed balance fails, or if the law is so peaked
+        that the factors $\Pi^{\pm 1/2}$ would cost more than three digits.
     """
     if float(law.min()) < 1e-6 * float(law.max()):
         return None
@@ -153,7 +183,7 @@ def _eigen_decomposition(rates: Tensor, law: Tensor) -> tuple[Tensor, Tensor, Te
 
 
 def two_state_process(rate_up: float, rate_down: float, horizon: float = 1.0) -> RateMatrixProcess:
-    """The general chain on {0, 1}: 0 -> 1 at `rate_up`, 1 -> 0 at `rate_down`."""
+    """The chain on {0, 1} that jumps 0 -> 1 at `rate_up` and 1 -> 0 at `rate_down`."""
     if not (rate_up >= 0 and rate_down >= 0 and 0 < rate_up + rate_down < math.inf):
         raise ValueError(
             "rate_up and rate_down must be >= 0, finite and not both 0; "
@@ -175,22 +205,25 @@ def gaussian_process(
     floor: float = 0.0,
     epsilon: float = 0.0,
 ) -> RateMatrixProcess:
-    r"""TauLDR's discretised Gaussian (Campbell et al. 2022), CIFAR-10 values by default.
+    r"""The discretised Gaussian process of tauLDR (Campbell et al. 2022).
 
-    Jumps of k states towards the centre have rate $e^{-(k-1)^2/\sigma_r^2}$, the opposite ones
-    follow from detailed balance with
-    $\pi(x) \propto e^{-(x + 1 - \lfloor S/2 \rfloor)^2 / 2\sigma^2}$;
-    $B(t) = b\,(e_b^{\,t} - 1)$ with b = `time_base` and $e_b$ = `time_exponential`.
+    The default values are those of CIFAR-10. A jump of k states towards the centre has the rate
+    $e^{-(k-1)^2/\sigma_r^2}$. The rates of the opposite jumps follow from detailed balance with
+    the stationary law $\pi(x) \propto e^{-(x + 1 - \lfloor S/2 \rfloor)^2 / 2\sigma^2}$. The
+    integrated rate is $B(t) = b\,(e_b^{\,t} - 1)$.
 
     Args:
         num_states: S.
         rate_sigma: $\sigma_r$, in states.
         stationary_sigma: $\sigma$, in states.
-        time_base: factor of the integrated rate.
-        time_exponential: base of its exponential growth.
+        time_base: b, the factor of the integrated rate.
+        time_exponential: $e_b$, the base of its exponential growth.
         horizon: T.
         floor: see RateMatrixProcess; the published sampler uses 1e-8.
         epsilon: see RateMatrixProcess; the published sampler uses 1e-9.
+
+    Raises:
+        ValueError: If one of the two sigmas is not positive.
     """
     for name, value in (("rate_sigma", rate_sigma), ("stationary_sigma", stationary_sigma)):
         if not value > 0:

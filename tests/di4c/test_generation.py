@@ -254,11 +254,11 @@ BAD_RUNS = {
     r"probabilities at index \[0, 0\] sum to 3": {
         "denoiser": lambda x_t, t, latent=None: torch.zeros(*x_t.shape, 3)
     },
-    r"latent must have one entry a sample, 5": {"latent": torch.rand(2, 4)},
-    r"latent must hold one entry a network call; call 1 finds none left": {
+    r"latent must have one entry for each of the 5 samples": {"latent": torch.rand(2, 4)},
+    r"latent must hold one entry for each network call; call 1 finds none left": {
         "latent": torch.rand(1, 5)
     },
-    r"uniforms must hold one entry a step; got 1, and step 1": {
+    r"uniforms must hold one entry for each step; got 1, and step 1": {
         "uniforms": torch.rand(1, 5, 6, 4, generator=generator()),
         "grid": [0.0, 0.9, 1.0],
     },

@@ -24,8 +24,7 @@ from di4c.processes import (
     gaussian_process,
     two_state_process,
 )
-from di4c.processes.reverse_rates import intensity, poisson_jumps, reverse_rates, single_jump
-from di4c.samplers import tau_leaping
+from di4c.samplers import poisson_jumps, single_jump, tau_leaping
 from di4c.sampling_loop import prior_samples
 from di4c.schedules import CosineSchedule, ExponentialSchedule
 from tests.helpers.goodness_of_fit import P_VALUE, counts_p_value, generator, p_value
@@ -65,7 +64,7 @@ def test_rates_are_the_limit_of_the_reverse_kernel(name, seed, t):
     # Richardson: three steps remove the errors of order h and h^2.
     h = 1e-4
     limit = (quotient(h) - 6 * quotient(h / 2) + 8 * quotient(h / 4)) / 3
-    rates = reverse_rates(process, probs, x_t, t)
+    rates = process.reverse_rates(probs, x_t, t)
     torch.testing.assert_close(rates, limit, rtol=2e-5, atol=2e-6)
 
 
@@ -74,19 +73,19 @@ def test_rates_take_a_time_for_each_example():
         times = torch.tensor([0.2, 0.7], dtype=torch.float64)
         probs = torch.full((2, 3, process.num_values), 1 / process.num_values)
         x_t = torch.full((2, 3), process.num_states - 1)
-        rates = reverse_rates(process, probs, x_t, times)
+        rates = process.reverse_rates(probs, x_t, times)
         for b in range(2):
-            alone = reverse_rates(process, probs[b], x_t[b], float(times[b]))
+            alone = process.reverse_rates(probs[b], x_t[b], float(times[b]))
             torch.testing.assert_close(rates[b], alone)
 
 
 def test_masked_rates_stay_finite_where_all_data_is_forgotten():
     process = MaskedProcess(2)  # linear: alpha = 0 at the horizon
     probs = torch.tensor([[0.3, 0.7]], dtype=torch.float64)
-    rates = reverse_rates(process, probs, torch.tensor([2]), 1.0)
+    rates = process.reverse_rates(probs, torch.tensor([2]), 1.0)
     # -alpha' / (1 - alpha) p = p at t = 1.
     torch.testing.assert_close(rates, torch.tensor([[0.3, 0.7, 0.0]], dtype=torch.float64))
-    given = reverse_rates(process, probs, torch.tensor([1]), 1.0)
+    given = process.reverse_rates(probs, torch.tensor([1]), 1.0)
     assert not given.any(), "a value that is given stays"
 
 
@@ -99,11 +98,11 @@ def test_given_values_stay_while_the_rest_is_filled_in():
     assert int(found.samples.max()) < 2
 
 
-def test_intensity_is_the_derivative_of_the_integrated_rate():
+def test_speed_is_the_derivative_of_the_integrated_rate():
     t = torch.tensor([0.1, 0.5, 1.0], dtype=torch.float64)
-    torch.testing.assert_close(intensity(PROCESSES["ring"], t), 2 * t + 0.5)
+    torch.testing.assert_close(PROCESSES["ring"].speed(t), 2 * t + 0.5)
     process = gaussian_process(4, time_base=3.0, time_exponential=100.0)
-    torch.testing.assert_close(intensity(process, t), 3 * math.log(100) * 100**t)
+    torch.testing.assert_close(process.speed(t), 3 * math.log(100) * 100**t)
 
 
 def test_leaps_need_no_autograd_around_them():

@@ -22,7 +22,7 @@ from di4c.processes import (
     two_state_process,
 )
 from di4c.rng import SampleGenerators
-from di4c.samplers import ancestral, ancestral_step, hybrid
+from di4c.samplers import ancestral, hybrid
 from di4c.sampling_loop import prior_samples
 from di4c.schedules import CosineSchedule, ExponentialSchedule
 from tests.helpers.goodness_of_fit import P_VALUE, generator, p_value
@@ -263,7 +263,7 @@ def test_a_step_takes_a_time_for_each_example(name):
     probs = torch.rand(shape, generator=generator(1), dtype=torch.float64).expand(
         -1, copies, -1, -1
     )
-    x_s = ancestral_step(process, probs, x_t, s, t, generator=generator(2))
+    x_s = process.reverse_step(probs, x_t, s, t, generator=generator(2))
     for b in range(batch):
         law = process.reverse(probs[b, :1], x_t[b, :1], float(s[b]), float(t[b]))[0]
         for d in range(2):

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from di4c.processes import gaussian_process
-from di4c.processes.reverse_rates import intensity, reverse_rates
 from tests.parity import recordings
 
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}
@@ -101,7 +100,7 @@ def test_rates(recorded, variants):
         process = variant.process()
         base = process.rate_matrix[variant.rows]
         torch.testing.assert_close(base, variant["base_rate"], **FLOAT64)
-        beta = intensity(process, t)
+        beta = process.speed(t)
         torch.testing.assert_close(beta, variant["rate_scalar"], **FLOAT64)
         torch.testing.assert_close(
             process.integrated_rate(t), variant["integral_rate_scalar"], **FLOAT64
@@ -166,7 +165,7 @@ def test_reverse_rates(variants):
     assert recorded
     for variant in recorded:
         x_t, _, t = variant.step()
-        found = reverse_rates(variant.process(), variant["pst/p0t"], x_t, t)
+        found = variant.process().reverse_rates(variant["pst/p0t"], x_t, t)
         noise = found * variant.bayes_noise((0.0, t), (0.0, t))  # a quotient of two rows
         _assert_close(found, variant["pst/reverse_rates"], FLOAT64, noise)
 

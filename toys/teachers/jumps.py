@@ -1,4 +1,4 @@
-"""Long steps for consistency training: the teacher from t to u, in as many steps as it takes."""
+"""Long jumps from t to u for consistency training, each made of many small steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from di4c.denoisers import Denoiser
 from di4c.latents import LatentLaw, draw_latents
 from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.rng import categorical, uniform
-from di4c.samplers import ancestral_step
 
 TEACHER_STEPS = 16
 STUDENT_STEPS = 4
@@ -24,14 +23,15 @@ Jump = Callable[[Tensor, Tensor, Tensor, torch.Generator], Tensor]
 class TeacherJump:
     r"""$x_u$ given $x_t$ by many steps of a product teacher.
 
-    With masks the coordinates to reveal are drawn first, and then revealed one by one in random
-    order: the law of infinitely many small steps, in at most D teacher calls (the first-hitting
-    sampler of Zheng et al. 2024). Else ancestral steps of equal length.
+    With masks, the coordinates to reveal are drawn first and then revealed one by one in random
+    order. This samples the law of infinitely many small steps in at most D teacher calls (the
+    first-hitting sampler of Zheng et al. 2024). Other processes take ancestral steps of equal
+    length.
 
     Attributes:
         process: forward process.
         teacher: product denoiser.
-        num_steps: steps where there are no masks.
+        num_steps: number of ancestral steps without masks.
     """
 
     process: ForwardProcess
@@ -68,13 +68,13 @@ class TeacherJump:
 
 @dataclass(frozen=True)
 class StudentJump:
-    """$x_u$ given $x_t$ by a few steps of a student of an earlier round, a new latent for each.
+    """$x_u$ given $x_t$ by a few steps of a student, with a new latent for each step.
 
     Attributes:
         process: forward process.
-        student: its denoiser.
-        latent: its latent.
-        num_steps: how many.
+        student: denoiser of the student of an earlier round.
+        latent: law of its latent.
+        num_steps: number of steps.
     """
 
     process: ForwardProcess
@@ -106,9 +106,9 @@ def ancestral_jump(
     num_steps: int,
     generator: torch.Generator,
 ) -> Int[Tensor, "atom dim"]:
-    """Equal ancestral steps from t to u, every atom with times of its own."""
+    """Equal ancestral steps from t to u; each atom has its own t and u."""
     for k in range(num_steps):
         later, earlier = (t + (u - t) * j / num_steps for j in (k, k + 1))
         p_0 = probs(x_t, later, generator)
-        x_t = ancestral_step(process, p_0, x_t, earlier, later, generator=generator)
+        x_t = process.reverse_step(p_0, x_t, earlier, later, generator=generator)
     return x_t
