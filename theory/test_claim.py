@@ -169,7 +169,7 @@ def test_files_are_sorted_and_every_statement_of_the_paper_is_claimed():
     assert len(set(names)) == len(names)
     modules = [known.module for known in claims]
     assert modules == sorted(modules)
-    assert dict(zip(names, modules, strict=True))["half-infimum"] == "limits/optimal_grids"
+    assert dict(zip(names, modules, strict=True))["equal-bits-infimum"] == "limits/optimal_grids"
     assert all(Path(theory.__path__[0]).parent.joinpath(known.file).exists() for known in claims)
     assert {known.source for known in claims if known.group == "paper"} == set(PAPER_STATEMENTS)
     assert {known.group for known in claims} == set(GROUPS)

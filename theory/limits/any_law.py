@@ -5,18 +5,23 @@ With out_N the law of N product steps from q_T,
   N (out_N - p_0) -> T V,   V = int_0^T K_{0|t}[G_t] dt,   G_t = -sum_x q_t(x) Delta_x (lemma1.py),
   N TV_N -> (T / 2) |V|_1.
 
-The integral must exist at t = 0. With full support G_t is bounded. A zero of p_0 that noise enters
-from the support along two different coordinates, at rate beta(0) > 0, makes G_t ~ 1/t and N TV grow
-like log N (log_rate.py), unless such zeros balance (HALF, a = b). Any other zero does no harm: not
-those of an absorbing chain that starts from 1..1, and not those of a code, whose words differ in
-three coordinates or more. Nor do zeros harm after early stopping, or where the noise starts slowly:
-if beta(t) ~ t then q_t(x) ~ t^2, and beta^2 / q_t(x) is bounded, on the cosine schedule
-(alpha'(0) = 0) and for any process on the quadratic grid. So Theorem 1 needs less than full
-support.
+The integral must exist at t = 0. With full support G_t is bounded. A zero of p_0 is harmful if
+noise enters it from the support along two different coordinates, at a rate beta(0) > 0. Then
+G_t ~ 1/t, and N TV_N grows like log N (theorem1/log_rate.py), unless the effects of such zeros
+cancel. Other zeros do no harm:
 
-Theorem 1 of the paper bounds the rate; the limit is beyond it. It turns "O(1/N)" into a number that
-can be computed for a law with 2^16 states without ever running the sampler. Against it stands the
-sampler itself, N = 8, 16, ... steps of dense kernels, extrapolated.
+* the zeros of an absorbing chain whose data are 0..0 and 1..1;
+* the zeros of a code whose words differ in three coordinates or more;
+* any zero, with early stopping;
+* any zero, if the noise starts slowly. If beta(t) ~ t then q_t(x) ~ t^2, and beta^2 / q_t(x) stays
+  bounded. This holds for the cosine schedule (alpha'(0) = 0) and for any process on the quadratic
+  grid.
+
+So Theorem 1 needs less than full support.
+
+Theorem 1 of the paper bounds the rate; the limit is beyond it. The limit can be computed for a law
+with 2^16 states without running the sampler. The claims compare it with the sampler itself:
+N = 8, 16, ... steps with dense kernels, extrapolated to infinite N.
 """
 
 from dataclasses import dataclass
@@ -53,11 +58,11 @@ from theory.tools.laws import cycle, sparse_law
 
 @dataclass(frozen=True)
 class Runs:
-    """How N (out_N - p_0) is extrapolated.
+    """How N (out_N - p_0) is extrapolated to infinite N.
 
     Attributes:
-        steps: N = first, 2 first, 4 first, ...
-        orders: powers of 1/N removed in turn; a repeated one carries a logarithm.
+        steps: the numbers of steps N; each is twice the one before.
+        orders: powers of 1/N to remove, in turn; a repeated one also removes a logarithm.
     """
 
     steps: tuple[int, ...] = (8, 16, 32, 64, 128)
@@ -72,7 +77,7 @@ CODE = Runs((128, 256, 512, 1024, 2048), (1, 2, 2, 3))
 def extrapolated(
     process: ForwardProcess, q_0: Tensor, stop: float = 0.0, runs: Runs = PLAIN
 ) -> Tensor:
-    """The limit of N (out_N - q_stop), from the sampler itself, as a vector over the values."""
+    """The limit of N (out_N - q_stop) from the sampler, for the states without a mask."""
     column = []
     for num_steps in runs.steps:
         chain = dense_chain(process, q_0, uniform_grid(num_steps, process.horizon, stop))
@@ -88,7 +93,7 @@ def without_masks(law: Tensor, process: ForwardProcess) -> Tensor:
 
 
 def processes() -> list[tuple[str, ForwardProcess, int]]:
-    """(name, process, D): noise that reaches every state, also varying and not reversible."""
+    """(name, process, D): noise that reaches every state, some varying, some not reversible."""
     lopsided = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
     gaussian = gaussian_process(
         4, rate_sigma=1.5, stationary_sigma=2.0, time_base=0.1, time_exponential=5.0
@@ -98,7 +103,7 @@ def processes() -> list[tuple[str, ForwardProcess, int]]:
         ("uniform, linear", UniformProcess(3, LinearSchedule(2.0)), 3),
         ("uniform, log-linear", UniformProcess(4, LogLinearSchedule(epsilon=0.1)), 2),
         ("uniform, cosine", UniformProcess(2, CosineSchedule()), 4),
-        ("redraw from (.6, .3, .1)", InterpolatingProcess(lopsided, LinearSchedule()), 3),
+        ("redraw from (0.6, 0.3, 0.1)", InterpolatingProcess(lopsided, LinearSchedule()), 3),
         ("cycle", cycle(0.7), 3),
         ("cycle, growing", cycle(0.6, lambda t: t + t**2), 2),
         ("gaussian", gaussian, 2),
@@ -107,13 +112,14 @@ def processes() -> list[tuple[str, ForwardProcess, int]]:
 
 @claim(
     "general-limit",
-    "N (out_N - p_0) -> T V and N TV_N -> (T/2)|V|_1 for any S, D and rates",
+    "N (out_N - p_0) -> T V and N TV_N -> (T/2) |V|_1 for any S, D and rates. V is an integral "
+    "over time that needs no sampler.",
     group="beyond",
     source="this project",
-    hypotheses="full support, bounded alpha' (or rates), uniform grid, start q_T",
+    hypotheses="full support, bounded rates, uniform grid, start q_T",
 )
 def verify_any_process(record: Record) -> None:
-    """Sampler, extrapolated, against the quadrature: the whole vector, and N TV itself."""
+    """The extrapolated sampler against the integral, for eight processes."""
     generator = torch.Generator().manual_seed(0)
     for name, process, num_dims in processes():
         q_0 = random_law(generator, process.num_states**num_dims, spread=0.5)
@@ -129,7 +135,7 @@ def compare_limits(
     stop: float = 0.0,
     runs: Runs = PLAIN,
 ) -> None:
-    """Add the comparisons of one law: relative to the limit, to 1e-4."""
+    """Compare the extrapolated sampler with the limit for one law, to 1e-4 of the limit."""
     left = extrapolated(process, q_0, stop, runs)
     right = (process.horizon - stop) * limit_direction(process, q_0, stop)
     scale = float(right.abs().sum())
@@ -139,7 +145,7 @@ def compare_limits(
 
 
 def pairs() -> list[Pair]:
-    """Two coordinates whose limit is known in closed form (E1, E2, E3)."""
+    """Masked, uniform and absorbing pairs, whose limits are known in closed form."""
     table = torch.tensor([[0.2, 0.0, 0.1], [0.0, 0.3, 0.0], [0.05, 0.05, 0.3]], dtype=torch.float64)
     return [
         MaskedPair(p_0=table, schedule=CosineSchedule(0.6)),
@@ -154,13 +160,13 @@ def pairs() -> list[Pair]:
 
 @claim(
     "general-limit-pairs",
-    "the general formula contains the closed limits of E1, E2 and E3",
+    "The general formula gives the known limits of the masked, uniform and absorbing pair.",
     group="beyond",
     source="this project",
-    hypotheses="D = 2, also beside independent coordinates",
+    hypotheses="D = 2, and D = 4 with two more coordinates that are independent",
 )
 def verify_pairs(record: Record) -> None:
-    """D = 2 closed forms, and the same pair beside two coordinates that do not matter."""
+    """The general formula for each pair, alone and beside two independent bits."""
     aside = torch.tensor([0.3, 0.7], dtype=torch.float64)
     for pair in pairs():
         what = f"{type(pair).__name__}, {type(pair.schedule).__name__}"
@@ -175,13 +181,14 @@ def verify_pairs(record: Record) -> None:
 
 @claim(
     "general-limit-zeros",
-    "zeros do no harm if noise enters each along one coordinate, or after stopping",
+    "The limit formula also holds with zeros in p_0 that noise enters along one coordinate only, "
+    "and with early stopping.",
     group="beyond",
     source="this project",
-    hypotheses="absorbing chain on 0..0, 1..1; code 000, 111; uniform noise stopped at delta",
+    hypotheses="absorbing chain on 0..0 and 1..1; the code 000, 111; uniform noise stopped at 0.25",
 )
 def verify_zeros(record: Record) -> None:
-    """Absorbing chains, codes, early stopping: zeros that do no harm."""
+    """Absorbing chains, a code, early stopping."""
     for num_dims in (2, 4):
         law = torch.zeros(2**num_dims, dtype=torch.float64)
         law[0], law[-1] = 0.4, 0.6
@@ -195,13 +202,14 @@ def verify_zeros(record: Record) -> None:
 
 @claim(
     "general-limit-slow-start",
-    "zeros in p_0 do no harm if beta(0) = 0: cosine schedule, quadratic grid",
+    "The limit formula also holds with any zeros in p_0 if the noise starts at rate 0: cosine "
+    "schedule, quadratic grid.",
     group="beyond",
     source="this project",
-    hypotheses="beta(t) ~ t; with beta(0) > 0 the same laws give N TV ~ c log N",
+    hypotheses="beta(t) ~ t; with beta(0) > 0 the same laws give N TV_N ~ c log N",
 )
 def verify_slow_start(record: Record) -> None:
-    """Zeros everywhere, noise that starts at rate 0: a limit, approached like log N / N."""
+    """Random laws with zeros; N TV_N - limit falls like log N / N."""
     generator = torch.Generator().manual_seed(3)
     quadratic = two_state_process(1.0, 0.6).rate_matrix
     for name, process, num_dims in (

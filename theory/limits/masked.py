@@ -1,17 +1,18 @@
-r"""The limit of N TV_N for masked noise: any data law, zeros included, any schedule.
+r"""The limit of N TV_N for masked noise, for any data law (zeros included) and any schedule.
 
-With c_m = int_0^T alpha^m (1 - alpha)^(D-2-m) alpha'^2 dt, m = |A|, and on the linear schedule
-c_m = m! (D-2-m)! / (D-1)! / T,
+Let c_m = int_0^T alpha^m (1 - alpha)^(D-2-m) alpha'^2 dt with m = |A|. On the linear schedule
+c_m = m! (D-2-m)! / (D-1)! / T. Then
 
   N (out_N - p_0) -> T V,
   V = -sum_{i<j} sum_{A without i, j} c_m p(A) [p(ij|A) - p(i|A) p(j|A)] p(rest|A, i, j):
 
-two coordinates unmasked at once, the others A before, the rest after. Where p_0 has zeros the
-sampler also reaches (A, i, j) that the data never shows. There p(rest|A, i, j) is a convention and
-V depends on it: here, as in posterior_marginals and in the oracle, the product of the marginals.
+The coordinates i and j are unmasked in the same step, the coordinates A before them, and the rest
+after them. Where p_0 has zeros, the sampler also reaches values of (A, i, j) that have probability
+0 in the data. There p(rest|A, i, j) is a convention, and V depends on it. Here it is the product of
+the marginals, as in `posterior_marginals` of the library and in the oracle.
 
-On the linear schedule out_N is a polynomial of degree D - 1 in 1/N (D balls in N boxes), so that
-D - 1 small values of N give the limit with no rounding. Beyond the paper.
+On the linear schedule out_N is a polynomial of degree D - 1 in 1/N, as for D balls in N boxes. So
+D - 1 small values of N give the limit without rounding. Beyond the paper.
 """
 
 import itertools
@@ -33,7 +34,7 @@ from theory.tools.unmasking import masked_out
 
 
 def masked_direction(law: Law) -> Law:
-    """V on the linear schedule with T = 1, the sum written out, exact in fractions."""
+    """V on the linear schedule with T = 1: the sum of the module docstring, in fractions."""
     num_dims = len(next(iter(law)))
     single = oracle.marginals(law)
 
@@ -63,7 +64,7 @@ def masked_direction(law: Law) -> Law:
 
 
 def polynomial_limit(values: dict[int, Fraction]) -> Fraction:
-    """Value at 1/N = 0 of the polynomial in 1/N through the points (N, value) (Lagrange)."""
+    """Value at 1/N = 0 of the polynomial in 1/N through the points (N, value), by Lagrange."""
     return sum(
         value * math.prod(Fraction(n, n - k) for k in values if k != n)
         for n, value in values.items()
@@ -72,13 +73,15 @@ def polynomial_limit(values: dict[int, Fraction]) -> Fraction:
 
 @claim(
     "masked-limit",
-    "masked, any schedule: V from c_m = int alpha^m (1-alpha)^(D-2-m) alpha'^2",
+    "Masked noise, any schedule: N (out_N - p_0) -> T V, where V is an explicit sum with the "
+    "weights c_m = int alpha^m (1-alpha)^(D-2-m) alpha'^2.",
     group="beyond",
     source="this project",
-    hypotheses="int alpha'^2 finite; zeros in p_0 allowed, V then depends on the convention",
+    hypotheses="int alpha'^2 finite, uniform grid, start q_T; zeros in p_0 allowed, where V "
+    "depends on the convention for states that the data do not reach",
 )
 def verify_masked(record: Record) -> None:
-    """Masked noise, laws with zeros, every schedule with a bounded derivative."""
+    """Laws with zeros, every schedule with a bounded derivative."""
     generator = torch.Generator().manual_seed(1)
     schedules = (
         LinearSchedule(1.7),
@@ -94,13 +97,15 @@ def verify_masked(record: Record) -> None:
 
 @claim(
     "masked-limit-linear",
-    "masked, linear: V exactly, with c_m = m! (D-2-m)! / (D-1)!",
+    "Masked noise, linear schedule: N (out_N - p_0) -> V with the weights "
+    "c_m = m! (D-2-m)! / (D-1)!.",
     group="beyond",
     source="this project",
-    hypotheses="linear schedule: out_N is a polynomial of degree D - 1 in 1/N",
+    hypotheses="uniform grid, so that out_N is a polynomial of degree D - 1 in 1/N; exact "
+    "rationals",
 )
 def verify_masked_exactly(record: Record) -> None:
-    """Linear schedule: the polynomial through D - 1 values of N, in fractions, against V."""
+    """The polynomial through D - 1 values of N, in fractions, against V."""
     rng = random.Random(2)
     for num_dims, num_values, least in ((2, 3, 1), (3, 2, 1), (3, 2, -6), (3, 3, -6), (4, 2, -6)):
         law = rational_law(rng, num_dims, num_values, least)

@@ -1,20 +1,26 @@
 r"""Parity and repetition on D bits: the error of N masked steps as a rational number.
 
-Linear schedule, uniform grid, all-masked start: D balls into N boxes.
+Linear schedule, uniform grid, all-mask start. The D bits are unmasked like D balls thrown into N
+boxes.
 
-  parity, uniform on even sums:  TV = (1 - D N^-D sum_{k<N} k^{D-1}) / 2
-  repetition, (0..0 + 1..1)/2:   TV = sum_k C(D,k) N^-k sum_{j=1}^N ((N-j)/N)^{D-k} (1 - 2^{1-k})
+  parity, uniform on the strings with an even sum:
+    TV_N = (1 - D N^-D sum_{k<N} k^{D-1}) / 2
+  repetition, 0..0 and 1..1 with probability 1/2 each:
+    TV_N = sum_k C(D,k) N^-k sum_{j=1}^N ((N-j)/N)^{D-k} (1 - 2^{1-k})
 
-Parity goes wrong in the last batch (unless it holds a single bit), repetition in the first (unless
-it agrees with itself). Both tend to D / (4N), two laws at opposite ends: parity has total
-correlation log 2 and any D - 1 bits independent, repetition has (D - 1) log 2 and every pair
-determined. Nor does total correlation order laws by their few-step error: (D - 1) / 2 pairs of
-equal bits and a free bit have (D - 1) / 2 log 2, more than parity, and err by (D - 1) / (4N), less.
+Parity is wrong only if the last batch has more than one bit, repetition only if the bits of the
+first batch disagree. Both errors tend to D / (4N), although the laws are at opposite ends: parity
+has total correlation log 2 and any D - 1 of its bits are independent; repetition has total
+correlation (D - 1) log 2 and every bit determines the others.
 
-D/(4N) - D(D-1)/(24 N^2) <= parity <= repetition <= D/(4N). For parity these are, at every N, the
-first terms of Euler-Maclaurin (the trapezoid rule overestimates a convex power); the place of
-repetition between them is not proved, but checked at D = 2, ..., 24 for eight N up to 100. Beyond
-the paper.
+Total correlation does not order laws by their few-step error. A law of (D - 1) / 2 pairs of equal
+bits and a free bit has total correlation (D - 1) / 2 log 2, which is more than that of parity. Its
+error is about (D - 1) / (4N), which is less.
+
+D/(4N) - D(D-1)/(24 N^2) <= parity <= repetition <= D/(4N). For parity the two bounds are the first
+terms of the Euler-Maclaurin formula, at every N: the trapezoid rule overestimates the integral of a
+convex power. That repetition lies between them is not proved; it is checked at D = 2, ..., 24 for
+eight N up to 100. Beyond the paper.
 """
 
 from collections.abc import Callable
@@ -38,7 +44,7 @@ ClosedForm = Callable[[int, int], Fraction]
 
 
 def verify(record: Record, name: str, law_of: Callable[[int], Law], closed: ClosedForm) -> None:
-    """The closed form against the oracle (fractions) and against the engine."""
+    """Compare the closed form with the oracle, in fractions, and with the exact engine."""
     for num_dims, most in ((1, 3), (2, 8), (3, 4), (4, 2)):
         law = law_of(num_dims)
         for num_steps in range(1, most + 1):
@@ -54,37 +60,39 @@ def verify(record: Record, name: str, law_of: Callable[[int], Law], closed: Clos
 
 @claim(
     "parity",
-    "parity on D bits: TV_N = (1 - D N^-D sum_{k<N} k^{D-1}) / 2",
+    "Parity on D bits: TV_N = (1 - D N^-D sum_{k<N} k^{D-1}) / 2.",
     group="beyond",
     source="this project",
-    hypotheses="masked, linear, uniform grid; marginals where q_t = 0",
+    hypotheses="masked noise, linear schedule, uniform grid; the sampler uses the marginals of "
+    "p_0 where q_t = 0",
 )
 def verify_parity(record: Record) -> None:
-    """Parity at many D and N."""
+    """Parity with up to 7 bits and up to 8 steps."""
     verify(record, "parity", parity, parity_tv)
 
 
 @claim(
     "repetition",
-    "D equal bits: TV_N = sum_k C(D,k) N^-k sum_j ((N-j)/N)^{D-k} (1 - 2^{1-k})",
+    "D equal bits: TV_N = sum_k C(D,k) N^-k sum_{j=1}^N ((N-j)/N)^{D-k} (1 - 2^{1-k}).",
     group="beyond",
     source="this project",
-    hypotheses="masked, linear, uniform grid; any convention where q_t = 0",
+    hypotheses="masked noise, linear schedule, uniform grid; any convention where q_t = 0",
 )
 def verify_repetition(record: Record) -> None:
-    """Repetition at many D and N."""
+    """Repetition with up to 7 bits and up to 8 steps."""
     verify(record, "repetition", repetition, repetition_tv)
 
 
 @claim(
     "parity-repetition-limit",
-    "N TV_N -> D/4 for parity and for repetition, exactly",
+    "N TV_N -> D/4 for parity and for repetition on D bits.",
     group="beyond",
     source="this project",
-    hypotheses="masked, linear, uniform grid: N TV_N is a polynomial in 1/N",
+    hypotheses="masked noise, linear schedule, uniform grid, so that N TV_N is a polynomial in "
+    "1/N; exact rationals",
 )
 def verify_limit(record: Record) -> None:
-    """N TV is a polynomial in 1/N: its value at 1/N = 0 is D / 4 exactly; limit_n_tv agrees."""
+    """The value of the polynomial at 1/N = 0 is D / 4, and limit_n_tv of the library agrees."""
     for name, law_of, closed in (
         ("parity", parity, parity_tv),
         ("repetition", repetition, repetition_tv),
@@ -101,45 +109,47 @@ def verify_limit(record: Record) -> None:
 
 @claim(
     "parity-repetition-bounds",
-    "D/(4N) - D(D-1)/(24 N^2) <= parity <= repetition <= D/(4N)",
+    "D/(4N) - D(D-1)/(24 N^2) <= TV_N of parity <= TV_N of repetition <= D/(4N).",
     group="beyond",
     source="this project",
-    hypotheses="D = 2..24, eight N from 1 to 100; repetition's place is not proved",
+    hypotheses="checked for D = 2, ..., 24 and eight N from 1 to 100; proved for parity, not for "
+    "repetition",
 )
 def verify_bounds(record: Record) -> None:
-    """Two sides and the order of the two laws, at eight N for each D."""
+    """Both bounds and the order of the two laws, at eight N for each D."""
     for num_dims in range(2, 25):
         for num_steps in (1, 2, 3, 5, 8, 13, 40, 100):
             what = f"D = {num_dims}, N = {num_steps}"
             first = Fraction(num_dims, 4 * num_steps)
             second = Fraction(num_dims * (num_dims - 1), 24 * num_steps**2)
             less, more = parity_tv(num_dims, num_steps), repetition_tv(num_dims, num_steps)
-            record.at_most(first - second, less, f"below parity, {what}")
-            record.at_most(less, more, f"parity below repetition, {what}")
-            record.at_most(more, first, f"above repetition, {what}")
+            record.at_most(first - second, less, f"lower bound, parity, {what}")
+            record.at_most(less, more, f"parity <= repetition, {what}")
+            record.at_most(more, first, f"upper bound, repetition, {what}")
 
 
 def equal_pairs(num_dims: int) -> Law:
-    """Bits 1 = 2, 3 = 4, ... and, at odd D, a free bit; each fair."""
+    """Fair bits with 1 = 2, 3 = 4, and so on; at odd D the last bit is free."""
     weight = Fraction(1, 2 ** ((num_dims + 1) // 2))
     states = oracle.all_states(num_dims, 2)
     return {x: weight * all(x[i] == x[i + 1] for i in range(0, num_dims - 1, 2)) for x in states}
 
 
 def equal_pairs_tv(num_dims: int, num_steps: int) -> Fraction:
-    """1 - (1 - 1/(2N))^(D // 2): some pair is unmasked at once and disagrees."""
+    """1 - (1 - 1/(2N))^(D // 2), the probability that some pair is unmasked at once and differs."""
     return 1 - (1 - Fraction(1, 2 * num_steps)) ** (num_dims // 2)
 
 
 @claim(
     "total-correlation-does-not-order",
-    "False in general: more total correlation, more error. Equal pairs depend more, err less",
+    "False in general: of two laws, the one with more total correlation has the larger error. "
+    "Pairs of equal bits have more total correlation than parity and a smaller error.",
     group="fails",
     source="this project",
-    hypotheses="masked, linear; equal pairs and a free bit against parity, odd D >= 5",
+    hypotheses="masked noise, linear schedule; (D-1)/2 pairs and a free bit, odd D >= 5",
 )
 def verify_order(record: Record) -> None:
-    """Equal pairs depend more than parity and err less, at N = 40 and in the limit."""
+    """Total correlation, and the error at N = 40 and in the limit."""
     for num_dims in (3, 5, 7, 9):
         pairs, even = equal_pairs(num_dims), parity(num_dims)
         what = f"D = {num_dims}"

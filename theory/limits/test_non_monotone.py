@@ -1,4 +1,4 @@
-"""N TV_N above its limit and grids that get worse: how common, and by how much."""
+"""N TV_N above its limit, and refined grids that are worse, in other ways."""
 
 import itertools
 from fractions import Fraction
@@ -14,7 +14,7 @@ from theory.limits.non_monotone import COARSE, FINE, enclosed_n_tv
 from theory.tools.enclosures import precision
 
 
-def test_the_library_shows_it_too() -> None:
+def test_the_closed_forms_of_the_library_agree() -> None:
     pair = UniformPair(theta=0.9, schedule=ExponentialSchedule(rate=1.0, horizon=4.0))
     values = {n: n * pair.closed_form([4 * k / n for k in range(n + 1)]) for n in (16, 2048)}
     limit = pair.limit()
@@ -50,8 +50,7 @@ def test_splitting_an_earlier_step_raises_the_second_branch(
         )
 
 
-def test_only_the_maximum_makes_it_worse() -> None:
-    """On the example the second branch leads on both grids."""
+def test_the_second_branch_is_larger_on_both_grids() -> None:
     for alphas in (COARSE, FINE):
         neither, mixed = absorbing_probabilities(alphas, Fraction(1, 2))
         assert 2 * mixed == absorbing_tv(alphas, Fraction(1, 2)) > Fraction(1, 2) - neither

@@ -1,4 +1,4 @@
-"""The best grids, found again by a numerical optimiser that knows nothing of the angles."""
+"""The best grids by a numerical optimiser, the infimum, and wrong optima that must fail."""
 
 import math
 from fractions import Fraction
@@ -18,7 +18,7 @@ from theory.limits.optimal_grids import (
     best_absorbing_tv,
     best_uniform_tv,
     crowded_alphas,
-    half_infimum,
+    equal_bits_infimum,
 )
 from theory.theorem1 import two_sided_pairs as chain
 from theory.tools.pair_cases import survival
@@ -37,7 +37,7 @@ from theory.tools.pair_cases import survival
     ids=lambda value: type(value).__name__,
 )
 def test_the_optimiser_finds_the_same_grid(pair: Pair, chain_tv: chain.ChainTV) -> None:
-    """Minimise the sampler's TV over the four gaps (softmax of free numbers)."""
+    """Minimise TV of the sampler over four gaps, written as a softmax of free numbers."""
     horizon = pair.schedule.horizon
 
     def grid(free: np.ndarray) -> np.ndarray:
@@ -60,12 +60,12 @@ angles = st.floats(0.01, 0.999)
 
 
 @given(angles, angles, angles)
-def test_middle_of_the_angle_is_best(first: float, second: float, third: float) -> None:
-    """Two steps: any inner time against the equispaced one, E2 and E3 as functions of the angle."""
+def test_two_equispaced_steps_are_best(first: float, second: float, third: float) -> None:
+    """Any inner time against the equispaced one, for the uniform and the absorbing pair."""
     low, inner, high = sorted((first, second, third))
     best = math.tanh((math.atanh(low) + math.atanh(high)) / 2)
     assert uniform_tv([high, best, low]) <= uniform_tv([high, inner, low]) + 1e-14
-    # E3 with weight 1/2: phi = arctan(1 - alpha); the first angle is 0.
+    # For the absorbing pair of weight 1/2, phi = arctan(1 - alpha), which starts at 0.
     best = math.tan(math.atan(high) / 2)
     equispaced = absorbing_tv([1.0, 1 - best, 1 - high], 0.5)
     assert equispaced <= absorbing_tv([1.0, 1 - inner, 1 - high], 0.5) + 1e-15
@@ -75,7 +75,7 @@ def test_middle_of_the_angle_is_best(first: float, second: float, third: float) 
 @given(
     st.lists(st.fractions("0.001", 1, max_denominator=1000), min_size=1, max_size=6, unique=True)
 )
-def test_no_grid_of_half_reaches_the_infimum(levels: list[Fraction]) -> None:
+def test_no_grid_reaches_the_infimum_of_equal_bits(levels: list[Fraction]) -> None:
     """Rational f_1 < ... < f_N = (1 - w)/(1 + w): TV > 2^-N f_N, in exact arithmetic."""
     levels.sort()
     tv = uniform_tv([Fraction(1), *((1 - f) / (1 + f) for f in levels)])
@@ -84,19 +84,19 @@ def test_no_grid_of_half_reaches_the_infimum(levels: list[Fraction]) -> None:
 
 
 def test_infimum_at_a_constant_flip_rate() -> None:
-    """2^-N (1 - e^{-4rT}) / (1 + e^{-4rT}), the form with rates."""
+    """At flip rate r the infimum is 2^-N (1 - e^{-4rT}) / (1 + e^{-4rT})."""
     rate, horizon = 0.3, 2.0
     pair = UniformPair(theta=1.0, schedule=ExponentialSchedule(rate=2 * rate, horizon=horizon))
     decay = math.exp(-4 * rate * horizon)
     for n in (1, 3, 10):
         assert pair.best_tv(n) == pytest.approx(2.0**-n * (1 - decay) / (1 + decay), rel=1e-14)
-    assert half_infimum(Fraction(0), 3) == Fraction(1, 8)
+    assert equal_bits_infimum(Fraction(0), 3) == Fraction(1, 8)
 
 
 @pytest.mark.parametrize("start", ["q_T", "prior"])
 @pytest.mark.parametrize("schedule", [LinearSchedule(), ExponentialSchedule(rate=0.7)], ids=repr)
 def test_the_lower_bounds_are_sharp(schedule: Schedule, start: str) -> None:
-    """On the best grid TV / lower bound -> 1: the constants of Theorem 1 cannot be improved."""
+    """On the best grid TV / lower bound -> 1, so the constants of two_sided_pairs.py are best."""
     pairs: list[Pair] = [
         MaskedPair(p_0=torch.eye(2, dtype=torch.float64) / 2, schedule=schedule, start=start),
         UniformPair(theta=0.8, schedule=schedule, start=start),
@@ -111,7 +111,7 @@ def test_the_lower_bounds_are_sharp(schedule: Schedule, start: str) -> None:
         assert pair.closed_form(grid) == pytest.approx(best, rel=1e-9)
 
 
-def test_crowded_grid_is_a_grid() -> None:
+def test_the_grid_close_to_zero_decreases_in_alpha() -> None:
     alphas = crowded_alphas(Fraction(1, 10), Fraction(1, 3), 4)
     assert alphas[0] == 1
     assert alphas[-1] == Fraction(1, 3)
@@ -129,13 +129,13 @@ def test_wrong_optima_are_rejected() -> None:
     assert absorbing.best_tv(1) != pytest.approx(best_absorbing_tv(absorbing, 1))
 
 
-def test_an_infimum_that_is_attained_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_infimum_that_is_attained_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         optimal_grids.uniform_pair,
         "sampler_tv",
-        lambda theta, alphas, from_prior: half_infimum(alphas[-1], len(alphas) - 1),
+        lambda theta, alphas, from_prior: equal_bits_infimum(alphas[-1], len(alphas) - 1),
     )
-    (claim,) = (claim for claim in all_claims() if claim.name == "half-infimum")
+    (claim,) = (claim for claim in all_claims() if claim.name == "equal-bits-infimum")
     failures = claim.run().failures
     assert failures
-    assert all("never attained" in line for line in failures)
+    assert all("not attained" in line for line in failures)

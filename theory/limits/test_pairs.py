@@ -1,4 +1,4 @@
-"""The limits of N TV_N: known numbers, continuity, and constants that are slightly wrong."""
+"""The limits of N TV_N for pairs: known numbers, other integrals, wrong constants must fail."""
 
 import math
 from fractions import Fraction
@@ -18,7 +18,7 @@ from di4c.schedules import (
     LogLinearSchedule,
 )
 from theory.claim import Record
-from theory.limits import half as half_limit
+from theory.limits import equal_bits
 from theory.limits import pairs as pair_limits
 from theory.limits.pairs import sampler_limit, uniform_linear
 from theory.theorem1 import two_sided_pairs as chain
@@ -31,7 +31,7 @@ rates = st.floats(0.01, 5)
 @settings(max_examples=30)
 @given(rates, rates, st.floats(0.001, 1 - 1e-9))
 def test_library_limits_against_adaptive_quadrature(rate: float, end: float, theta: float) -> None:
-    """A constant rate, by scipy in the variable alpha instead of time."""
+    """A constant rate: integrals over alpha instead of time, by scipy."""
     schedule = ExponentialSchedule(rate=rate, horizon=end)
     last = math.exp(-rate * end)
     masked = MaskedPair(p_0=torch.eye(2, dtype=torch.float64) / 2, schedule=schedule)
@@ -53,8 +53,8 @@ def test_library_limits_against_adaptive_quadrature(rate: float, end: float, the
 
 
 def test_known_numbers() -> None:
-    half = UniformPair(theta=1.0, schedule=ExponentialSchedule(rate=2.0))
-    assert half.limit() == pytest.approx(1.597393, abs=5e-7)
+    at_one = UniformPair(theta=1.0, schedule=ExponentialSchedule(rate=2.0))
+    assert at_one.limit() == pytest.approx(1.597393, abs=5e-7)
     p_0 = torch.eye(2, dtype=torch.float64) / 2
     assert MaskedPair(p_0=p_0, schedule=CosineSchedule()).limit() == pytest.approx(math.pi**2 / 16)
     assert MaskedPair(p_0=p_0, schedule=LogLinearSchedule(epsilon=0.1)).limit() == pytest.approx(
@@ -66,7 +66,7 @@ def test_known_numbers() -> None:
 
 
 def test_limits_from_the_prior() -> None:
-    """Divided by (1 - alpha_T)^2, none, and times cosh 2 psi_T, in that order."""
+    """Masked pair: divided by (1 - alpha_T)^2. Others: None, except at theta = 1 or alpha_T = 0."""
     schedule = ExponentialSchedule(rate=1.0)
     last = math.exp(-1)
     p_0 = torch.eye(2, dtype=torch.float64) / 2
@@ -76,8 +76,8 @@ def test_limits_from_the_prior() -> None:
     assert masked["prior"].limit() == pytest.approx(masked["q_T"].limit() / (1 - last) ** 2)
     assert UniformPair(theta=0.5, schedule=schedule, start="prior").limit() is None
     assert AbsorbingPair(schedule=schedule, start="prior").limit() is None
-    half = UniformPair(theta=1.0, schedule=schedule, start="prior")
-    assert half.limit() == pytest.approx(sampler_limit(half, chain.uniform_tv), rel=1e-7)
+    at_one = UniformPair(theta=1.0, schedule=schedule, start="prior")
+    assert at_one.limit() == pytest.approx(sampler_limit(at_one, chain.uniform_tv), rel=1e-7)
     for start in ("q_T", "prior"):  # alpha_T = 0: q_T is the prior
         pair = UniformPair(theta=0.5, schedule=LinearSchedule(), start=start)
         assert pair.limit() == pytest.approx(float(uniform_linear(Fraction(1, 2)).mid()))
@@ -104,8 +104,8 @@ def test_a_constant_off_by_one_in_1e5_is_rejected(factor: float) -> None:
     assert not record.holds
 
 
-def test_raw_values_would_not_do() -> None:
-    """N TV_N at N = 1024 is off by more than the tolerance that the extrapolation meets."""
+def test_values_without_extrapolation_are_not_close_enough() -> None:
+    """N TV_N at N = 1024 is off by more than 100 times the tolerance of the claims."""
     pair = UniformPair(theta=0.8, schedule=ExponentialSchedule())
     raw = 1024 * pair.closed_form([k / 1024 for k in range(1025)])
     limit = pair.limit()
@@ -137,10 +137,10 @@ def test_enclosures_contain_the_number() -> None:
         assert float(value.mid()) == pytest.approx(math.exp(-1.5), rel=1e-15)
 
 
-def test_half_constant_is_bracketed() -> None:
+def test_the_constant_of_equal_bits_lies_between_its_bounds() -> None:
     with precision():
-        below, above = half_limit.half_constant_by_product(500)
-        assert below <= half_limit.half_constant() <= above
+        below, above = equal_bits.limit_constant_by_product(500)
+        assert below <= equal_bits.limit_constant() <= above
         assert distance(below, above) < 2e-3
-        wrong = half_limit.half_constant() + ball(Fraction(1, 100))
+        wrong = equal_bits.limit_constant() + ball(Fraction(1, 100))
         assert not wrong <= above

@@ -1,4 +1,4 @@
-"""Parity and repetition by throwing balls into boxes, and counts that must be refused."""
+"""Parity and repetition by enumerating the unmasking steps; wrong formulas must fail."""
 
 import itertools
 from fractions import Fraction
@@ -16,7 +16,7 @@ from theory.tools.laws import parity, repetition
 
 @pytest.mark.parametrize(("num_dims", "num_steps"), [(1, 4), (2, 5), (3, 4), (4, 3), (5, 3)])
 def test_balls_and_boxes(num_dims, num_steps):
-    """Enumerate the step at which each bit is unmasked; no closed form, no sampler."""
+    """A sum over the steps in which the bits are unmasked, without closed form or sampler."""
     last = first = Fraction(0)
     for steps in itertools.product(range(num_steps), repeat=num_dims):
         weight = Fraction(1, num_steps**num_dims)
@@ -50,7 +50,7 @@ def test_laws_are_laws(num_dims):
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        ("parity_tv", lambda d, n: Fraction(d, 4 * n)),  # the limit in place of the value
+        ("parity_tv", lambda d, n: Fraction(d, 4 * n)),  # the first order of the error only
         ("parity_tv", lambda d, n: parity_tv(d, n) + Fraction(1, 10**6)),
         ("repetition_tv", lambda d, n: parity_tv(d, n)),
     ],

@@ -163,8 +163,8 @@ def verify_two_steps(record: Record) -> None:
 
 @claim(
     "arbitrary-products-uniform",
-    "False in general: one product step under uniform noise has an error. For D equal bits, copying "
-    "the first noisy bit to every coordinate has none.",
+    "False in general: one product step under uniform noise has an error. For D equal bits, "
+    "copying the first noisy bit to every coordinate has none.",
     group="fails",
     source="this project; a limit of Theorem 1",
     hypotheses="N = 1, any alpha_T; the lower bound needs marginal-matching kernels",

@@ -1,4 +1,4 @@
-"""E3 by further routes: the exact engine, and the angles themselves."""
+"""The absorbing pair in other ways: the exact engine, and the angles of the formula."""
 
 import itertools
 import math
@@ -46,14 +46,14 @@ def test_angles(seed: int, weight: float, num_steps: int) -> None:
     assert mixed == pytest.approx((1 - weight) * first * math.prod(cosines[1:]), rel=1e-12)
 
 
-def test_only_the_last_step_leaves_a_lone_one() -> None:
-    """With weight 1/2 and one step the law is that of two independent bits given 00 at T."""
+def test_one_step_gives_independent_bits() -> None:
+    """With weight 1/2 and one step from 00 the output is two independent fair bits."""
     law = sampler_law(Fraction(1, 2), [Fraction(1), Fraction(0)], from_prior=False)
     assert set(law.values()) == {Fraction(1, 4)}
 
 
 def test_the_maximum_is_needed() -> None:
-    """Neither branch alone is the total variation: each one wins on some grid."""
+    """Each branch of the maximum is the larger one on some grid."""
     branches = set()
     for num_steps in (1, 8):
         alphas = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
@@ -67,9 +67,9 @@ def test_a_wrong_formula_is_rejected() -> None:
     alphas = [Fraction(1), Fraction(0)]
     law = sampler_law(Fraction(1, 2), alphas, from_prior=False)
     tv = oracle.total_variation(law, two_point_law(Fraction(1, 2)))
-    naive = Fraction(1, 2) - absorbing_probabilities(alphas, Fraction(1, 2))[0]
+    first_branch = Fraction(1, 2) - absorbing_probabilities(alphas, Fraction(1, 2))[0]
     record = Record()
-    record.equal(tv, naive, 0, "first branch only")
+    record.equal(tv, first_branch, 0, "first branch only")
     assert not record.holds
     assert tv == absorbing_tv(alphas, Fraction(1, 2))
 

@@ -1,4 +1,4 @@
-"""Product kernels of any kind: the literal sampler, and what must not pass."""
+"""Arbitrary product kernels: the sampler in other ways, and wrong kernels that must fail."""
 
 import math
 import random
@@ -28,7 +28,7 @@ def test_sequential_generation_is_the_chain_rule(seed, shape):
 @settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_revealing_in_every_way_is_the_marginal_matching_sampler(seed):
-    """D = 2, N steps: average of the batch orders = the oracle's sampler."""
+    """D = 2: the mean over the steps that reveal each coordinate equals the oracle's sampler."""
     law = rational_law(random.Random(seed), 2, 3, least=-3)
     together = generate(all_mask(2, 3), [reveal(law, [], [0, 1])])
     for num_steps in (1, 2, 5):
@@ -38,7 +38,7 @@ def test_revealing_in_every_way_is_the_marginal_matching_sampler(seed):
 
 
 def test_minimum_over_product_laws_on_a_grid():
-    """A plain scan of all (a, b) in steps of 1/400 never falls below sqrt2 - 1."""
+    """On a grid of all (a, b) in steps of 1/400 the error is never below sqrt2 - 1."""
     ones = np.linspace(0, 1, 401)
     a, b = ones[:, None], ones[None, :]
     both, none = a * b, (1 - a) * (1 - b)
@@ -48,14 +48,14 @@ def test_minimum_over_product_laws_on_a_grid():
 
 
 def test_one_batch_is_not_enough():
-    """A wrong sampler (all bits at once) does not pass for an exact one."""
+    """A sampler that draws all bits at once has an error of at least 1/2."""
     for law in (parity(3), repetition(3)):
         out = generate(all_mask(3, 2), batches(law, [[0, 1, 2]]))
         assert oracle.total_variation(out, law) >= Fraction(1, 2)
 
 
 def test_a_wrong_order_is_rejected(monkeypatch):
-    """Parity with a single bit first, the others at once: an error of 1/2 is reported."""
+    """Parity with one bit first and the others at once: the claim fails."""
     monkeypatch.setattr(arbitrary_products, "repetition", parity)
     record = Record()
     arbitrary_products.verify_two_steps(record)
@@ -63,7 +63,7 @@ def test_a_wrong_order_is_rejected(monkeypatch):
 
 
 def test_a_wrong_optimum_is_rejected(monkeypatch):
-    """3/5 in place of 1/sqrt2: a product law, but not the best one."""
+    """With 3/5 in place of 1/sqrt2 the product law is not the best one, and the claim fails."""
     monkeypatch.setattr(arbitrary_products.math, "isqrt", lambda _: 6 * 2**40 // 10)
     record = Record()
     arbitrary_products.verify_one_step(record)

@@ -1,4 +1,4 @@
-"""Lemma 1 by further routes: known numbers, other small parameters, and errors that must show."""
+"""Lemma 1 in other ways: known numbers, another small parameter, and mistakes that must fail."""
 
 import random
 from fractions import Fraction
@@ -19,12 +19,12 @@ from theory.tools.power_series import Series
 
 @given(st.integers(0, 10**6), st.sampled_from([(2, 2), (2, 3), (3, 2)]))
 def test_expansion_in_the_redraw_probability(seed, shape):
-    """No series: (K - P) / h^2 for one tiny rational h is Delta_x up to O(h)."""
+    """Without power series: (K - P) / h^2 for one tiny rational h is Delta_x up to O(h)."""
     rng = random.Random(seed)
     law = rational_law(rng, *shape)
     num_states = shape[1]
     step = Fraction(1, 10**12)
-    # uniform_kernel(1 / r) inverts uniform_kernel(r): it runs the noise back in time.
+    # uniform_kernel(1 / r) is the inverse of uniform_kernel(r): it goes back in time.
     earlier = oracle.noised(law, oracle.uniform_kernel(1 / (1 - step), num_states))
     x = rng.choice(list(law))
     row = oracle.reverse_row(earlier, oracle.uniform_kernel(1 - step, num_states), x)
@@ -39,7 +39,7 @@ def test_expansion_in_the_redraw_probability(seed, shape):
 
 @given(st.integers(0, 10**6), st.sampled_from([(2, 2), (2, 3), (3, 2), (3, 3)]))
 def test_defect_has_no_mass_and_no_marginals(seed, shape):
-    """K and P share their marginals, so Delta_x must have none at any order."""
+    """K and P have the same marginals, so all marginals of Delta_x are 0."""
     rng = random.Random(seed)
     law, rates = rational_law(rng, *shape), rational_rates(rng, shape[1])
     limit = defect(law, rates, rng.choice(list(law)))
@@ -75,7 +75,7 @@ def test_series_divides_and_multiplies():
 
 
 def test_transposed_rates_are_rejected():
-    """Rates out of x instead of into x: the comparison of the claim notices."""
+    """With the rates out of x instead of those into x, the comparison of the claim fails."""
     rng = random.Random(5)
     law, rates = rational_law(rng, 2, 3), rational_rates(rng, 3)
     wrong = defect(law, list(zip(*rates, strict=True)), (0, 1))
@@ -86,7 +86,7 @@ def test_transposed_rates_are_rejected():
 
 
 def test_other_constants_are_rejected(monkeypatch):
-    """kappa off by one part in 1e4 fails the Richardson limits as well as the identity."""
+    """With kappa wrong by one part in 10,000, the identity and the limit both fail."""
     monkeypatch.setattr(lemma1, "kappa", lambda *args: kappa(*args) * 10_001 / 10_000)
     for verify in (lemma1.verify_mean, lemma1.verify_limit):
         record = Record()

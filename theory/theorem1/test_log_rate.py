@@ -1,4 +1,4 @@
-"""The logarithm without full support: known numbers, another route to the coefficient, limits."""
+"""Logarithmic growth without full support: known numbers and other ways to the coefficient."""
 
 import math
 
@@ -33,7 +33,7 @@ from theory.tools.extrapolation import extrapolate
 def test_known_increments(
     weight: float, up: float, down: float, horizon: float, measured: float, predicted: float
 ) -> None:
-    """(4096 TV_4096 - 1024 TV_1024) / ln 4 and the coefficient, to all digits given."""
+    """(4096 TV_4096 - 1024 TV_1024) / ln 4 and the coefficient, to four digits."""
     chain = (two_point(weight), up, down, horizon)
     growth = (n_times_tv(chain, 4096) - n_times_tv(chain, 1024)) / math.log(4)
     assert growth == pytest.approx(measured, abs=5e-5)
@@ -43,7 +43,7 @@ def test_known_increments(
 
 @pytest.mark.parametrize("chain", VISIBLE[:4], ids=lambda chain: str(chain[0].tolist()))
 def test_engine_agrees(chain: tuple[np.ndarray, float, float, float]) -> None:
-    """The literal sampler of the claims and the exact engine, on both grids."""
+    """The enumerated sampler of the claims and the exact engine, on both grids."""
     p_0, up, down, horizon = chain
     process = two_state_process(up, down, horizon)
     law = torch.from_numpy(p_0)
@@ -60,7 +60,7 @@ rates = st.floats(0.05, 5)
 @settings(max_examples=50)
 @given(rates, rates, st.integers(0, 3), st.floats(0.05, 0.9), st.floats(0.05, 0.9))
 def test_one_zero(up: float, down: float, zero: int, share: float, rest: float) -> None:
-    """A single zero x: c = T R_1 R_2 p_1 p_2 / (R_1 p_1 + R_2 p_2), whatever the double flip."""
+    """One zero: c = T R_1 R_2 p_1 p_2 / (R_1 p_1 + R_2 p_2), whatever the opposite state has."""
     p = np.zeros(4)
     p[zero ^ 2], p[zero ^ 1] = rest * share, rest * (1 - share)
     p[zero ^ 3] = 1 - p.sum()
@@ -73,7 +73,7 @@ def test_one_zero(up: float, down: float, zero: int, share: float, rest: float) 
 @settings(max_examples=40)
 @given(rates, rates, st.lists(st.floats(0.01, 1), min_size=4, max_size=4))
 def test_symmetries(up: float, down: float, weights: list[float]) -> None:
-    """Full support: 0. Swapping the coordinates, or 0 and 1 with the rates, changes nothing."""
+    """Full support gives 0. Swapping coordinates, or values and rates, changes nothing."""
     p = np.array(weights).reshape(2, 2)
     assert log_coefficient(torch.from_numpy(p / p.sum()), up, down, 1.0) == 0
     p[0, 1] = 0.0
@@ -84,7 +84,7 @@ def test_symmetries(up: float, down: float, weights: list[float]) -> None:
 
 
 def test_a_wrong_coefficient_is_rejected() -> None:
-    """One per cent off, or N TV_N assumed to converge, fails by far."""
+    """A coefficient wrong by 1 %, or 0, fails."""
     chain = VISIBLE[0]
     grown = extrapolate(increments(chain), LOGARITHMIC)
     for wrong in (1.01 * coefficient(chain), 0.0):

@@ -1,4 +1,4 @@
-"""E1 by further routes: the exact engine, and the chance that both unmask in the same step."""
+"""The masked pair in other ways: the exact engine, and the steps in which bits are unmasked."""
 
 import itertools
 import random
@@ -40,7 +40,7 @@ def test_engine_agrees_on_any_grid(
 def test_both_unmasked_in_the_same_step(
     seed: int, num_values: int, num_steps: int, to_zero: bool
 ) -> None:
-    """Enumerate the steps (i, j) in which the coordinates are unmasked; N + 1 is "never masked"."""
+    """A sum over the steps (i, j) in which the coordinates are unmasked; N + 1: never masked."""
     draw = random.Random(seed)
     law = oracle.law_from(rational_weights(draw, num_values**2), 2, num_values)
     alphas = rational_alphas(draw, num_steps, to_zero=to_zero)
@@ -56,19 +56,19 @@ def test_both_unmasked_in_the_same_step(
 
 
 def test_known_number() -> None:
-    """HALF, linear, N equal steps: 1 / (2 N), as in the smallest toy."""
-    half = oracle.law_from([Fraction(1, 2), 0, 0, Fraction(1, 2)], 2, 2)
+    """Two bits that always agree, linear schedule, N equal steps: 1 / (2 N)."""
+    equal_bits = oracle.law_from([Fraction(1, 2), 0, 0, Fraction(1, 2)], 2, 2)
     for num_steps in range(1, 6):
         alphas = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
-        assert sampler_tv(half, alphas, all_mask=False) == Fraction(1, 2 * num_steps)
+        assert sampler_tv(equal_bits, alphas, all_mask=False) == Fraction(1, 2 * num_steps)
 
 
 @pytest.mark.parametrize("factor", [Fraction(999, 1000), Fraction(2)])
 def test_a_wrong_constant_is_rejected(factor: Fraction) -> None:
-    half = oracle.law_from([Fraction(1, 2), 0, 0, Fraction(1, 2)], 2, 2)
+    equal_bits = oracle.law_from([Fraction(1, 2), 0, 0, Fraction(1, 2)], 2, 2)
     alphas = [Fraction(1), Fraction(1, 3), Fraction(0)]
     record = Record()
-    left = sampler_tv(half, alphas, all_mask=False)
+    left = sampler_tv(equal_bits, alphas, all_mask=False)
     record.equal(left, factor * masked_tv(alphas, Fraction(1, 2)), 0, "wrong constant")
     assert not record.holds
 

@@ -1,4 +1,4 @@
-"""The rate of Theorem 1: the increments test itself, on sequences and laws that are known."""
+"""The rate of Theorem 1: the increments of N (out_N - p_0) for laws where they are known."""
 
 import math
 
@@ -16,7 +16,7 @@ from theory.tools.laws import sparse_law
 
 
 def test_increments_of_a_pair_with_zeros_are_the_logarithm():
-    """Each doubling adds 2 c ln 2 to the 1-norm, c the coefficient of log N."""
+    """Each doubling adds 2 c ln 2 to the 1-norm, where c is the coefficient of log N."""
     table = torch.tensor([[0.5, 0.0], [0.0, 0.5]], dtype=torch.float64)
     process = two_state_process(0.3, 1.0, 2.0)
     added = increments(process, table.flatten(), (512, 1024, 2048))[-1]
@@ -31,13 +31,13 @@ def test_increments_halve_where_the_expansion_is_regular():
 
 
 def test_masked_pairs_have_no_increments():
-    """E1: N TV_N is constant on the linear schedule."""
+    """N TV_N of a masked pair is constant on the linear schedule."""
     law = sparse_law(torch.Generator().manual_seed(1), 2, 3)
     assert max(increments(MaskedProcess(3), law)) < 1e-12
 
 
-def test_log_growth_passes_a_slope_test_but_not_this_one():
-    """Local slopes of log TV against log N within 0.15 of -1, increments that do not shrink."""
+def test_increments_show_a_logarithm_that_a_slope_does_not():
+    """The local slope of log TV against log N is within 0.15 of -1; increments do not shrink."""
     law = even_law(2, 3)
     process = two_state_process(0.3, 1.0)
     before, after = increments(process, law, (128, 256, 512))

@@ -1,4 +1,4 @@
-"""The two-sided bounds: the inequalities they rest on, and that they bite."""
+"""The two-sided bounds: the inequalities of their proof, and wrong bounds that must fail."""
 
 import math
 import random
@@ -34,7 +34,7 @@ def test_concavity_of_tanh(k: int, x: float) -> None:
 
 
 def test_bounds_are_of_order_one_over_n() -> None:
-    """N times each bound converges to a positive number, the upper one to the limit of N TV_N."""
+    """N times the lower bound stays positive; N times the upper bound tends to lim N TV_N."""
     pairs = [
         *masked_pairs(SMOOTH_SCHEDULES),
         *uniform_pairs(SMOOTH_SCHEDULES, (0.3, 0.8)),
@@ -47,7 +47,7 @@ def test_bounds_are_of_order_one_over_n() -> None:
         lower, upper = pair.lower_bound(grid), pair.upper_bound(grid)
         assert lower is not None
         assert upper is not None
-        if limit is None:  # from the uniform prior the error has a floor: N times it diverges
+        if limit is None:  # from the uniform prior TV_N does not tend to 0: N TV_N diverges
             assert pair.start == "prior"
             assert num_steps * lower > 10 * upper
             continue
@@ -70,8 +70,8 @@ def test_no_upper_bound_where_none_is_known() -> None:
     assert absorbing.lower_bound(grid) is None
 
 
-def test_the_lower_bound_of_smaller_theta_fails_for_half() -> None:
-    """A grid that crowds towards 0 beats every c/N at theta = 1: the hypothesis binds."""
+def test_equal_bits_have_no_lower_bound_on_other_grids() -> None:
+    """At theta = 1 a grid that is dense near 0 has an error below the bound of the uniform grid."""
     schedule = ExponentialSchedule(rate=1.0)
     pair = UniformPair(theta=1.0, schedule=schedule)
     num_steps = 40
@@ -85,7 +85,7 @@ def test_the_lower_bound_of_smaller_theta_fails_for_half() -> None:
 
 @pytest.mark.parametrize("factor", [1.05, 0.95])
 def test_a_wrong_constant_is_rejected(factor: float) -> None:
-    """The bounds are sharp enough that 5 % decide: equality for linear masked noise."""
+    """Bounds wrong by 5 % fail: for linear masked noise both bounds are equalities."""
     pair = next(masked_pairs((LinearSchedule(),)))
     grid = uniform_grid(8)
     tv, lower, upper = pair.closed_form(grid), pair.lower_bound(grid), pair.upper_bound(grid)
@@ -97,8 +97,7 @@ def test_a_wrong_constant_is_rejected(factor: float) -> None:
     assert not record.holds
 
 
-def test_random_grids_are_not_worse_than_one_step() -> None:
-    """Sanity of the generator: grids end at the horizon and increase."""
+def test_random_grids_increase_and_end_at_the_horizon() -> None:
     draw = random.Random(0)
     for num_steps in (1, 2, 9):
         grid = random_grid(draw, num_steps, 2.0)

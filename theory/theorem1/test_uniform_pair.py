@@ -1,4 +1,4 @@
-"""E2 by further routes: the exact engine, and the affine map of one correlation."""
+"""The uniform pair in other ways: the exact engine, and the recursion of the correlation."""
 
 import random
 from fractions import Fraction
@@ -39,7 +39,7 @@ def test_engine_agrees_on_any_grid(
 def test_affine_map_of_the_correlation(
     seed: int, theta: Fraction, num_steps: int, to_zero: bool, from_prior: bool
 ) -> None:
-    """E[s1 s2] after a step is the mean of the squared posterior means; TV is half its error."""
+    """E[s1 s2] after a step is a mean squared posterior mean; TV is half its error."""
     alphas = rational_alphas(random.Random(seed), num_steps, to_zero=to_zero)
     true = [theta * a * a for a in alphas]
     correlation = Fraction(0) if from_prior else true[-1]
@@ -75,7 +75,7 @@ def test_a_wrong_formula_is_rejected(wrong: str) -> None:
 
 
 def test_no_cancellation_at_small_theta() -> None:
-    """The float evaluation keeps 13 digits where the product differs from 1 by 1e-16."""
+    """The float formula keeps 13 digits although the product differs from 1 by only 1e-16."""
     alphas = [Fraction(k, 10) for k in range(10, 0, -1)]
     theta = Fraction(1, 10**8)
     exact = float(closed_form(theta, alphas, from_prior=False))

@@ -1,4 +1,4 @@
-"""The upper side of Theorem 1: the bounds by exact rationals, and constants too small refused."""
+"""The upper bounds of Theorem 1 in exact rationals; constants that are too small must fail."""
 
 import random
 from fractions import Fraction
@@ -23,7 +23,7 @@ from theory.tools.unmasking import masked_out
 @settings(max_examples=20)
 @given(st.integers(0, 10**6), st.sampled_from([(2, 3), (3, 2)]), st.integers(1, 5))
 def test_masked_bound_in_rationals(seed, shape, num_steps):
-    """TV_N <= C(D, 2) / N on the linear schedule, with no rounding."""
+    """TV_N <= C(D, 2) / N on the linear schedule, without rounding."""
     law = rational_law(random.Random(seed), *shape, least=-4)
     left = oracle.total_variation(masked_out(law, num_steps), law)
     assert left <= Fraction(shape[0] * (shape[0] - 1), 2 * num_steps)
@@ -36,7 +36,7 @@ def test_masked_bound_in_rationals(seed, shape, num_steps):
     st.lists(st.fractions(Fraction(1, 10), Fraction(9, 10), max_denominator=20), max_size=3),
 )
 def test_uniform_bound_in_rationals(seed, shape, ratios):
-    """D (D-1) (1 + rho) sum h_k^2 with the oracle's sampler; ratios are alpha_k / alpha_{k-1}."""
+    """The bound for the sampler of the oracle; `ratios` are alpha_k / alpha_{k-1}."""
     num_dims, size = shape
     law = rational_law(random.Random(seed), num_dims, size)
     kernels = [oracle.uniform_kernel(r, size) for r in (*ratios, Fraction(1, 2))]
@@ -53,8 +53,8 @@ def test_uniform_bound_in_rationals(seed, shape, ratios):
     assert largest_ratio(vector, num_dims, size) == pytest.approx(float(rho))
 
 
-def test_chance_of_a_change():
-    """The two facts behind the constant: at most rho h at every state, exactly h in mean."""
+def test_probability_of_a_change():
+    """The probability of a change is at most rho h at every state, and exactly h in the mean."""
     process = UniformProcess(3, ExponentialSchedule())
     law = random_law(torch.Generator().manual_seed(0), 27)
     rho = largest_ratio(law, 3, 3)
