@@ -1,1 +1,1 @@
-"""Published checkpoints to model files, without executing anything they hold."""
+"""Turns published checkpoints into model files, without executing anything that they hold."""

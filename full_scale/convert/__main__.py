@@ -1,4 +1,4 @@
-r"""Published checkpoints to ours: one safetensors file that says itself what model it is.
+r"""Convert a published checkpoint to a model file: safetensors, with network and noise inside.
 
     python -m full_scale.convert KIND SOURCE OUT.safetensors
 
@@ -9,9 +9,9 @@ r"""Published checkpoints to ours: one safetensors file that says itself what mo
     mdlm     model.safetensors of mdlm-owt                -
     sdtt     model.safetensors of sdtt, rounds 6 and 7    sdtt6-di4c2.ckpt, sdtt7-di4c2.ckpt
 
-The students are on Zenodo, record 15124163. Teacher or student, and most sizes, are seen from the
-weights; --set gives what is not. Nothing in a file is executed. Every tensor must be used and every
-parameter filled: otherwise the names are listed and nothing is written.
+The students are on Zenodo, record 15124163. The weights show whether a file holds a teacher or a
+student, and most sizes; --set gives the other sizes. Nothing in a file is executed. Every tensor
+must be used and every parameter filled. Otherwise the names are listed and nothing is written.
 
     python -m full_scale.convert tauldr tldr-di4c.pt student.safetensors
     python -m full_scale.convert tauldr ckpt_0001999999.pt teacher.safetensors --raw
@@ -30,48 +30,46 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from full_scale.convert.layouts import LAYOUTS, to_ours
-from full_scale.convert.sizes import UNSAID
+from full_scale.convert.kinds import KINDS, to_ours
 from full_scale.convert.unpickle import flat_tensors, read_pickle
-from full_scale.models import BackboneConfig
+from full_scale.models.base import BackboneConfig, DenoiserConfig
 from full_scale.models.model_file import Misfit, write_model
 from full_scale.models.sources import Located, locate
 from full_scale.models.tensor_file import file_sha256, read_tensors
 from reporting import manifest, run_script, script_parser
 
-AVERAGED_BY_DEFAULT = {"tauldr"}
-"""Kinds whose published samples come from the averaged weights, by their own sampling code."""
-
 
 def main(argv: list[str] | None = None) -> None:
     """Convert one checkpoint."""
     parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
-    parser.add_argument("kind", metavar="KIND", choices=LAYOUTS, help=", ".join(LAYOUTS))
+    parser.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
     parser.add_argument(
         "source", metavar="SOURCE", help="file, or hf://owner/name[@revision][/file]"
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write, *.safetensors")
     weights = parser.add_mutually_exclusive_group()
     weights.add_argument(
-        "--ema", action="store_true", help="averaged weights; what tauldr takes by default"
+        "--ema", action="store_true", help="take the averaged weights; the default for tauldr"
     )
     weights.add_argument(
-        "--raw", action="store_true", help="weights as trained; what all others take by default"
+        "--raw",
+        action="store_true",
+        help="take the weights as trained; the default for other kinds",
     )
     parser.add_argument(
         "--set",
         action="append",
         metavar="NAME=VALUE",
-        help=f"a size that weights do not say; {_unsaid()}",
+        help=f"a size that the weights do not show ({_unsaid()})",
     )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     args = parser.parse_args(argv)
-    ema = args.ema or (args.kind in AVERAGED_BY_DEFAULT and not args.raw)
+    ema = args.ema or (KINDS[args.kind].averaged_by_default and not args.raw)
     known = dict(_setting(text) for text in args.set or ())
     _check_out(args.out, args.force)
     located = locate(args.source)
     if os.path.realpath(args.out) == os.path.realpath(located.path):
-        raise ValueError(f"OUT is the source itself, {args.out}; write to another file")
+        raise ValueError(f"OUT is the source itself: {args.out}; write to another file")
     try:
         config = convert(args.kind, located, args.out, ema=ema, **known)
     except Misfit as misfit:
@@ -86,14 +84,14 @@ def convert(
     """Write a published checkpoint as a model file.
 
     Args:
-        kind: a key of `full_scale.convert.layouts.LAYOUTS`.
+        kind: a key of `full_scale.convert.kinds.KINDS`.
         located: the checkpoint.
         out: file to write; replaced if it exists.
         ema: take the averaged weights.
-        **known: fields of the config that weights do not say.
+        **known: fields of the config that the weights do not show.
 
     Returns:
-        What network it is.
+        The sizes of the network.
 
     Raises:
         ValueError: If the checkpoint cannot be read, is of another kind, or a weight is not finite.
@@ -103,7 +101,9 @@ def convert(
     config, state = to_ours(kind, flat, ema, **known)
     for name, tensor in state.items():
         if not bool(tensor.isfinite().all()):
-            raise ValueError(f"{located.origin} has weights that are not finite, in {name}")
+            raise ValueError(
+                f"{located.origin} has weights that are not finite, in {name}; get the file again"
+            )
     source = {
         "origin": located.origin,
         "sha256": located.sha256,
@@ -116,7 +116,7 @@ def convert(
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """All tensors of a foreign file by their places, whichever of the two formats it has.
+    """All tensors of a published file by their places. It may be safetensors or of torch.save.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -135,7 +135,7 @@ def _check_out(out: Path, force: bool) -> None:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """A NAME=VALUE; the value is a Python number, tuple, True, False or None."""
+    """Name and value of NAME=VALUE. The value is a Python number, tuple, True, False or None."""
     name, _, value = text.partition("=")
     try:
         return name, ast.literal_eval(value)
@@ -146,8 +146,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _unsaid() -> str:
-    parts = (f"{cls.__name__.removesuffix('Config')}: {', '.join(n)}" for cls, n in UNSAID.items())
-    return "; ".join(parts)
+    return "; ".join(f"{kind}: {', '.join(layout.unsaid)}" for kind, layout in KINDS.items())
 
 
 def _print_names(misfit: Misfit) -> None:
@@ -166,9 +165,10 @@ def _print_summary(
 ) -> None:
     with torch.device("meta"):
         count = sum(p.numel() for p in config.build().parameters())
-    role = "student" if getattr(config, "latent", False) else "teacher"
-    network = type(config).__name__.removesuffix("Config")
-    print(f"{kind}: {network}{'' if kind == 'vqgan' else f', {role}'}, {count:,} parameters")
+    role = ""
+    if isinstance(config, DenoiserConfig):
+        role = ", student" if config.latent else ", teacher"
+    print(f"{kind}: {config.name}{role}, {count:,} parameters")
     print(f"weights: {'averaged' if ema else 'raw'}")
     print(f"source:  {located.origin}  sha256 {located.sha256}")
     print(f"written: {out}  sha256 {file_sha256(out)}")

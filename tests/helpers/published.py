@@ -1,4 +1,4 @@
-"""Checkpoints as their programs would save them, around given tensors."""
+"""Published checkpoints as their programs would save them, around the weights of tiny networks."""
 
 import argparse
 import sys
@@ -9,11 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from full_scale.convert.layouts import published_names
+from full_scale.convert.kinds import published_names
+from tests.helpers.tiny_models import DIT, MASKGIT, UNET, VQGAN
+
+CONFIGS = {"tauldr": UNET, "maskgit": MASKGIT, "vqgan": VQGAN, "mdlm": DIT, "sdtt": DIT}
+"""A tiny network of each kind of checkpoint."""
+
+UNSAID: dict[str, dict[str, int]] = {
+    "tauldr": {"num_states": 9, "height": 4, "width": 6},
+    "maskgit": {"num_classes": 3, "num_heads": 3},
+    "vqgan": {"resolution": 8, "num_groups": 4},
+    "mdlm": {"num_dims": 6, "num_heads": 3},
+    "sdtt": {"num_dims": 6, "num_heads": 3},
+}
+"""The sizes of these networks that their weights do not say."""
 
 
 def nested(flat: dict[str, Tensor]) -> dict[str, Any]:
-    """Levels joined by slashes as dictionaries again, runs of indices as lists, numbers as such."""
+    """Nested dictionaries and lists from names that are joined by slashes."""
     tree: dict[str, Any] = {}
     for name, tensor in flat.items():
         *levels, last = name.split("/")
@@ -36,7 +49,7 @@ PREFIXES = {"tauldr": "net.", "maskgit": "", "vqgan": "", "mdlm": "backbone.", "
 
 
 def checkpoint(kind: str, network: torch.nn.Module) -> dict[str, Any]:
-    """A checkpoint of a network in the layout of its kind; averaged weights are one larger."""
+    """A checkpoint of a network in the layout of its kind. Averaged weights are larger by one."""
     names = published_names(kind, network.config)
     weights = [
         # tauLDR stores matrices called W as (in, out).
@@ -59,7 +72,7 @@ def checkpoint(kind: str, network: torch.nn.Module) -> dict[str, Any]:
 
 
 def surroundings(kind: str) -> dict[str, Any]:
-    """What such a checkpoint holds besides the network: optimiser, counters, config objects."""
+    """What such a checkpoint holds besides the network: optimizer, counters, config objects."""
     weight = torch.nn.Parameter(torch.ones(3))
     rule = torch.optim.Adam([weight])
     weight.sum().backward()
@@ -85,7 +98,7 @@ def surroundings(kind: str) -> dict[str, Any]:
 
 
 def config_object() -> Any:
-    """An object like those of OmegaConf, of a module that is gone when the file is read."""
+    """An object like those of OmegaConf. Its module no longer exists when the file is read."""
     module = types.ModuleType("omegaconf_of_long_ago")
     cls = type("DictConfig", (), {"__module__": module.__name__})
     module.DictConfig = cls
@@ -96,7 +109,7 @@ def config_object() -> Any:
 
 
 def save(path: Path, content: dict[str, Any]) -> Path:
-    """torch.save, after which the classes of `config_object` are gone."""
+    """Save by torch.save, then remove the module of `config_object`."""
     torch.save(content, path)
     sys.modules.pop("omegaconf_of_long_ago", None)
     return path

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from full_scale.convert.layouts import to_ours
-from full_scale.convert.sizes import UNSAID
+from full_scale.convert.kinds import KINDS, to_ours
 from full_scale.models import BackboneConfig
 from tests.parity.conftest import FOLDER
 from tests.parity.sizes import SIZES
@@ -67,7 +66,7 @@ class Recording(NamedTuple):
     def unsaid(self) -> dict:
         """Those of them that the weights do not say."""
         config = self.config
-        return {name: getattr(config, name) for name in UNSAID[type(config)]}
+        return {name: getattr(config, name) for name in KINDS[self.kind].unsaid}
 
     def network(self, ema: bool = False, dtype: torch.dtype = torch.float32) -> nn.Module:
         """The network in eval mode; everything that its weights say is inferred from them."""

@@ -57,7 +57,7 @@ def check(recorded, model, averaged):
         x_t, t, latent = tensors["in/x_t"], tensors["in/t"], tensors.get("in/lam")
         net_out = tensors["out/net_out" if averaged else "out/net_out_raw_weights"]
         expected = torch.stack([half.flatten(1) for half in net_out.chunk(2, 1)], -1)
-        assert_close(model.backbone(x_t, t, latent), expected, **FLOAT32)
+        assert_close(model.backbone(x_t, t, latent=latent), expected, **FLOAT32)
         if averaged:
             probs = model.network.denoise(x_t, t, latent).exp()
             assert_close(probs, tensors["out/logits"].softmax(-1), rtol=1e-4, atol=5e-6)
@@ -69,7 +69,7 @@ def check(recorded, model, averaged):
     else:
         x_t = tensors["in/indices"]
         if averaged:
-            features = model.backbone(x_t, tensors["in/sigma"], tensors.get("in/z"))
+            features = model.backbone(x_t, tensors["in/sigma"], latent=tensors.get("in/z"))
             logits = features @ model.backbone.output.weight.T + model.backbone.output.bias
             assert_close(logits, tensors["out/logits_ema"], **FLOAT32)
         else:

@@ -28,7 +28,7 @@ def _labels(recorded, drop):
 
 
 def _logits(recorded, network, labels, latent):
-    features = network(recorded.tensors["in/code"].flatten(1), labels, latent)
+    features = network(recorded.tensors["in/code"].flatten(1), labels=labels, latent=latent)
     return head_logits(network.head(), features).float()
 
 

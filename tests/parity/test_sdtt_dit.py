@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from full_scale.convert.layouts import published_names, to_ours
+from full_scale.convert.kinds import published_names, to_ours
 from full_scale.models import DiTConfig
 from full_scale.models.latent import latent_features, sinusoidal_features
 from full_scale.models.network import Network, head_logits
@@ -26,7 +26,7 @@ def recorded(request):
 
 
 def _logits(network, indices, sigma, latent):
-    return head_logits(network.head(), network(indices, sigma, latent)).float()
+    return head_logits(network.head(), network(indices, sigma, latent=latent)).float()
 
 
 def _assert_close_log_probs(found, recorded):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from full_scale.convert.layouts import published_names
+from full_scale.convert.kinds import published_names
 from full_scale.models import UNetConfig
 from full_scale.models.latent import sinusoidal_features
 from full_scale.models.network import Network
@@ -31,7 +31,7 @@ def _as_image(features, sizes):
 def _features(recorded, network, latent="in/lam"):
     tensors = recorded.tensors
     given = tensors[latent] if network.config.latent else None
-    return network(tensors["in/x_t"], tensors["in/t"], given)
+    return network(tensors["in/x_t"], tensors["in/t"], latent=given)
 
 
 def test_every_recorded_tensor_is_read(recorded):
