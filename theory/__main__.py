@@ -76,7 +76,8 @@ def _report(rows: Sequence[Row], *, in_full: bool) -> None:
         shown = [row for row in rows if row["group"] == group and row["holds"]]
         if shown and (in_full or group == "paper"):
             print(f"{title}\n{'-' * len(title)}", *map(_in_full, shown), sep="\n\n", end="\n\n")
-    print(format_table([_summary(group, rows) for group in GROUPS], _COLUMNS))
+    present = [group for group in GROUPS if any(row["group"] == group for row in rows)]
+    print(format_table([_summary(group, rows) for group in present], _COLUMNS))
     controls = sum(row["negative_control"] for row in rows)
     cases = sum(row["cases"] for row in rows)
     print(_wrapped("deviation: the largest of an identity; slack: the least of an inequality"))

@@ -78,8 +78,7 @@ def test_the_paper_is_shown_in_full_and_the_rest_as_one_line(results, capsys):
     assert "strict-control" not in text
     row = next(line for line in text.splitlines() if line.startswith(GROUPS["fails"]))
     assert row.removeprefix(GROUPS["fails"]).split() == ["1", "1", "2", "0e+00", "1e+00"]
-    empty = next(line for line in text.splitlines() if line.startswith(GROUPS["sharper"]))
-    assert empty.removeprefix(GROUPS["sharper"]).split() == ["0", "0", "0", "-", "-"]
+    assert GROUPS["sharper"] not in text  # none of these claims is in this group
     assert "\n2 of 2 claims hold, 4 comparisons\n1 of the claims show" in text
     assert not results.exists()  # it writes only what it is told to write
 

@@ -1,16 +1,21 @@
 r"""Theorem 2: the two losses of Di4C bound the distance to the many-step teacher.
 
-With reference laws $r_{t_{n-1}} = p^\psi_{t_{n-1}|t_n} \circ r_{t_n}$ (what the teacher generates),
+Let the reference laws be what the teacher generates:
+$r_{t_{n-1}} = p^\psi_{t_{n-1}|t_n} \circ r_{t_n}$. Then
 
 $$d_{TV}\big(p^\psi_{0|t_1} \circ \dots \circ p^\psi_{t_{N-1}|t_N} \circ r_{t_N},\;
 p^\theta_{0|t_N} \circ r_{t_N}\big) \le \tfrac{1}{\sqrt2} \Big[ \sqrt{L_{distil}(r_{t_1})}
 + \sum_{n=2}^N \sqrt{L_{consis}(r_{t_n}, 0, t_{n-1}, t_n)} \Big].$$
 
-Pinsker and Jensen on each term of a telescoping sum. Beyond the paper: the same bound holds for
-$\mathbb{E}_{x \sim r_{t_N}} d_{TV}(\cdot \mid x)$, which is larger; the teacher may be any Markov
-chain (so that a distilled mixture can be the next teacher), the state spaces and the student are
-arbitrary; and $1/\sqrt2$ is sharp for every N. Take the teacher Bern(1/2) and the students
-$\mathrm{Bern}(1/2 + n\varepsilon)$: since $\mathrm{KL}(a \| b) = \int_a^b (x-a)/(x(1-x))\,dx$,
+The proof uses the inequalities of Pinsker and Jensen on each term of a telescoping sum.
+
+Beyond the paper:
+
+* The same bound holds for $\mathbb{E}_{x \sim r_{t_N}} d_{TV}(\cdot \mid x)$, which is larger.
+* The teacher may be any Markov chain, so a distilled mixture can be the next teacher. The state
+  spaces and the student are arbitrary.
+* The constant $1/\sqrt2$ is sharp for every N. Take the teacher Bern(1/2) and the students
+  $\mathrm{Bern}(1/2 + n\varepsilon)$. Since $\mathrm{KL}(a \| b) = \int_a^b (x-a)/(x(1-x))\,dx$,
 
 $$\sqrt{1 - 4 N^2 \varepsilon^2} \le \mathrm{left} / \mathrm{right} \le 1.$$
 """
@@ -31,7 +36,7 @@ from theory.tools.finite_mixture import random_law
 
 @dataclass(frozen=True)
 class Chains:
-    r"""A batch of teachers and students, n states at every time.
+    r"""A batch of B teachers and students on n states.
 
     Attributes:
         start: $r_{t_N}$, (B, n).
@@ -45,12 +50,12 @@ class Chains:
 
 
 def apply(law: Tensor, kernel: Tensor) -> Tensor:
-    """Law after one move, batched."""
+    """The law after one step with the kernel, batched."""
     return (law[..., None, :] @ kernel).squeeze(-2)
 
 
 def distance(chains: Chains) -> Tensor:
-    """Left side: the total variation between the two generated laws, (B,)."""
+    """Left side: total variation between the laws that teacher and student generate, (B,)."""
     law = chains.start
     for kernel in reversed(chains.teacher):
         law = apply(law, kernel)
@@ -67,7 +72,7 @@ def expected_distance(chains: Chains) -> Tensor:
 
 
 def generated_laws(chains: Chains) -> list[Tensor]:
-    r"""The reference laws of the theorem, $r_{t_1}, \dots, r_{t_N}$: what the teacher generates."""
+    r"""The reference laws $r_{t_1}, \dots, r_{t_N}$ of the theorem: what the teacher generates."""
     laws = [chains.start]
     for kernel in reversed(chains.teacher[1:]):
         laws.insert(0, apply(laws[0], kernel))
@@ -87,7 +92,7 @@ def losses(chains: Chains, laws: list[Tensor]) -> list[Tensor]:
 
 
 def bound(chains: Chains, laws: list[Tensor] | None = None) -> Tensor:
-    """Right side, (B,), with the reference laws of the theorem or with others."""
+    """Right side, (B,), with the reference laws of the theorem or with the given ones."""
     terms = losses(chains, generated_laws(chains) if laws is None else laws)
     return torch.stack(terms).sqrt().sum(0) / math.sqrt(2)
 
@@ -95,7 +100,11 @@ def bound(chains: Chains, laws: list[Tensor] | None = None) -> Tensor:
 def random_kernels(
     kind: str, generator: torch.Generator, shape: tuple[int, ...], num_dims: int, num_states: int
 ) -> Tensor:
-    """Kernels on S^D, (*shape, n, n): "product", "mixture", "dense", "sparse" (zeros in rows)."""
+    """Random kernels on S^D, (*shape, n, n).
+
+    A kind is "product" (independent coordinates), "mixture" (of three products), "dense" (any) or
+    "sparse" (two states in each row).
+    """
     size = num_states**num_dims
     if kind == "product":
         rows = random_law(generator, *shape, size, num_dims, num_states, spread=2.0)
@@ -115,10 +124,11 @@ def random_kernels(
 def near_students(
     generator: torch.Generator, teacher: list[Tensor], largest: float = 0.5
 ) -> list[Tensor]:
-    """The teacher's composition from each time, each probability times exp(epsilon noise).
+    """Students close to the teacher: each probability is multiplied by exp(epsilon * noise).
 
-    Epsilon is log-uniform over four decades up to `largest`, one for each chain and time. The
-    zeros of the teacher stay, so that every divergence is finite.
+    They start from the teacher's composition from each time to 0. Epsilon is log-uniform over four
+    decades up to `largest`, one for each chain and time. The zeros of the teacher stay zero, so
+    that every divergence is finite.
     """
     composed = [teacher[0]]
     for kernel in teacher[1:]:
@@ -153,7 +163,7 @@ def random_chains(batch: int, seed: int) -> Iterator[tuple[str, Chains]]:
 
 
 def coin_chain(num_steps: int, epsilon: float) -> Chains:
-    r"""The sharp family: teacher Bern(1/2), student from $t_n$ Bern(1/2 + n epsilon)."""
+    r"""The family where the bound is sharp: teacher Bern(1/2), students Bern(1/2 + n epsilon)."""
 
     def coin(p: float) -> Tensor:
         return torch.tensor([[[1 - p, p]] * 2], dtype=torch.float64)
@@ -163,7 +173,7 @@ def coin_chain(num_steps: int, epsilon: float) -> Chains:
 
 
 def coin_ratio(num_steps: int, epsilon: arb) -> arb:
-    """Left over right of the sharp family, enclosed."""
+    """Left side over right side of the sharp family, with rigorous bounds."""
 
     def divergence(p: arb, q: arb) -> arb:
         return p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
@@ -176,47 +186,51 @@ def coin_ratio(num_steps: int, epsilon: arb) -> arb:
 
 
 def coin_defect(num_steps: int) -> float:
-    r"""$\lim (1 - \mathrm{ratio}) / \varepsilon^2$, from the expansion of the divergence."""
+    r"""Limit of $(1 - \mathrm{ratio}) / \varepsilon^2$, from the expansion of the divergence."""
     terms = (n**2 / 2 + 2 * n / 3 + 1 / 4 for n in range(num_steps))
     return 4 * sum(terms) / num_steps
 
 
 @claim(
     "theorem2-bound",
-    "TV(N-step teacher, student) <= (sqrt L_distil + sum sqrt L_consis) / sqrt2",
+    "The two losses bound the distance to the many-step teacher: TV(N-step teacher, one-step "
+    "student) <= (sqrt L_distil + sum_{n=2}^N sqrt L_consis,n) / sqrt2.",
     group="paper",
     source="Theorem 2",
-    hypotheses="r_(t_(n-1)) = teacher step of r_(t_n); any teacher, student, S, D, N",
+    hypotheses="the losses are taken at states that the teacher generates; any teacher, student, "
+    "S, D and N",
 )
 def _verify_bound(record: Record) -> None:
     for what, chains in random_chains(batch=16, seed=0):
         for left, right in zip(distance(chains).tolist(), bound(chains).tolist(), strict=True):
-            if right < 1:  # no distance is larger than that
+            if right < 1:  # every distance is at most 1
                 record.at_most(left, right, what, rounding=1e-12)
 
 
 @claim(
     "theorem2-expected",
-    "the same bound for E_(x ~ r_(t_N)) TV(.|x), at least the TV of the laws",
-    group="beyond",
+    "The bound of Theorem 2 also holds for the mean of TV(.|x) over the start x, which is at "
+    "least the TV of the laws.",
+    group="sharper",
     source="this project",
-    hypotheses="as theorem2-bound; the teacher need not be a product model",
+    hypotheses="as theorem2-bound; x is drawn from r_{t_N}",
 )
 def _verify_stronger(record: Record) -> None:
     for what, chains in random_chains(batch=16, seed=1):
         sides = distance(chains), expected_distance(chains), bound(chains)
         for weaker, left, right in zip(*(side.tolist() for side in sides), strict=True):
-            record.at_most(weaker, left, f"the stronger side is larger, {what}", rounding=1e-12)
+            record.at_most(weaker, left, f"TV of the laws <= mean TV, {what}", rounding=1e-12)
             if right < 1:
                 record.at_most(left, right, what, rounding=1e-12)
 
 
 @claim(
     "theorem2-sharp",
-    "1/sqrt2 is sharp for every N: sqrt(1 - 4 N^2 e^2) <= left/right <= 1, e -> 0",
+    "The constant 1/sqrt2 of Theorem 2 is sharp for every N: sqrt(1 - 4 N^2 e^2) <= left side / "
+    "right side <= 1 with e -> 0.",
     group="beyond",
     source="this project",
-    hypotheses="teacher Bern(1/2), students Bern(1/2 + n e); rigorous enclosures, N = 1..8",
+    hypotheses="teacher Bern(1/2), students Bern(1/2 + n e); N = 1, ..., 8; rigorous error bounds",
 )
 def _verify_sharp(record: Record) -> None:
     with ctx.workprec(400):
@@ -224,14 +238,14 @@ def _verify_sharp(record: Record) -> None:
             for k in range(5, 61, 5):
                 epsilon = arb(2) ** -k
                 defect = (1 - coin_ratio(num_steps, epsilon)) / epsilon**2
-                # sqrt(1 - 4 N^2 e^2) <= ratio <= 1: the limit 1, with no extrapolation.
+                # sqrt(1 - 4 N^2 e^2) <= ratio <= 1 shows the limit 1 without extrapolation.
                 allowed = (1 - (1 - (2 * num_steps * epsilon) ** 2).sqrt()) / epsilon**2
                 what = f"N={num_steps}, epsilon=2^-{k}"
                 record.at_most(0.0, float(defect.lower()), f"ratio <= 1, {what}")
                 record.at_most(float(defect.upper()), float(allowed.lower()), f"ratio, {what}")
                 if k >= 30:
                     record.equal(float(defect), coin_defect(num_steps), 1e-9, f"defect, {what}")
-                if k <= 10:  # the two sides of the bound themselves; float64 loses 2 k bits
+                if k <= 10:  # both sides in float64, which loses 2 k bits
                     chains = coin_chain(num_steps, 2.0**-k)
                     ratio = distance(chains).item() / bound(chains).item()
                     record.equal(ratio, float(coin_ratio(num_steps, epsilon)), 1e-8, what)

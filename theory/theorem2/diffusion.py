@@ -1,12 +1,14 @@
-r"""Theorem 2 on diffusion chains: exact product teachers, one-step mixture students.
+r"""Theorem 2 for diffusion: exact product teachers and one-step mixture students.
 
-The teacher is the marginal-matching product denoiser of a forward process, N steps; the student
-is a finite mixture with one latent for all coordinates, used in one step from $t_N$. Left side:
-the two generated laws by the engine, which never forms a kernel. Right side: the losses on dense
-kernels. `quantile_student` follows Proposition 1: with latents $\lambda_j = (j + 1/2)/L$ it
-rounds the teacher's composition to L equal point masses, blended with one product component that
-keeps every divergence finite. Both sides fall to 0 as L grows, the left one at the rate of the
-rounding: at most (1 - share) + n / 2L. No product student does that: it is the method.
+The teacher is the marginal-matching product denoiser of a forward process, used in N steps. The
+student is a finite mixture with one latent for all coordinates, used in one step from $t_N$. The
+left side compares the two generated laws, computed by the exact engine, which never forms a kernel.
+The right side computes the losses from dense kernels.
+
+`quantile_student` follows Proposition 1. With latents $\lambda_j = (j + 1/2)/L$ it rounds the
+teacher's composition to L equal point masses. One product component of weight 1 - share keeps every
+divergence finite. Both sides tend to 0 as L grows and share tends to 1; the left side is at most
+(1 - share) + n / 2L, with n the number of states. A product student cannot do this.
 """
 
 import itertools
@@ -40,7 +42,7 @@ PROCESSES: list[tuple[str, ForwardProcess, int]] = [
 
 
 class Student:
-    r"""A mixture for every $x_t$ at each time: $p^\theta_{0|t}(x_0 \mid x_t)$, one latent a draw.
+    r"""A finite mixture $p^\theta_{0|t}(x_0 \mid x_t)$ for every $x_t$ at each time.
 
     Attributes:
         weights: law of the latent, (L,).
@@ -52,11 +54,11 @@ class Student:
         self.tables = tables
 
     def kernel(self, t: float) -> Tensor:
-        """The dense one-step kernel [x_t, x_0]."""
+        """The dense kernel of one step, [x_t, x_0]."""
         return torch.tensordot(self.weights, exact.product_law(self.tables[t]), 1)
 
     def denoiser(self, num_states: int) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
-        """The same student as the engine's denoiser (x_t, t, latent) -> log-probabilities."""
+        """The student as a denoiser of the exact engine: (x_t, t, latent) -> log-probabilities."""
 
         def log_probs(x_t: Tensor, t: Tensor, latent: Tensor | None) -> Tensor:
             if latent is None:
@@ -68,7 +70,7 @@ class Student:
 
 
 def teacher_kernels(process: ForwardProcess, q_0: Tensor, grid: list[float]) -> list[Tensor]:
-    """Dense product kernels of the exact teacher, entry k from grid[k + 1] to grid[k]."""
+    """Dense product kernels of the exact teacher; entry k goes from grid[k + 1] to grid[k]."""
     return [
         exact.product_kernel(exact.posterior_marginals(process, q_0, s, t))
         for s, t in itertools.pairwise(grid)
@@ -76,14 +78,17 @@ def teacher_kernels(process: ForwardProcess, q_0: Tensor, grid: list[float]) -> 
 
 
 def compositions(kernels: list[Tensor]) -> list[Tensor]:
-    """The teacher from each time down to 0, dense."""
+    """The dense kernels of the teacher from each time to 0."""
     return list(itertools.accumulate(kernels, lambda done, kernel: kernel @ done))
 
 
 def quantile_student(
     composed: list[Tensor], grid: list[float], num_dims: int, num_latents: int, share: float
 ) -> Student:
-    """Probability `share` on L point masses at equispaced quantiles, the rest on one product."""
+    """A student with weight `share` on L point masses at equispaced quantiles.
+
+    The rest of the weight is on the product of the teacher's marginals.
+    """
     num_states = round(len(composed[0]) ** (1 / num_dims))
     levels = (torch.arange(num_latents, dtype=torch.float64) + 0.5) / num_latents
     tables = {}
@@ -102,7 +107,7 @@ def quantile_student(
 def random_student(
     process: ForwardProcess, grid: list[float], num_dims: int, generator: torch.Generator
 ) -> Student:
-    """Three random latents; unmasked coordinates are carried over."""
+    """A student with three random components; unmasked coordinates are carried over."""
     x = exact.states(num_dims, process.num_states)
     tables = {}
     for t in grid[1:]:
@@ -112,7 +117,7 @@ def random_student(
 
 
 def diffusion_chains() -> Iterator[tuple[str, ForwardProcess, Tensor, list[float], Student]]:
-    """(what, process, q_0, grid, student) over processes, steps, and students."""
+    """(what, process, q_0, grid, student) for every process, number of steps and student."""
     generator = torch.Generator().manual_seed(11)
     for (name, process, num_dims), num_steps in itertools.product(PROCESSES, (1, 3)):
         q_0 = random_law(generator, process.num_values**num_dims, spread=1.5)
@@ -127,7 +132,7 @@ def diffusion_chains() -> Iterator[tuple[str, ForwardProcess, Tensor, list[float
 
 
 def as_chains(process: ForwardProcess, q_0: Tensor, grid: list[float], student: Student) -> Chains:
-    """The dense form, a batch of one, started from q_T."""
+    """Teacher and student as dense kernels, a batch of one, started from q_T."""
     start = exact.forward_law(process, q_0, grid[-1])
     teacher = [kernel[None] for kernel in teacher_kernels(process, q_0, grid)]
     return Chains(start[None], teacher, [student.kernel(t)[None] for t in grid[1:]])
@@ -136,7 +141,7 @@ def as_chains(process: ForwardProcess, q_0: Tensor, grid: list[float], student: 
 def engine_distance(
     process: ForwardProcess, q_0: Tensor, grid: list[float], student: Student
 ) -> float:
-    """Left side by the engine: N product steps against one mixture step."""
+    """Left side by the exact engine: N product steps against one mixture step."""
     start = exact.forward_law(process, q_0, grid[-1])
     few_step = exact.mixture_composition(
         process,
@@ -151,10 +156,12 @@ def engine_distance(
 
 @claim(
     "theorem2-diffusion",
-    "Theorem 2 for exact product teachers and finite-mixture students",
+    "Theorem 2 holds for diffusion: N steps of the exact product teacher against one step of a "
+    "mixture student.",
     group="paper",
     source="Theorem 2",
-    hypotheses="masked, uniform, absorbing, two-state; left by the engine, right dense",
+    hypotheses="masked, uniform, absorbing and two-state noise; finite mixtures with 1, 3 and 6 "
+    "latents; N = 1 and 3",
 )
 def _verify(record: Record) -> None:
     for what, process, q_0, grid, student in diffusion_chains():
@@ -167,12 +174,14 @@ def _verify(record: Record) -> None:
 
 @claim(
     "theorem2-diffusion-latents",
-    "L latents: distance <= 1 - share + n/(2L), and the bound falls with it",
+    "A mixture student with L latents reaches its many-step teacher: the distance is at most 1 - "
+    "share + n/(2L), and the bound of Theorem 2 falls too.",
     group="beyond",
     source="this project",
-    hypotheses="L rounded quantiles of the teacher (Proposition 1) plus one product component",
+    hypotheses="n states; the student has weight share on L quantiles of the teacher (Proposition "
+    "1), the rest on one product component; L = 1, 32, 128",
 )
-def _verify_latents_close_the_gap(record: Record) -> None:
+def _verify_more_latents(record: Record) -> None:
     q_0 = torch.tensor([0.4, 0.1, 0.1, 0.4], dtype=torch.float64)
     for name, process in (("masked", MaskedProcess(2)), ("uniform", UniformProcess(2))):
         grid = uniform_grid(4).tolist()

@@ -1,11 +1,14 @@
-r"""The training losses of the library are the terms of Theorem 2, exactly and as sampled.
+r"""The training losses of the library are the terms of Theorem 2, exactly or sampled.
 
-With all of $S^D$ as atoms, `consistency_loss` plus the target's total correlation is the KL
-divergence that Theorem 2 asks for; averaged over $r_{t_n}$ its roots add up to the right side.
-Training replaces the atoms by one draw of each latent's product law (`Target.from_mixture`): the
-estimate of the correlation term is unbiased given the student's latents, and with L equally
-weighted components its variance is that of an average over one atom of each. Left side: the losses
-of `di4c.losses`. Right side: dense kernels (`theory.theorem2.bound`) and sums over all states.
+With all of $S^D$ as atoms, `consistency_loss` plus the total correlation of the target is the KL
+divergence of Theorem 2. The square roots of its means over $r_{t_n}$ add up to the right side.
+
+Training replaces the atoms by one draw from each component of the target (`Target.from_mixture`).
+The estimate of the correlation term is unbiased given the student's latents. With L equally
+weighted components its variance is that of an average over one atom of each component.
+
+Left side: the losses of `di4c.losses`. Right side: dense kernels (bound.py) and sums over all
+states.
 """
 
 import itertools
@@ -24,18 +27,18 @@ from theory.theorem2.diffusion import Student, as_chains, diffusion_chains
 from theory.tools.finite_mixture import random_mixture
 
 DRAWS = 40_000
-Z_SCORE = 6.0  # a correct estimator exceeds it with chance below 2e-9 a comparison
+Z_SCORE = 6.0  # a correct estimator exceeds it with probability below 2e-9 in a comparison
 
 
 def mixture_at(student: Student, t: float) -> DenseMixture:
-    """The student at time t for every x_t at once: one example a state."""
+    """The student at time t as a batch with one example for every x_t."""
     return DenseMixture(student.tables[t].transpose(0, 1).log(), student.weights.log())
 
 
 def library_terms(
     process: ForwardProcess, q_0: Tensor, grid: list[float], student: Student
 ) -> tuple[list[float], float]:
-    """L_distil and every L_consis through the losses, and the surrogate of L_distil."""
+    """L_distil and every L_consis from the library's losses, and the surrogate of L_distil."""
     chains = as_chains(process, q_0, grid, student)
     num_dims = student.tables[grid[1]].shape[2]
     num_states = process.num_states
@@ -56,16 +59,18 @@ def library_terms(
 
 
 def _average(law: Tensor, values: Tensor) -> float:
-    """Mean over the states that occur (elsewhere a divergence may be infinite)."""
+    """Mean over the states of positive probability; elsewhere a divergence may be infinite."""
     return torch.where(law > 0, law * values, 0.0).sum().item()
 
 
 @claim(
     "theorem2-losses",
-    "the library's losses over all atoms are the terms of Theorem 2",
+    "The library's losses, with all states as atoms, are the terms of Theorem 2: L_distil and "
+    "L_consis.",
     group="paper",
-    source="Theorem 2",
-    hypotheses="all of S^D as atoms, any finite latent law; plus TC of the target",
+    source="Losses",
+    hypotheses="any finite latent law; the total correlation of the target is added, since it "
+    "does not depend on the student",
 )
 def _verify_terms(record: Record) -> None:
     for what, process, q_0, grid, student in diffusion_chains():
@@ -81,7 +86,8 @@ def _verify_terms(record: Record) -> None:
 
 @claim(
     "theorem2-losses-sampled",
-    "sampled targets: unbiased, with the exact variance of one atom a component",
+    "With sampled targets the correlation term is unbiased, and its variance is that of one atom "
+    "from each component.",
     group="beyond",
     source="this project",
     hypotheses=f"given the student's latents; {DRAWS} draws, |z| < {Z_SCORE:g}, fixed seed",
@@ -91,14 +97,14 @@ def _verify_sampled(record: Record) -> None:
     for num_dims, num_states, num_latents in ((2, 2, 2), (3, 2, 4), (2, 3, 3), (5, 2, 8)):
         student = random_mixture(generator, 3, num_dims, num_states)
         source = random_mixture(generator, num_latents, num_dims, num_states)
-        # Exact: the cost of every atom, and one atom from each equally weighted component.
+        # Exact mean and variance of one atom from each equally weighted component.
         pbar = exact.product_law(student.marginals())
         cost = -(student.law() / pbar).log()
         components = source.components()  # (L, n)
         means = components @ cost
         mean = means.mean().item()
         variance = ((components @ cost**2 - means**2).sum() / num_latents**2).item()
-        # Sampled, as in training: a batch of DRAWS independent targets.
+        # As in training: a batch of DRAWS independent targets.
         law = DenseMixture(
             source.probs.log().expand(DRAWS, -1, -1, -1),
             torch.full((num_latents,), -math.log(num_latents), dtype=torch.float64),
@@ -118,18 +124,19 @@ def _verify_sampled(record: Record) -> None:
 
 @claim(
     "theorem2-losses-own-latents",
-    "False in general: target atoms may come from the student's own batch of latents",
+    "False in general: the atoms of the target may come from the student's own batch of latents. "
+    "Then the loss is too small.",
     group="fails",
     source="this project",
-    hypotheses="atoms must be independent of the latents that are averaged over",
+    hypotheses="atoms must be independent of the latents over which the student is averaged",
 )
-def _verify_dependence_matters(record: Record) -> None:
-    """Naive: atoms of the student's own latent batch would do (they are not independent of it)."""
+def _verify_own_latents(record: Record) -> None:
+    """The mean cost with fresh latents against that with the student's own two latents."""
     generator = torch.Generator().manual_seed(23)
     mixture = random_mixture(generator, 3, 2, 2, spread=3.0)
     probs = mixture.probs
     fresh = reused = 0.0
-    # All latent batches of two, uniform on the three components.
+    # The mean over all batches of two latents, uniform on the three components.
     for batch in itertools.product(range(3), repeat=2):
         p = exact.product_law(probs[list(batch)])
         pbar = exact.product_law(probs[list(batch)].mean(0))

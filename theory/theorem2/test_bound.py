@@ -1,4 +1,4 @@
-"""Theorem 2 in plain Python, on chains that hypothesis chooses, and against wrong constants."""
+"""Theorem 2 in plain Python, on random two-state chains; smaller bounds must fail."""
 
 import math
 
@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theory.claim import Record
+from theory.theorem2 import bound as theorem2
 from theory.theorem2.bound import Chains, bound, coin_chain, coin_ratio, distance
-from theory.theorem2.bound import bound as theorem2
 
 
 def _literal_sides(start, teacher, student):
-    """Left, expected left and right with loops over lists; shares nothing with the claim."""
+    """Both left sides and the right side with loops over lists, without code of the claim."""
     n = range(len(start))
 
-    def compose(first, second):  # second happens later in sampling, closer to the data
+    def compose(first, second):  # the first step, then the second one, closer to the data
         return [[sum(first[x][u] * second[u][y] for u in n) for y in n] for x in n]
 
     def kl(p, q):
@@ -81,8 +81,8 @@ def test_a_smaller_constant_is_rejected(num_steps):
 
 
 def test_dropping_a_loss_is_rejected():
-    # The student of the last step is exact given the one before, so only L_distil is positive;
-    # a bound without it would be 0 while the student is wrong.
+    # The student is consistent, so only L_distil is positive. A bound without L_distil would be 0
+    # although the student is wrong.
     generator = torch.Generator().manual_seed(1)
     *teacher, first = theorem2.random_kernels("dense", generator, (3, 1), 2, 2)
     chains = Chains(

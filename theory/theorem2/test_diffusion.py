@@ -1,4 +1,4 @@
-"""Theorem 2 on diffusion chains: the student's two forms, the quantile rounding, known numbers."""
+"""Theorem 2 for diffusion: random grids, the oracle, known numbers, and a bound that must fail."""
 
 import itertools
 
@@ -51,7 +51,7 @@ def test_teacher_side_against_the_oracle():
     )
 
 
-def test_one_product_component_at_n_1_is_the_teacher():
+def test_a_product_student_equals_a_one_step_teacher():
     process, q_0 = MaskedProcess(2), torch.tensor([0.5, 0, 0, 0.5], dtype=torch.float64)
     composed = compositions(teacher_kernels(process, q_0, [0.0, 1.0]))
     student = quantile_student(composed, [0.0, 1.0], 2, 1, 0.0)

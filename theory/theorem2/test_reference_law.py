@@ -1,4 +1,4 @@
-"""The version of Theorem 2 with noised data: through the library, and against a weaker term."""
+"""Theorem 2 with noised data: the counter-example from the library, and smaller terms that fail."""
 
 from fractions import Fraction
 
@@ -12,10 +12,10 @@ from di4c.processes import MaskedProcess
 from theory.claim import Record
 from theory.theorem2.bound import Chains, bound, distance, generated_laws, random_chains
 from theory.theorem2.reference_law import (
-    hidden_states_example,
     point,
     rare_state_chain,
     reference_mismatch,
+    unseen_states_example,
 )
 from theory.tools.oracle import law_from
 
@@ -23,21 +23,21 @@ from theory.tools.oracle import law_from
 @given(
     st.lists(st.integers(0, 6), min_size=8, max_size=8).filter(lambda w: sum(w[:4]) * sum(w[4:]))
 )
-def test_any_student_on_hidden_states_is_covered_by_the_term(weights):
+def test_the_term_covers_any_student_on_unseen_states(weights):
     rows = [
         law_from([Fraction(w, sum(part)) for w in part], 2, 2)
         for part in (weights[:4], weights[4:])
     ]
-    sides = hidden_states_example(*rows)
+    sides = unseen_states_example(*rows)
     assert sides["distil"] == 0
     assert sides["left"] <= sides["mismatch"] == Fraction(1, 8)
 
 
 def test_the_counter_example_on_the_library_processes():
     process = MaskedProcess(2)
-    half = torch.tensor([0.5, 0, 0, 0.5], dtype=torch.float64)
+    equal_bits = torch.tensor([0.5, 0, 0, 0.5], dtype=torch.float64)
     teacher = [
-        exact.product_kernel(exact.posterior_marginals(process, half, s, t))
+        exact.product_kernel(exact.posterior_marginals(process, equal_bits, s, t))
         for s, t in ((0.0, 0.5), (0.5, 1.0))
     ]
     student = teacher[0].clone()
@@ -45,14 +45,14 @@ def test_the_counter_example_on_the_library_processes():
     for seen, wrong in (([0, 1], [0, 0]), ([1, 0], [1, 1])):
         student[table.index(seen)] = 0.0
         student[table.index(seen), table.index(wrong)] = 1.0
-    laws = [exact.forward_law(process, half, t)[None] for t in (0.5, 1.0)]
+    laws = [exact.forward_law(process, equal_bits, t)[None] for t in (0.5, 1.0)]
     chains = Chains(
         laws[1], [k[None] for k in teacher], [student[None], (teacher[1] @ student)[None]]
     )
     assert distance(chains).item() == 0.125
     assert bound(chains, laws).item() == 0.0
     assert reference_mismatch(chains, laws).item() == 0.125
-    assert bound(chains).isinf().all()  # the theorem's own reference law does see 01 and 10
+    assert bound(chains).isinf().all()  # the reference law of the theorem reaches 01 and 10
 
 
 def test_no_mismatch_under_the_laws_of_the_theorem():
@@ -61,7 +61,7 @@ def test_no_mismatch_under_the_laws_of_the_theorem():
 
 
 def test_half_the_term_is_rejected():
-    sides = hidden_states_example(point((0, 0)), point((1, 1)))
+    sides = unseen_states_example(point((0, 0)), point((1, 1)))
     record = Record()
     record.at_most(sides["left"], sides["mismatch"] / 2, "half the term")
     assert not record.holds
