@@ -1,25 +1,27 @@
 r"""Parallel unmasking in random order costs the Riemann gap of one curve.
 
-Let X have law p on $S^n$, reveal batches of sizes $s_1, \dots, s_k$ (sum n), each batch a uniformly
-random set of hidden coordinates, every coordinate drawn from its true conditional given what was
-revealed before. With the information curve
+Let X have law p on $S^n$. Batches of sizes $s_1, \dots, s_k$ with sum n are revealed. Each batch is
+a uniformly random set of hidden coordinates. Every coordinate is drawn from its true conditional
+law given what was revealed before. The information curve is
 
 $$Z_j = \mathbb{E}\, I(X_i; X_S), \quad (S, i) \text{ uniform with } |S| = j,\ i \notin S,
-\qquad j = 0, \dots, n - 1,$$
+\qquad j = 0, \dots, n - 1.$$
 
-and $c_t = s_1 + \dots + s_{t-1}$ coordinates known at step t,
+With $c_t = s_1 + \dots + s_{t-1}$ coordinates known at step t,
 
 $$\mathbb{E}_{\text{partition}}\, \mathrm{KL}(p \,\|\, p_{S_1, \dots, S_k})
   = \sum_{j=0}^{n-1} Z_j - \sum_t s_t Z_{c_t},$$
 
-the area between the curve and the staircase that samples it at the left end of every batch. It
-holds for every law, zeros included, and all sizes; $Z_0 = 0$ and Z does not decrease, but it need
-not be concave. The left side averages the divergence over paths. It is not the divergence of the
-law that the sampler generates, which mixes the paths and is smaller or equal (Jensen).
+the area between the curve and the staircase that takes its value at the left end of every batch.
+This holds for every law, zeros included, and all sizes. $Z_0 = 0$ and Z does not decrease, but it
+need not be concave.
 
-Sizes that minimise the gap for a given k follow from O(n^2 k) dynamic programming, since the sum
-over batches is additive; equal sizes can be arbitrarily worse (copies of one symbol: one coordinate
-first, then all others at once, is exact).
+The left side averages the divergence over paths. It is not the divergence of the law that the
+sampler generates. That law mixes the paths, so its divergence is smaller or equal (Jensen).
+
+The sum over batches is additive, so O(n^2 k) dynamic programming finds the sizes of least gap for a
+given k. Equal sizes can be arbitrarily worse. For copies of one symbol, revealing one coordinate
+first and then all others at once is exact.
 
 Source: Chen, Cong, Li, Optimal inference schedules for masked diffusion models (COLT 2026;
 arXiv 2511.04647); the same profile appears in Lavenant and Zanella (arXiv 2510.25544).
@@ -46,14 +48,14 @@ Value = TypeVar("Value", float, Fraction, LogSum)
 
 
 def mask_averaged_kl(law: Law, sizes: Sequence[int]) -> LogSum:
-    """Left side, literally: the mean of KL(p || path law) over every ordered partition."""
+    """The left side by its definition: the mean of KL(p || path law) over ordered partitions."""
     partitions = list(ordered_partitions(range(len(next(iter(law)))), sizes))
     divergences = (kl(law, path_law(law, partition)) for partition in partitions)
     return Fraction(1, len(partitions)) * total(divergences)
 
 
 def information_curve(law: Law) -> list[LogSum]:
-    """Z_0, ..., Z_{n-1} of a rational law, each mutual information as a divergence."""
+    """Z_0, ..., Z_{n-1} of a rational law; a mutual information is computed as a divergence."""
     n = len(next(iter(law)))
     curve = []
     for j in range(n):
@@ -68,7 +70,7 @@ def information_curve(law: Law) -> list[LogSum]:
 
 
 def riemann_gap(curve: Sequence[Value], sizes: Sequence[int]) -> Value:
-    r"""Right side: $\sum_j Z_j - \sum_t s_t Z_{c_t}$."""
+    r"""The right side: $\sum_j Z_j - \sum_t s_t Z_{c_t}$."""
     if sum(sizes) != len(curve):
         raise ValueError(f"sizes must sum to n = {len(curve)}; got {list(sizes)}")
     gap = 0 * curve[0]
@@ -85,7 +87,7 @@ def optimal_sizes(curve: Sequence[Value], num_steps: int) -> tuple[int, ...]:
     n = len(curve)
     if not 1 <= num_steps <= n:
         raise ValueError(f"num_steps must lie in 1..{n} = n; got {num_steps}")
-    # captured[m]: largest staircase area of the first m coordinates in k batches, with the sizes.
+    # captured[m]: the largest area below a staircase over m coordinates, and its batch sizes.
     captured: dict[int, tuple[Value, tuple[int, ...]]] = {0: (0 * curve[0], ())}
     for _ in range(num_steps):
         extended: dict[int, tuple[Value, tuple[int, ...]]] = {}
@@ -100,7 +102,7 @@ def optimal_sizes(curve: Sequence[Value], num_steps: int) -> tuple[int, ...]:
 
 
 def batched_mask_averaged_kl(laws: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Left side for many laws at once, (B, S, ..., S) with full support: float64 (B,)."""
+    """The left side in float64 for B laws of full support at once: (B, S, ..., S) to (B,)."""
     dims = range(1, laws.ndim)
 
     @functools.cache
@@ -121,7 +123,7 @@ def batched_mask_averaged_kl(laws: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 def batched_curve(laws: Tensor) -> list[Tensor]:
-    """Z_j for many laws at once, from the entropies of all 2^n marginals: n tensors (B,)."""
+    """Z_j for B laws at once, from the entropies of all 2^n marginals: n tensors (B,)."""
     dims = range(1, laws.ndim)
 
     def entropy(kept: frozenset[int]) -> Tensor:
@@ -144,7 +146,7 @@ def batched_curve(laws: Tensor) -> list[Tensor]:
 
 
 def copies(num_dims: int) -> Law:
-    """One fair bit, repeated: Z = (0, log 2, ..., log 2)."""
+    """Copies of one fair bit, with Z = (0, log 2, ..., log 2)."""
     return {(value,) * num_dims: Fraction(1, 2) for value in (0, 1)}
 
 
@@ -160,10 +162,13 @@ def small_laws() -> list[Law]:
 
 @claim(
     "information-curve",
-    "E_masks KL(p || path) = sum_j Z_j - sum_t s_t Z_{c_t}, without rounding",
+    "Unmasking in random order costs KL(p || path) = sum_j Z_j - sum_t s_t Z_{c_t} on average over "
+    "paths.",
     group="beyond",
-    source="Chen, Cong, Li (COLT 2026)",
-    hypotheses="random order, true conditionals; any law (zeros too), any batch sizes",
+    source="Chen, Cong and Li, Optimal inference schedules for masked diffusion models (COLT 2026)",
+    hypotheses="true conditional laws; any law, zeros included, any batch sizes s_t; c_t "
+    "coordinates are known before batch t. Z_j is the mean information of j coordinates about "
+    "another; without rounding",
 )
 def verify_exactly(record: Record) -> None:
     for law in small_laws():
@@ -175,10 +180,10 @@ def verify_exactly(record: Record) -> None:
 
 @claim(
     "information-curve-random-laws",
-    "the same on 1000 random laws, S^D up to 32, all batch sizes",
+    "The same identity holds on 1000 random laws with up to 32 states and all batch sizes.",
     group="beyond",
-    source="Chen, Cong, Li (COLT 2026)",
-    hypotheses="full support (only so that logarithms can be taken in bulk)",
+    source="Chen, Cong and Li, Optimal inference schedules for masked diffusion models (COLT 2026)",
+    hypotheses="full support, needed only to take logarithms of many laws at once",
 )
 def verify_on_random_laws(record: Record) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -197,25 +202,26 @@ def verify_on_random_laws(record: Record) -> None:
 
 @claim(
     "information-curve-increases",
-    "Z_0 = 0 and Z_j <= Z_{j+1}",
+    "The information curve starts at Z_0 = 0 and does not decrease.",
     group="beyond",
-    source="Chen, Cong, Li (COLT 2026)",
-    hypotheses="none; Z need not be concave",
+    source="Chen, Cong and Li, Optimal inference schedules for masked diffusion models (COLT 2026)",
+    hypotheses="any law; the curve need not be concave",
 )
 def verify_curve_shape(record: Record) -> None:
     for law in small_laws():
         curve = information_curve(law)
         record.equal(curve[0], ZERO, 0, "Z_0")
         for earlier, later in itertools.pairwise(curve):
-            record.at_most(earlier, later, "Z does not decrease")
+            record.at_most(earlier, later, "Z_j and Z_{j+1}")
 
 
 @claim(
     "information-curve-not-output-kl",
-    "False in general: the mask-averaged KL is the KL of the generated law",
+    "False in general: the mean KL over paths is the KL of the generated law. The generated law "
+    "mixes the paths and is closer to the data.",
     group="fails",
     source="this project",
-    hypotheses="fails for 1 < k < n: the output mixes the paths and is closer (Jensen)",
+    hypotheses="random order in k batches of n coordinates, 1 < k < n",
 )
 def verify_not_the_output_kl(record: Record) -> None:
     for law in small_laws()[:6]:
@@ -224,15 +230,15 @@ def verify_not_the_output_kl(record: Record) -> None:
             if 1 < len(sizes) < n:  # one batch or n batches: all paths have the same law
                 path = float(mask_averaged_kl(law, sizes))
                 output = float(kl(law, output_law(law, sizes)))
-                record.exceeds(path, output, 1e-3, f"sizes {sizes}")
+                record.exceeds(path, output, 1e-3, f"mean over paths above output, sizes {sizes}")
 
 
 @claim(
     "optimal-batch-sizes",
-    "O(n^2 k) dynamic programming finds the least gap over all batch sizes",
+    "Dynamic programming in O(n^2 k) finds the batch sizes of least cost.",
     group="beyond",
-    source="Chen, Cong, Li (COLT 2026)",
-    hypotheses="the curve is known; brute force over every composition",
+    source="Chen, Cong and Li, Optimal inference schedules for masked diffusion models (COLT 2026)",
+    hypotheses="the information curve is known; compared with every composition of n into k sizes",
 )
 def verify_optimal_sizes(record: Record) -> None:
     draw = random.Random(0)
@@ -249,10 +255,11 @@ def verify_optimal_sizes(record: Record) -> None:
 
 @claim(
     "equal-batch-sizes",
-    "False in general: equal batch sizes are optimal",
+    "False in general: equal batch sizes are optimal. For n copies of a bit the sizes (1, n-1) "
+    "cost 0, (n/2, n/2) do not.",
     group="fails",
     source="this project",
-    hypotheses="fails for n copies of a bit: sizes (1, n - 1) cost 0, (n/2, n/2) do not",
+    hypotheses="n = 4, 6; the equal sizes cost (n/2 - 1) log 2",
 )
 def verify_equal_sizes_are_not_optimal(record: Record) -> None:
     for n in (4, 6):

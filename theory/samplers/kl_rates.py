@@ -1,26 +1,19 @@
-r"""Kullback-Leibler rates: 1/N^2 for the output, 1/N for the paths; Pinsker gives only N^{-1/2}.
+r"""The divergence of the output falls like 1/N^2, that of the paths like 1/N.
 
-N product steps on the uniform grid, start $q_T$, $q_0$ with full support. Theorem 1 says that the
-total variation of the output falls like 1/N. Then its divergence falls like the square,
+N product steps on the uniform grid, started from $q_T$; $q_0$ has full support. By Theorem 1 the
+total variation of the output falls like 1/N. Its divergence $\mathrm{KL}(q_0 \| \mathrm{out}_N)$
+falls like 1/N^2. The theory of samplers bounds another number, the divergence of the paths
+$\sum_k \mathbb{E}\, \mathrm{TC}(x_{t_{k-1}} | x_{t_k})$. It falls like 1/N only. Both limits are in
+`kl_limits`.
 
-$$N^2\, \mathrm{KL}(q_0 \| \mathrm{out}_N) \to \frac{T^2}{2} \sum_x \frac{V(x)^2}{q_0(x)}, \qquad
-  N (\mathrm{out}_N - q_0) \to T V \text{ (`any_law.py`)},$$
+Pinsker's inequality $TV \le \sqrt{\mathrm{KL}/2}$ turns the rate of the paths into $N^{-1/2}$. A
+bound on paths therefore does not imply Theorem 1.
 
-while the divergence of the paths, $\sum_k \mathbb{E}\, \mathrm{TC}(x_{t_{k-1}} | x_{t_k})$, the
-quantity that the theory of samplers bounds, falls like 1/N only:
+Without full support the output's divergence can fall like 1/N too. For two bits that always agree
+it is $-\log(1 - TV_N)$.
 
-- noise with rates R(from, to):
-  $N \cdot \text{path} \to T \int_0^T \mathbb{E}_{x \sim q_t} \sum_{d<e} \sum_{u, v}
-  [a \log(a/b) - a + b]\, dt$, with the reverse rate of the double jump
-  $a = R(u, x_d) R(v, x_e)\, q_t(x^{uv}) / q_t(x)$ and of two independent ones
-  $b = R(u, x_d) R(v, x_e)\, q_t(x^u) q_t(x^v) / q_t(x)^2$;
-- masked noise, linear: $N \cdot \text{path} \to \frac12 \sum_i I(X_i; X_{-i})$, zeros allowed.
-
-Pinsker's inequality $TV \le \sqrt{\mathrm{KL}/2}$ turns the path rate into $N^{-1/2}$: bounds on
-paths do not imply Theorem 1. Without full support the output divergence itself falls like 1/N: for
-HALF it is $-\log(1 - TV_N)$.
-
-Source: this project. Checked by Richardson limits, increments and two-sided bounds.
+Source: this project. The limits are confirmed by Richardson extrapolation, by increments and by
+two-sided bounds.
 """
 
 import functools
@@ -31,13 +24,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
-from flint import acb, arb
-from scipy.integrate import quad
 from torch import Tensor
 
-from di4c.exact import forward_law, kl, product_composition, total_variation
-from di4c.exact.laws import infer_num_dims
-from di4c.exact.limits import limit_direction
+from di4c.exact import kl, product_composition, total_variation
 from di4c.processes import (
     ForwardProcess,
     MaskedProcess,
@@ -48,8 +37,13 @@ from di4c.processes import (
 from di4c.schedules import ExponentialSchedule, uniform_grid
 from theory.claim import Record, claim
 from theory.samplers.jump_your_steps import step_total_correlations
-from theory.tools import oracle
-from theory.tools.enclosures import ball, integral, precision
+from theory.samplers.kl_limits import (
+    masked_path_limit,
+    output_limit,
+    pair_output_limit,
+    pair_path_limit,
+    path_limit,
+)
 from theory.tools.extrapolation import extrapolate
 from theory.tools.finite_mixture import random_law
 from theory.tools.laws import sparse_law
@@ -59,7 +53,14 @@ STEPS = (4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class Divergences:
-    """Of N product steps on the uniform grid: output and path, TV and chi-square of the output."""
+    """What N product steps on the uniform grid make of a law.
+
+    Attributes:
+        output: KL(q_0 || out_N).
+        path: the divergence of the paths.
+        variation: the total variation between q_0 and out_N.
+        chi_square: the chi-square divergence of q_0 from out_N.
+    """
 
     output: float
     path: float
@@ -68,7 +69,7 @@ class Divergences:
 
 
 def divergences(process: ForwardProcess, q_0: Tensor, num_steps: int) -> Divergences:
-    """Left sides: the sampler itself, and its steps one by one."""
+    """The left sides: the output of the sampler, and its steps one by one."""
     grid = uniform_grid(num_steps, process.horizon)
     law = product_composition(process, q_0, grid)
     return Divergences(
@@ -79,83 +80,9 @@ def divergences(process: ForwardProcess, q_0: Tensor, num_steps: int) -> Diverge
     )
 
 
-def output_limit(process: ForwardProcess, q_0: Tensor) -> float:
-    r"""Right side: $\frac{T^2}{2} \sum_x V(x)^2 / q_0(x)$."""
-    direction = process.horizon * limit_direction(process, q_0)
-    return float((direction**2 / q_0).sum()) / 2
-
-
-def path_limit(process: RateMatrixProcess, q_0: Tensor) -> float:
-    """Right side for noise with constant rates: the integral of the double-jump divergence."""
-    num_dims = infer_num_dims(len(q_0), process.num_states)
-    states = oracle.all_states(num_dims, process.num_states)
-    rate = process.rate_matrix.tolist()
-
-    def density(t: float) -> float:
-        law = dict(zip(states, forward_law(process, q_0, t).tolist(), strict=True))
-        total = 0.0
-        for x, p in law.items():
-            for d, e in itertools.combinations(range(num_dims), 2):
-                for u, v in itertools.product(range(process.num_states), repeat=2):
-                    if u != x[d] and v != x[e]:
-                        one, other = (*x[:d], u, *x[d + 1 :]), (*x[:e], v, *x[e + 1 :])
-                        both = (*one[:e], v, *one[e + 1 :])
-                        jumps = rate[u][x[d]] * rate[v][x[e]]
-                        a, b = jumps * law[both] / p, jumps * law[one] * law[other] / p**2
-                        total += p * (a * math.log(a / b) - a + b)
-        return total
-
-    return process.horizon * quad(density, 0, process.horizon, epsrel=1e-10)[0]
-
-
-def masked_path_limit(q_0: Tensor, num_values: int) -> float:
-    r"""Right side for linear masked noise: $\frac12 \sum_i I(X_i; X_{-i})$."""
-    law = oracle.law_from(q_0.tolist(), infer_num_dims(len(q_0), num_values), num_values)
-    information = 0.0
-    for i, single in enumerate(oracle.marginals(law)):
-        rest: dict[oracle.State, float] = {}
-        for x, p in law.items():
-            others = (*x[:i], *x[i + 1 :])
-            rest[others] = rest.get(others, 0.0) + p
-        independent = {x: single[x[i]] * rest[(*x[:i], *x[i + 1 :])] for x in law}
-        information += oracle.kl(law, independent)
-    return information / 2
-
-
-def pair_path_limit(theta: Fraction, rate: Fraction, horizon: Fraction) -> arb:
-    r"""The path limit of the symmetric pair (E2), enclosed.
-
-    With $w = \theta e^{-4rt}$ and $\rho = (1 - w) / (1 + w)$, $a = r^2$ and $b = r^2 \rho^{\pm 2}$:
-    $T r^2 \int_0^T [\frac{1+w}{2} (\rho^2 - 1 - 2 \log\rho) + \frac{1-w}{2} (\rho^{-2} - 1 +
-    2 \log\rho)]\, dt$.
-    """
-
-    def density(t: acb) -> acb:
-        w = ball(theta) * (-4 * ball(rate) * t).exp()
-        ratio = (1 - w) / (1 + w)
-        agree = ratio**2 - 1 - 2 * ratio.log()
-        differ = ratio**-2 - 1 + 2 * ratio.log()
-        return ((1 + w) * agree + (1 - w) * differ) / 2
-
-    with precision():
-        return ball(horizon) * ball(rate) ** 2 * integral(density, 0, horizon)
-
-
-def pair_output_limit(theta: Fraction, rate: Fraction, horizon: Fraction) -> arb:
-    r"""$2 L^2 / (1 - \theta^2)$ with L the limit of N TV of the symmetric pair (E2), enclosed.
-
-    Output and data differ in the correlation alone, by $2\,TV$, and the divergence of two symmetric
-    pairs is half its square over $1 - \theta^2$ to second order.
-    """
-    with precision():
-        decay = (-8 * ball(rate) * ball(horizon)).exp()
-        variation = ball(rate * horizon * theta) * (1 - decay) / (1 - ball(theta**2) * decay)
-        return 2 * variation**2 / ball(1 - theta**2)
-
-
 @dataclass(frozen=True)
-class Case:
-    """A process with a full-support law, measured for N in STEPS, and its predicted limits."""
+class MeasuredSampler:
+    """A process and a law with full support, measured for N in STEPS, with its limits."""
 
     name: str
     process: ForwardProcess
@@ -165,13 +92,13 @@ class Case:
 
     @functools.cached_property
     def output_limit(self) -> float:
-        """See output_limit."""
+        """The limit of N^2 times the output's divergence."""
         return output_limit(self.process, self.q_0)
 
 
 @functools.cache
-def full_support_cases() -> list[Case]:
-    """Masked and other noise, two and three dimensions."""
+def measured_samplers() -> list[MeasuredSampler]:
+    """Masked, two-state and three-state noise on two or three coordinates."""
     rng = torch.Generator().manual_seed(0)
     bits, ternary = (random_law(rng, n, spread=0.3) for n in (8, 9))
     rates = [[-0.7, 0.4, 0.3], [0.2, -0.5, 0.3], [0.1, 0.6, -0.7]]  # not reversible
@@ -184,13 +111,16 @@ def full_support_cases() -> list[Case]:
         ("two states, three bits", two, bits, path_limit(two, bits)),
     ]
     return [
-        Case(name, process, q_0, limit, [divergences(process, q_0, n) for n in STEPS])
+        MeasuredSampler(name, process, q_0, limit, [divergences(process, q_0, n) for n in STEPS])
         for name, process, q_0, limit in listed
     ]
 
 
 def _check_limit(record: Record, values: Sequence[float], limit: float, name: str) -> None:
-    """A Richardson limit to 1e-4 relative, and increments below limit / N: no logarithm."""
+    """The Richardson limit to a relative 1e-4, and increments below limit / N.
+
+    A term in log N would have larger increments.
+    """
     record.equal(extrapolate(values) / limit, 1.0, 1e-4, f"limit, {name}")
     for n, (before, after) in zip(STEPS, itertools.pairwise(values), strict=False):
         record.at_most(n * abs(after - before), limit, f"increments, {name}")
@@ -198,28 +128,32 @@ def _check_limit(record: Record, values: Sequence[float], limit: float, name: st
 
 @claim(
     "output-kl-rate",
-    "N^2 KL(q_0 || out_N) -> (T^2 / 2) sum_x V(x)^2 / q_0(x)",
+    "The output's divergence is O(1/N^2): N^2 KL(q_0 || out_N) -> (T^2 / 2) sum_x V(x)^2 / q_0(x).",
     group="beyond",
     source="this project",
-    hypotheses="full support, uniform grid, start q_T; Richardson 1e-4, increments < limit / N",
+    hypotheses="full support, uniform grid, start q_T; T V is the limit of N (out_N - q_0). "
+    "Richardson limits to 1e-4, increments below limit / N",
 )
 def verify_output(record: Record) -> None:
-    for case in full_support_cases():
-        values = [n**2 * m.output for n, m in zip(STEPS, case.measured, strict=True)]
-        _check_limit(record, values, case.output_limit, case.name)
+    for sampler in measured_samplers():
+        values = [n**2 * m.output for n, m in zip(STEPS, sampler.measured, strict=True)]
+        _check_limit(record, values, sampler.output_limit, sampler.name)
 
 
 @claim(
     "path-kl-rate",
-    "N sum_k E TC(x_{k-1}|x_k) -> double-jump integral; masked: sum_i I(X_i;X_-i)/2",
+    "The paths' divergence is O(1/N) only; for masked noise N times it tends to sum_i I(X_i; X_-i) "
+    "/ 2.",
     group="beyond",
     source="this project",
-    hypotheses="uniform grid; full support and constant rates, or masked, linear, any law",
+    hypotheses="uniform grid, start q_T. Linear masked noise with any law, or full support and "
+    "constant rates, where the limit is an integral over the reverse rates of jumps in two "
+    "coordinates",
 )
 def verify_path(record: Record) -> None:
-    for case in full_support_cases():
-        values = [n * m.path for n, m in zip(STEPS, case.measured, strict=True)]
-        _check_limit(record, values, case.path_limit, case.name)
+    for sampler in measured_samplers():
+        values = [n * m.path for n, m in zip(STEPS, sampler.measured, strict=True)]
+        _check_limit(record, values, sampler.path_limit, sampler.name)
     rng = torch.Generator().manual_seed(4)
     for num_values, num_dims in ((2, 3), (2, 4), (3, 2)):
         q_0, process = sparse_law(rng, num_dims, num_values), MaskedProcess(num_values)
@@ -231,15 +165,15 @@ def verify_path(record: Record) -> None:
 
 @claim(
     "output-kl-two-sided",
-    "2 TV^2 <= KL(q_0 || out_N) <= chi^2, both ends of order 1/N^2",
+    "The output's divergence lies between 2 TV^2 and chi^2, which are both of order 1/N^2.",
     group="beyond",
-    source="Pinsker; chi-square",
-    hypotheses="full support; N = 4..32",
+    source="the inequalities of Pinsker and of chi-square; the orders: this project",
+    hypotheses="full support; N = 4, 8, 16, 32",
 )
 def verify_two_sided(record: Record) -> None:
-    for case in full_support_cases():
-        for n, m in zip(STEPS, case.measured, strict=True):
-            what, limit = f"{case.name}, N = {n}", case.output_limit
+    for sampler in measured_samplers():
+        for n, m in zip(STEPS, sampler.measured, strict=True):
+            what, limit = f"{sampler.name}, N = {n}", sampler.output_limit
             record.at_most(2 * m.variation**2, m.output, f"Pinsker, {what}")
             record.at_most(m.output, m.chi_square, f"chi-square, {what}")
             record.at_most(0.2 * limit, n**2 * 2 * m.variation**2, f"order below, {what}")
@@ -248,10 +182,11 @@ def verify_two_sided(record: Record) -> None:
 
 @claim(
     "pair-kl-rates",
-    "both limits of the symmetric pair, enclosed",
+    "For a symmetric pair of spins both divergences tend to rigorously enclosed limits.",
     group="beyond",
-    source="this project; E2",
-    hypotheses="uniform noise at rate r, |theta| < 1",
+    source="this project",
+    hypotheses="uniform noise at a constant rate, |theta| < 1; enclosures of radius below 1e-25, "
+    "Richardson limits to 1e-4",
 )
 def verify_enclosed_pair(record: Record) -> None:
     for theta, rate, horizon in (
@@ -274,35 +209,39 @@ def verify_enclosed_pair(record: Record) -> None:
 
 @claim(
     "pinsker-from-paths",
-    "False in general: path divergence and Pinsker give TV = O(1/N)",
+    "False in general: a bound on the paths' divergence and Pinsker's inequality give TV = O(1/N). "
+    "They give O(N^-1/2).",
     group="fails",
     source="this project",
-    hypotheses="fails: they give sqrt(c / 2N), N times that grows by sqrt 2 a doubling",
+    hypotheses="full support. The bound is sqrt(c / 2N), so N times it grows by sqrt(2) when N "
+    "doubles",
 )
 def verify_pinsker(record: Record) -> None:
-    """The bound from the paths, times N, grows like sqrt N; N TV_N does not."""
-    for case in full_support_cases():
-        bounds = [math.sqrt(m.path / 2) for m in case.measured]
+    """N times the bound from the paths grows like sqrt(N), and N TV_N does not."""
+    for sampler in measured_samplers():
+        bounds = [math.sqrt(m.path / 2) for m in sampler.measured]
         scaled = [math.sqrt(n) * b for n, b in zip(STEPS, bounds, strict=True)]
-        limit = math.sqrt(case.path_limit / 2)
-        record.equal(extrapolate(scaled), limit, 1e-5, f"N^(-1/2), {case.name}")
+        limit = math.sqrt(sampler.path_limit / 2)
+        record.equal(extrapolate(scaled), limit, 1e-5, f"N^(-1/2), {sampler.name}")
         grown = [n * b for n, b in zip(STEPS, bounds, strict=True)]
         for before, after in itertools.pairwise(grown):
-            record.exceeds(after, before, 0.4 * before, f"growth, {case.name}")
-        record.exceeds(grown[-1], 4 * STEPS[-1] * case.measured[-1].variation, 0.0, case.name)
+            record.exceeds(after, before, 0.4 * before, f"growth, {sampler.name}")
+        variation = 4 * STEPS[-1] * sampler.measured[-1].variation
+        record.exceeds(grown[-1], variation, 0.0, f"bound above 4 TV, {sampler.name}")
 
 
 @claim(
     "output-kl-without-support",
-    "False in general: KL(q_0 || out_N) = O(1/N^2) for every law",
+    "False in general: the output's divergence is O(1/N^2) for every law. For two bits that always "
+    "agree it is -log(1 - TV_N), of order 1/N.",
     group="fails",
     source="this project",
-    hypotheses="fails for HALF: it is -log(1 - TV_N), of order 1/N",
+    hypotheses="no full support; masked and uniform noise, N = 4, 16",
 )
-def verify_half(record: Record) -> None:
-    half = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
+def verify_equal_bits(record: Record) -> None:
+    equal_bits = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
     for process in (MaskedProcess(2), UniformProcess(2, ExponentialSchedule(1.0))):
         for n in (4, 16):
-            m, what = divergences(process, half, n), f"{type(process).__name__}, N = {n}"
+            m, what = divergences(process, equal_bits, n), f"{type(process).__name__}, N = {n}"
             record.equal(m.output, -math.log1p(-m.variation), 1e-13, what)
             record.exceeds(n**2 * m.output, 0.3 * n, 0.0, f"N^2 KL grows, {what}")

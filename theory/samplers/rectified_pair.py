@@ -121,7 +121,7 @@ def limit_tv(theta: Fraction) -> arb:
     source="this project",
     hypotheses="symmetric spins, uniform noise, any grid, perfect student; exact rationals",
 )
-def _verify_pair(record: Record) -> None:
+def verify_pair(record: Record) -> None:
     draw = random.Random(31)
     for theta, num_steps, to_zero in itertools.product(THETAS, (1, 2, 3, 4), (True, False)):
         alphas = rational_alphas(draw, num_steps, to_zero=to_zero)
@@ -139,7 +139,7 @@ def _verify_pair(record: Record) -> None:
     source="this project",
     hypotheses="full noise at the horizon; N = 16..256 extrapolated to 1e-8, integral to 1e-30",
 )
-def _verify_limit(record: Record) -> None:
+def verify_limit(record: Record) -> None:
     for theta in THETAS:
         law = {x: float(p) for x, p in symmetric_law(theta).items()}
         values = []
@@ -172,7 +172,7 @@ def _laws(seed: int) -> list[tuple[str, oracle.Law]]:
     source="this project",
     hypotheses="alpha_T = 0 and uniform noise; any law, any grid, exact rationals",
 )
-def _verify_ancestral(record: Record) -> None:
+def verify_ancestral(record: Record) -> None:
     draw = random.Random(32)
     for (what, law), num_steps in itertools.product(_laws(33), (1, 2, 3)):
         alphas = rational_alphas(draw, num_steps, to_zero=True)
@@ -191,7 +191,7 @@ def _verify_ancestral(record: Record) -> None:
     source="this project",
     hypotheses="fails for the flow, and for ancestral steps where alpha_T > 0",
 )
-def _verify_remembering(record: Record) -> None:
+def verify_remembering(record: Record) -> None:
     for theta in (Fraction(1, 2), Fraction(9, 10), Fraction(1)):
         law = symmetric_law(theta)
         for name, make, last in (("survivors", ancestral_row, 4), ("the flow", flow_row, 0)):

@@ -1,11 +1,11 @@
-"""The information curve against conditional entropies, known curves and brute force."""
+"""The information curve by conditional entropies, known curves, and right ends of batches."""
 
 import random
 from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory.claim import Record
@@ -24,9 +24,10 @@ from theory.tools.laws import rational_law
 from theory.tools.unmasking import compositions, ordered_partitions
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 10**6), st.sampled_from(list(compositions(3))), st.booleans())
 def test_total_correlations_add_up_along_every_path(seed, sizes, zeros):
-    """Third route: the mean of sum_t TC(X_{S_t} | X_{S_1..S_{t-1}}), from entropies of subsets."""
+    """A third route: conditional entropies of coordinates, averaged over all paths."""
     law = rational_law(random.Random(seed), 3, 2, -3 if zeros else 1)
 
     def h(coordinates):
@@ -60,12 +61,12 @@ def test_known_curves():
     assert information_curve(copies(4)) == [ZERO, log(2), log(2), log(2)]
     independent = oracle.independent(rational_law(random.Random(8), 3, 2))
     assert information_curve(independent) == [ZERO] * 3
-    # Parity costs log 2 unless the last coordinate comes alone.
+    # Parity costs log 2 unless the last batch is a single coordinate.
     for sizes in compositions(3):
         assert mask_averaged_kl(parity, sizes) == (ZERO if sizes[-1] == 1 else log(2))
 
 
-def test_optimal_sizes_depend_on_the_curve():
+def test_optimal_sizes_of_known_curves():
     assert optimal_sizes(information_curve(copies(5)), 2) == (1, 4)
     parity = [ZERO, ZERO, ZERO, log(2)]
     assert optimal_sizes(parity, 2) == (3, 1)
@@ -74,7 +75,7 @@ def test_optimal_sizes_depend_on_the_curve():
 
 
 def test_the_right_end_of_each_batch_is_rejected():
-    """The staircase through the right ends is another number: the comparison can fail."""
+    """The staircase that takes its values at the right ends is another number."""
     law = rational_law(random.Random(2), 3, 2)
     curve = information_curve(law)
     record = Record()
@@ -82,7 +83,7 @@ def test_the_right_end_of_each_batch_is_rejected():
     assert not record.holds
 
 
-def test_bad_arguments_are_named():
+def test_bad_arguments_are_refused_by_name():
     curve = [Fraction(0), Fraction(1), Fraction(2)]
     with pytest.raises(ValueError, match=r"sizes must sum to n = 3; got \[2, 2\]"):
         riemann_gap(curve, (2, 2))

@@ -1,4 +1,4 @@
-"""The Kullback-Leibler rates: masked pairs in closed form, quadrature, other laws, wrong rates."""
+"""Rates of the divergences: masked pairs in closed form, quadrature, wrong rates."""
 
 import math
 import random
@@ -15,16 +15,14 @@ from di4c.processes import MaskedProcess, RateMatrixProcess, two_state_process
 from theory.claim import Record
 from theory.samplers import kl_rates
 from theory.samplers.information_curve import information_curve
-from theory.samplers.kl_rates import (
-    STEPS,
-    divergences,
-    full_support_cases,
+from theory.samplers.kl_limits import (
     masked_path_limit,
     output_limit,
     pair_output_limit,
     pair_path_limit,
     path_limit,
 )
+from theory.samplers.kl_rates import STEPS, divergences, measured_samplers
 from theory.samplers.time_grid_kl import time_grid_form
 from theory.tools.exact_logs import LogSum
 from theory.tools.extrapolation import extrapolate
@@ -34,8 +32,8 @@ from theory.tools.laws import rational_law
 
 @settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 12))
-def test_masked_pair_in_closed_form(seed, num_steps):
-    """Output q_0 + (independent - q_0) / N and path TC(q_0) / N, hence both limits."""
+def test_a_masked_pair_in_closed_form(seed, num_steps):
+    """The output is q_0 + (independent - q_0) / N and the paths cost TC(q_0) / N."""
     q_0 = random_law(torch.Generator().manual_seed(seed), 4)
     square = q_0.reshape(2, 2)
     independent = (square.sum(1)[:, None] * square.sum(0)).reshape(-1)
@@ -50,8 +48,8 @@ def test_masked_pair_in_closed_form(seed, num_steps):
 
 
 @pytest.mark.parametrize("num_dims", [2, 3, 4])
-def test_the_masked_path_is_a_polynomial_in_the_step(num_dims):
-    """N path_N has degree D - 1 in 1/N: D exact values give the limit without rounding."""
+def test_the_limit_of_masked_paths_without_rounding(num_dims):
+    """N path_N is a polynomial of degree D - 1 in 1/N, so D exact values give its limit."""
     law = rational_law(random.Random(num_dims), num_dims, 2)
     curve = information_curve(law)
     nodes = range(1, num_dims + 1)
@@ -69,7 +67,7 @@ def test_the_masked_path_is_a_polynomial_in_the_step(num_dims):
 
 @pytest.mark.parametrize(("theta", "rate", "horizon"), [(0.5, 0.5, 1.0), (-0.7, 1.3, 0.4)])
 def test_enclosures_agree_with_the_general_formulas(theta, rate, horizon):
-    """The flip chain as a rate matrix, by quadrature in floats."""
+    """The same pair as a chain with a rate matrix, by quadrature in floats."""
     process = two_state_process(rate, rate, horizon)
     q_0 = torch.tensor([1 + theta, 1 - theta, 1 - theta, 1 + theta], dtype=torch.float64) / 4
     arguments = [Fraction(str(number)) for number in (theta, rate, horizon)]
@@ -78,8 +76,8 @@ def test_enclosures_agree_with_the_general_formulas(theta, rate, horizon):
     assert general[1] == pytest.approx(float(pair_output_limit(*arguments).mid()), rel=1e-6)
 
 
-def test_the_pair_integrand_written_out():
-    """a = r^2 and b = r^2 rho^2 on equal bits, r^2 / rho^2 on unequal ones."""
+def test_the_integrand_of_a_pair_by_hand():
+    """a = r^2; b = r^2 rho^2 where the bits are equal and r^2 / rho^2 where they are not."""
 
     def density(t):
         w = 0.5 * math.exp(-2 * t)
@@ -91,24 +89,24 @@ def test_the_pair_integrand_written_out():
     assert quad(density, 0, 1)[0] == pytest.approx(float(enclosed.mid()), rel=1e-12)
 
 
-def test_path_limit_of_independent_data_is_zero():
+def test_independent_data_have_path_limit_0():
     rates = torch.tensor([[-1.0, 1.0], [0.5, -0.5]], dtype=torch.float64)
     q_0 = torch.tensor([0.06, 0.14, 0.24, 0.56], dtype=torch.float64)
     assert path_limit(RateMatrixProcess(rates), q_0) == pytest.approx(0, abs=1e-14)
 
 
 def test_wrong_rates_are_rejected():
-    """The same comparisons refuse a limit off by a part in a thousand, and N KL in place of N^2."""
-    case = full_support_cases()[2]
-    values = [n**2 * m.output for n, m in zip(STEPS, case.measured, strict=True)]
+    """A limit that is off by 0.1 % is refused, and so is N KL in place of N^2 KL."""
+    sampler = measured_samplers()[2]
+    values = [n**2 * m.output for n, m in zip(STEPS, sampler.measured, strict=True)]
     record = Record()
-    record.equal(extrapolate(values) / (1.001 * case.output_limit), 1.0, 1e-4, "limit + 0.1 %")
-    record.at_most(case.output_limit / 10, STEPS[-1] * case.measured[-1].output, "N KL")
+    record.equal(extrapolate(values) / (1.001 * sampler.output_limit), 1.0, 1e-4, "limit + 0.1 %")
+    record.at_most(sampler.output_limit / 10, STEPS[-1] * sampler.measured[-1].output, "N KL")
     assert len(record.failures) == 2
 
 
 def test_the_masked_path_rate_is_checked_on_laws_with_zeros(monkeypatch):
-    """A limit that is off only where the law has zeros is refused."""
+    """A limit that is wrong only for laws with zeros is refused."""
     right = kl_rates.masked_path_limit
     monkeypatch.setattr(
         kl_rates,

@@ -1,11 +1,11 @@
-"""The time-grid form against polynomial integration, random reveal times and known laws."""
+"""Masked steps on a time grid: polynomial integration, random reveal times, known laws."""
 
 import itertools
 import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory.claim import Record
@@ -32,9 +32,10 @@ def _multiply(p, q):
     return result
 
 
+@settings(max_examples=50)
 @given(st.lists(st.fractions(-5, 5, max_denominator=9), min_size=1, max_size=6), _unit, _unit)
 def test_bernstein_against_monomials(curve, x, first):
-    """Expand z in powers of x by repeated multiplication, then integrate term by term."""
+    """z in powers of x by repeated multiplication, integrated term by term."""
     n = len(curve) - 1
     coefficients = [Fraction(0)] * (n + 1)
     row = [Fraction(1)]  # Pascal's triangle
@@ -52,7 +53,7 @@ def test_bernstein_against_monomials(curve, x, first):
 
 
 def _random_reveal(law, survivals):
-    """Third route: every coordinate is given the step in which it is revealed, one by one."""
+    """A third route: the mean over the steps in which the coordinates are revealed."""
     num_dims, num_steps = len(next(iter(law))), len(survivals) - 1
     chances = [survivals[-1], *(a - b for b, a in itertools.pairwise(survivals[::-1]))]
     mean = ZERO
@@ -61,13 +62,14 @@ def _random_reveal(law, survivals):
         for step in steps:
             weight *= chances[step]
         batches = [[d for d in range(num_dims) if steps[d] == k] for k in range(num_steps + 1)]
-        # What the start q_T leaves unmasked is known without error: one coordinate at a time.
+        # Coordinates that q_T leaves unmasked have no error: they count as revealed one by one.
         start = [(d,) for d in batches[0]]
         if weight:
             mean += weight * kl(law, path_law(law, (*start, *map(tuple, batches[1:]))))
     return mean
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.lists(_unit, min_size=1, max_size=3, unique=True))
 def test_random_reveal_times(seed, inner):
     law = rational_law(random.Random(seed), 3, 2)
@@ -77,7 +79,7 @@ def test_random_reveal_times(seed, inner):
 
 def test_known_values():
     halves = [Fraction(1), Fraction(1, 2), Fraction(0)]
-    # Two coordinates: both must fall into the same step, with probability 1/2.
+    # Two coordinates are revealed in the same step with probability 1/2.
     pair = {
         (0, 0): Fraction(1, 2),
         (1, 1): Fraction(1, 2),
@@ -85,12 +87,12 @@ def test_known_values():
         (1, 0): Fraction(0),
     }
     assert path_divergence(pair, halves) == Fraction(1, 2) * log(2)
-    # One step from all mask is the total correlation.
+    # One step from all masks costs the total correlation.
     law = rational_law(random.Random(7), 3, 2)
     one_step = [Fraction(1), Fraction(0)]
     assert path_divergence(law, one_step) == kl(law, independent(law))
     assert time_grid_form(information_curve(independent(law)), halves) == ZERO
-    # Copies: one step costs (D - 1) log 2, so the largest-gap bound D log 2 is nearly attained.
+    # One step costs D copies of a bit (D - 1) log 2; the bound is D log 2.
     assert time_grid_form(information_curve(copies(6)), one_step) == 5 * log(2)
 
 
@@ -110,20 +112,19 @@ def test_the_right_end_of_each_cell_is_rejected():
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda curve, first=Fraction(0): sum(curve) / len(curve),  # right for a = 0 alone
+        lambda curve, first=Fraction(0): sum(curve) / len(curve),  # right only for a = 0
         lambda curve, first=Fraction(0): bernstein_integral(curve, first) + Fraction(1, 10**9),
         lambda curve, first=Fraction(0): bernstein_integral(curve[::-1], first),
     ],
 )
-def test_the_claim_rejects_other_integrals(monkeypatch, wrong):
+def test_other_integrals_are_rejected(monkeypatch, wrong):
     monkeypatch.setattr(time_grid_kl, "bernstein_integral", wrong)
     record = Record()
     time_grid_kl.verify_integral(record)
     assert not record.holds
 
 
-def test_the_claim_rejects_another_polynomial(monkeypatch):
-    """The integral is that of z and not of the powers alone."""
+def test_another_polynomial_is_rejected(monkeypatch):
     monkeypatch.setattr(time_grid_kl, "bernstein", lambda curve, x: bernstein(curve, 1 - x))
     record = Record()
     time_grid_kl.verify_integral(record)

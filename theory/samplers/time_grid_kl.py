@@ -1,28 +1,32 @@
 r"""Masked diffusion on a time grid: the path divergence is an integral minus a left Riemann sum.
 
-Let $1 = a_0 > a_1 > \dots > a_N \ge 0$ be the survival probabilities $\alpha_{t_k}$, start from
-$q_T$, and let every step be the product of the marginals of the true reverse kernel. A coordinate
-is revealed in the step from $t_k$ to $t_{k-1}$ with probability $a_{k-1} - a_k$, independently of
-everything, and then every other coordinate is known with probability $a_k$. With the information
-curve $Z_m$ (`information_curve.py`) and its Bernstein polynomial
+Let $1 = a_0 > a_1 > \dots > a_N \ge 0$ be the survival probabilities $\alpha_{t_k}$. The sampler
+starts from $q_T$, and every step is the product of the marginals of the true reverse kernel. A
+coordinate is revealed in the step from $t_k$ to $t_{k-1}$ with probability $a_{k-1} - a_k$,
+independently of all others. Each of the others is then known with probability $a_k$. Let $Z_m$ be
+the information curve (`information_curve.py`) and z its Bernstein polynomial,
 
-$$z(x) = \sum_{m=0}^{D-1} \binom{D-1}{m} x^m (1-x)^{D-1-m} Z_m,$$
+$$z(x) = \sum_{m=0}^{D-1} \binom{D-1}{m} x^m (1-x)^{D-1-m} Z_m.$$
+
+Then
 
 $$\sum_{k=1}^N \mathbb{E}\, \mathrm{TC}(x_{t_{k-1}} \mid x_{t_k})
   = D \Big[ \int_{a_N}^1 z(x)\, dx - \sum_{k=1}^N (a_{k-1} - a_k)\, z(a_k) \Big].$$
 
-Orientation: z increases, $a_k$ is the left end of its cell, so the integral comes first. In terms
-of conditional entropies $h_m = \mathbb{E}\, H(X_i \mid X_S)$, $|S| = m$, the same number is
-$D [ \sum_k (a_{k-1} - a_k)\, h(a_k) - \int_{a_N}^1 h ]$, the sum first. The integral is rational in
-the curve: $\int_a^1 z = \frac1D \sum_m Z_m\, P(\mathrm{Bin}(D, a) \le m)$, hence
+The integral comes first, because z increases and $a_k$ is the left end of its cell. Conditional
+entropies $h_m = \mathbb{E}\, H(X_i \mid X_S)$, $|S| = m$, decrease. With them the same number is
+$D [ \sum_k (a_{k-1} - a_k)\, h(a_k) - \int_{a_N}^1 h ]$, the sum first.
+
+The integral is a rational combination of the curve,
+$\int_a^1 z = \frac1D \sum_m Z_m\, P(\mathrm{Bin}(D, a) \le m)$, hence
 $\int_0^1 z = \frac1D \sum_m Z_m$.
 
-Since z increases, the gap is at most $\max_k (a_{k-1} - a_k) \cdot \sum_i I(X_i; X_{-i})$: 1/N on
-the equispaced grid, whatever the law. It is again a divergence along paths, an upper bound of
-$\mathrm{KL}(q_0 \| \mathrm{out}_N)$ (`jump_your_steps.py`).
+Since z increases, the gap is at most $\max_k (a_{k-1} - a_k) \cdot \sum_i I(X_i; X_{-i})$. On the
+equispaced grid this is of order 1/N for every law. The gap is the divergence of the paths, an upper
+bound of $\mathrm{KL}(q_0 \| \mathrm{out}_N)$ (`jump_your_steps.py`).
 
-Source: the time-grid form of Chen, Cong, Li (COLT 2026). Hypotheses: any law (zeros too),
-any grid, start $q_T$ (with $a_N = 0$: all mask).
+Source: Chen, Cong and Li (COLT 2026), in the form for time grids. Hypotheses: any law, zeros
+included, any grid, start $q_T$ (which is the all-mask state if $a_N = 0$).
 """
 
 import itertools
@@ -46,7 +50,7 @@ Survivals = Sequence[Fraction]
 
 
 def path_divergence(law: Law, survivals: Survivals) -> LogSum:
-    """Left side: the sum of E KL(true reverse row || product of its marginals), literally."""
+    """The left side by its definition: the sum of E KL(true row || product of its marginals)."""
     num_values = 1 + max(map(max, law))
     laws, kernels = [law], []
     for k, (earlier, later) in enumerate(itertools.pairwise(survivals)):
@@ -79,7 +83,7 @@ def bernstein_integral(curve: Sequence[Value], first: Fraction = Fraction(0)) ->
 
 
 def monomials(curve: Sequence[Fraction]) -> list[Fraction]:
-    """z in powers of x: every (1 - x)^(n - m) written out."""
+    """The coefficients of z in powers of x."""
     n = len(curve) - 1
     coefficients = [Fraction(0)] * (n + 1)
     for m, value in enumerate(curve):
@@ -89,7 +93,7 @@ def monomials(curve: Sequence[Fraction]) -> list[Fraction]:
 
 
 def time_grid_form(curve: Sequence[Value], survivals: Survivals) -> Value:
-    """Right side: D times the integral minus the left Riemann sum."""
+    """The right side: D times (the integral minus the left Riemann sum)."""
     gap = bernstein_integral(curve, survivals[-1])
     for earlier, later in itertools.pairwise(survivals):
         gap = gap - (earlier - later) * bernstein(curve, later)
@@ -97,7 +101,7 @@ def time_grid_form(curve: Sequence[Value], survivals: Survivals) -> Value:
 
 
 def entropy_curve(law: Law) -> list[LogSum]:
-    """h_m = E H(X_i | X_S), |S| = m: decreasing, h_m = h_0 - Z_m."""
+    """h_m = E H(X_i | X_S) with |S| = m. It decreases, and h_m = h_0 - Z_m."""
     n = len(next(iter(law)))
     curve = []
     for m in range(n):
@@ -112,8 +116,8 @@ def entropy_curve(law: Law) -> list[LogSum]:
     return curve
 
 
-def rational_cases() -> Iterator[tuple[Law, Survivals]]:
-    """Small rational laws on random grids; every other grid ends at complete noise."""
+def laws_and_grids() -> Iterator[tuple[Law, Survivals]]:
+    """Small rational laws with random grids; every other grid ends at complete noise."""
     rng = random.Random(0)
     for (num_dims, num_values), least in itertools.product(((2, 2), (2, 3), (3, 2)), (1, -1)):
         law = rational_law(rng, num_dims, num_values, least)
@@ -126,23 +130,26 @@ def rational_cases() -> Iterator[tuple[Law, Survivals]]:
 
 @claim(
     "time-grid-kl",
-    "sum_k E TC(x_{k-1}|x_k) = D [int_{a_N}^1 z - sum_k (a_{k-1} - a_k) z(a_k)]",
+    "Masked steps on a time grid cost D [int_{a_N}^1 z - sum_k (a_{k-1} - a_k) z(a_k)] along the "
+    "paths.",
     group="beyond",
-    source="time-grid form of Chen, Cong, Li (COLT 2026)",
-    hypotheses="masked noise, start q_T, product of true marginals; any law, any grid",
+    source="Chen, Cong and Li, Optimal inference schedules for masked diffusion models (COLT 2026)",
+    hypotheses="products of the true marginals, start q_T, any law, any grid with survival "
+    "probabilities a_k. z is the Bernstein polynomial of the information curve. The cost is sum_k "
+    "E TC(x_{k-1} | x_k); without rounding",
 )
 def verify_exactly(record: Record) -> None:
-    for law, survivals in rational_cases():
+    for law, survivals in laws_and_grids():
         right = time_grid_form(information_curve(law), survivals)
         record.equal(path_divergence(law, survivals), right, 0, f"survivals {survivals}")
 
 
 @claim(
     "time-grid-kl-dense",
-    "the same from the dense reverse kernels of the exact engine",
+    "The exact engine's reverse kernels give the same cost of masked steps on a time grid.",
     group="beyond",
-    source="time-grid form of Chen, Cong, Li (COLT 2026)",
-    hypotheses="as above; float64",
+    source="Chen, Cong and Li, Optimal inference schedules for masked diffusion models (COLT 2026)",
+    hypotheses="as for time-grid-kl; dense kernels in float64",
 )
 def verify_dense_kernels(record: Record) -> None:
     rng = random.Random(1)
@@ -165,17 +172,18 @@ def verify_dense_kernels(record: Record) -> None:
 
 @claim(
     "time-grid-integral",
-    "int_a^1 z = sum_m Z_m P(Bin(D, a) <= m) / D; sum_m Z_m / D for a = 0",
+    "The Bernstein polynomial of a curve has int_a^1 z = sum_m Z_m P(Bin(D, a) <= m) / D.",
     group="beyond",
-    source="time-grid form of Chen, Cong, Li (COLT 2026)",
-    hypotheses="any curve; D = 1..8, z in powers of x, term by term, without rounding",
+    source="Chen, Cong and Li, Optimal inference schedules for masked diffusion models (COLT 2026)",
+    hypotheses="any curve, D = 1..8; z is expanded in powers of x and integrated term by term, "
+    "without rounding",
 )
 def verify_integral(record: Record) -> None:
     rng = random.Random(2)
     for num_dims in range(1, 9):
         curve = [Fraction(rng.randint(0, 99), 7) for _ in range(num_dims)]
         coefficients = monomials(curve)
-        for k in range(num_dims + 1):  # more points than the degree: the same polynomial
+        for k in range(num_dims + 1):  # D + 1 points determine a polynomial of degree D - 1
             x = Fraction(k, num_dims)
             power_sum = sum(c * x**j for j, c in enumerate(coefficients))
             record.equal(power_sum, bernstein(curve, x), 0, f"z({x}), D = {num_dims}")
@@ -189,28 +197,38 @@ def verify_integral(record: Record) -> None:
 
 @claim(
     "time-grid-orientation",
-    "False in general: the KL is D [sum_k (a_{k-1} - a_k) z(a_k) - int z], the sum first",
+    "False in general: the cost is D [sum_k (a_{k-1} - a_k) z(a_k) - int z], the sum first. That "
+    "has the wrong sign, except for conditional entropies.",
     group="fails",
     source="this project",
-    hypotheses="fails for mutual informations (minus the KL); holds for conditional entropies",
+    hypotheses="z from mutual informations, as in the definition of the information curve; two "
+    "steps or more",
 )
 def verify_orientation(record: Record) -> None:
-    for law, survivals in rational_cases():
+    for law, survivals in laws_and_grids():
         left = path_divergence(law, survivals)
-        record.equal(left, -time_grid_form(entropy_curve(law), survivals), 0, "entropies")
+        record.equal(
+            left, -time_grid_form(entropy_curve(law), survivals), 0, "with conditional entropies"
+        )
         if len(survivals) > 2:
-            record.exceeds(left, -time_grid_form(information_curve(law), survivals), 1e-3, "sign")
+            record.exceeds(
+                left,
+                -time_grid_form(information_curve(law), survivals),
+                1e-3,
+                "with mutual informations",
+            )
 
 
 @claim(
     "time-grid-bound",
-    "path KL <= max_k (a_{k-1} - a_k) * sum_i I(X_i; X_-i)",
+    "Masked steps on a time grid cost at most max_k (a_{k-1} - a_k) * sum_i I(X_i; X_-i) along the "
+    "paths.",
     group="beyond",
-    source="this project (z increases)",
-    hypotheses="masked noise, start q_T; any law, any grid",
+    source="this project",
+    hypotheses="start q_T, any law, any grid with survival probabilities a_k; because z increases",
 )
 def verify_largest_gap_bound(record: Record) -> None:
-    for law, survivals in rational_cases():
+    for law, survivals in laws_and_grids():
         curve = information_curve(law)
         largest = max(a - b for a, b in itertools.pairwise(survivals))
         bound = largest * len(curve) * curve[-1]
