@@ -19,7 +19,7 @@ from di4c.processes import (
     two_state_process,
 )
 from di4c.schedules import CosineSchedule, LinearSchedule, uniform_grid
-from theory.tools import oracle, rational
+from theory.tools import oracle
 
 PROCESSES = {
     "masked": lambda num_values: MaskedProcess(num_values, CosineSchedule()),
@@ -82,25 +82,29 @@ def test_composition_against_the_oracle(name, seed, shape, zeros):
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), num_dims=st.integers(1, 3), num_values=st.integers(2, 3))
-def test_rational_engine_equals_the_oracle_exactly(seed, num_dims, num_values):
+def test_composition_against_fractions(seed, num_dims, num_values):
+    """The oracle without rounding, on rational laws with zeros and a rational grid."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 4, num_values**num_dims).tolist()
     counts[0] += 1
     law = [Fraction(c, sum(counts)) for c in counts]
     alphas = [Fraction(1), Fraction(3, 4), Fraction(1, 5), Fraction(0)]
-    cube = rational.rationals(np.array(law, dtype=object).reshape((num_values,) * num_dims))
-    for kernels in (
-        rational.masked_kernels(alphas, num_values),
-        rational.uniform_kernels(alphas, num_values),
+    ratios = [later / earlier for earlier, later in pairwise(alphas)]
+    grid = [float(1 - alpha) for alpha in alphas]
+    q_0 = torch.tensor([float(p) for p in law], dtype=torch.float64)
+    masked = [
+        oracle.masked_kernel(ratio, num_values, from_data=k == 0) for k, ratio in enumerate(ratios)
+    ]
+    uniform = [oracle.uniform_kernel(ratio, num_values) for ratio in ratios]
+    for process, kernels in (
+        (MaskedProcess(num_values), masked),
+        (UniformProcess(num_values), uniform),
     ):
-        ours = rational.product_composition(cube, kernels)
-        expected = oracle.compose(
-            oracle.law_from(law, num_dims, num_values), [k.tolist() for k in kernels]
-        )
-        assert all(ours[x] == p for x, p in expected.items())
-        assert rational.total_variation(ours, cube) == oracle.total_variation(
-            expected, oracle.law_from(law, num_dims, num_values)
-        )
+        out = oracle.compose(oracle.law_from(law, num_dims, num_values), kernels)
+        assert sum(out.values()) == 1  # exactly
+        expected = torch.tensor([float(p) for p in out.values()], dtype=torch.float64)
+        ours = exact.product_composition(process, q_0, grid)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-14)
 
 
 def test_one_step_at_eight_dimensions_against_a_dense_product():
@@ -222,7 +226,6 @@ def test_starts():
         (lambda p, q: exact.states(0, 2), "num_dims.*0"),
         (lambda p, q: exact.forward_kernel(p, 20, 0.0, 0.5), "1048576 x 1048576.*GiB"),
         (lambda p, q: exact.total_variation(q, q[:2]), "4 and 2"),
-        (lambda p, q: rational.rationals([0.5, 0.5]), "float"),
     ],
 )
 def test_bad_input_names_argument_and_value(call, words):
