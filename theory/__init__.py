@@ -1,1 +1,1 @@
-"""Every claim of the theory of few-step discrete diffusion, checked exactly: one file a claim."""
+"""Every claim about few-step discrete diffusion, checked exactly, with its test beside it."""

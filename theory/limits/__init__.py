@@ -1,1 +1,1 @@
-"""The limit of N TV as the number of steps N grows, and the best time grids."""
+"""The limit of N TV_N for many steps N, and the best time grids."""

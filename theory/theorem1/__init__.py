@@ -1,1 +1,1 @@
-"""Lemma 1 and Theorem 1: product steps err by O(1/N) in total variation, and no less."""
+"""Lemma 1 and Theorem 1: the error of product steps is of order 1/N in total variation."""

@@ -1,1 +1,1 @@
-"""What claims share: laws, exact arithmetic, enclosures, extrapolation."""
+"""What claims share: laws, exact arithmetic, rigorous error bounds, extrapolation, samplers."""

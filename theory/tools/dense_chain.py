@@ -1,8 +1,8 @@
-"""The chain by definition: every kernel of every step as a dense matrix, for tiny spaces.
+"""The product sampler from its definition, with dense kernels, for tiny spaces.
 
-A second route to what di4c.exact computes without dense matrices: here the joint law of a step is
-written down and conditioned, all steps of a grid at once. It also gives what the sampler alone
-does not, the true and the product kernel side by side.
+`di4c.exact` computes the same without dense matrices. Here the joint law of each step is formed and
+conditioned, for all steps of a grid at once. The result has the true kernels and the product
+kernels side by side, which the sampler alone does not give.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from di4c.processes import ForwardProcess
 
 @dataclass(frozen=True)
 class DenseChain:
-    """All steps of a grid; step k goes from t_{k+1} back to t_k.
+    """All steps of a grid; step k goes from t_{k+1} to t_k.
 
     Attributes:
-        laws: q_{t_k}, (N + 1, n), over all states, a mask included.
-        true: reverse kernels K_k, (N, n, n), [step, x_t, x_s]; rows without mass are 0.
+        laws: q_{t_k} over all n states, masks included, (N + 1, n).
+        true: reverse kernels K_k, (N, n, n), [step, x_t, x_s]; 0 at x_t of probability 0.
         product: products of their marginals P_k, (N, n, n).
     """
 
@@ -28,7 +28,7 @@ class DenseChain:
     product: Tensor
 
     def generated(self) -> Tensor:
-        """Law at t_0 after all product steps from q_T, (n,)."""
+        """The law at t_0 after all product steps from q_T, (n,)."""
         law = self.laws[-1]
         for kernel in self.product.flip(0):
             law = law @ kernel
@@ -43,8 +43,8 @@ class DenseChain:
 def dense_chain(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> DenseChain:
     """The chain of a data law over num_values^D states on a grid from t_0 to t_N.
 
-    Where q_t(x) = 0 each coordinate follows its own reverse kernel, and is carried over where that
-    is undefined too.
+    Where q_t(x) = 0 each coordinate follows its own reverse kernel. A coordinate for which that is
+    undefined too keeps its value.
     """
     size, num_values = process.num_states, process.num_values
     num_dims = 1
@@ -56,7 +56,7 @@ def dense_chain(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> DenseChai
     one_hot = torch.nn.functional.one_hot(states, size).double()  # (n, D, S)
 
     def everywhere(kernel: Tensor) -> Tensor:
-        """The kernel of one coordinate, (N, S, S), on all states: (N, n, n)."""
+        """The kernels of all coordinates, (N, n, n), from those of one coordinate, (N, S, S)."""
         return torch.stack([kernel[:, c][:, :, c] for c in states.T]).prod(0)
 
     single = process.transition(grid[:-1], grid[1:])
@@ -79,7 +79,7 @@ def dense_chain(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> DenseChai
 
 
 def _condition(law_s: Tensor, kernel: Tensor) -> Tensor:
-    """Bayes' rule: law (..., y) and kernel (..., y, x) to rows [x, y]; 0 where x has no mass."""
+    """Bayes' rule: law (..., y) and kernel (..., y, x) give rows [x, y]; 0 where p(x) = 0."""
     joint = law_s[..., None] * kernel
     total = joint.sum(-2, keepdim=True)
     return torch.where(total > 0, joint / total.where(total > 0, 1.0), 0.0).mT

@@ -1,8 +1,9 @@
-r"""Rigorous real arithmetic: balls that provably contain the number (Arb, through python-flint).
+r"""Rigorous real arithmetic: intervals that provably contain the number (Arb, by python-flint).
 
-A float closed form checked against a float sampler agrees to rounding; two formulas for a constant
-can be compared to 1e-30 instead, with every rounding error accounted for. Work inside
-`precision()`; numbers enter through `ball`, results leave through `distance`, an upper bound.
+In floating point, two formulas for a constant can be compared only up to rounding. Here every
+rounding error is bounded, and they can be compared to 1e-30. The interval is called a ball: a
+midpoint and a radius. Work inside `precision()`, make balls with `ball`, and compare results with
+`distance`, which is an upper bound.
 """
 
 import math
@@ -17,13 +18,13 @@ BITS = 128
 
 @contextmanager
 def precision(bits: int = BITS) -> Iterator[None]:
-    """Evaluate balls with that many bits (128: about 38 digits)."""
+    """Compute with that many bits; 128 bits are about 38 digits."""
     with ctx.workprec(bits):
         yield
 
 
 def ball(number: Fraction | float | arb) -> arb:
-    """The number itself: integers and floats exactly, a fraction to the last bit."""
+    """A ball that contains the number; its radius is 0 for integers and floats."""
     if isinstance(number, Fraction):
         return arb(fmpq(number.numerator, number.denominator))
     return arb(number)
@@ -32,12 +33,12 @@ def ball(number: Fraction | float | arb) -> arb:
 def integral(
     integrand: Callable[[acb], acb], first: Fraction | float | arb, last: Fraction | float | arb
 ) -> arb:
-    """Enclosure of the integral of a meromorphic function that is real on [first, last]."""
+    """A ball that contains the integral of a meromorphic function, real on [first, last]."""
     return acb.integral(lambda z, _: integrand(z), ball(first), ball(last)).real
 
 
 def distance(left: Fraction | float | arb, right: Fraction | float | arb) -> float:
-    """At least |left - right|, whatever the balls leave open; a point is compared exactly."""
+    """An upper bound of |left - right| over all numbers in the two balls."""
     with precision():
         gap = (ball(left) - ball(right)).abs_upper()
     return 0.0 if gap == 0 else math.nextafter(float(gap), math.inf)

@@ -1,11 +1,13 @@
 r"""Logarithms without rounding: $\sum_p c_p \log p$ over primes p, with rational $c_p$.
 
 The entropy of a law with rational probabilities is such a sum, and so is every mutual information,
-total correlation and Kullback-Leibler divergence between rational laws. Primes factor uniquely, so
-their logarithms are linearly independent over the rationals: two sums are the same number if and
-only if they have the same coefficients. Identities of information theory can therefore be decided,
-not just checked to some number of digits. Inequalities are decided by ball arithmetic at a
-precision that grows until the sign is certain; it ends, because zero is recognised exactly.
+total correlation and Kullback-Leibler divergence between rational laws.
+
+Factorisation into primes is unique, so the logarithms of primes are linearly independent over the
+rationals. Two sums are the same number if and only if they have the same coefficients. Identities
+of information theory are thus decided, and not only checked to some number of digits. Inequalities
+are decided in ball arithmetic: the precision grows until the sign is certain. This ends, because
+zero is recognised exactly.
 """
 
 import functools
@@ -58,7 +60,7 @@ class LogSum:
         return float(self - other) < 0
 
     def __float__(self) -> float:
-        """The nearest double up to a few units; its sign is certain, 0.0 means zero exactly."""
+        """A double close to the number; its sign is right, and 0.0 means that it is exactly 0."""
         if not self.coefficients:
             return 0.0
         bits = 64
@@ -67,7 +69,7 @@ class LogSum:
         return float(self.enclosure(bits).mid())
 
     def enclosure(self, bits: int = 128) -> arb:
-        """A ball that contains the number."""
+        """A ball that contains the number, computed with this many bits."""
         with precision(bits):
             return sum((ball(c) * arb(p).log() for p, c in self.coefficients.items()), arb(0))
 
@@ -84,7 +86,7 @@ def _prime_factors(number: int) -> tuple[tuple[int, int], ...]:
 
 
 def weighted_logs(terms: Iterable[tuple[Fraction | int, Fraction | int]]) -> LogSum:
-    r"""$\sum_k w_k \log r_k$ of pairs (w, r), rational, r > 0."""
+    r"""The sum $\sum_k w_k \log r_k$ for pairs (w, r) of rational numbers, r > 0."""
     powers: dict[int, Fraction] = {}
     for weight, ratio in terms:
         if ratio <= 0:
@@ -105,17 +107,21 @@ def log(ratio: Fraction | int) -> LogSum:
 
 
 def total(sums: Iterable[LogSum]) -> LogSum:
-    """Their sum."""
+    """The sum of the sums."""
     return sum(sums, ZERO)
 
 
 def entropy(law: Law) -> LogSum:
-    """In nats, of a rational law."""
+    """The entropy of a rational law, in nats."""
     return weighted_logs((p, 1 / p) for p in law.values() if p)
 
 
 def kl(p: Law, q: Law) -> LogSum:
-    """KL(p || q) in nats, of rational laws; ValueError where q misses a state of p."""
+    """KL(p || q) of rational laws, in nats.
+
+    Raises:
+        ValueError: if q gives probability 0 to a state of p, so that the divergence is infinite.
+    """
     missing = next((x for x, v in p.items() if v and not q.get(x)), None)
     if missing is not None:
         raise ValueError(f"KL(p || q) is infinite: q gives no mass to the state {missing} of p")

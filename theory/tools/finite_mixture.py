@@ -1,4 +1,4 @@
-"""A mixture of product laws with finitely many latents: what the claims about Di4C speak of."""
+"""Mixtures of product laws with finitely many latents, and random laws."""
 
 import math
 from dataclasses import dataclass
@@ -33,15 +33,15 @@ class FiniteMixture:
         return self.weights @ self.components()
 
     def marginals(self) -> Tensor:
-        """Law of each coordinate, (D, S)."""
+        """The law of each coordinate, (D, S)."""
         return torch.tensordot(self.weights, self.probs, 1)
 
     def as_student(self) -> DenseMixture:
-        """The same mixture as the losses take it, a batch of one."""
+        """The mixture as an input of the library's losses, a batch of one."""
         return DenseMixture(self.probs.log()[None], self.weights.log())
 
     def literal(self) -> oracle.Law:
-        """p by the definition, in plain Python: the independent route."""
+        """The law p by its definition in plain Python, independent of the library."""
         weights, probs = self.weights.tolist(), self.probs.tolist()
         return {
             x: math.fsum(
@@ -53,7 +53,7 @@ class FiniteMixture:
 
 
 def random_law(generator: torch.Generator, *shape: int, spread: float = 1.0) -> Tensor:
-    """Laws over the last axis, log-normal weights; a larger spread makes them more uneven."""
+    """Random laws over the last axis with log-normal weights; a larger spread: more uneven."""
     weights = torch.exp(spread * torch.randn(shape, dtype=torch.float64, generator=generator))
     return weights / weights.sum(-1, keepdim=True)
 
@@ -73,12 +73,15 @@ def random_mixture(
 
 
 def as_dict(law: Tensor, num_dims: int, num_states: int) -> oracle.Law:
-    """A law over all states as the oracle holds it."""
+    """A law over all states as a dictionary of the oracle."""
     return oracle.law_from(law.tolist(), num_dims, num_states)
 
 
 def as_target(law: Tensor, num_dims: int, num_states: int, batch: int = 1) -> Target:
-    """All of S^D as weighted atoms, for each example of a batch: with it every loss is exact."""
+    """A target with all of S^D as weighted atoms, the same for each example of a batch.
+
+    With this target a loss has no sampling error.
+    """
     log_marginals = exact.marginals(law, num_dims, num_states).log()
     atoms = exact.states(num_dims, num_states)
     return Target(

@@ -1,9 +1,12 @@
-"""The independent oracle: laws as dictionaries, sums written out, any exact number type.
+"""The independent oracle: laws as dictionaries, every sum written out, for any number type.
 
-Shares no code with the library and imports nothing but Python: with fractions.Fraction entries
-every result is exact. Meant for tiny spaces; clarity over speed. A law maps states (tuples) to
-probabilities, a coordinate kernel is a list of rows [from][to] (it need not be square: masked
-noise maps S values to S + 1 states), time runs from data to noise.
+The oracle shares no code with the library and imports only the standard library of Python. With
+`fractions.Fraction` probabilities every result is exact. It is meant for tiny spaces, so it is
+simple and slow.
+
+A law maps states (tuples) to probabilities. The kernel of a coordinate is a list of rows
+[from][to]; it need not be square, since masked noise maps S values to S + 1 states. Time runs from
+data to noise.
 """
 
 import itertools
@@ -28,7 +31,7 @@ def law_from(values: Sequence[Number], num_dims: int, num_states: int) -> Law:
 
 
 def masked_kernel(ratio: Number, num_values: int, *, from_data: bool = False) -> list[list[Number]]:
-    """Keep a value with probability `ratio`, else mask it; from the data there is no mask row."""
+    """Keep a value with probability `ratio`, else mask it; with `from_data` without a mask row."""
     zero = ratio * 0
     rows = [
         [ratio if v == w else zero for w in range(num_values)] + [1 - ratio]
@@ -46,7 +49,7 @@ def uniform_kernel(ratio: Number, num_states: int) -> list[list[Number]]:
 
 
 def two_state_kernel(rate_up: float, rate_down: float, elapsed: float) -> list[list[float]]:
-    """The chain 0 -> 1 at rate_up, 1 -> 0 at rate_down, after a time `elapsed`."""
+    """The chain with rates rate_up: 0 -> 1 and rate_down: 1 -> 0 after a time `elapsed`."""
     total = rate_up + rate_down
     up, down = rate_up / total, rate_down / total
     decay = math.exp(-total * elapsed)
@@ -54,7 +57,7 @@ def two_state_kernel(rate_up: float, rate_down: float, elapsed: float) -> list[l
 
 
 def falling_kernel(ratio: Number) -> list[list[Number]]:
-    """The absorbing chain on {0, 1}: a one survives with probability `ratio`."""
+    """The absorbing chain on {0, 1}: a one survives with probability `ratio`, a zero stays."""
     zero = ratio * 0
     return [[zero + 1, zero], [1 - ratio, ratio]]
 
@@ -65,7 +68,7 @@ def chance(kernel: Kernel, start: State, end: State) -> Number:
 
 
 def noised(law: Law, kernel: Kernel) -> Law:
-    """The law after every coordinate moved by the kernel, one after the other."""
+    """The law after every coordinate has moved by the kernel."""
     for d in range(len(next(iter(law)))):
         moved: Law = {}
         for x, p in law.items():
@@ -77,14 +80,14 @@ def noised(law: Law, kernel: Kernel) -> Law:
 
 
 def reverse_row(law_s: Law, kernel: Kernel, x_t: State) -> Law | None:
-    """True reverse law of x_s given x_t, or None where x_t cannot be reached."""
+    """The true law of x_s given x_t, or None if x_t cannot be reached."""
     joint = {x: p * chance(kernel, x, x_t) for x, p in law_s.items()}
     total = sum(joint.values())
     return {x: p / total for x, p in joint.items()} if total else None
 
 
 def marginals(law: Law) -> list[dict[int, Number]]:
-    """Law of each coordinate."""
+    """The law of each coordinate."""
     num_dims = len(next(iter(law)))
     result: list[dict[int, Number]] = [{} for _ in range(num_dims)]
     for x, p in law.items():
@@ -100,10 +103,10 @@ def independent(law: Law) -> Law:
 
 
 def product_step(law_t: Law, law_s: Law, kernel: Kernel) -> Law:
-    """One marginal-matching product step from law_t; law_s is the true law at the earlier time.
+    """One marginal-matching product step from law_t to time s; law_s is the true law at time s.
 
-    A state that the true process cannot reach keeps every coordinate that exists at time s and
-    draws the others (masked, none left at time s) from their marginals.
+    At a state that the true process cannot reach, each coordinate follows its own reverse kernel. A
+    coordinate for which that is undefined too keeps its value.
     """
     result = dict.fromkeys(law_s, 0 * next(iter(law_t.values())))
     single_s = marginals(law_s)
@@ -127,7 +130,7 @@ def _reverse_one(marginal: dict[int, Number], kernel: Kernel, value: int) -> dic
 
 
 def compose(q_0: Law, kernels: Sequence[Kernel], start: Law | None = None) -> Law:
-    """Law of x_0 after N product steps; kernels[k] noises from t_k to t_(k+1)."""
+    """The law of x_0 after N product steps; kernels[k] is the noise from t_k to t_(k+1)."""
     laws = [q_0]
     for kernel in kernels:
         laws.append(noised(laws[-1], kernel))
@@ -143,17 +146,17 @@ def total_variation(p: Law, q: Law) -> Number:
 
 
 def entropy(law: Law) -> float:
-    """In nats."""
+    """The entropy in nats."""
     return -math.fsum(float(p) * math.log(p) for p in law.values() if p > 0)
 
 
 def kl(p: Law, q: Law) -> float:
-    """In nats; infinite where q misses a state of p."""
+    """KL(p || q) in nats; infinite if q gives probability 0 to a state of p."""
     if any(value > 0 and not q.get(x, 0) for x, value in p.items()):
         return math.inf
     return math.fsum(float(v) * math.log(v / q[x]) for x, v in p.items() if v > 0)
 
 
 def total_correlation(law: Law) -> float:
-    """KL to the product of the marginals, in nats."""
+    """The KL divergence to the product of the marginals, in nats."""
     return kl(law, independent(law))

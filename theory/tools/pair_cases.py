@@ -25,14 +25,14 @@ SCHEDULES: tuple[Schedule, ...] = (
 
 
 def rational_weights(draw: random.Random, num_entries: int) -> list[Fraction]:
-    """Probabilities with small denominators, zeros included."""
+    """Random probabilities with small denominators; some are 0."""
     weights = [draw.choice((0, 1, 1, 2, 3, 5)) for _ in range(num_entries)]
     weights[draw.randrange(num_entries)] += 1
     return [Fraction(w, sum(weights)) for w in weights]
 
 
 def rational_alphas(draw: random.Random, num_steps: int, *, to_zero: bool) -> list[Fraction]:
-    r"""$1 = \alpha_0 > \dots > \alpha_N$, down to 0 or not: any grid of the linear schedule."""
+    r"""Random $1 = \alpha_0 > \dots > \alpha_N$ in steps of 1/40; `to_zero` sets $\alpha_N = 0$."""
     inner = sorted(draw.sample(range(1, 40), num_steps), reverse=True)
     if to_zero:
         inner[-1] = 0
@@ -40,10 +40,10 @@ def rational_alphas(draw: random.Random, num_steps: int, *, to_zero: bool) -> li
 
 
 def random_grid(draw: random.Random, num_steps: int, horizon: float) -> list[float]:
-    """Times from 0 to the horizon, the inner ones uniform."""
+    """A grid from 0 to the horizon with uniformly random inner times."""
     return [0.0, *sorted(draw.random() * horizon for _ in range(num_steps - 1)), horizon]
 
 
 def survival(schedule: Schedule, grid: list[float] | np.ndarray) -> np.ndarray:
-    """The schedule at the grid, as numpy numbers for the literal sampler."""
+    """The survival probability at the times of the grid, as a numpy array."""
     return schedule.alpha(torch.as_tensor(np.asarray(grid, dtype=float))).numpy()

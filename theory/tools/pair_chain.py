@@ -1,8 +1,8 @@
-r"""The N-step product sampler of a pair, literally: all N kernels at once, then N small products.
+r"""The enumerated sampler: N product steps of a pair, step by step from their definition.
 
-Independent of the library: from $p_0$ and the kernels of one coordinate it enumerates the true
-joint law of every step, takes the marginals of its reverse, multiplies them, and composes. Up to
-S = 3 states a step costs microseconds, so that limits can be read off at N = 4096 and beyond.
+It is independent of the library. From $p_0$ and the kernels of one coordinate it computes the true
+joint law of every step, the marginals of the reverse kernels, their products, and the composition
+of these. With up to S = 3 states a step takes microseconds, so N = 4096 and more is possible.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Kernel = Callable[[Array], Array]
 
 
 def masked_kernels(ratio: Array, num_values: int) -> Array:
-    """Keep with probability `ratio`, else mask (the last state): (..., S + 1, S + 1)."""
+    """Keep a value with probability `ratio`, else mask it (last state): (..., S + 1, S + 1)."""
     kernel = np.zeros((*np.shape(ratio), num_values + 1, num_values + 1))
     values = np.arange(num_values)
     kernel[..., values, values] = np.asarray(ratio)[..., None]
@@ -24,13 +24,13 @@ def masked_kernels(ratio: Array, num_values: int) -> Array:
 
 
 def uniform_kernels(ratio: Array, num_states: int = 2) -> Array:
-    """Keep with probability `ratio`, else redraw uniformly: (..., S, S)."""
+    """Keep a state with probability `ratio`, else redraw it uniformly: (..., S, S)."""
     ratio = np.asarray(ratio)[..., None, None]
     return ratio * np.eye(num_states) + (1 - ratio) / num_states
 
 
 def falling_kernels(ratio: Array) -> Array:
-    """A one survives with probability `ratio`, a zero stays: (..., 2, 2)."""
+    """The absorbing chain: a one survives with probability `ratio`, a zero stays: (..., 2, 2)."""
     ratio = np.asarray(ratio)
     return np.stack(
         [
@@ -42,22 +42,22 @@ def falling_kernels(ratio: Array) -> Array:
 
 
 def two_state_kernels(elapsed: Array, rate_up: float, rate_down: float) -> Array:
-    """The chain 0 -> 1 at rate_up, 1 -> 0 at rate_down after the times `elapsed`: (..., 2, 2)."""
+    """Rates rate_up: 0 -> 1 and rate_down: 1 -> 0 after the times `elapsed`: (..., 2, 2)."""
     total = rate_up + rate_down
     moved = -np.expm1(-total * np.asarray(elapsed))[..., None, None]
     return np.eye(2) + moved * np.array([[-rate_up, rate_up], [rate_down, -rate_down]]) / total
 
 
 def ratios(alphas: Array) -> tuple[Array, Array]:
-    r"""Survival from 0 to $t_{k-1}$ and from $t_{k-1}$ to $t_k$, the two inputs of the kernels."""
+    r"""Survival probabilities from 0 to $t_{k-1}$, and from $t_{k-1}$ to $t_k$, for k = 1..N."""
     alphas = np.asarray(alphas, dtype=float)
     return alphas[:-1], alphas[1:] / alphas[:-1]
 
 
 def sampler_law(p_0: Array, from_data: Array, steps: Array, start: Array | None = None) -> Array:
-    r"""Law at time 0 of $P_{0|t_1} \circ \dots \circ P_{t_{N-1}|t_N}$ on the start, (S, S).
+    r"""The law at time 0 that $P_{0|t_1} \circ \dots \circ P_{t_{N-1}|t_N}$ generates, (S, S).
 
-    Pairs of states that the true process cannot reach are carried over.
+    A pair of states that the true process cannot reach keeps its values.
 
     Args:
         p_0: law of the pair, (S, S); zero on a mask.
@@ -89,12 +89,12 @@ def total_variation(p: Array, q: Array) -> float:
 
 
 def with_mask(p_0: Array) -> Array:
-    """A table over the values, extended by a mask without mass."""
+    """The table over the values, extended by a mask of probability 0."""
     return np.pad(p_0, ((0, 1), (0, 1)))
 
 
 def masked_chain_tv(p_0: Array, alphas: Array, *, all_mask: bool = False) -> float:
-    """TV of the sampler of a masked pair, from the noised data or from all-mask."""
+    """TV_N of a masked pair, started from the noised data or from all-mask."""
     from_data, step = ratios(alphas)
     law, num_values = with_mask(p_0), len(p_0)
     start = None
@@ -106,7 +106,7 @@ def masked_chain_tv(p_0: Array, alphas: Array, *, all_mask: bool = False) -> flo
 
 
 def uniform_chain_tv(p_0: Array, alphas: Array, *, from_prior: bool = False) -> float:
-    """TV of the sampler of a pair under uniform noise."""
+    """TV_N of a pair under uniform noise, started from the noised data or from the prior."""
     from_data, step = ratios(alphas)
     start = np.full(p_0.shape, 1 / p_0.size) if from_prior else None
     kernels = uniform_kernels(from_data, len(p_0)), uniform_kernels(step, len(p_0))
@@ -114,13 +114,13 @@ def uniform_chain_tv(p_0: Array, alphas: Array, *, from_prior: bool = False) -> 
 
 
 def absorbing_chain_tv(p_0: Array, alphas: Array) -> float:
-    """TV of the sampler of two bits that fall to zero."""
+    """TV_N of two bits under absorbing noise, started from the noised data."""
     from_data, step = ratios(alphas)
     return total_variation(sampler_law(p_0, falling_kernels(from_data), falling_kernels(step)), p_0)
 
 
 def two_state_chain_law(p_0: Array, grid: Array, rate_up: float, rate_down: float) -> Array:
-    """Law at time 0 of the sampler of a general two-state chain, from the noised data."""
+    """The law that the sampler of a two-state chain generates from the noised data."""
     grid = np.asarray(grid, dtype=float)
     return sampler_law(
         p_0,

@@ -1,7 +1,7 @@
-"""Truncated power series in one small parameter: exact expansions by running ordinary code.
+"""Truncated power series in one small parameter eps, as a number type.
 
-A `Series` is a number type. Fed to the oracle in place of fractions it turns every law and kernel
-into its expansion, so that "equal up to O(eps^3)" becomes an identity of coefficients.
+With `Series` in place of fractions the oracle computes the expansion of every law and kernel in
+eps. "Equal up to O(eps^3)" then becomes an identity of coefficients.
 """
 
 from dataclasses import dataclass

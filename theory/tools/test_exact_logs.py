@@ -1,4 +1,4 @@
-"""Logarithms without rounding, against floats, against identities, and where floats fail."""
+"""Logarithms without rounding: against floats, identities, and signs that floats round away."""
 
 import math
 import random
@@ -72,12 +72,12 @@ def test_mutual_information_is_a_difference_of_entropies(seed):
     assert mutual_information(p, [2], [0, 1]) == parts
 
 
-def test_what_has_no_value_is_refused():
-    half = {(0,): Fraction(1, 2), (1,): Fraction(1, 2)}
+def test_infinite_values_are_refused():
+    coin = {(0,): Fraction(1, 2), (1,): Fraction(1, 2)}
     point = {(0,): Fraction(1), (1,): Fraction(0)}
-    assert kl(point, half) == log(2)
+    assert kl(point, coin) == log(2)
     with pytest.raises(ValueError, match="no mass"):
-        kl(half, point)
+        kl(coin, point)
     with pytest.raises(ValueError, match="positive ratio; got 0"):
         log(0)
 

@@ -1,4 +1,4 @@
-"""Unmasking against counting and against a sampler written out."""
+"""Unmasking: known counts, and the output law against an enumerated sampler."""
 
 import math
 import random
@@ -38,7 +38,7 @@ def test_sizes_must_cover_the_coordinates():
 
 
 def _sampled_law(law, sizes):
-    """Random-order unmasking as a sampler: partial states pushed forward one batch at a time."""
+    """The law of random-order unmasking, from all partial states, one batch at a time."""
     n = len(next(iter(law)))
     hidden = (None,) * n
     current = {hidden: Fraction(1)}

@@ -1,12 +1,12 @@
-r"""Generation by unmasking on tiny spaces: ordered partitions, conditionals, the law along a path.
+r"""Generation by unmasking on tiny spaces: batches of coordinates and the law along a path.
 
-Some coordinates are revealed at a time, each drawn from its true conditional law given what was
-revealed before and independently of the others in its batch. Along an ordered partition
-$(S_1, \dots, S_k)$ of the coordinates this gives the step-wise product law
+Each step reveals a batch of coordinates. Each coordinate is drawn from its true conditional law
+given what was revealed before, independently of the others in its batch. Along an ordered partition
+$(S_1, \dots, S_k)$ of the coordinates this gives the product law of the path
 
 $$p_{S_1, \dots, S_k}(x) = \prod_t \prod_{i \in S_t} p(x_i \mid x_{S_1 \cup \dots \cup S_{t-1}}).$$
 
-Plain dictionaries and any exact number type, as in the oracle.
+Laws are dictionaries with any exact number type, as in the oracle.
 """
 
 import itertools
@@ -21,7 +21,7 @@ Partition = tuple[tuple[int, ...], ...]
 
 
 def compositions(number: int, parts: int | None = None) -> Iterator[tuple[int, ...]]:
-    """All ways to write a number as an ordered sum of positive integers (of `parts` of them)."""
+    """All ordered sums of positive integers with this value, with `parts` terms if it is given."""
     if number == 0 and not parts:
         yield ()
     if parts == 0:
@@ -47,11 +47,11 @@ def ordered_partitions(coordinates: Sequence[int], sizes: Sequence[int]) -> Iter
 
 
 def path_law(law: Law, partition: Partition) -> Law:
-    """The step-wise product law along the partition, on the states of positive probability.
+    """The product law along the partition, on the states of positive probability.
 
     The product sampler may also reach states outside the support of the data, where conditional
-    laws are undefined; KL divergences from the data do not see them, so they are left out and the
-    values may sum to less than 1.
+    laws are undefined. KL divergences from the data do not depend on them. They are left out, so
+    the values may sum to less than 1.
     """
     result = {x: 1 for x, p in law.items() if p}
     known: list[int] = []
