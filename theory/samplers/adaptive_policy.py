@@ -1,24 +1,27 @@
-r"""Unmasking policies that look at what was revealed: an exact divergence, and what breaks it.
+r"""Unmasking policies that look at what was revealed: an exact divergence, and where it fails.
 
-A deterministic policy reads the revealed values and names the next batch of coordinates to reveal,
-each drawn from its true conditional law, independently of the others in the batch. The values
-x then determine the batches $S_1(x), S_2(x), \dots$ and the sets $C_t(x)$ known before them, so x
-can be generated along one path only and the generated law is
-$\mathrm{out}(x) = \prod_t \prod_{i \in S_t(x)} p(x_i | x_{C_t(x)})$. Hence, with equality,
+A deterministic policy reads the revealed values and names the next batch of coordinates. Each of
+them is drawn from its true conditional law, independently of the others in the batch. The values x
+determine the batches $S_1(x), S_2(x), \dots$ and the sets $C_t(x)$ known before them. So x can be
+generated along one path only, and the generated law is
+$\mathrm{out}(x) = \prod_t \prod_{i \in S_t(x)} p(x_i | x_{C_t(x)})$. Hence
 
 $$\mathrm{KL}(p \| \mathrm{out}) = \mathbb{E}_{x \sim p} \sum_t \mathrm{TC}(X_{S_t} \mid x_{C_t}),$$
 
 where the total correlation is that of the conditional law given the values $x_{C_t}$. Fixed
-partitions, confidence thresholds and entropy budgets are of this kind.
+partitions, confidence thresholds and entropy budgets are policies of this kind.
 
-Two things break it. A randomised policy reaches x along many paths, its output mixes them, and by
-convexity the divergence is at most the mean over paths, in general less (random order is one, see
-`information_curve.py`). And a policy that draws candidates for all hidden coordinates first and
-keeps the ones that came out most probable (as MaskGIT does) reads values that are not revealed yet:
-what it keeps no longer follows the conditional law. It is wrong even on independent data, one
-coordinate at a time, where every total correlation is 0.
+The identity fails for two other kinds:
 
-Source: Wen et al. (2026) for the identity; the rest by enumeration.
+* A randomised policy reaches x along many paths, and its output mixes them. By convexity the
+  divergence is at most the mean over paths, and in general less. Random order is an example
+  (`information_curve.py`).
+* A policy can draw candidates for all hidden coordinates first and keep those that came out most
+  probable, as MaskGIT does. It reads values that are not revealed yet, and what it keeps does not
+  follow the conditional law. It is wrong even for independent data, one coordinate at a time, where
+  every total correlation is 0.
+
+Source: Wen et al. (2026) for the identity. The rest is enumerated by this project.
 """
 
 import itertools
@@ -35,9 +38,12 @@ from theory.tools.laws import rational_law
 from theory.tools.oracle import Law
 from theory.tools.unmasking import output_law
 
-Partial = tuple[int | None, ...]  # None where hidden
+Partial = tuple[int | None, ...]
+"""The values of all coordinates, None where hidden."""
+
 Choices = Sequence[tuple[Fraction, tuple[int, ...]]]
-Policy = Callable[[Partial], Choices]  # next batches with their probabilities; one: deterministic
+Policy = Callable[[Partial], Choices]
+"""The possible next batches with their probabilities; a deterministic policy returns one."""
 
 
 def hidden(state: Partial) -> list[int]:
@@ -46,7 +52,7 @@ def hidden(state: Partial) -> list[int]:
 
 
 def given(law: Law, state: Partial) -> Law:
-    """The law of x given the revealed values; empty where they are impossible."""
+    """The law of x given the revealed values; empty if they are impossible."""
     agree = {
         x: p
         for x, p in law.items()
@@ -63,15 +69,15 @@ def reveal(state: Partial, batch: Sequence[int], values: Sequence[int]) -> Parti
 
 
 def generated_law(law: Law, policy: Policy) -> Law:
-    """Left side: the law of the samples, all partial states pushed forward.
+    """The law of the samples, for the left side.
 
-    Mass that falls outside the support of the data is dropped: KL from the data does not see it.
+    Mass outside the support of the data is dropped, because KL from the data does not see it.
     """
     return {x: p for x, (p, _) in _walk(law, policy, oracle.independent).items()}
 
 
 def expected_total_correlation(law: Law, policy: Policy) -> LogSum:
-    """Right side: the sum of TC(X_S | x_C), averaged over the data and the draws of the policy."""
+    """The right side: the sum of TC(X_S | x_C), averaged over data and draws of the policy."""
     visited = _walk(law, policy, lambda joint: joint)
     return total(paid for _, paid in visited.values())
 
@@ -79,7 +85,7 @@ def expected_total_correlation(law: Law, policy: Policy) -> LogSum:
 def _walk(
     law: Law, policy: Policy, step: Callable[[Law], Law]
 ) -> dict[Partial, tuple[Fraction, LogSum]]:
-    """Probability of every complete state, and the correlations paid on the way, weighted by it."""
+    """For every complete state its probability and, weighted by it, the correlations on the way."""
     current = {(None,) * len(next(iter(law))): (Fraction(1), ZERO)}
     complete: dict[Partial, tuple[Fraction, LogSum]] = {}
     while current:
@@ -101,7 +107,10 @@ def _walk(
 
 
 def random_policy(seed: int, choices: int = 1) -> Policy:
-    """A batch (or several, equally likely) for every partial state, drawn once and for all."""
+    """A random batch for every partial state, or several that are equally likely.
+
+    A given state always gets the same ones.
+    """
 
     def policy(state: Partial) -> Choices:
         draw = random.Random(f"{seed} {state}")
@@ -116,7 +125,10 @@ def random_policy(seed: int, choices: int = 1) -> Policy:
 
 
 def threshold_policy(law: Law, threshold: Fraction) -> Policy:
-    """Reveal every coordinate that is sure to `threshold`; the surest one if there is none."""
+    """Reveal every coordinate whose most probable value has at least probability `threshold`.
+
+    If there is none, reveal the surest coordinate.
+    """
 
     def policy(state: Partial) -> Choices:
         conditional = given(law, state)
@@ -128,7 +140,7 @@ def threshold_policy(law: Law, threshold: Fraction) -> Policy:
 
 
 def random_order(state: Partial) -> Choices:
-    """Two coordinates, any two equally likely, then the rest."""
+    """Reveal two coordinates, all pairs equally likely, then the rest."""
     remaining = hidden(state)
     batches = list(itertools.combinations(remaining, min(2, len(remaining))))
     return [(Fraction(1, len(batches)), batch) for batch in batches]
@@ -157,7 +169,10 @@ def _two_stage(first: tuple[int, ...], second: tuple[tuple[int, ...], ...]) -> P
 
 
 def confident_candidates_law(law: Law) -> Law:
-    """One coordinate at a time: draw candidates for all, keep the most probable one."""
+    """The law generated by drawing candidates for all coordinates and keeping the most probable.
+
+    One coordinate is kept in each step.
+    """
     current: dict[Partial, Fraction] = {(None,) * len(next(iter(law))): Fraction(1)}
     for _ in next(iter(law)):
         following: dict[Partial, Fraction] = {}
@@ -181,10 +196,12 @@ def small_laws() -> list[Law]:
 
 @claim(
     "adaptive-policy",
-    "KL(p || out) = E sum_t TC(X_{S_t} | x_{C_t}), without rounding",
+    "A deterministic policy that reads revealed values has KL(p || out) = E sum_t TC(X_{S_t} | "
+    "x_{C_t}).",
     group="beyond",
     source="Wen et al. (2026)",
-    hypotheses="batches are functions of revealed values; true conditionals; any law",
+    hypotheses="S_t is the batch t, C_t what is known before it; true conditional laws, any law, "
+    "without rounding",
 )
 def verify_deterministic(record: Record) -> None:
     for law in small_laws():
@@ -192,7 +209,7 @@ def verify_deterministic(record: Record) -> None:
         policies += [threshold_policy(law, Fraction(k, 10)) for k in (4, 5, 6, 8)]
         for policy in policies:
             left = kl(law, generated_law(law, policy))
-            record.equal(left, expected_total_correlation(law, policy), 0, "S = 2, 3, D = 3")
+            record.equal(left, expected_total_correlation(law, policy), 0, "three coordinates")
     law = rational_law(random.Random(1), 4, 2)
     for seed in range(6):
         policy = random_policy(seed)
@@ -202,10 +219,10 @@ def verify_deterministic(record: Record) -> None:
 
 @claim(
     "adaptive-policy-all",
-    "the same for all 31 deterministic policies of three bits",
+    "The same identity holds for all 31 deterministic policies on three bits.",
     group="beyond",
     source="Wen et al. (2026)",
-    hypotheses="as above",
+    hypotheses="as for adaptive-policy",
 )
 def verify_every_policy(record: Record) -> None:
     for law in small_laws()[:3]:
@@ -216,10 +233,11 @@ def verify_every_policy(record: Record) -> None:
 
 @claim(
     "randomised-policy",
-    "a randomised policy: KL(p || out) <= E sum_t TC(X_{S_t} | x_{C_t})",
+    "A randomised policy has KL(p || out) <= E sum_t TC(X_{S_t} | x_{C_t}), the mean over its "
+    "paths.",
     group="beyond",
-    source="convexity",
-    hypotheses="draws of the policy depend on revealed values only",
+    source="this project, by convexity",
+    hypotheses="the draws of the policy depend on revealed values only",
 )
 def verify_randomised(record: Record) -> None:
     for law in small_laws():
@@ -227,7 +245,12 @@ def verify_randomised(record: Record) -> None:
             policy = random_policy(seed, choices=2)
             left = oracle.kl(law, generated_law(law, policy))
             right = float(expected_total_correlation(law, policy))
-            record.at_most(left, right, "two equally likely batches", rounding=1e-15)
+            record.at_most(
+                left,
+                right,
+                "divergence and mean over paths, two equally likely batches",
+                rounding=1e-15,
+            )
     for law in small_laws()[:3]:
         right = expected_total_correlation(law, random_order)
         record.equal(right, mask_averaged_kl(law, (2, 1)), 0, "random order, mean over paths")
@@ -238,23 +261,27 @@ def verify_randomised(record: Record) -> None:
 
 @claim(
     "randomised-policy-strict",
-    "False in general: the equality holds for randomised policies",
+    "False in general: for randomised policies both sides are equal. In random order the output "
+    "mixes the paths and is closer to the data.",
     group="fails",
     source="this project",
-    hypotheses="fails for random order: the output mixes the paths",
+    hypotheses="three coordinates; two of them at random, then the third",
 )
 def verify_randomised_is_not_an_equality(record: Record) -> None:
     for law in small_laws():
         left = oracle.kl(law, generated_law(law, random_order))
-        record.exceeds(float(expected_total_correlation(law, random_order)), left, 1e-3, "order")
+        record.exceeds(
+            float(expected_total_correlation(law, random_order)), left, 1e-3, "random order"
+        )
 
 
 @claim(
     "confident-candidates",
-    "False in general: single coordinates are exact if the most confident candidates are kept",
+    "False in general: revealing one coordinate at a time is exact. It is not if the most probable "
+    "of drawn candidates is kept, as MaskGIT does.",
     group="fails",
     source="this project",
-    hypotheses="fails on independent data: the choice reads values not yet revealed",
+    hypotheses="independent data, KL above 0.05; the choice reads values that are not revealed yet",
 )
 def verify_candidates(record: Record) -> None:
     for law in small_laws():

@@ -1,28 +1,32 @@
-r"""How much a batch size can cost: the bound of Li and Cai, the sharp one, and what they assume.
+r"""How much a batch size can cost: the bound of Li and Cai, the sharp bound, what both assume.
 
-Reveal L coordinates in random order in batches of fixed sizes $s_1, \dots, s_k$, every coordinate
-from its true conditional law; $s_{\max} = \max_t s_t$, L is the sequence length. Li and Cai:
+L coordinates are revealed in random order in batches of fixed sizes $s_1, \dots, s_k$. Every
+coordinate is drawn from its true conditional law. With $s_{\max} = \max_t s_t$ Li and Cai show
 
 $$\mathbb{E}_{\text{partition}}\, \mathrm{KL}(p \,\|\, p_{S_1, \dots, S_k}) \le
   \frac{2^{\lceil \log_2 s_{\max} \rceil} - 1}{L} \sum_{i=1}^L I(X_i; X_{-i}),$$
 
-plus the training error if the conditionals are learnt (here it is 0). By convexity it also bounds
-the divergence of the generated law.
+and the training error is added if the conditional laws are learnt (here it is 0). By convexity the
+bound also holds for the divergence of the generated law.
 
-The power of two is not needed. The left side is the Riemann gap of the information curve, which
-increases from 0 to $Z_{L-1} = \frac1L \sum_i I(X_i; X_{-i})$, so that
+The power of two is not needed. The left side is the Riemann gap of the information curve
+(`information_curve.py`). The curve increases from 0 to
+$Z_{L-1} = \frac1L \sum_i I(X_i; X_{-i})$, so that
 
 $$\text{gap} \le \sum_t (s_t - 1)(Z_{c_{t+1} - 1} - Z_{c_t}) \le (s_{\max} - 1)\, Z_{L-1},$$
 
-which is never larger, is 0 for single coordinates, and is attained for every L and all sizes with
-$s_1 = s_{\max}$: by L copies of one symbol. The bounds coincide when $s_{\max}$ is a power of two.
-On 200 random laws each of three to six bits, for all sizes but single coordinates, the bound of Li
-and Cai is loose by a factor of 1.02 to 48. The medians are from 1.5, for sizes (2, 2), to 12.7, for
-(2, 1, 1, 1, 1) (`looseness`): the end of a curve says little about its shape.
+This bound is never larger than that of Li and Cai, and equal if $s_{\max}$ is a power of two. It is
+0 for single coordinates. L copies of one symbol attain it for every L and all sizes with
+$s_1 = s_{\max}$.
 
-Hypotheses that bind: the sets are random (a fixed partition can cost more), $s_{\max}$ is the
-largest size (not the mean), the sizes are fixed (on a time grid they are binomial: use
-`time_grid_bound`).
+On random laws the bound of Li and Cai is loose by a factor of 1.02 to 48 (`looseness`: 200 laws
+each of three to six bits, all sizes but single coordinates). The median factor is least, 1.5, for
+sizes (2, 2) and largest, 12.7, for (2, 1, 1, 1, 1). The bound uses only the end of the information
+curve, which says little about its shape.
+
+The bounds need three hypotheses. The sets are random: a fixed partition can cost more.
+$s_{\max}$ is the largest size, not the mean. The sizes are fixed: on a time grid they are binomial,
+see the claim time-grid-bound.
 
 Source: Li, Cai, Breaking AR's sampling bottleneck (NeurIPS 2025; arXiv 2505.21400).
 """
@@ -68,9 +72,10 @@ def sharp_factor(sizes: Sequence[int]) -> int:
 
 
 def looseness(laws: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-    """Bound of Li and Cai over the mask-averaged KL, for many laws (B, S, ..., S): (B,).
+    """The bound of Li and Cai over the mean KL, for B laws at once: (B, S, ..., S) to (B,).
 
-    From the curve, since an average over all partitions of six coordinates takes seconds.
+    The mean KL is the gap of the information curve. Averaging over all partitions of six
+    coordinates would take seconds.
     """
     curve = batched_curve(laws)
     return li_cai_factor(sizes) * curve[-1] / riemann_gap(curve, sizes)
@@ -86,10 +91,12 @@ def random_laws(count: int, num_dims: int, num_states: int, seed: int = 0) -> to
 
 @claim(
     "li-cai-bound",
-    "mask-averaged KL <= (2^ceil(log2 s_max) - 1)/L sum_i I(X_i; X_-i)",
+    "Unmasking in random order costs at most (2^ceil(log2 s_max) - 1)/L sum_i I(X_i; X_-i) on "
+    "average.",
     group="beyond",
-    source="Li, Cai (NeurIPS 2025)",
-    hypotheses="fixed sizes, random sets, true conditionals; any law; without rounding",
+    source="Li and Cai, Breaking AR's sampling bottleneck (NeurIPS 2025)",
+    hypotheses="batches of fixed sizes, the largest s_max, L coordinates in all; random sets, true "
+    "conditional laws, any law, without rounding",
 )
 def verify_bounds(record: Record) -> None:
     for law in small_laws():
@@ -102,10 +109,11 @@ def verify_bounds(record: Record) -> None:
 
 @claim(
     "sharp-batch-size-bound",
-    "mask-averaged KL <= (s_max - 1)/L sum_i I(X_i; X_-i) on 1500 random laws",
+    "Unmasking in random order costs at most (s_max - 1)/L sum_i I(X_i; X_-i) on average.",
     group="beyond",
     source="this project",
-    hypotheses="as for li_cai_bound; never larger than that bound",
+    hypotheses="as for li-cai-bound, which is never smaller; 1500 random laws of full support, all "
+    "batch sizes",
 )
 def verify_bounds_on_random_laws(record: Record) -> None:
     for num_dims, num_states, count in ((4, 2, 1000), (3, 3, 500)):
@@ -122,7 +130,7 @@ def verify_bounds_on_random_laws(record: Record) -> None:
 
 @claim(
     "sharp-batch-size-bound-attained",
-    "equality for L copies of a symbol, all sizes with s_1 = s_max",
+    "L copies of a symbol attain the sharp bound for all batch sizes whose first is the largest.",
     group="beyond",
     source="this project",
     hypotheses="L = 2..5, without rounding",
@@ -138,10 +146,11 @@ def verify_sharpness(record: Record) -> None:
 
 @claim(
     "li-cai-power-of-two",
-    "False in general: 2^ceil(log2 s_max) - 1 is the best constant",
+    "False in general: 2^ceil(log2 s_max) - 1 is the best constant. It is s_max - 1, which is "
+    "attained.",
     group="fails",
     source="this project",
-    hypotheses="fails unless s_max is a power of two: s_max - 1 suffices and is attained",
+    hypotheses="s_max is not a power of two; copies of a bit, L = s_max = 3, 5",
 )
 def verify_power_of_two_is_not_needed(record: Record) -> None:
     for length in (3, 5):
@@ -152,17 +161,19 @@ def verify_power_of_two_is_not_needed(record: Record) -> None:
 
 @claim(
     "li-cai-mean-size",
-    "False in general: the mean batch size may stand in for s_max",
+    "False in general: the mean batch size can take the place of s_max. It cannot for unequal "
+    "sizes, nor for the binomial sizes of a time grid.",
     group="fails",
     source="this project",
-    hypotheses="fails for unequal sizes and for the binomial sizes of a time grid",
+    hypotheses="four copies of a bit: sizes (3, 1) with mean 2, and four equal time steps with "
+    "mean 1",
 )
 def verify_mean_size_is_not_enough(record: Record) -> None:
     law = copies(4)
     mean_size = Fraction(4, 2)
     bound = (mean_size - 1) * information_of_the_rest(law)
     record.exceeds(mask_averaged_kl(law, (3, 1)), bound, 0.6, "sizes (3, 1), mean 2")
-    # As many equispaced steps as coordinates: one coordinate a step on average, and a positive KL.
+    # Four equal time steps reveal one coordinate each on average, and the cost is positive.
     survivals = [1 - Fraction(k, 4) for k in range(5)]
     record.exceeds(time_grid_form(information_curve(law), survivals), ZERO, 0.3, "binomial sizes")
 
@@ -174,10 +185,11 @@ def two_pairs() -> Law:
 
 @claim(
     "li-cai-fixed-sets",
-    "False in general: the bound holds for one fixed partition",
+    "False in general: the bound holds for every fixed partition. Two pairs of equal bits, each "
+    "pair in one batch, cost 2 log 2, the bound is log 2.",
     group="fails",
     source="this project",
-    hypotheses="fails for two pairs of equal bits: 2 log 2 against log 2",
+    hypotheses="sizes (2, 2); the bound holds on average over random sets",
 )
 def verify_fixed_sets_can_cost_more(record: Record) -> None:
     law = two_pairs()

@@ -1,6 +1,6 @@
 r"""No product denoiser has a negative ELBO below the entropy plus the total correlations.
 
-The discrete-time bound on $-\log p$ that diffusion models are trained with is
+Diffusion models are trained with a bound on $-\log p$. In discrete time it is
 
 $$\mathrm{NELBO} = \mathbb{E}\Big[ \mathrm{KL}(q(x_{t_N} | x_0) \| \pi)
   + \sum_{k \ge 2} \mathrm{KL}(q(x_{t_{k-1}} | x_{t_k}, x_0) \| p(x_{t_{k-1}} | x_{t_k}))
@@ -12,12 +12,12 @@ $$\mathrm{NELBO} = H(q_0) + \sum_k \mathbb{E}\, \mathrm{TC}(x_{t_{k-1}} \mid x_{
   + \mathrm{KL}(q_{t_N} \| \pi) + \sum_k \mathbb{E} \sum_d
   \mathrm{KL}(q^d_{t_{k-1} | t_k} \| p^d_{t_{k-1} | t_k}),$$
 
-so the first two terms are a floor, reached if and only if the start is $q_{t_N}$ and every marginal
-is matched (where $q_{t_k} > 0$). What a product model lacks cannot be trained away. A denoiser that
-is not a product can go below: the true reverse kernel reaches $H(q_0)$.
+The first two terms are a lower bound. It is reached if and only if the start is $q_{t_N}$ and every
+marginal is matched where $q_{t_k} > 0$. No training lowers the loss of a product model further. A
+denoiser that is not a product can go below: the true reverse kernel reaches $H(q_0)$.
 
-Source: Liu et al., Discrete Copula Diffusion (ICLR 2025; arXiv 2410.01949); the two remaining terms
-by the chain rule. Everything in rationals, without rounding.
+Source: Liu et al., Discrete Copula Diffusion (ICLR 2025; arXiv 2410.01949). The last two terms
+follow from the chain rule. Everything is computed in rationals, without rounding.
 """
 
 import functools
@@ -34,19 +34,20 @@ from theory.tools.exact_logs import LogSum, entropy, kl, total, weighted_logs
 from theory.tools.laws import rational_law
 from theory.tools.oracle import Kernel, Law, State
 
-Denoiser = Sequence[dict[State, Law]]  # per step: x_{t_k} with q > 0 -> law of x_{t_{k-1}}
+Denoiser = Sequence[dict[State, Law]]
+"""For each step, the law of x_{t_{k-1}} given every x_{t_k} of positive probability."""
 
 
 @dataclass(frozen=True)
-class Chain:
-    """The noised laws q_{t_0}, ..., q_{t_N} and the coordinate kernels between them."""
+class NoisedLaws:
+    """The laws q_{t_0}, ..., q_{t_N} and the kernels of one coordinate between them."""
 
     laws: Sequence[Law]
     kernels: Sequence[Kernel]
 
     @classmethod
-    def of(cls, law: Law, kernels: Sequence[Kernel]) -> "Chain":
-        """Noise a data law."""
+    def of(cls, law: Law, kernels: Sequence[Kernel]) -> "NoisedLaws":
+        """Noise a data law by one kernel after the other."""
         laws = [law]
         for kernel in kernels:
             laws.append(oracle.noised(laws[-1], kernel))
@@ -54,14 +55,14 @@ class Chain:
 
     @functools.cached_property
     def true_reverse(self) -> Denoiser:
-        """The true reverse kernels, not products."""
+        """The true reverse kernels, which are not products."""
         return [
             {x: oracle.reverse_row(law_s, kernel, x) for x, p in law_t.items() if p}
             for law_s, law_t, kernel in zip(self.laws, self.laws[1:], self.kernels, strict=False)
         ]
 
     def marginal_matching(self) -> Denoiser:
-        """The products of their marginals."""
+        """The products of the marginals of the true reverse kernels."""
         return [{x: oracle.independent(r) for x, r in step.items()} for step in self.true_reverse]
 
     def from_data(self, end: int) -> dict[State, Law]:
@@ -76,8 +77,8 @@ class Chain:
         return rows
 
 
-def worse_denoiser(chain: Chain, rng: random.Random) -> Denoiser:
-    """A product denoiser whose marginals are the true ones, randomly reweighted."""
+def worse_denoiser(noised: NoisedLaws, rng: random.Random) -> Denoiser:
+    """A product denoiser; its marginals are the true ones with random weights."""
 
     def reweighted(row: Law) -> Law:
         singles = []
@@ -86,55 +87,55 @@ def worse_denoiser(chain: Chain, rng: random.Random) -> Denoiser:
             singles.append({v: w / sum(weights.values()) for v, w in weights.items()})
         return {x: math.prod(singles[d][v] for d, v in enumerate(x)) for x in row}
 
-    return [{x: reweighted(row) for x, row in step.items()} for step in chain.true_reverse]
+    return [{x: reweighted(row) for x, row in step.items()} for step in noised.true_reverse]
 
 
-def negative_elbo(chain: Chain, denoiser: Denoiser, start: Law) -> LogSum:
-    """Left side, term by term from the posteriors q(x_{t_{k-1}} | x_{t_k}, x_0)."""
-    return weighted_logs(_elbo_terms(chain, denoiser, start))
+def negative_elbo(noised: NoisedLaws, denoiser: Denoiser, start: Law) -> LogSum:
+    """The left side, term by term from the posteriors q(x_{t_{k-1}} | x_{t_k}, x_0)."""
+    return weighted_logs(_elbo_terms(noised, denoiser, start))
 
 
 def _elbo_terms(
-    chain: Chain, denoiser: Denoiser, start: Law
+    noised: NoisedLaws, denoiser: Denoiser, start: Law
 ) -> Iterator[tuple[Fraction, Fraction]]:
-    data, steps = chain.laws[0], len(chain.kernels)
-    for x_0, row in chain.from_data(steps).items():
+    data, steps = noised.laws[0], len(noised.kernels)
+    for x_0, row in noised.from_data(steps).items():
         for x, p in row.items():
             if p:
                 yield data[x_0] * p, p / start[x]
     for k in range(2, steps + 1):
-        earlier, later = chain.from_data(k - 1), chain.from_data(k)
+        earlier, later = noised.from_data(k - 1), noised.from_data(k)
         for x_0, row in earlier.items():
             for (x_s, p), x_t in itertools.product(row.items(), denoiser[k - 1]):
-                joint = p * oracle.chance(chain.kernels[k - 1], x_s, x_t)
+                joint = p * oracle.chance(noised.kernels[k - 1], x_s, x_t)
                 if joint:
                     posterior = joint / later[x_0][x_t]
                     yield data[x_0] * joint, posterior / denoiser[k - 1][x_t][x_s]
-    for x_0, row in chain.from_data(1).items():
+    for x_0, row in noised.from_data(1).items():
         for x, p in row.items():
             if p:
                 yield data[x_0] * p, 1 / denoiser[0][x][x_0]
 
 
-def copula_floor(chain: Chain) -> LogSum:
-    """Right side: H(q_0) plus the mean total correlations of the true reverse rows."""
+def copula_bound(noised: NoisedLaws) -> LogSum:
+    """The lower bound: H(q_0) plus the mean total correlations of the true reverse rows."""
     correlations = [
-        {x: _total_correlation(row) for x, row in step.items()} for step in chain.true_reverse
+        {x: _total_correlation(row) for x, row in step.items()} for step in noised.true_reverse
     ]
-    return entropy(chain.laws[0]) + _mean(chain, correlations)
+    return entropy(noised.laws[0]) + _mean(noised, correlations)
 
 
-def marginal_mismatch(chain: Chain, denoiser: Denoiser) -> LogSum:
-    """What a product denoiser adds: the mean divergences of its marginals from the true ones."""
+def marginal_mismatch(noised: NoisedLaws, denoiser: Denoiser) -> LogSum:
+    """The mean divergences of a product denoiser's marginals from the true ones."""
     mismatch = [
         {x: _coordinate_divergence(row, model[x]) for x, row in step.items()}
-        for step, model in zip(chain.true_reverse, denoiser, strict=True)
+        for step, model in zip(noised.true_reverse, denoiser, strict=True)
     ]
-    return _mean(chain, mismatch)
+    return _mean(noised, mismatch)
 
 
-def _mean(chain: Chain, values: Iterable[dict[State, LogSum]]) -> LogSum:
-    pairs = zip(chain.laws[1:], values, strict=True)
+def _mean(noised: NoisedLaws, values: Iterable[dict[State, LogSum]]) -> LogSum:
+    pairs = zip(noised.laws[1:], values, strict=True)
     return total(law[x] * value for law, step in pairs for x, value in step.items())
 
 
@@ -146,7 +147,7 @@ def _coordinate_divergence(p: Law, q: Law) -> LogSum:
     return total(map(kl, oracle.marginals(p), oracle.marginals(q)))
 
 
-def cases() -> Iterator[tuple[str, Chain]]:
+def noised_laws() -> Iterator[tuple[str, NoisedLaws]]:
     """Masked and uniform noise on pairs and triples, one to three steps, zeros in some laws."""
     rng = random.Random(0)
     for num_dims, num_values, least, steps in (
@@ -161,68 +162,71 @@ def cases() -> Iterator[tuple[str, Chain]]:
         masked = [
             oracle.masked_kernel(r, num_values, from_data=k == 0) for k, r in enumerate(ratios)
         ]
-        yield f"masked {num_values}^{num_dims}", Chain.of(law, masked)
+        yield f"masked {num_values}^{num_dims}", NoisedLaws.of(law, masked)
         uniform = [oracle.uniform_kernel(r, num_values) for r in ratios]
-        yield f"uniform {num_values}^{num_dims}", Chain.of(law, uniform)
+        yield f"uniform {num_values}^{num_dims}", NoisedLaws.of(law, uniform)
 
 
 @claim(
     "copula-bound-equality",
-    "NELBO = H(q_0) + sum_k E TC(x_{k-1} | x_k) for the product of true marginals",
+    "The product of the true marginals has the negative ELBO H(q_0) + sum_k E TC(x_{k-1} | x_k).",
     group="beyond",
     source="Liu et al., Discrete Copula Diffusion (ICLR 2025)",
-    hypotheses="start q_T; masked and uniform, zeros in some laws; without rounding",
+    hypotheses="start q_T; masked and uniform noise, laws with and without zeros; without rounding",
 )
 def verify_equality(record: Record) -> None:
-    for name, chain in cases():
-        left = negative_elbo(chain, chain.marginal_matching(), chain.laws[-1])
-        record.equal(left, copula_floor(chain), 0, name)
+    for name, noised in noised_laws():
+        left = negative_elbo(noised, noised.marginal_matching(), noised.laws[-1])
+        record.equal(left, copula_bound(noised), 0, name)
 
 
 @claim(
     "copula-bound",
-    "any other product denoiser: more, by exactly sum_k E sum_d KL of its marginals",
+    "Any other product denoiser has a larger negative ELBO, by sum_k E sum_d KL(true marginal || "
+    "its marginal).",
     group="beyond",
-    source="Liu et al., Discrete Copula Diffusion (ICLR 2025); the excess: chain rule",
-    hypotheses="products over the coordinates",
+    source="Liu et al., Discrete Copula Diffusion (ICLR 2025); the excess by the chain rule",
+    hypotheses="start q_T; the denoiser is a product over the coordinates; without rounding",
 )
-def verify_floor(record: Record) -> None:
+def verify_bound(record: Record) -> None:
     rng = random.Random(1)
-    for name, chain in cases():
-        floor = copula_floor(chain)
+    for name, noised in noised_laws():
+        bound = copula_bound(noised)
         for _ in range(2):
-            denoiser = worse_denoiser(chain, rng)
-            left = negative_elbo(chain, denoiser, chain.laws[-1])
-            record.at_most(floor, left, name)
-            record.equal(left, floor + marginal_mismatch(chain, denoiser), 0, name)
+            denoiser = worse_denoiser(noised, rng)
+            left = negative_elbo(noised, denoiser, noised.laws[-1])
+            record.at_most(bound, left, name)
+            record.equal(left, bound + marginal_mismatch(noised, denoiser), 0, name)
 
 
 @claim(
     "copula-bound-prior",
-    "from a prior: KL(q_T || prior) more",
+    "A sampler that starts from a prior has a negative ELBO that is larger by KL(q_T || prior).",
     group="beyond",
-    source="chain rule",
-    hypotheses="prior positive where q_T is",
+    source="the chain rule",
+    hypotheses="the prior is positive where q_T is; uniform noise, without rounding",
 )
 def verify_start(record: Record) -> None:
-    """Uniform noise started from the prior: the divergence of the start is added."""
-    for name, chain in cases():
+    for name, noised in noised_laws():
         if name.startswith("uniform"):
-            q_t = chain.laws[-1]
+            q_t = noised.laws[-1]
             prior = dict.fromkeys(q_t, Fraction(1, len(q_t)))
-            left = negative_elbo(chain, chain.marginal_matching(), prior)
-            record.equal(left, copula_floor(chain) + kl(q_t, prior), 0, name)
+            left = negative_elbo(noised, noised.marginal_matching(), prior)
+            record.equal(left, copula_bound(noised) + kl(q_t, prior), 0, name)
 
 
 @claim(
     "copula-bound-products-only",
-    "False in general: the floor holds for every denoiser",
+    "False in general: the lower bound holds for every denoiser. The true reverse kernel, which is "
+    "not a product, reaches H(q_0).",
     group="fails",
     source="this project",
-    hypotheses="fails for correlated ones: the true reverse kernel reaches H(q_0)",
+    hypotheses="masked and uniform noise, start q_T",
 )
 def verify_products_only(record: Record) -> None:
-    for name, chain in cases():
-        left = negative_elbo(chain, chain.true_reverse, chain.laws[-1])
-        record.equal(left, entropy(chain.laws[0]), 0, f"the true reverse kernel, {name}")
-        record.exceeds(copula_floor(chain), left, 0.001, name)
+    for name, noised in noised_laws():
+        left = negative_elbo(noised, noised.true_reverse, noised.laws[-1])
+        record.equal(left, entropy(noised.laws[0]), 0, f"the true reverse kernel, {name}")
+        record.exceeds(
+            copula_bound(noised), left, 0.001, f"bound above the true reverse kernel, {name}"
+        )

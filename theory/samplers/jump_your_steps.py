@@ -7,18 +7,23 @@ products of the marginals of the true reverse kernels, started from $q_{t_N}$. T
 $$\mathrm{KL}(q_0 \| \mathrm{out}_N) \le
   \sum_{k=1}^N \mathbb{E}_{x_{t_k}} \mathrm{TC}(x_{t_{k-1}} \mid x_{t_k}).$$
 
-The right side is the divergence of the two path laws, and the difference is exactly
+The right side is the divergence of the two laws of paths. The difference is exactly
 $\mathbb{E}_{x_0} \mathrm{KL}(q(x_{t_1}, \dots, x_{t_N} \mid x_0) \| p(x_{t_1}, \dots, x_{t_N} \mid
-x_0))$. So equality holds if and only if the likelihood ratio of the paths depends on $x_0$ alone:
-for independent data, where both sides are 0, and for one step from noise that has forgotten the
-data ($q_T$ is the law of $x_T$ given any $x_0$), where both are $\mathrm{TC}(q_0)$. From two steps
-on the bound is loose in general: the right side falls like 1/N and the left one, with full support,
-like 1/N^2 (`kl_rates.py`).
+x_0))$. Equality holds if and only if the likelihood ratio of the paths depends on $x_0$ alone. Two
+examples:
 
-Started from a prior $\pi$ instead of $q_T$ the bound needs $+ \mathrm{KL}(q_T \| \pi)$.
+* Independent data: both sides are 0.
+* One step from noise that has forgotten the data ($x_T$ has the law $q_T$ given any $x_0$): both
+  sides are $\mathrm{TC}(q_0)$.
 
-Source: Park et al., Jump Your Steps (ICLR 2025; arXiv 2410.07761), for the compounding decoding
-error; the remainder and the cases of equality by the chain rule.
+From two steps on the bound is loose in general. The right side falls like 1/N, the left side like
+1/N^2 if the data have full support (`kl_rates.py`).
+
+Started from a prior $\pi$ instead of $q_T$, the bound needs the further term
+$\mathrm{KL}(q_T \| \pi)$.
+
+Source: the bound is that of Park et al., Jump Your Steps (ICLR 2025; arXiv 2410.07761), for the
+compounding decoding error. The remainder and the cases of equality follow from the chain rule.
 """
 
 import itertools
@@ -57,7 +62,7 @@ Grid = Sequence[float] | Tensor
 def output_divergence(
     process: ForwardProcess, q_0: Tensor, grid: Grid, start: str = "q_T"
 ) -> float:
-    """Left side: KL(q_0 || out_N) of the product sampler."""
+    """The left side: KL(q_0 || out_N) of the product sampler."""
     return float(kl(q_0, product_composition(process, q_0, grid, start)))
 
 
@@ -74,10 +79,10 @@ def step_total_correlations(process: ForwardProcess, q_0: Tensor, grid: Grid) ->
 
 
 def path_decomposition(law: Law, kernels: Sequence[Kernel]) -> tuple[float, float, float]:
-    """(KL of the paths, KL of x_0, mean KL of the path given x_0), every path enumerated.
+    """(KL of the paths, KL of x_0, mean KL of the path given x_0) by enumerating every path.
 
-    Plain Python: the joint laws of (x_{t_0}, ..., x_{t_N}) under the process and under the product
-    sampler that starts from the same law at t_N.
+    In plain Python. The two laws are those of (x_{t_0}, ..., x_{t_N}) under the process and under
+    the product sampler, which starts from the same law at t_N.
     """
     laws = [law]
     for kernel in kernels:
@@ -90,7 +95,7 @@ def path_decomposition(law: Law, kernels: Sequence[Kernel]) -> tuple[float, floa
         longer = [(y, path) for path in true for y in law_s if rows[path[0]][y]]
         model = {(y, *path): model[path] * products[path[0]][y] for y, path in longer}
         true = {(y, *path): true[path] * rows[path[0]][y] for y, path in longer}
-    # Paths that only the sampler takes carry no mass of the data; they count in its law of x_0.
+    # The data give no mass to paths that only the sampler takes. They do count in its law of x_0.
     output = oracle.compose(law, kernels)
     conditional = math.fsum(
         p * math.log(p / law[path[0]] * output[path[0]] / model[path]) for path, p in true.items()
@@ -98,8 +103,8 @@ def path_decomposition(law: Law, kernels: Sequence[Kernel]) -> tuple[float, floa
     return oracle.kl(true, model), oracle.kl(law, output), conditional
 
 
-def cases() -> Iterator[tuple[str, ForwardProcess, int, list[list[float]]]]:
-    """Processes, dimensions and grids; one step from complete noise is a case of equality."""
+def processes_and_grids() -> Iterator[tuple[str, ForwardProcess, int, list[list[float]]]]:
+    """(name, process, D, grids) for seven kinds of noise."""
     grids = [[0.0, 0.8], [0.0, 0.4, 1.0], [0.0, 0.1, 0.35, 0.6, 0.9], [k / 8 for k in range(9)]]
     yield "masked, linear", MaskedProcess(2), 3, grids
     yield "masked, cosine", MaskedProcess(3, CosineSchedule()), 2, grids
@@ -113,14 +118,15 @@ def cases() -> Iterator[tuple[str, ForwardProcess, int, list[list[float]]]]:
 
 @claim(
     "jump-your-steps",
-    "KL(q_0 || out_N) <= sum_k E TC(x_{k-1} | x_k)",
+    "The divergence of the output is at most that of the paths: KL(q_0 || out_N) <= sum_k E "
+    "TC(x_{k-1} | x_k).",
     group="beyond",
     source="Park et al., Jump Your Steps (ICLR 2025)",
-    hypotheses="product of true marginals, start q_T; seven processes, any grid",
+    hypotheses="products of the true marginals, start q_T; seven kinds of noise, any law, any grid",
 )
 def verify_bound(record: Record) -> None:
     generator = torch.Generator().manual_seed(0)
-    for name, process, num_dims, grids in cases():
+    for name, process, num_dims, grids in processes_and_grids():
         for grid in grids:
             for q_0 in random_law(generator, 3, process.num_values**num_dims, spread=1.5):
                 left = output_divergence(process, q_0, grid)
@@ -129,25 +135,24 @@ def verify_bound(record: Record) -> None:
 
 
 @claim(
-    "jump-your-steps-half",
-    "the same for HALF, masked and uniform",
+    "jump-your-steps-equal-bits",
+    "The same bound holds without full support: for two bits that always agree.",
     group="beyond",
     source="Park et al., Jump Your Steps (ICLR 2025)",
-    hypotheses="no support is needed",
+    hypotheses="masked and uniform noise, N = 2, 3, 5, 9",
 )
-def verify_half(record: Record) -> None:
-    """The data law with the least support: two states."""
-    half = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
+def verify_equal_bits(record: Record) -> None:
+    equal_bits = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
     for process in (MaskedProcess(2), UniformProcess(2, ExponentialSchedule(1.0, rate=2.0))):
         for num_steps in (2, 3, 5, 9):
             grid = uniform_grid(num_steps)
-            left = output_divergence(process, half, grid)
-            right = sum(step_total_correlations(process, half, grid))
-            record.at_most(left, right, f"HALF, {num_steps} steps")
+            left = output_divergence(process, equal_bits, grid)
+            right = sum(step_total_correlations(process, equal_bits, grid))
+            record.at_most(left, right, f"two equal bits, {num_steps} steps")
 
 
-def decomposition_cases() -> Iterator[tuple[ForwardProcess, Law, list[Kernel], list[float]]]:
-    """Pairs small enough to enumerate every path, with the kernels of the oracle."""
+def small_chains() -> Iterator[tuple[ForwardProcess, Law, list[Kernel], list[float]]]:
+    """(process, law, kernels, grid) for pairs of bits, small enough to enumerate every path."""
     for grid in ([0.0, 0.7], [0.0, 0.3, 0.8], [0.0, 0.2, 0.6, 1.0]):
         alphas = [1 - t for t in grid]
         ratios = [b / a for a, b in itertools.pairwise(alphas)]
@@ -159,13 +164,13 @@ def decomposition_cases() -> Iterator[tuple[ForwardProcess, Law, list[Kernel], l
 
 @claim(
     "jump-your-steps-remainder",
-    "the difference is E KL(q(path | x_0) || p(path | x_0))",
+    "The bound exceeds KL(q_0 || out_N) by exactly E KL(q(path | x_0) || p(path | x_0)).",
     group="beyond",
-    source="chain rule",
-    hypotheses="as above; every path of a pair enumerated",
+    source="the chain rule",
+    hypotheses="as for jump-your-steps; two bits, one to three steps, every path is enumerated",
 )
 def verify_remainder(record: Record) -> None:
-    for process, law, kernels, grid in decomposition_cases():
+    for process, law, kernels, grid in small_chains():
         paths, output, conditional = path_decomposition(law, kernels)
         q_0 = torch.tensor(list(law.values()), dtype=torch.float64)
         what = f"{type(process).__name__}, grid {grid}"
@@ -177,10 +182,11 @@ def verify_remainder(record: Record) -> None:
 
 @claim(
     "jump-your-steps-equality",
-    "equality, = TC(q_0), for one step from complete noise; 0 = 0 if independent",
+    "The bound is an equality for one step from complete noise, where it is TC(q_0), and for "
+    "independent data.",
     group="beyond",
     source="this project",
-    hypotheses="alpha_T = 0 for the first; else the path ratio depends on more than x_0",
+    hypotheses="complete noise has alpha_T = 0; masked and uniform noise, three coordinates",
 )
 def verify_equality(record: Record) -> None:
     generator = torch.Generator().manual_seed(1)
@@ -201,10 +207,11 @@ def verify_equality(record: Record) -> None:
 
 @claim(
     "jump-your-steps-strict",
-    "False in general: the sum of the total correlations is KL(q_0 || out_N)",
+    "False in general: the bound is the divergence of the output. From two steps on it is larger, "
+    "by more than 0.005 on every random law tried.",
     group="fails",
     source="this project",
-    hypotheses="fails for N >= 2: it exceeds the KL by more than .005 on every random law",
+    hypotheses="three bits, masked and uniform noise, N = 2, 4, 8",
 )
 def verify_not_an_equality(record: Record) -> None:
     generator = torch.Generator().manual_seed(2)
@@ -214,18 +221,18 @@ def verify_not_an_equality(record: Record) -> None:
                 grid = uniform_grid(num_steps)
                 left = output_divergence(process, q_0, grid)
                 right = sum(step_total_correlations(process, q_0, grid))
-                record.exceeds(right, left, 0.005, f"{num_steps} steps")
+                record.exceeds(right, left, 0.005, f"bound above divergence, {num_steps} steps")
 
 
 @claim(
     "jump-your-steps-prior",
-    "False in general: the bound holds from the prior without KL(q_T || prior)",
+    "False in general: the bound holds for a sampler that starts from the prior. It holds once "
+    "KL(q_T || prior) is added.",
     group="fails",
     source="this project",
-    hypotheses="fails when noise is incomplete; holds with that term",
+    hypotheses="uniform noise that is not complete at T; three bits",
 )
 def verify_prior(record: Record) -> None:
-    """With the divergence of the start the bound holds from the prior; without it, it fails."""
     generator = torch.Generator().manual_seed(3)
     process = UniformProcess(2, ExponentialSchedule(0.1))
     prior = product_law(process.prior().expand(3, -1))
@@ -235,4 +242,4 @@ def verify_prior(record: Record) -> None:
         steps = sum(step_total_correlations(process, q_0, grid))
         start = float(kl(forward_law(process, q_0, 0.1), prior))
         record.at_most(left, steps + start, "from the prior")
-        record.exceeds(left, steps, 0.05, "from the prior, its divergence left out")
+        record.exceeds(left, steps, 0.05, "from the prior, without its divergence")

@@ -1,25 +1,25 @@
-r"""Two tasks of ParallelBench in closed form: what parallel generation must lose.
+r"""Two tasks of ParallelBench in closed form: what parallel generation loses.
 
-The total correlation C of the target law is the least divergence that one parallel step can have.
-For these two tasks it is also $-\log P(\text{a valid output})$, since the product of the marginals
-gives every valid output the same probability.
+One parallel step has at least a divergence C, the total correlation of the target law. For the two
+tasks C is also $-\log P(\text{a valid output})$, since the product of the marginals gives every
+valid output the same probability.
 
-- Shuffle, a uniformly random order of n items: $C = n \log n - \log n!$, which grows with n like
+- Shuffle is a uniformly random order of n items. $C = n \log n - \log n!$, which grows with n like
   $n - \tfrac12 \log(2 \pi n)$ nats.
-- Replace-Random, one random position out of n receives a new item:
-  $C = (n-1) [\log n - \log(n-1)]$, which rises to 1 nat (1.4427 bits), however long the list.
+- Replace-Random puts a new item at one random position of n.
+  $C = (n-1) [\log n - \log(n-1)]$, which rises to 1 nat (1.4427 bits) for long lists.
 
-In k steps with batch sizes $s_t$, $c_t = s_1 + \dots + s_{t-1}$, the divergence along every path is
-the Riemann gap of the information curve (`information_curve.py`; this project). With
-$f(m) = m \log m$:
+In k steps with batch sizes $s_t$ and $c_t = s_1 + \dots + s_{t-1}$ the divergence along every path
+is the Riemann gap of the information curve (`information_curve.py`; this project). With
+$f(m) = m \log m$ it is:
 
 - Shuffle: $\sum_t s_t \log(n - c_t) - \log n!$.
 - Replace-Random: $\frac1n \sum_t s_t [f(n - c_t) - f(n - c_t - 1)] - \log n$.
 
-A permutation has the same probability along every path, so for Shuffle this is also the divergence
-of the generated law in random order: equality in Jensen's inequality. For Replace-Random it is not.
+For Shuffle this is also the divergence of the law generated in random order, since a permutation
+has the same probability along every path. For Replace-Random it is not.
 
-Logarithms are natural and exact; divided by log 2 they carry rigorous enclosures in bits.
+Logarithms are natural and exact. Numbers in bits are rigorous enclosures.
 
 Source: Kang et al., ParallelBench (ICLR 2026; arXiv 2510.04767).
 """
@@ -42,13 +42,13 @@ from theory.tools.unmasking import compositions, ordered_partitions, output_law,
 
 
 def shuffle_law(n: int) -> Law:
-    """Uniform on the permutations of n items."""
+    """The uniform law on the permutations of n items."""
     orders = list(itertools.permutations(range(n)))
     return dict.fromkeys(orders, Fraction(1, len(orders)))
 
 
 def replace_law(n: int) -> Law:
-    """One of n positions, uniformly, holds the new item (1), the others the old ones (0)."""
+    """The new item (1) is at one of n positions, all equally likely; the others are 0."""
     return {tuple(int(i == j) for i in range(n)): Fraction(1, n) for j in range(n)}
 
 
@@ -80,14 +80,14 @@ def replace_in_steps(n: int, sizes: Sequence[int]) -> LogSum:
 
 
 def _batches(n: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """(size, number of coordinates known before it) of every batch."""
+    """(size, number of coordinates known before) of every batch."""
     if sum(sizes) != n:
         raise ValueError(f"sizes must sum to n = {n}; got {list(sizes)}")
     return list(zip(sizes, itertools.accumulate(sizes, initial=0), strict=False))
 
 
 def bits(nats: LogSum) -> arb:
-    """An enclosure in bits."""
+    """The number in bits, enclosed."""
     with precision():
         return nats.enclosure() / arb(2).log()
 
@@ -102,10 +102,12 @@ TASKS: tuple[Task, ...] = (
 
 @claim(
     "parallel-bench",
-    "C = n log n - log n! (Shuffle), (n-1)[log n - log(n-1)] (Replace-Random)",
+    "One parallel step loses n log n - log n! nats on Shuffle and (n-1) [log n - log(n-1)] on "
+    "Replace-Random.",
     group="beyond",
     source="Kang et al., ParallelBench (ICLR 2026)",
-    hypotheses="n = 2..6, every output enumerated, without rounding; = -log P(valid)",
+    hypotheses="n = 2..6, every output is enumerated, without rounding. The loss is the total "
+    "correlation and also -log P(valid output)",
 )
 def verify_one_step(record: Record) -> None:
     for name, law_of, closed_form in TASKS:
@@ -118,13 +120,12 @@ def verify_one_step(record: Record) -> None:
 
 @claim(
     "parallel-bench-bits",
-    "the same from the exact engine and its sampler, in bits",
+    "The exact engine and its sampler lose the same on both tasks, in bits.",
     group="beyond",
     source="Kang et al., ParallelBench (ICLR 2026)",
-    hypotheses="enclosures of the logarithms at 128 bits",
+    hypotheses="n up to 5 and 12 in float64; enclosures of the logarithms to 128 bits",
 )
 def verify_dense(record: Record) -> None:
-    """The exact engine in float64 against the enclosures in bits."""
     for (name, law_of, closed_form), largest in zip(TASKS, (5, 12), strict=True):
         for n in range(2, largest + 1):
             num_states = n if name == "Shuffle" else 2
@@ -143,13 +144,13 @@ def verify_dense(record: Record) -> None:
 
 @claim(
     "parallel-bench-asymptotics",
-    "n - C - log(2 pi n)/2 in (1/(12n+1), 1/12n); 1 - C in (x/2 - x^2/3, x/2)",
+    "For long lists one step loses n - log(2 pi n)/2 nats on Shuffle and 1 nat on Replace-Random.",
     group="beyond",
-    source="Robbins 1955; series of log(1 + x), x = 1/(n-1)",
-    hypotheses="n = 2..400, nats, rigorous",
+    source="Robbins (1955), A remark on Stirling's formula; the series of log(1 + x)",
+    hypotheses="n = 2..400, rigorous. Shuffle loses between 1/(12n+1) and 1/12n less; "
+    "Replace-Random between x/2 - x^2/3 and x/2 less, x = 1/(n-1)",
 )
 def verify_asymptotics(record: Record) -> None:
-    """Two-sided bounds for n up to 400: Robbins' form of Stirling's formula; a series of log."""
     for n in range(2, 401):
         with precision():
             stirling = n - (2 * arb.pi() * n).log() / 2 - shuffle_correlation(n).enclosure()
@@ -165,10 +166,12 @@ def verify_asymptotics(record: Record) -> None:
 
 @claim(
     "parallel-bench-steps",
-    "k steps: sum_t s_t log(n - c_t) - log n!; its like for Replace-Random",
+    "In k steps Shuffle loses sum_t s_t log(n - c_t) - log n!, and Replace-Random has a similar "
+    "formula.",
     group="beyond",
     source="this project",
-    hypotheses="any batch sizes, every path; n = 4, 5",
+    hypotheses="n = 4 and 5, any batch sizes s_t, every path; c_t coordinates are known before "
+    "batch t",
 )
 def verify_steps(record: Record) -> None:
     for name, law, closed_form in (
@@ -184,10 +187,12 @@ def verify_steps(record: Record) -> None:
 
 @claim(
     "parallel-bench-shuffle-output",
-    "Shuffle: the KL of the generated law is the KL along each path = -log P(valid)",
+    "On Shuffle the generated law has the same divergence as every path, and it is -log P(valid "
+    "output).",
     group="beyond",
     source="this project",
-    hypotheses="random order; every order of the items has one probability on all paths",
+    hypotheses="random order, n = 4, any batch sizes; a permutation has the same probability along "
+    "every path",
 )
 def verify_shuffle_output(record: Record) -> None:
     law = shuffle_law(4)
@@ -199,10 +204,11 @@ def verify_shuffle_output(record: Record) -> None:
 
 @claim(
     "parallel-bench-replace-output",
-    "False in general: Replace-Random: the KL of the generated law is the KL along each path",
+    "False in general: the generated law has the divergence of every path. On Replace-Random it "
+    "has less.",
     group="fails",
     source="this project",
-    hypotheses="fails for 1 < k < n",
+    hypotheses="random order, n = 4, k = 2, 3 batches",
 )
 def verify_replace_output(record: Record) -> None:
     law = replace_law(4)

@@ -1,29 +1,32 @@
-r"""Rectified pairs (ReDi) of two symmetric spins: what one rectification is worth, in closed form.
+r"""Rectified pairs (ReDi) of two symmetric spins: what one rectification gains, in closed form.
 
-Rectification trains a product student on pairs $(x_T, x_0)$ that the teacher's sampler makes, so
-that $x_T$ tells it which of the correlated answers to give. What it tells depends on the sampler.
+Rectification trains a product student on pairs $(x_T, x_0)$ that the teacher's sampler makes. The
+noise $x_T$ can tell the student which of the correlated answers to give. How much it tells depends
+on the sampler.
 
-*The flow* (a coordinate keeps its noise until it jumps, to a draw of its posterior): for
-$p_0 = (1 + \theta s_1 s_2)/4$ under uniform noise the posterior means are linear in
-$s_1 \pm s_2$, with $c_\pm = \alpha (1 \pm \theta) / (1 \pm \theta\alpha^2)$, so that N steps give
+*The flow.* A coordinate keeps its noise until it jumps to a draw from its posterior. Let
+$p_0 = (1 + \theta s_1 s_2)/4$ under uniform noise. The posterior means are linear in
+$s_1 \pm s_2$, with $c_\pm = \alpha (1 \pm \theta) / (1 \pm \theta\alpha^2)$. N steps give
 
 $$\mathbb{E}[s_1 \pm s_2 \mid x_T] = m_\pm\, (x_1 \pm x_2), \qquad
   m_\pm = \prod_k \big(1 - r_k (1 - c_\pm(\alpha_k))\big), \quad
   r_k = \frac{\alpha_{k-1} - \alpha_k}{1 - \alpha_k}$$
 
-and a student that learnt the pairs perfectly is off by
-$\tfrac12 |\theta - \tfrac12 (m_+^2 - m_-^2)|$ in one step, where a product model without the pairs
-is off by $|\theta|/2$. With many steps
+In one step a student that has learnt the pairs perfectly has the total variation
+$\tfrac12 |\theta - \tfrac12 (m_+^2 - m_-^2)|$. A product model without the pairs has $|\theta|/2$.
+With many steps
 
 $$m_\pm \to \exp\Big(\!-\!\int_0^1 \frac{1 \mp \theta\alpha}{1 \pm \theta\alpha^2}\, d\alpha\Big)
   = \sqrt{1 \pm \theta}\; \exp\big(-\!\arctan(\sqrt{\pm\theta}) / \sqrt{\pm\theta}\big)$$
 
-under any schedule; two equal bits come from 1/2 to $\tfrac12 (1 - e^{-\pi/2}) = .396$, no further.
+under any schedule. For two equal bits the total variation falls from 1/2 to
+$\tfrac12 (1 - e^{-\pi/2}) = 0.396$ and stops there.
 
-*Ancestral steps*: where nothing survives to the horizon ($\alpha_T = 0$), $q(x_s \mid x_T)$ does
-not depend on $x_T$: noise and data stay independent, rectification changes nothing, for any law.
+*Ancestral steps.* If nothing survives to the horizon ($\alpha_T = 0$), $q(x_s \mid x_T)$ does not
+depend on $x_T$. Noise and data are independent, and rectification changes nothing for any law.
 
-Beyond the papers (Yoo et al. 2025; Gat et al. 2024).
+Rectification is due to Yoo et al. (2025), the flow to Gat et al. (2024). These closed forms are by
+this project.
 """
 
 import itertools
@@ -43,7 +46,7 @@ from theory.tools.pair_cases import rational_alphas, rational_weights
 
 
 def flow_row(law: oracle.Law, alphas: Sequence[Fraction], x_T: oracle.State) -> oracle.Law:
-    """Law of x_0 given x_T after the flow's steps, every state and jump written out."""
+    """The law of x_0 given x_T after the steps of the flow; every state and jump is enumerated."""
     num_states = len(oracle.marginals(law)[0])
     row = {x_T: Fraction(1)}
     for s, t in reversed(list(itertools.pairwise(alphas))):
@@ -64,14 +67,14 @@ def flow_row(law: oracle.Law, alphas: Sequence[Fraction], x_T: oracle.State) -> 
 
 
 def ancestral_row(law: oracle.Law, alphas: Sequence[Fraction], x_T: oracle.State) -> oracle.Law:
-    """Law of x_0 given x_T after ancestral product steps."""
+    """The law of x_0 given x_T after ancestral product steps."""
     num_states = len(oracle.marginals(law)[0])
     kernels = [oracle.uniform_kernel(b / a, num_states) for a, b in itertools.pairwise(alphas)]
     return oracle.compose(law, kernels, {x_T: Fraction(1)})
 
 
 def rectified_law(rows: Sequence[oracle.Law]) -> oracle.Law:
-    """One step of a product student that learnt the pairs, from uniform noise."""
+    """The output of one step from uniform noise of a product student that has learnt the pairs."""
     total: oracle.Law = {}
     for row in rows:
         for x, p in oracle.independent(row).items():
@@ -80,7 +83,7 @@ def rectified_law(rows: Sequence[oracle.Law]) -> oracle.Law:
 
 
 def kept(theta: Fraction, alphas: Sequence[Fraction]) -> Fraction:
-    r"""$m_+$; $m_-$ is that of $-\theta$."""
+    r"""$m_+$. For $m_-$ give $-\theta$."""
     product = Fraction(1)
     for s, t in itertools.pairwise(alphas):
         mean = t * (1 + theta) / (1 + theta * t * t)
@@ -116,10 +119,11 @@ def limit_tv(theta: Fraction) -> arb:
 
 @claim(
     "rectified-pair",
-    "one step after rectification by N flow steps: TV = |theta - (m+^2 - m-^2)/2|/2",
+    "After rectification by N steps of the flow one step has TV = |theta - (m+^2 - m-^2)/2| / 2.",
     group="beyond",
-    source="this project",
-    hypotheses="symmetric spins, uniform noise, any grid, perfect student; exact rationals",
+    source="this project; rectification: Yoo et al. (2025); the flow: Gat et al. (2024)",
+    hypotheses="two symmetric spins with correlation theta, uniform noise, any grid, perfect "
+    "student. m+ and m- are closed products over the steps; exact rationals",
 )
 def verify_pair(record: Record) -> None:
     draw = random.Random(31)
@@ -134,10 +138,11 @@ def verify_pair(record: Record) -> None:
 
 @claim(
     "rectified-pair-limit",
-    "m+- -> sqrt(1 +- theta) exp(-arctan(sqrt(+-theta))/sqrt(+-theta)); HALF: .396",
+    "With many steps m+- tends to sqrt(1 +- theta) exp(-arctan(sqrt(+-theta)) / sqrt(+-theta)).",
     group="beyond",
-    source="this project",
-    hypotheses="full noise at the horizon; N = 16..256 extrapolated to 1e-8, integral to 1e-30",
+    source="this project; rectification: Yoo et al. (2025); the flow: Gat et al. (2024)",
+    hypotheses="as for rectified-pair, complete noise at the horizon. For two equal bits TV tends "
+    "to 0.396. N = 16..256 extrapolated to 1e-8, the integral enclosed to 1e-30",
 )
 def verify_limit(record: Record) -> None:
     for theta in THETAS:
@@ -167,10 +172,10 @@ def _laws(seed: int) -> list[tuple[str, oracle.Law]]:
 
 @claim(
     "rectified-ancestral",
-    "ancestral steps from full noise forget x_T: rectification changes nothing",
+    "Ancestral steps from complete noise forget x_T, so rectification changes nothing.",
     group="beyond",
-    source="this project",
-    hypotheses="alpha_T = 0 and uniform noise; any law, any grid, exact rationals",
+    source="this project; rectification: Yoo et al. (2025)",
+    hypotheses="uniform noise with alpha_T = 0; any law, any grid, exact rationals",
 )
 def verify_ancestral(record: Record) -> None:
     draw = random.Random(32)
@@ -186,18 +191,25 @@ def verify_ancestral(record: Record) -> None:
 
 @claim(
     "rectified-remembering",
-    "False in general: the pairs of any sampler are independent, rectification never helps",
+    "False in general: noise and data of a sampler's pairs are independent. They are not for the "
+    "flow, nor for ancestral steps with alpha_T > 0.",
     group="fails",
     source="this project",
-    hypotheses="fails for the flow, and for ancestral steps where alpha_T > 0",
+    hypotheses="two symmetric spins, theta = 1/2, 9/10, 1; rectification lowers TV by more than "
+    "0.02",
 )
 def verify_remembering(record: Record) -> None:
     for theta in (Fraction(1, 2), Fraction(9, 10), Fraction(1)):
         law = symmetric_law(theta)
-        for name, make, last in (("survivors", ancestral_row, 4), ("the flow", flow_row, 0)):
+        for name, make, last in (("ancestral steps", ancestral_row, 4), ("the flow", flow_row, 0)):
             alphas = [Fraction(k, 16) for k in (16, 12, 8, last)]
             rows = [make(law, alphas, x) for x in law]
             apart = oracle.total_variation(rows[0], rows[1])
-            record.exceeds(apart, 0, 0.05, f"rows apart, {name}, theta={theta}")
+            record.exceeds(apart, 0, 0.05, f"distance of two rows, {name}, theta={theta}")
             found = oracle.total_variation(rectified_law(rows), law)
-            record.exceeds(abs(theta) / 2, found, 0.02, f"TV gained, {name}, theta={theta}")
+            record.exceeds(
+                abs(theta) / 2,
+                found,
+                0.02,
+                f"TV without and with rectification, {name}, theta={theta}",
+            )

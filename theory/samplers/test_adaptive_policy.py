@@ -1,4 +1,4 @@
-"""Adaptive policies: each x followed along its own path, simulation, known cases."""
+"""Policies: the path of each x, the number of policies, simulation, known values."""
 
 import functools
 import random
@@ -33,7 +33,7 @@ from theory.tools.unmasking import path_law
 @settings(max_examples=30)
 @for_all(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_every_state_has_one_path(seed, policy_seed):
-    """Follow each x: its batches form a partition, and out(x) is the path law of that partition."""
+    """The batches on the way to x form a partition, and out(x) is the path law of it."""
     law, policy = rational_law(random.Random(seed), 3, 2, least=-1), random_policy(policy_seed)
     generated, divergence = generated_law(law, policy), ZERO
     for x, p in law.items():
@@ -55,15 +55,15 @@ def test_there_are_31_policies():
     law = rational_law(random.Random(0), 3, 2)
     outputs = [tuple(sorted(generated_law(law, p).items())) for p in all_policies_of_three_bits()]
     assert len(outputs) == 31
-    # Exact: 3 first coordinates, 2 second ones for each of its 2 values.
+    # Policies of single coordinates are exact: 3 first ones, 2 choices for each of the 2 values.
     assert sum(dict(output) == law for output in outputs) == 3 * 2 * 2
-    # Not exact: all at once, 3 pairs first, and 3 first coordinates with the other two at once
-    # after one of its values or after both.
+    # The others are not: all at once, one of 3 pairs first, or one of 3 coordinates first and then
+    # the other two at once, after value 0, after value 1 or after both.
     assert len(set(outputs)) == 1 + 1 + 3 + 3 * 3
 
 
 def test_the_samples_of_a_randomised_policy():
-    """12000 simulated samples against the generated law: chi-square, false alarms 1e-6."""
+    """12000 simulated samples, fixed seed, against the generated law by chi-square at 1e-6."""
     law, number = rational_law(random.Random(3), 3, 2), 12000
     generator = np.random.default_rng(0)
 
@@ -84,19 +84,19 @@ def test_the_samples_of_a_randomised_policy():
     observed = [counts[x] for x in generated]
     expected = [number * float(p) for p in generated.values()]
     assert stats.chisquare(observed, expected).pvalue > 1e-6
-    # The test tells the data law apart: it is not a test that always passes.
+    # The same test rejects the data law.
     assert stats.chisquare(observed, [number * float(law[x]) for x in generated]).pvalue < 1e-6
 
 
-def test_thresholds_interpolate_between_one_batch_and_single_coordinates():
+def test_threshold_0_is_one_batch_and_threshold_2_single_coordinates():
     law = rational_law(random.Random(4), 3, 3)
     product = oracle.independent(law)
     assert generated_law(law, threshold_policy(law, Fraction(0))) == product
     assert generated_law(law, threshold_policy(law, Fraction(2))) == law
 
 
-def test_copies_need_one_sure_coordinate():
-    """After one coordinate the others are certain: a threshold of 1 is exact in two steps."""
+def test_copies_of_a_bit_need_two_steps():
+    """After one coordinate the others are certain, so a threshold of 1 is exact."""
     law = copies(4)
     assert generated_law(law, threshold_policy(law, Fraction(1))) == law
     assert expected_total_correlation(law, random_policy(0)) == kl(
@@ -105,7 +105,7 @@ def test_copies_need_one_sure_coordinate():
 
 
 def test_confident_candidates_of_two_biased_coins():
-    """Ones have probability 7/10 each; 00 needs two zeros and a third in the redraw."""
+    """A one has probability 7/10. The output is 00 after two zeros and a third in the redraw."""
     p = Fraction(7, 10)
     law = {(a, b): (p if a else 1 - p) * (p if b else 1 - p) for a in (0, 1) for b in (0, 1)}
     output = confident_candidates_law(law)
@@ -113,7 +113,7 @@ def test_confident_candidates_of_two_biased_coins():
     assert law[0, 0] == (1 - p) ** 2
 
 
-def test_the_correlations_of_one_step_alone_are_rejected():
+def test_a_divergence_off_by_log_101_percent_is_rejected():
     law, policy = copies(3), random_policy(1)
     record = Record()
     right = expected_total_correlation(law, policy) + log(Fraction(101, 100))

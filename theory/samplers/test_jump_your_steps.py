@@ -1,4 +1,4 @@
-"""The total-correlation bound against the oracle, the time-grid form, and one step alone."""
+"""The bound by the paths: plain Python, the time-grid form, two equal bits by hand."""
 
 import itertools
 import random
@@ -26,7 +26,7 @@ from theory.tools.laws import rational_law
 
 @settings(max_examples=30)
 @given(st.integers(0, 10**6), st.lists(st.floats(0.05, 0.95), min_size=1, max_size=3, unique=True))
-def test_bound_in_plain_python(seed, inner):
+def test_the_bound_in_plain_python(seed, inner):
     """Both sides by the oracle: uniform noise on pairs of three states."""
     weights = [random.Random(seed).random() + 0.01 for _ in range(9)]
     law = oracle.law_from([w / sum(weights) for w in weights], 2, 3)
@@ -49,7 +49,7 @@ def test_bound_in_plain_python(seed, inner):
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 5])
-def test_masked_steps_add_up_to_the_time_grid_form(num_steps):
+def test_masked_steps_cost_what_the_time_grid_form_says(num_steps):
     law = rational_law(random.Random(num_steps), 4, 2)
     q_0 = torch.tensor([float(p) for p in law.values()], dtype=torch.float64)
     survivals = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
@@ -59,7 +59,7 @@ def test_masked_steps_add_up_to_the_time_grid_form(num_steps):
 
 
 def test_a_masked_pair_in_closed_form():
-    """Both coordinates fall into step k with probability (1/N)^2: N steps of TC(q_0) / N^2."""
+    """Both coordinates are revealed in step k with probability 1/N^2, so it costs TC(q_0) / N^2."""
     q_0 = torch.tensor([0.4, 0.1, 0.2, 0.3], dtype=torch.float64)
     correlation = oracle.total_correlation(oracle.law_from(q_0.tolist(), 2, 2))
     for num_steps in (1, 2, 7):
@@ -67,8 +67,8 @@ def test_a_masked_pair_in_closed_form():
         assert steps == pytest.approx([correlation / num_steps**2] * num_steps, abs=1e-14)
 
 
-def test_the_paths_of_masked_half():
-    """N = 2: half of the paths reveal both at once; they cost log 2 each, the output -log(3/4)."""
+def test_two_steps_of_two_equal_bits():
+    """Half of the paths reveal both bits at once and cost log 2; the output costs -log(3/4)."""
     law = oracle.law_from([0.5, 0.0, 0.0, 0.5], 2, 2)
     kernels = [oracle.masked_kernel(0.5, 2, from_data=True), oracle.masked_kernel(0.0, 2)]
     log_two, log_four_thirds = 0.6931471805599453, 0.28768207245178096
@@ -78,7 +78,7 @@ def test_the_paths_of_masked_half():
     assert conditional == pytest.approx(log_two / 2 - log_four_thirds, abs=1e-15)
 
 
-def test_one_step_alone_is_rejected():
+def test_the_cost_of_one_step_alone_is_rejected():
     record = Record()
     q_0 = torch.tensor([0.4, 0.1, 0.2, 0.3], dtype=torch.float64)
     grid = uniform_grid(4)

@@ -1,11 +1,11 @@
-"""ParallelBench closed forms: information curves, published values, simulated generation."""
+"""Closed forms of ParallelBench: information curves, known values, simulation."""
 
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 from scipy import stats
@@ -28,7 +28,7 @@ from theory.tools.unmasking import compositions
 
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_the_information_curves(n):
-    """Shuffle: Z_j = log n - log(n - j); both tasks: the gap is the closed form in k steps."""
+    """Shuffle has Z_j = log n - log(n - j). On both tasks the gap is the closed form."""
     shuffle, replace = information_curve(shuffle_law(n)), information_curve(replace_law(n))
     assert shuffle == [log(n) - log(n - j) for j in range(n)]
     for sizes in compositions(n):
@@ -36,8 +36,9 @@ def test_the_information_curves(n):
         assert riemann_gap(replace, sizes) == replace_in_steps(n, sizes)
 
 
+@settings(max_examples=30)
 @given(st.integers(2, 60))
-def test_one_step_is_the_first_case_of_many_steps(n):
+def test_one_step_and_n_steps_of_the_formulas(n):
     assert shuffle_in_steps(n, (n,)) == shuffle_correlation(n)
     assert replace_in_steps(n, (n,)) == replace_correlation(n)
     assert float(shuffle_in_steps(n, (1,) * n)) == float(replace_in_steps(n, (1,) * n)) == 0
@@ -63,9 +64,9 @@ def test_known_bits():
 
 
 def test_parallel_steps_of_shuffle_by_simulation():
-    """Share of valid outputs of 20000 two-step samples, n = 4: binomial, false alarms 1e-6."""
+    """The share of valid outputs in 20000 two-step samples, n = 4, by a binomial test at 1e-6."""
     generator, number = np.random.default_rng(0), 20000
-    # Two positions from 4 items each; if they differ, two positions from the 2 items left.
+    # Two positions draw from 4 items. If they differ, the other two draw from the 2 items left.
     first, second = generator.integers(4, size=(number, 2)), generator.integers(2, size=(number, 2))
     valid = int(((first[:, 0] != first[:, 1]) & (second[:, 0] != second[:, 1])).sum())
     chance = math.exp(-float(shuffle_in_steps(4, (2, 2))))
@@ -74,7 +75,7 @@ def test_parallel_steps_of_shuffle_by_simulation():
 
 
 def test_shuffle_wants_small_batches_late():
-    """The curve is convex, so the best batches shrink."""
+    """The curve is convex, so the best batches get smaller."""
     curve = [float(z) for z in information_curve(shuffle_law(4))]
     assert optimal_sizes(curve, 3) == (2, 1, 1)
     curve = [math.log(12) - math.log(12 - j) for j in range(12)]
@@ -85,7 +86,9 @@ def test_shuffle_wants_small_batches_late():
 def test_stirling_alone_is_rejected():
     record = Record()
     law = shuffle_law(3)
-    record.equal(float(kl(law, oracle.independent(law))), 3 - math.log(6 * math.pi) / 2, 1e-3, "")
+    record.equal(
+        float(kl(law, oracle.independent(law))), 3 - math.log(6 * math.pi) / 2, 1e-3, "Stirling"
+    )
     assert not record.holds
 
 

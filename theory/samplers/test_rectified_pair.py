@@ -1,4 +1,4 @@
-"""Rectified pairs by the engine, by the marginals of a step, and by formulas that must not pass."""
+"""Rectified pairs by the exact engine, at known values, and with a wrong posterior mean."""
 
 import itertools
 import random
@@ -19,8 +19,10 @@ from theory.tools.pair_cases import rational_alphas
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**31), st.floats(-1, 1), st.integers(1, 6), st.booleans())
-def test_engine_agrees_on_any_grid(seed: int, theta: float, num_steps: int, to_zero: bool) -> None:
-    """The flow of the library, composed from every x_T at once."""
+def test_the_exact_engine_agrees_on_any_grid(
+    seed: int, theta: float, num_steps: int, to_zero: bool
+) -> None:
+    """The steps of the library's flow, from every x_T at once."""
     alphas = rational_alphas(random.Random(seed), num_steps, to_zero=to_zero)
     process = UniformProcess(2)
     law = torch.tensor([1 + theta, 1 - theta, 1 - theta, 1 + theta], dtype=torch.float64) / 4
@@ -42,12 +44,12 @@ def test_the_flow_has_the_marginals_of_the_noise() -> None:
     assert {x: sum(row[x] for row in rows) / 6 for x in law} == law
 
 
-def test_one_step_is_the_product_model() -> None:
+def test_one_step_of_the_flow_gains_nothing() -> None:
     theta = Fraction(9, 10)
     assert rectified_tv(theta, [Fraction(1), Fraction(0)]) == theta / 2
 
 
-def test_what_the_formulas_say_at_the_ends() -> None:
+def test_known_values_of_the_limits() -> None:
     assert float(kept_limit(Fraction(0))) == pytest.approx(0.36787944117144233)
     small = [Fraction(sign, 10**6) for sign in (1, -1)]
     assert all(abs(float(kept_limit(theta)) - 0.3678794) < 1e-5 for theta in small)
@@ -56,19 +58,20 @@ def test_what_the_formulas_say_at_the_ends() -> None:
     assert float(limit_tv(Fraction(1))) == pytest.approx(0.39606, abs=1e-5)
 
 
+@settings(max_examples=40)
 @given(st.fractions(-1, 1, max_denominator=30), st.integers(2, 40))
-def test_finer_grids_keep_less_than_the_noise_and_gain(theta: Fraction, num_steps: int) -> None:
+def test_rectification_never_hurts_on_uniform_grids(theta: Fraction, num_steps: int) -> None:
     alphas = [1 - Fraction(k, num_steps) for k in range(num_steps + 1)]
     assert 0 <= kept(theta, alphas) <= 1
     assert rectified_tv(theta, alphas) <= abs(theta) / 2
     assert rectified_tv(theta, alphas) == rectified_tv(-theta, alphas)
 
 
-def test_a_posterior_without_its_normaliser_is_noticed() -> None:
-    """c = alpha (1 + theta), as if the spins were seen one by one."""
+def test_a_posterior_mean_without_its_normaliser_is_rejected() -> None:
+    """The wrong mean is alpha (1 + theta)."""
     theta, alphas = Fraction(1, 2), [Fraction(1), Fraction(1, 2), Fraction(0)]
     law = symmetric_law(theta)
     mean = sum(p * (1 - 2 * x[0]) for x, p in flow_row(law, alphas, (0, 0)).items())
-    # Half of the noise is left after the first step, the posterior mean alone after the second.
+    # The first step keeps half of the noise, the second draws from the posterior mean.
     assert mean == kept(theta, alphas)
     assert mean != Fraction(1, 2) * Fraction(1, 2) * (1 + theta)
