@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from reporting import ROOT, format_table, manifest, read_json, run_script, script_parser, write_json
-from theory.claim import GROUPS, Claim, all_claims
+from theory.claim import GROUPS, NOTATION, Claim, all_claims
 from theory.table import margin, markdown
 
 RESULTS = ROOT / "results" / "theory.json"
@@ -72,6 +72,9 @@ def main(argv: list[str] | None = None) -> None:
 def _report(rows: Sequence[Row], *, in_full: bool) -> None:
     """Print claims in full, the summary of each group and, last, the claims that fail."""
     failed = [row for row in rows if not row["holds"]]
+    for symbol, meaning in NOTATION.items():
+        print(_wrapped(f"{symbol:15} {meaning}", following=" " * 16))
+    print()
     for group, title in GROUPS.items():
         shown = [row for row in rows if row["group"] == group and row["holds"]]
         if shown and (in_full or group == "paper"):
@@ -98,16 +101,16 @@ def _in_full(row: Row) -> str:
     if not row["holds"]:
         worst = row["worst_failure"] or "no comparison was made"
         parts.append(f"{row['failed']} failed. Worst case: {worst}")
-    return "\n".join([*lines, *(_wrapped(part, indent="    ") for part in parts)])
+    return "\n".join([*lines, *(_wrapped(part, "    ") for part in parts)])
 
 
-def _wrapped(text: str, indent: str = "") -> str:
+def _wrapped(text: str, indent: str = "", following: str = "    ") -> str:
     width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
     return textwrap.fill(
         text,
         width,
         initial_indent=indent,
-        subsequent_indent=indent or "    ",
+        subsequent_indent=following,
         break_on_hyphens=False,  # a formula such as (a-b) stays whole
     )
 

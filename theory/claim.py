@@ -113,6 +113,21 @@ PAPER_STATEMENTS = (
 )
 """The statements of the paper, in its order: the possible sources of a claim of group "paper"."""
 
+NOTATION = {
+    "D, S": "number of coordinates, number of values of each",
+    "p_0, q_t": "law of the data; law of the noised data at time t, from q_0 = p_0 to q_T",
+    "alpha": "probability that a coordinate is still unchanged by noise at time t; alpha(0) = 1",
+    "N": "number of steps; the uniform grid has the times 0, T/N, ..., T",
+    "K, P": "true reverse kernel of a step; product of its marginals, the product step",
+    "TV": "total variation distance, half the sum of absolute differences",
+    "TV_N": "TV between p_0 and the output of N product steps, which start from q_T",
+    "d_12": "two coordinates: TV between p_0 and the product of its marginals",
+    "masked pair": "two coordinates under masked noise",
+    "uniform pair": "two symmetric bits of correlation theta under uniform noise",
+    "absorbing pair": "two bits, 00 or 11, under noise that lets ones fall to zero",
+}
+"""What the symbols in the statements mean."""
+
 FALSE = "False in general: "
 """How the statement of a negative control starts."""
 

@@ -21,55 +21,52 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from theory.claim import GROUPS, PAPER_STATEMENTS, Claim, all_claims
+from theory.claim import GROUPS, NOTATION, PAPER_STATEMENTS, Claim, all_claims
 
 Row = Mapping[str, Any]
 
 
 def markdown(record: Row | None = None, claims: Sequence[Claim] | None = None) -> str:
-    """The claims as one table for each group.
+    """The notation, and one table of claims for each group.
 
     Args:
-        record: what `python -m theory --json FILE` has written; without it, and for a claim that
-            it does not hold, the columns of numbers are left out or empty.
+        record: what `python -m theory --json FILE` has written. Without it the columns of numbers
+            are left out; they are empty for a claim that the record does not have.
         claims: which claims; all by default.
     """
-    rows = _recorded(record)
-    parts = []
+    chosen = all_claims() if claims is None else claims
+    symbols = [[escaped(symbol), escaped(meaning)] for symbol, meaning in NOTATION.items()]
+    parts = [f"## Notation\n\n{_table(['symbol', 'meaning'], symbols)}"]
     for group, title in GROUPS.items():
-        members = [c for c in (all_claims() if claims is None else claims) if c.group == group]
-        if not members:
-            continue
+        members = [claim for claim in chosen if claim.group == group]
         lines = [
             [
-                f"{escaped(c.statement)}<br>`{c.name}`",
-                f"`{c.file}`",
-                escaped(c.hypotheses),
-                *_numbers([rows[c.name]] if c.name in rows else []),
+                f"{escaped(claim.statement)}<br>`{claim.name}`",
+                f"`{claim.file}`",
+                escaped(claim.hypotheses),
+                *_numbers(record, [claim]),
             ]
-            for c in members
+            for claim in members
         ]
-        header = ["statement and name", "file", "hypotheses", "comparisons", "margin"]
-        parts.append(f"## {title}\n\n{_table(header, lines, numbers=bool(rows))}")
+        if lines:
+            header = ["statement and name", "file", "hypotheses", *_headers(record)]
+            parts.append(f"## {title}\n\n{_table(header, lines)}")
     return "\n\n".join(parts) + "\n"
 
 
 def paper_markdown(record: Row | None = None) -> str:
-    """One row for each statement of the paper: files, comparisons, margin.
+    """One row for each statement of the paper: what is checked, files, comparisons, margin.
 
     Args:
         record: what `python -m theory --json FILE` has written; without it there are no numbers.
     """
-    rows = _recorded(record)
     lines = []
     for source in PAPER_STATEMENTS:
         claims = [c for c in all_claims() if c.group == "paper" and c.source == source]
-        files = dict.fromkeys(f"`{c.file}`" for c in claims)
-        known = [rows[c.name] for c in claims if c.name in rows]
-        text = " ".join(escaped(c.statement) for c in claims)
-        lines.append([source, text, ", ".join(files), *_numbers(known)])
-    header = ["paper", "what is checked", "file", "comparisons", "margin"]
-    return _table(header, lines, numbers=bool(rows)) + "\n"
+        files = dict.fromkeys(f"`{claim.file}`" for claim in claims)
+        text = " ".join(escaped(claim.statement) for claim in claims)
+        lines.append([source, text, ", ".join(files), *_numbers(record, claims)])
+    return _table(["paper", "what is checked", "file", *_headers(record)], lines) + "\n"
 
 
 def margin(rows: Sequence[Row]) -> str:
@@ -90,18 +87,20 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|$~])", r"\\\1", text)
 
 
-def _recorded(record: Row | None) -> dict[str, Row]:
-    """Rows of a recorded run by name."""
-    return {row["name"]: row for row in record["claims"]} if record else {}
+def _headers(record: Row | None) -> list[str]:
+    """The headers of the columns of numbers."""
+    return ["comparisons", "margin"] if record else []
 
 
-def _numbers(rows: Sequence[Row]) -> list[str]:
-    """The two cells of numbers; empty without a recorded row."""
+def _numbers(record: Row | None, claims: Sequence[Claim]) -> list[str]:
+    """The cells of numbers for these claims together; empty cells if none is in the record."""
+    if not record:
+        return []
+    names = {claim.name for claim in claims}
+    rows = [row for row in record["claims"] if row["name"] in names]
     return [f"{sum(row['cases'] for row in rows):,}", margin(rows)] if rows else ["", ""]
 
 
-def _table(header: list[str], lines: list[list[str]], *, numbers: bool) -> str:
-    """A Markdown table; without numbers the last two columns are dropped."""
-    kept = len(header) if numbers else -2
-    rows = [header[:kept], ["---"] * len(header[:kept]), *(line[:kept] for line in lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *lines])

@@ -67,14 +67,15 @@ def printed(capsys, *options: str) -> str:
 
 def test_the_paper_is_shown_in_full_and_the_rest_as_one_line(results, capsys):
     text = printed(capsys)
-    assert text.startswith(
-        "What the paper states\n"
+    assert text.startswith("D, S            number of coordinates, number of values of each\n")
+    assert (
+        "\n\nWhat the paper states\n"
         "---------------------\n\n"
         "plain-claim: holds\n"
         "    Three is three in plain-claim.\n"
         "    Hypotheses: none.\n"
         "    theory/folder/first_file.py; 2 comparisons; no deviation, slack at least 1e+00\n\n"
-    )
+    ) in text
     assert "strict-control" not in text
     row = next(line for line in text.splitlines() if line.startswith(GROUPS["fails"]))
     assert row.removeprefix(GROUPS["fails"]).split() == ["1", "1", "2", "0e+00", "1e+00"]

@@ -2,7 +2,7 @@
 
 import theory.__main__ as program
 from reporting import write_json
-from theory.claim import GROUPS, PAPER_STATEMENTS, all_claims
+from theory.claim import GROUPS, NOTATION, PAPER_STATEMENTS, all_claims
 from theory.table import escaped, margin, markdown, paper_markdown
 
 
@@ -19,8 +19,9 @@ def cells(table: str) -> list[list[str]]:
 
 def test_every_claim_has_a_row_in_the_table_of_its_group():
     sections = markdown().split("## ")[1:]
-    assert [section.splitlines()[0] for section in sections] == list(GROUPS.values())
-    for group, section in zip(GROUPS, sections, strict=True):
+    assert [section.splitlines()[0] for section in sections] == ["Notation", *GROUPS.values()]
+    assert len(cells(sections[0])) == len(NOTATION)
+    for group, section in zip(GROUPS, sections[1:], strict=True):
         claims = [c for c in all_claims() if c.group == group]
         rows = cells(section)
         assert len(rows) == len(claims)
