@@ -1,8 +1,7 @@
-"""All figures, drawn from the records in results/ alone: `python -m figures`.
+"""All pictures, drawn from the records in results/ alone: `python -m figures`.
 
-A module of this package is one figure: `NEEDS` maps each result file to the command that makes it,
-and `draw` turns the folder that holds them into a figure. Where a toy can draw its own record too
-(`--figure`), both call the same function.
+`catalogue` lists them. A module with `NEEDS` and `draw` is one picture: `NEEDS` has the command
+that makes each record, and `draw` turns the folder of the records into a figure.
 """
 
 from pathlib import Path
@@ -12,7 +11,7 @@ from reporting import read_json
 
 
 class BrokenResult(ValueError):
-    """A result file that is not what a figure is drawn from; `file` is its name."""
+    """A record that a picture cannot be drawn from; `file` is its name."""
 
     def __init__(self, message: str, file: str) -> None:
         super().__init__(message)
@@ -20,12 +19,12 @@ class BrokenResult(ValueError):
 
 
 def load(results: Path, name: str, *keys: str) -> dict[str, Any]:
-    """The result file of that name.
+    """Read a record.
 
     Args:
-        results: Folder that holds it.
-        name: Its name.
-        *keys: What it must have.
+        results: folder of the records.
+        name: file name of this one.
+        *keys: what it must have.
 
     Raises:
         BrokenResult: If it is not a JSON object with these keys.

@@ -1,9 +1,10 @@
-"""What makes one step good: exact TV of students, one change of the recipe a row.
+"""What makes one step good: exact TV of students, one change of the recipe per row.
 
-Points are seeds, bars their means; filled ones take one step, hollow ones two. Dotted lines mark
-the exact teacher with N steps on the same law, 3 x 3 digit patches with masks.
+A point is a seed, a bar the mean over seeds. Filled points take one step, hollow points two.
+Dotted lines mark the exact teacher with N steps on the same law: 3 x 3 digit patches, masked noise.
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,16 @@ NEEDS = {
     "digit_patches.json": "python toys/digit_patches.py --json results/digit_patches.json",
 }
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+TITLES = {
+    "published": "published recipe: ",
+    "improved": "our settings: ",
+    "Di4C, changed": "our settings of Di4C, but ",
+    "Di4C-d, changed": "our settings of Di4C-d, but ",
+    "long": "our settings, long training: ",
+    "two steps": "one and two steps: ",
+}
+"""How the labels of a group of variants start."""
+
 COLORS = {
     "published": "black",
     "improved": "vermilion",
@@ -33,7 +44,7 @@ COLORS = {
 
 
 def draw(results: Path) -> "Figure":
-    """One panel, a row for each variant.
+    """One panel with one row per variant.
 
     Args:
         results: Folder with the files of `NEEDS`.
@@ -62,16 +73,13 @@ def draw(results: Path) -> "Figure":
         text = ", ".join(means)
         across = axes.get_yaxis_transform()
         axes.text(1.01, place, text, transform=across, va="center", fontsize=6)
-    labels = [
-        f"{group} {name}" if group in ("published", "long") else f"{group}: {name}"
-        for group, name in names
-    ]
+    labels = [_label(group, name) for group, name in names]
     axes.set_yticks(range(len(names)), labels, fontsize=6)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)  # the first row on top
     _mark_teacher(axes, load(results, "digit_patches.json", "laws"))
     axes.set(
         xscale="log",
-        xlabel="TV of one step (filled) and two (hollow) to the data law; means at the right",
+        xlabel="TV to the data law after one step (filled) and two (hollow); right: means",
     )
     low, high = axes.get_xlim()
     ticks = [tick for tick in TICKS if low <= tick <= high]
@@ -80,12 +88,18 @@ def draw(results: Path) -> "Figure":
     return fig
 
 
+def _label(group: str, name: str) -> str:
+    """What a row is called: its group of variants, then the variant."""
+    name = re.sub(r"(?<![\d.])\.(?=\d)", "0.", name)  # a record may have .9 for 0.9
+    return TITLES.get(group, f"{group}: ") + name
+
+
 def _mark_teacher(axes: "Axes", patches: dict[str, Any]) -> None:
-    """Vertical lines where the exact teacher arrives after N steps."""
+    """Vertical lines at the TV of the exact teacher after N steps."""
     small = next((law for law in patches["laws"] if law["size"] == 3), None)
     if small is None:
         raise ValueError(
-            f"result digit_patches.json has no 3 x 3 patches; run: {NEEDS['digit_patches.json']}"
+            f"digit_patches.json has no 3 x 3 patches; run: {NEEDS['digit_patches.json']}"
         )
     curve = next(curve for curve in small["curves"] if curve["process"] == "masked")
     low = axes.get_xlim()[0]
@@ -104,6 +118,6 @@ def _mark_teacher(axes: "Axes", patches: dict[str, Any]) -> None:
             ha="center",
             va="bottom",
         )
-    if lines:  # the key stands beside these names, over those of the rows
+    if lines:  # the legend stands to the left of these labels
         place = {"loc": "lower right", "bbox_to_anchor": (0, 1), "borderaxespad": 0}
         axes.legend(lines[:1], ["exact teacher, N steps"], fontsize=5.5, borderpad=0, **place)

@@ -1,6 +1,6 @@
-"""Digits: Frechet distance against network calls for teacher, student and hybrid, and samples.
+"""Small digits: Frechet distance against calls for teacher, student and hybrid, and samples.
 
-Points are means over seeds with 95 % intervals; the dotted line is what real images score.
+A point is a mean over seeds with its 95 % interval. The dotted line is the distance of real images.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from figures import load
-from reporting import PALETTE
+from reporting import PALETTE, decimal_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ _SHEETS = ("teacher", "student")
 
 
 def draw(results: Path) -> "Figure":
-    """The curves on the left, samples of the first seed at each number of calls on the right.
+    """Curves on the left; samples of the first seed at each number of calls on the right.
 
     Args:
         results: Folder with the files of `NEEDS`.
@@ -34,7 +34,7 @@ def draw(results: Path) -> "Figure":
 
     result = load(results, RESULT, "rows", "summary", "floor")
     fig, (left, *sheets) = plt.subplots(
-        1, 1 + len(_SHEETS), figsize=(7.2, 2.6), width_ratios=[1.2, 1, 1]
+        1, 1 + len(_SHEETS), figsize=(7.2, 2.4), width_ratios=[1.05, 1, 1]
     )
     _curves(left, result["summary"], result["floor"])
     for axes, model in zip(sheets, _SHEETS, strict=True):
@@ -56,15 +56,21 @@ def _curves(axes: "Axes", summary: list[dict[str, Any]], floor: float) -> None:
             label=model,
         )
     axes.axhline(floor, color="0.5", linestyle=":", label="real images")
-    axes.set(xscale="log", yscale="log", xlabel="network calls", ylabel="Frechet distance, pixels")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="network calls",
+        ylabel="Frechet distance (lower is better)",
+    )
     ticks = sorted({row["steps"] for row in summary})
     axes.set_xticks(ticks, labels=[str(tick) for tick in ticks])
+    decimal_ticks(axes.yaxis)
     axes.minorticks_off()
     axes.legend()
 
 
 def _samples(axes: "Axes", model: str, rows: list[dict[str, Any]]) -> None:
-    """One line of samples for each number of calls that every sheet has."""
+    """One line of samples for each number of calls that both models have."""
     seed = min(row["seed"] for row in rows)
     own = {r["steps"]: r["samples"] for r in rows if (r["seed"], r["model"]) == (seed, model)}
     shared = [{r["steps"] for r in rows if r["model"] == name} for name in _SHEETS]
@@ -80,6 +86,6 @@ def _samples(axes: "Axes", model: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _image(text: str) -> np.ndarray:
-    """A sample as the result keeps it: one character a pixel, row by row, in base 17."""
+    """Decode a sample of the record: one character in base 17 per pixel, row by row."""
     image = np.array([int(level, _LEVELS) for level in text]).reshape(_SIDE, _SIDE)
-    return np.pad(image, _GAP // 2)  # digits reach to the upper and lower edge
+    return np.pad(image, _GAP // 2)  # a gap: digits reach the upper and lower edge

@@ -16,10 +16,10 @@ Row = dict[str, Any]
 
 
 def our_runs(results: Path, experiment: str, metric: str) -> list[Row]:
-    """Rows of an experiment that have a metric, in order; of a repeated evaluation the newest.
+    """The rows of an experiment that have a metric, sorted; a repeated evaluation replaces the old.
 
     Raises:
-        BrokenResult: If a row is not one of an evaluation.
+        BrokenResult: If a row is not that of an evaluation.
     """
     path = results / FILE
     if not path.is_file():
@@ -40,7 +40,7 @@ def value(row: Row, metric: str) -> float:
 
 
 def error_bar(row: Row, metric: str) -> tuple[float, float]:
-    """How far its interval reaches below and above it; zeros where there is none."""
+    """How far its interval reaches below and above the metric; zeros if there is no interval."""
     entry = row["metrics"][metric]
     if "low" not in entry:
         return 0.0, 0.0
@@ -48,7 +48,7 @@ def error_bar(row: Row, metric: str) -> tuple[float, float]:
 
 
 def fine_print(runs: list[Row], bars: bool = True) -> str:
-    """What one must know of our runs to read them; `bars` if their intervals are drawn."""
+    """What a reader must know about our runs; `bars` says whether their intervals are drawn."""
     if not runs:
         return "ours: no run on record yet (python -m full_scale.evaluate adds one)"
     counts = sorted({row["num_samples"] for row in runs})
@@ -62,5 +62,5 @@ def fine_print(runs: list[Row], bars: bool = True) -> str:
 
 
 def star(row: Row) -> str:
-    """Marks a run whose FID is of too few samples to compare."""
+    """An asterisk if the FID is of too few samples to compare."""
     return "*" if row["few_samples"] and "fid" in row["metrics"] else ""

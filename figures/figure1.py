@@ -1,6 +1,7 @@
 """Figure 1: a two-dimensional law, what product samplers make of it, and a one-step mixture.
 
-Heat maps of exact laws, nothing is sampled; below each its exact total variation from the data.
+The heat maps show exact laws; nothing is sampled. Below each is its exact total variation (TV) to
+the data.
 """
 
 from pathlib import Path
@@ -25,7 +26,7 @@ def draw(results: Path) -> "Figure":
     from matplotlib.colors import PowerNorm
 
     panels = load(results, RESULT, "panels")["panels"]
-    # The square root shows the thin mass that a product puts between the half circles.
+    # The square root makes the small probabilities between the half circles visible.
     highest = max(max(row) for panel in panels for row in panel["probs"])
     norm = PowerNorm(0.5, vmin=0.0, vmax=highest)
     fig, row = plt.subplots(
@@ -45,7 +46,7 @@ def draw(results: Path) -> "Figure":
 
 
 def _title(panel: dict[str, Any]) -> str:
-    """Which law this is."""
+    """Which law a panel shows."""
     if panel["sampler"] == "data":
         return "data"
     steps = "1 step" if panel["steps"] == 1 else f"{panel['steps']} steps"

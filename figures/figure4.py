@@ -1,7 +1,7 @@
 """Figure 4 of the paper: generative perplexity on OpenWebText against steps and against Self-BLEU.
 
-Published points beside our runs, each with its entropy: repetition lowers both, so perplexity alone
-says nothing.
+Published points stand beside our runs. Each has its entropy, because a repetitive text has a low
+perplexity and a low entropy: perplexity alone does not tell whether a text is good.
 """
 
 from itertools import groupby
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NEEDS: dict[str, str] = {}
+_RIGHTMOST = 256  # labels of points from here on stand on the left
 _TICKS = (10, 20, 30, 40, 60, 80, 100, 200, 400, 1000)
 LOOKS = {
     "teacher": (PALETTE["black"], "o"),
@@ -26,7 +27,7 @@ LOOKS = {
 
 
 def draw(results: Path) -> "Figure":
-    """Left against steps, right against Self-BLEU.
+    """The left panel against steps, the right panel against Self-BLEU.
 
     Args:
         results: Folder that may hold evaluations.jsonl.
@@ -47,7 +48,7 @@ def draw(results: Path) -> "Figure":
     left.set_xlim(min(steps) / 1.4, max(steps) * 1.4)
     powers = [2**k for k in range(11)]
     left.set_xticks(powers, [str(n) for n in powers])
-    left.set_xlim(min(steps) / 1.4, max(steps) * 1.4)  # ticks widen the axis
+    left.set_xlim(min(steps) / 1.4, max(steps) * 1.4)  # setting ticks widens the axis
     values = [row.metrics["perplexity"] for row in rows]
     values += [value(run, "perplexity") for run in runs]
     left.set_yscale("log")
@@ -64,7 +65,7 @@ def draw(results: Path) -> "Figure":
         )
     if runs:
         left.legend(loc="upper right")
-    notes = f"open markers: {sources(rows)}; H: entropy in nats (~: about)\n"
+    notes = f"open markers: {sources(rows)}\nH: entropy in nats (~: about)\n"
     notes += f"{DI4C}: 32 steps of the student match 64 to 128 of the teacher\n{fine_print(runs)}"
     fig.supxlabel(notes, fontsize=6, color="0.3")
     return fig
@@ -76,9 +77,16 @@ def _point(axes: "Axes", row: Published) -> None:
     axes.plot(x, y, color=color, marker=marker, linestyle="", markersize=5, markerfacecolor="white")
     entropy = row.metrics.get("entropy")
     about = "~" if row.approximate else ""
-    text = row.method if entropy is None else f"{row.method}, H = {about}{entropy:g}"
+    text = row.method if entropy is None else f"{row.method}, H = {about}{entropy:.2f}"
+    right, alignment = (6, "left") if x < _RIGHTMOST else (-6, "right")
     axes.annotate(
-        text, (x, y), xytext=(6, -2), textcoords="offset points", fontsize=6.5, color=color
+        text,
+        (x, y),
+        xytext=(right, -2),
+        textcoords="offset points",
+        ha=alignment,
+        fontsize=6.5,
+        color=color,
     )
 
 

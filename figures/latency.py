@@ -1,6 +1,6 @@
-"""What the latent costs: time to generate with a mixture over that of the product model.
+"""What the latent costs: the time to generate with a mixture against that of the product model.
 
-Published seconds beside our benchmark (python -m full_scale.bench latency), where there is one.
+Published seconds stand beside our benchmark (python -m full_scale.bench latency), if it was run.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ _PUBLISHED, _OURS = PALETTE["vermilion"], PALETTE["blue"]
 
 
 def draw(results: Path) -> "Figure":
-    """Overhead of the mixture in percent, one line an experiment.
+    """Extra time of the mixture in percent, one line per experiment.
 
     Args:
         results: Folder that may hold latency.json.
@@ -34,9 +34,9 @@ def draw(results: Path) -> "Figure":
     ends = [end for row in ours for end in (row["overhead_low"], row["overhead_high"])]
     fig, axes = plt.subplots(figsize=(5.0, 2.8))
     axes.set(xlim=(min([0.0, *ends]) - 0.3, max([_PAPER_BOUND, *ends]) + 0.7))
-    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="overhead of the mixture in %")
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="extra time of the mixture in %")
     axes.set_yticks(range(len(names)), [TITLES[name] for name in names])
-    axes.set(title="Latency: mixture against product model")
+    axes.set(title="Time to generate: mixture against product model")
     axes.grid(axis="y", visible=False)
     axes.axvline(_PAPER_BOUND, color="0.5", linestyle="--", linewidth=0.8)
     for place, latency in enumerate(LATENCIES):
@@ -51,8 +51,8 @@ def draw(results: Path) -> "Figure":
     for row in ours:
         _draw_ours(axes, names.index(row["experiment"]) + 0.1, row)
     unmeasured = "ours: not measured yet (python -m full_scale.bench latency)"
-    notes = "circles: ours, median of the rounds with its 95 % interval" if ours else unmeasured
-    notes = f"squares: {DI4C}; dashed: its bound of 5 %\n{notes}"
+    notes = "circles: ours, median over rounds with its 95 % interval" if ours else unmeasured
+    notes = f"squares: {DI4C}; dashed: it states at most 5 %\n{notes}"
     fig.supxlabel(notes, fontsize=6, color="0.3")
     return fig
 
@@ -63,7 +63,7 @@ def _draw_ours(axes: "Axes", place: float, row: dict[str, Any]) -> None:
     axes.plot(percent, place, marker="o", color=_OURS)
     start, stop = axes.get_xlim()
     middle = min(max(percent, 0.65 * start + 0.35 * stop), 0.35 * start + 0.65 * stop)
-    text = f"{percent:+.1f} ({row['label']})"
+    text = f"{percent:+.1f} ({row['label'].replace('cpu', 'CPU')})"
     _label(axes, middle, place, text, _OURS, (0, -8), "center")
 
 
@@ -76,7 +76,17 @@ def _label(
     offset: tuple[int, int] = (-5, 0),
     alignment: str = "right",
 ) -> None:
-    """Beside a point, so many points away; the line of the bound stops behind it."""
+    """Text beside a point, on white: the line of the bound stops behind it.
+
+    Args:
+        axes: where to write.
+        x: of the point.
+        y: of the point.
+        text: what to write.
+        color: of the text.
+        offset: distance from the point, in printer's points.
+        alignment: which end of the text is at that distance.
+    """
     axes.annotate(
         text,
         (x, y),

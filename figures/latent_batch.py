@@ -1,7 +1,8 @@
-"""How large must the latent batch be: bias and noise of Di4C's loss estimate against exact values.
+"""How large must the batch of latents be: bias and noise of Di4C's loss estimate, exact values.
 
-Left: the Jensen bias of the loss, which the control variate leaves as it is. Middle and right: the
-standard deviations of the loss and of its gradient; for a trained student it hardly lowers them.
+The left panel shows the Jensen bias of the loss; the control variate does not change it. The other
+panels show the standard deviations of the loss and of its gradient; for a trained student, the
+control variate hardly lowers them.
 """
 
 from pathlib import Path
@@ -35,7 +36,7 @@ def draw(results: Path) -> "Figure":
     result = load(results, "latent_batch.json", "rows")
     rows = result["rows"]
     fig, panels = plt.subplots(1, 3, figsize=(7.2, 2.7))
-    titles = ("Bias of the loss", "Noise of the loss", "Noise of the gradient")
+    titles = ("Bias of the loss", "Noise of the loss (std)", "Noise of the gradient (std)")
     names, labels = ("bias", "std", "gradient_std"), ("nats", "nats", "std / exact norm")
     for axes, name, title, label in zip(panels, names, titles, labels, strict=True):
         for key in LOOKS:
@@ -57,7 +58,7 @@ def draw(results: Path) -> "Figure":
 
 
 def _line(axes: "Axes", rows: list[dict[str, Any]], key: tuple[bool, bool], name: str) -> None:
-    """One kind of estimate; a bias that the draws cannot tell from 0 is left out."""
+    """One kind of estimate; a bias that is not significantly above 0 is left out."""
     label, color, line, marker = LOOKS[key]
     same = [row for row in rows if (row["stratified"], row["control_variate"]) == key]
     if name == "bias":

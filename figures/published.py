@@ -1,13 +1,14 @@
-"""Published numbers, each with where it stands; figures show them beside our runs.
+"""Published numbers, each with its source; pictures show them beside our runs.
 
-Only what is known to be published is here. A cell that is not here is drawn blank, never guessed.
+Only numbers that are known to be published are here. A missing cell is drawn blank, never guessed.
 """
 
 from dataclasses import dataclass, field
 
 DI4C = "Hayakawa et al., ICML 2025 (arXiv 2410.08709)"
-REDI = "ReDi's evaluation"
-IDLM = "IDLM's evaluation (arXiv 2602.19066)"
+DIMO = "table of Di[M]O (arXiv 2503.15457)"
+REDI = "table of ReDi (arXiv 2507.15897)"
+IDLM = "table of IDLM (arXiv 2602.19066)"
 MMD = "the authors of MDLM-MMD"
 
 
@@ -18,10 +19,10 @@ class Published:
     Attributes:
         experiment: "cifar10", "imagenet" or "openwebtext".
         method: what the source calls it.
-        role: "teacher", "student", "hybrid", or "rival" for other methods.
+        role: "teacher", "student" or "hybrid" of Di4C, or "rival" for other methods.
         steps: as the source counts them.
-        metrics: by the names of `full_scale.evaluate`.
-        source: who measured it.
+        metrics: by the names of `full_scale.evaluate`, and "precision" and "recall".
+        source: where the numbers stand.
         approximate: whether the numbers were read off a plot or rounded ("about").
     """
 
@@ -34,6 +35,21 @@ class Published:
     approximate: bool = False
 
 
+def _imagenet(
+    method: str, role: str, steps: int, fid: float, score: float, source: str, **more: float
+) -> Published:
+    """A row of ImageNet: FID and inception score."""
+    return Published("imagenet", method, role, steps, {"fid": fid, "is": score, **more}, source)
+
+
+def _openwebtext(
+    method: str, role: str, steps: int, perplexity: float, entropy: float, mauve: float
+) -> Published:
+    """A row of OpenWebText in the table of IDLM."""
+    metrics = {"perplexity": perplexity, "entropy": entropy, "mauve": mauve}
+    return Published("openwebtext", method, role, steps, metrics, IDLM)
+
+
 PUBLISHED = (
     Published("cifar10", "tauLDR", "teacher", 10, {"fid": 32.61}, DI4C),
     Published("cifar10", "tauLDR", "teacher", 20, {"fid": 12.36}, DI4C),
@@ -41,27 +57,30 @@ PUBLISHED = (
     Published("cifar10", "Di4C", "student", 10, {"fid": 20.64}, DI4C),
     Published("cifar10", "Di4C", "student", 20, {"fid": 9.77}, DI4C),
     Published("cifar10", "Di4C hybrid", "hybrid", 20, {"fid": 9.5}, DI4C),
-    Published("imagenet", "MaskGIT", "teacher", 8, {"fid": 6.6, "is": 222.0}, DI4C, True),
-    Published("imagenet", "MaskGIT", "teacher", 4, {"fid": 10.7, "is": 190.0}, DI4C, True),
-    Published("imagenet", "Di4C", "student", 4, {"fid": 6.79, "is": 209.2}, DI4C),
-    Published("imagenet", "Di4C-d", "student", 4, {"fid": 6.57, "is": 213.6}, DI4C),
-    Published("imagenet", "Di4C-d, by ReDi", "student", 4, {"fid": 6.20, "is": 216.0}, REDI),
-    Published("imagenet", "ReDi", "rival", 4, {"fid": 7.58}, REDI),
-    Published("imagenet", "SDTT", "rival", 4, {"fid": 8.97}, REDI),
-    Published(
-        "openwebtext",
-        "SDTT + Di4C\u00b2",
-        "student",
-        16,
-        {"perplexity": 44.8, "entropy": 5.34},
-        IDLM,
-    ),
-    Published("openwebtext", "SDTT", "teacher", 16, {"perplexity": 61.3}, IDLM),
+    _imagenet("Di4C", "student", 4, 6.79, 209.2, DI4C),
+    _imagenet("Di4C-d", "student", 4, 6.57, 213.6, DI4C),
+    _imagenet("MaskGIT", "teacher", 16, 6.60, 224.07, DIMO),
+    _imagenet("MaskGIT", "teacher", 8, 6.66, 221.57, DIMO),
+    _imagenet("MaskGIT", "teacher", 4, 10.73, 192.29, DIMO),
+    _imagenet("MaskGIT", "teacher", 2, 91.35, 13.37, DIMO),
+    _imagenet("MaskGIT", "teacher", 8, 6.51, 227.0, REDI),
+    _imagenet("MaskGIT", "teacher", 4, 10.90, 184.0, REDI),
+    _imagenet("MaskGIT", "teacher", 1, 95.16, 12.0, REDI),
+    _imagenet("Di4C", "student", 4, 6.20, 216.0, REDI, precision=0.87, recall=0.52),
+    _imagenet("Di4C", "student", 1, 90.32, 13.0, REDI),
+    _imagenet("SDTT", "rival", 4, 8.97, 205.0, REDI),
+    _imagenet("SDTT", "rival", 1, 90.40, 14.0, REDI),
+    _imagenet("ReDi1", "rival", 4, 7.58, 228.0, REDI),
+    _imagenet("ReDi1", "rival", 1, 37.43, 49.0, REDI),
+    _imagenet("ReDi2", "rival", 4, 7.86, 240.0, REDI),
+    _imagenet("ReDi2", "rival", 1, 21.80, 90.0, REDI),
+    _imagenet("ReDi3-distill", "rival", 1, 11.68, 182.0, REDI),
+    _openwebtext("SDTT + Di4C\u00b2", "student", 16, 44.82, 5.34, 0.90),
+    _openwebtext("SDTT", "teacher", 16, 61.34, 5.36, 0.88),
+    _openwebtext("IDLM", "rival", 16, 32.75, 5.42, 0.93),
+    _openwebtext("MDLM", "rival", 1024, 41.29, 5.28, 0.89),
     Published(
         "openwebtext", "MDLM-MMD", "rival", 16, {"perplexity": 26.8, "entropy": 5.43}, MMD, True
-    ),
-    Published(
-        "openwebtext", "IDLM", "rival", 16, {"perplexity": 32.8, "entropy": 5.43}, IDLM, True
     ),
 )
 
@@ -72,8 +91,8 @@ class Latency:
 
     Attributes:
         experiment: as in `Published`.
-        product: seconds; None where only the comparison is published.
-        mixture: seconds; likewise.
+        product: seconds; None if no seconds are published.
+        mixture: seconds; None if no seconds are published.
         source: who measured it.
     """
 
@@ -84,7 +103,7 @@ class Latency:
 
     @property
     def overhead(self) -> float | None:
-        """Mixture over product, less one."""
+        """Relative extra time of the mixture: mixture / product - 1."""
         if self.product is None or self.mixture is None:
             return None
         return self.mixture / self.product - 1
@@ -92,16 +111,16 @@ class Latency:
 
 LATENCIES = (
     Latency("cifar10", 0.5515, 0.5786),
-    Latency("imagenet", None, None),  # "unchanged", without numbers
+    Latency("imagenet", None, None),  # published as "unchanged", without seconds
     Latency("openwebtext", 3.3409, 3.4817),
 )
 
 
 def published(experiment: str, metric: str) -> list[Published]:
-    """Those of one experiment that have a metric."""
+    """The rows of one experiment that have a metric."""
     return [row for row in PUBLISHED if row.experiment == experiment and metric in row.metrics]
 
 
 def sources(rows: list[Published]) -> str:
-    """Whose numbers these are, each named once."""
+    """The sources of these rows, each named once."""
     return "; ".join(dict.fromkeys(row.source for row in rows))

@@ -1,6 +1,6 @@
 """Table 1 of the paper: FID on CIFAR-10 by network calls, for teacher, student and hybrid.
 
-Published numbers beside our runs; what is neither published nor run stays blank.
+Published numbers stand beside our runs. A cell that is neither published nor run stays blank.
 """
 
 from pathlib import Path
@@ -59,7 +59,7 @@ def _write(axes: "Axes", x: float, y: float, text: str, **look: str) -> None:
 
 
 def _range(runs: list[Row]) -> str:
-    """One FID as it is, several as lowest to highest; starred where there are too few samples."""
+    """A single FID, or "lowest to highest" of several; starred if there are too few samples."""
     cells = [f"{value(run, 'fid'):.2f}{star(run)}" for run in sorted(runs, key=_fid)]
     return " to ".join(dict.fromkeys([cells[0], cells[-1]])) if cells else ""
 

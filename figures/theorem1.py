@@ -1,7 +1,8 @@
-"""Theorem 1 on two coordinates: TV falls like 1/N, and like log N / N where the data law has zeros.
+"""Theorem 1 on two coordinates: TV falls like 1/N, or like log N / N if the data law has zeros.
 
-Left and middle: exact TV and N TV of three processes with closed forms, two-sided bounds and
-limits. Right: a law with zeros, on the uniform grid and on the quadratic one, which mends it.
+The left and the middle panel show TV and N TV of three processes: exact values, closed forms,
+two-sided bounds and limits. The right panel shows N TV of a law with zeros: it grows like log N on
+the uniform grid and stays bounded on the quadratic grid.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 Result = dict[str, Any]
 
-# Colour and marker: told apart in grey too.
+# Colour and marker: lines differ in grey prints too.
 LOOKS = {
     "masked": (PALETTE["black"], "o"),
     "uniform": (PALETTE["vermilion"], "s"),
@@ -27,7 +28,7 @@ LOOKS = {
 GRID_LOOKS = {"uniform": (PALETTE["vermilion"], "s"), "quadratic": (PALETTE["black"], "D")}
 LOG_FILES = {"uniform": "two_dim_log.json", "quadratic": "two_dim_log_quadratic.json"}
 
-_LOG_LAW = "--process ctmc --rates .3 1 --theta 1 --horizon 2"
+_LOG_LAW = "--process ctmc --rates 0.3 1 --theta 1 --horizon 2"
 _LOG_STEPS = "--steps " + " ".join(str(2**k) for k in range(11))
 NEEDS = {
     f"two_dim_tv_{process}.json": f"python toys/two_dim_tv.py --process {process} "
@@ -66,8 +67,8 @@ def draw(results: Path) -> "Figure":
 
     for grid, file in LOG_FILES.items():
         _draw_log(right, load(results, file, "rows", "log_coefficient"), grid)
-    right.set(title="Zeros in the data law", xlabel=r"$\log_2 N$", ylabel="$N$ TV")
-    right.set_ymargin(0.2)  # room for the legend
+    right.set(title="A data law with zeros", xlabel=r"$\log_2 N$", ylabel="$N$ TV")
+    right.set_ymargin(0.25)  # room for the legend
     right.set_ylim(bottom=0)
     right.legend(loc="upper left")
     return fig
@@ -92,7 +93,7 @@ def _draw_rate(axes: "Axes", result: Result, times_n: bool) -> None:
 
 
 def _draw_log(axes: "Axes", result: Result, grid: str) -> None:
-    """N TV over log2 N, and the slope that the coefficient of log N foretells."""
+    """N TV over log2 N, and a line with the slope that the coefficient of log N predicts."""
     color, marker = GRID_LOOKS[grid]
     doublings, n_tv = np.log2(_column(result, "steps")), _column(result, "n_tv")
     axes.plot(doublings, n_tv, color=color, marker=marker, linestyle="-", label=f"{grid} grid")
@@ -109,7 +110,7 @@ def _draw_log(axes: "Axes", result: Result, grid: str) -> None:
 
 
 def _column(result: Result, name: str) -> np.ndarray:
-    """One number for each N in growing order; nan, which is not drawn, where there is none."""
+    """One number for each N in growing order; NaN, which is not drawn, if there is none."""
     rows = sorted(result["rows"], key=lambda row: row["steps"])
     return np.array([np.nan if row[name] is None else row[name] for row in rows], float)
 
@@ -118,7 +119,7 @@ def _process_handles() -> list:
     from matplotlib.lines import Line2D
 
     return [
-        Line2D([], [], color=color, marker=marker, linestyle="", label=process)
+        Line2D([], [], color=color, marker=marker, linestyle="", label=f"{process} pair")
         for process, (color, marker) in LOOKS.items()
     ]
 

@@ -1,7 +1,7 @@
 """Theorem 2 while a student is trained: the bound holds at every checkpoint, and how loose it is.
 
-Left: both sides, exactly, and the two parts of the right one. Right: what the student is for, TV to
-the data law, against the teacher that it learns from.
+The left panel shows the exact values of both sides and of the two parts of the bound. The right
+panel shows TV to the data law, of the student and of the teacher that it learns from.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ def draw(results: Path) -> "Figure":
         sides.plot(iterations, values, label=label, **look)
     last = rows[-1]
     ratio = last["right"] / last["left"]
-    sides.set(title=f"Both sides of Theorem 2 (at the end {ratio:.1f} : 1)", yscale="log")
+    sides.set(title=f"Both sides of Theorem 2 (ratio at the end: {ratio:.1f})", yscale="log")
     sides.set_ylabel("total variation, bounds")
     sides.legend(loc="lower left", fontsize=6)
     data.plot(

@@ -1,4 +1,4 @@
-"""The figures: drawn from results alone; a missing result names the command that makes it."""
+"""The pictures: drawn from records alone; a missing record names the command that makes it."""
 
 import json
 import math
@@ -9,36 +9,22 @@ import pytest
 from matplotlib import image
 from matplotlib import pyplot as plt
 
-from figures import (
-    BrokenResult,
-    ablation,
-    digit_patches,
-    figure1,
-    letter_windows,
-    load,
-    pictures,
-    theorem1,
-    theorem2,
-)
+from figures import BrokenResult, ablation, figure1, load, theorem1, theorem2
 from figures import __main__ as program
+from figures.catalogue import FIGURES, of_module
 from figures.evaluations import FILE as EVALUATIONS
 from reporting import ROOT
 from tests.helpers.digits_result import digits_result
 
 
 def _panel(sampler, steps, components, tv, probs):
-    return {
-        "sampler": sampler,
-        "steps": steps,
-        "components": components,
-        "tv": tv,
-        "probs": probs,
-    }
+    names = ("sampler", "steps", "components", "tv", "probs")
+    return dict(zip(names, (sampler, steps, components, tv, probs), strict=True))
 
 
 def _pair(process, grid="uniform", limit=0.5, coefficient=None, bounds=True):
     rows = []
-    for n in (4, 1, 2):  # no order is promised
+    for n in (4, 1, 2):  # rows of a record may have any order
         tv = 0.5 / n
         known = {"closed_form": tv, "lower_bound": tv / 2, "upper_bound": 2 * tv}
         rows.append(
@@ -69,7 +55,7 @@ def _closed():
     plt.close("all")
 
 
-# Too rich to invent: drawn from the records of the clone.
+# These are too large to make up: they are drawn from the records of the clone.
 RECORDED = (
     "theorem2_training.json",
     "leaderboard.json",
@@ -114,7 +100,7 @@ def results(tmp_path):
 def test_every_figure_is_drawn_beside_the_results(results, capsys):
     assert program.main(["--results", str(results), "--quick"]) == 0
     out = results / "figures"
-    names = {f"{name}{end}" for name in program.FIGURES for end in (".png", ".pdf")}
+    names = {f"{name}{end}" for name in FIGURES for end in (".png", ".pdf")}
     assert {path.name for path in out.iterdir()} == names
     for path in out.glob("*.png"):
         picture = image.imread(path)[..., :3]
@@ -126,18 +112,16 @@ def test_every_figure_is_drawn_beside_the_results(results, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_only_draws_one_figure_where_it_is_told_to(results, tmp_path):
+def test_only_draws_the_named_pictures_in_the_given_folder(results, tmp_path):
     out = tmp_path / "elsewhere"
-    assert (
-        program.main(["--only", "figure1", "--quick", "--results", str(results), "--out", str(out)])
-        == 0
-    )
-    assert {path.name for path in out.iterdir()} == {"figure1.png", "figure1.pdf"}
+    where = ["--results", str(results), "--out", str(out)]
+    assert program.main(["--only", "figure1", "table1", "--quick", *where]) == 0
+    assert {path.stem for path in out.iterdir()} == {"figure1", "table1"}
     assert not (results / "figures").exists()
 
 
 def test_missing_result_names_its_command_and_spares_the_other_figure(results, capsys, monkeypatch):
-    both = {name: program.FIGURES[name] for name in ("theorem1", "figure1")}
+    both = {name: FIGURES[name] for name in ("theorem1", "figure1")}
     monkeypatch.setattr(program, "FIGURES", both)
     (results / "two_dim_log.json").unlink()
     assert program.main(["--results", str(results), "--quick"]) == 2
@@ -172,7 +156,7 @@ def test_only_with_a_missing_result_draws_nothing(results, capsys):
 def test_broken_result_names_its_command_and_spares_the_other_figure(
     results, content, capsys, monkeypatch
 ):
-    both = {name: program.FIGURES[name] for name in ("figure1", "table1")}
+    both = {name: FIGURES[name] for name in ("figure1", "table1")}
     monkeypatch.setattr(program, "FIGURES", both)
     (results / "figure1.json").write_bytes(content)
     assert program.main(["--results", str(results), "--quick"]) == 2
@@ -184,7 +168,7 @@ def test_broken_result_names_its_command_and_spares_the_other_figure(
 
 
 def test_of_several_results_the_broken_one_is_named_once(results, capsys, monkeypatch):
-    same = {name: theorem1 for name in ("a", "b")}
+    same = {name: of_module(theorem1) for name in ("a", "b")}
     monkeypatch.setattr(program, "FIGURES", same)
     (results / "two_dim_log.json").write_text('{"rows": []}')
     assert program.main(["--results", str(results)]) == 2
@@ -208,9 +192,9 @@ def test_load_wants_the_keys(results):
         load(results, "figure1.json", "rows", "panels", "limit")
 
 
-@pytest.mark.parametrize("name", program.FIGURES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_commands_write_the_file_they_are_named_for(name):
-    for file, command in program.FIGURES[name].NEEDS.items():
+    for file, command in FIGURES[name].needs.items():
         assert command.endswith(f" --json results/{file}")
 
 
@@ -248,7 +232,7 @@ def test_axes_and_lines_say_what_they_are(results):
     assert sides.get_ylabel() == "total variation, bounds"
     assert max(line.get_ydata().max() for line in sides.lines) > 1  # no total variation
     assert _named(ablation.draw(results).axes[0]) == ["exact teacher, N steps"]
-    assert "square root" in pictures.draw(results).get_supxlabel()
+    assert "square root" in FIGURES["pictures"].draw(results).get_supxlabel()
 
 
 def test_no_legend_lies_on_the_curve_of_the_student(results):
@@ -260,9 +244,9 @@ def test_no_legend_lies_on_the_curve_of_the_student(results):
         assert not legend.count_contains(data.transData.transform(line.get_xydata()))
 
 
-@pytest.mark.parametrize("figure", [digit_patches, letter_windows], ids=lambda m: m.__name__)
-def test_axes_of_tv_have_several_ticks(results, figure):
-    fig = figure.draw(results)
+@pytest.mark.parametrize("name", ["digit_patches", "letter_windows"])
+def test_axes_of_tv_have_several_ticks(results, name):
+    fig = FIGURES[name].draw(results)
     fig.canvas.draw()
     panels = [axes for axes in fig.axes if axes.get_ylabel() == "TV"]
     assert panels

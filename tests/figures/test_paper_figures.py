@@ -1,5 +1,6 @@
-"""Figures of the paper: published numbers with a source, ours beside them, blank stays blank."""
+"""Figures of the paper: published numbers with a source, ours beside them, the rest blank."""
 
+import itertools
 import json
 import re
 
@@ -9,7 +10,7 @@ from matplotlib import pyplot as plt
 from figures import __main__ as program
 from figures import figure3, figure4, latency, table1
 from figures.evaluations import FILE, our_runs
-from figures.published import LATENCIES, PUBLISHED, published
+from figures.published import DI4C, DIMO, LATENCIES, PUBLISHED, REDI, published
 
 FIGURES = {"table1": table1, "figure3": figure3, "figure4": figure4, "latency": latency}
 
@@ -55,7 +56,7 @@ def _texts(axes):
 
 
 def _points(axes):
-    """Coordinates of all single markers, then of all lines with bars."""
+    """Coordinates of every line with markers."""
     lines = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
     return [tuple(zip(*line.get_data(), strict=True)) for line in lines]
 
@@ -78,6 +79,16 @@ class TestPublished:
     def test_queries(self):
         assert len(published("cifar10", "fid")) == 6
         assert published("cifar10", "is") == []
+        assert {row.source for row in published("imagenet", "precision")} == {REDI}
+
+    def test_the_imagenet_student_reaches_its_teacher_at_twice_the_calls_but_the_cifar_one_not(
+        self,
+    ):
+        fid = {(r.experiment, r.method, r.steps, r.source): r.metrics.get("fid") for r in PUBLISHED}
+        for steps in (10, 20):
+            student = fid["cifar10", "Di4C", steps, DI4C]
+            assert student > fid["cifar10", "tauLDR", 2 * steps, DI4C]
+        assert fid["imagenet", "Di4C-d", 4, DI4C] < fid["imagenet", "MaskGIT", 8, DIMO]
 
 
 class TestTable1:
@@ -125,12 +136,24 @@ class TestFigure3:
     def test_published_points(self, tmp_path):
         (axes,) = figure3.draw(tmp_path).axes
         points = {point for line in _points(axes) for point in line}
-        known = {(222, 6.6), (190, 10.7), (209.2, 6.79), (213.6, 6.57), (216, 6.2)}
-        assert points == known
-        texts = _texts(axes)
-        assert "~ MaskGIT, 8 steps" in texts
-        assert "Di4C-d, 4 steps" in texts
-        assert "ReDi, 4 steps (FID only)" in texts
+        teachers = {(224.07, 6.6), (221.57, 6.66), (192.29, 10.73), (227, 6.51), (184, 10.9)}
+        students = {(209.2, 6.79), (213.6, 6.57), (216, 6.2)}
+        rivals = {(205, 8.97), (228, 7.58), (240, 7.86), (182, 11.68)}
+        assert points == teachers | students | rivals
+        expected = {"MaskGIT, 16 steps (b)", "Di4C-d, 4 steps (a)", "ReDi3-distill, 1 step (c)"}
+        assert expected <= set(_texts(axes))
+        notes = axes.figure.get_supxlabel()
+        assert "b: table of Di[M]O" in notes
+        assert "c: table of ReDi" in notes
+
+    def test_no_label_lies_on_another_or_on_the_frame(self, tmp_path):
+        (axes,) = figure3.draw(tmp_path).axes
+        axes.figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in axes.texts]
+        for first, second in itertools.combinations(boxes, 2):
+            assert not first.overlaps(second)
+        frame = axes.get_window_extent()
+        assert all(frame.x0 < box.x0 and box.x1 < frame.x1 for box in boxes)
 
     def test_a_run_is_a_line_along_guidance(self, record):
         results = record(
@@ -149,9 +172,9 @@ class TestFigure4:
     def test_published_points_carry_their_entropy(self, tmp_path):
         left, right = figure4.draw(tmp_path).axes
         points = {point for line in _points(left) for point in line}
-        assert points == {(16, 44.8), (16, 61.3), (16, 26.8), (16, 32.8)}
-        assert "IDLM, H = ~5.43" in _texts(left)
-        assert "SDTT" in _texts(left)
+        assert points == {(16, 44.82), (16, 61.34), (16, 26.8), (16, 32.75), (1024, 41.29)}
+        expected = {"IDLM, H = 5.42", "MDLM-MMD, H = ~5.43", "SDTT, H = 5.36", "MDLM, H = 5.28"}
+        assert expected <= set(_texts(left))
         assert _texts(right) == ["nothing on record"]
 
     def test_runs_in_both_panels(self, record):
@@ -201,7 +224,7 @@ class TestLatency:
         }
         (tmp_path / latency.RESULT).write_text(json.dumps({"rows": [row]}))
         (axes,) = latency.draw(tmp_path).axes
-        assert "+7.0 (reduced, cpu)" in _texts(axes)
+        assert "+7.0 (reduced, CPU)" in _texts(axes)
         (bar,) = [line for line in axes.lines if list(line.get_xdata()) == [-1.0, 8.5]]
         assert list(bar.get_ydata()) == [1.1, 1.1]  # the line of ImageNet
         low, high = axes.get_xlim()
