@@ -3,19 +3,15 @@
 import os
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from reporting.files import write_whole
-from tests.helpers.checkpoint_writer import same, state_at
-
-WRITER = Path(__file__).parents[1] / "helpers" / "checkpoint_writer.py"
+from tests.helpers.checkpoint_writer import same, state_at, write_checkpoints
+from tests.helpers.forks import FORKS
 
 
 class Crash:
@@ -61,35 +57,37 @@ def test_crash_at_every_file_operation(tmp_path, monkeypatch):
             pass
         finally:
             crashed, CRASH.left = CRASH.left < 0, None
-        loaded = [load_checkpoint(path) for path in sorted(tmp_path.glob("step_*"))]
+        loaded = [load_checkpoint(path) for path in sorted(tmp_path.glob("step_*.pt"))]
         assert all(same(checkpoint.state, state_at(checkpoint.step)) for checkpoint in loaded)
         assert loaded[-1].path == latest_checkpoint(tmp_path)
         found.add(tuple(checkpoint.step for checkpoint in loaded))
         if not crashed:
             break
         save_checkpoint(tmp_path, 4, state_at(4), {}, keep=1)  # clears up after the dead one
-        assert [path.name for path in tmp_path.iterdir()] == ["step_00000004"]
-    assert number > 20
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == ["step_00000004.pt", "step_00000004.pt.sha256"]
+    assert number > 15
     assert found == {(1, 2), (1, 2, 3), (2, 3), (3,)}
 
 
-@pytest.mark.slow
+def _newest_step(folder):
+    path = latest_checkpoint(folder)
+    return 0 if path is None else int(path.stem.removeprefix("step_"))
+
+
 def test_killed_writer_leaves_a_whole_checkpoint(tmp_path):
     """SIGKILL at random moments; each new writer goes on from what the last one left."""
     generator = random.Random(5)
     last = 0
     for _ in range(6):
-        writer = subprocess.Popen(
-            [sys.executable, "-m", "tests.helpers.checkpoint_writer", str(tmp_path)],
-            cwd=WRITER.parents[2],
-            stdout=subprocess.PIPE,
-        )
-        try:
-            assert writer.stdout.readline() == b"ready\n"
-            time.sleep(0.3 + generator.random() * 0.2)
-        finally:
-            writer.send_signal(signal.SIGKILL)
-            writer.communicate()
+        writer = FORKS.Process(target=write_checkpoints, args=(tmp_path,), daemon=True)
+        writer.start()
+        while _newest_step(tmp_path) <= last:
+            assert writer.is_alive()
+            time.sleep(0.001)
+        time.sleep(generator.random() * 0.2)
+        writer.kill()
+        writer.join()
         loaded = load_checkpoint(latest_checkpoint(tmp_path))
         assert same(loaded.state, state_at(loaded.step))
         assert loaded.step > last

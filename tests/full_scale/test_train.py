@@ -296,7 +296,7 @@ def test_loss_that_is_not_finite(run, monkeypatch, poison):
     message = str(caught.value)
     assert f"data_marginal is {poison} for example 3" in message
     assert "the last good checkpoint is" in message
-    assert latest_checkpoint(run.out / "checkpoints").name == "step_00000002"
+    assert latest_checkpoint(run.out / "checkpoints").name == "step_00000002.pt"
     assert not (run.out / "model.safetensors").exists()
     (path,) = (run.out / "failure").iterdir()
     assert path.name == "step_00000002_part_1.safetensors"

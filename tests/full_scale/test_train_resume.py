@@ -2,36 +2,24 @@
 
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
-from dataclasses import replace
 
 import pytest
 import torch
 
+from full_scale.models.model_file import read_model
 from full_scale.train import train
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint
-from full_scale.training.log import LOG
-from tests.helpers import train_cases
-
-COMMAND = """
-import sys, torch
-torch.set_num_threads(1)
-from pathlib import Path
-from reporting import run_script
-from full_scale import train
 from full_scale.training.config import Data
-from tests.helpers.train_cases import register, student_run
-register()
-folder = Path(sys.argv[1])
-data = Data(workers=int(sys.argv[4]))
-run = student_run(folder, out=folder / sys.argv[2], steps=int(sys.argv[3]), data=data)
-train.parse = lambda argv: run
-run_script(train.main)
-"""
-"""The command-line program on a tiny run."""
+from full_scale.training.log import LOG
+from full_scale.training.trainer import Trainer
+from tests.helpers import train_cases
+from tests.helpers.checkpoint_writer import bits
+from tests.helpers.forks import FORKS
+
+PARTS = ("weights", "optimizer", "ema", "pending")
 
 
 @pytest.fixture(autouse=True)
@@ -45,177 +33,151 @@ def folder(tmp_path):
     return tmp_path
 
 
-def _bits(run_folder, step):
-    """Everything that a finished run leaves, byte by byte."""
-    files = sorted((run_folder / "checkpoints" / f"step_{step:08d}").glob("*.safetensors"))
-    content = {path.name: path.read_bytes() for path in files}
-    assert set(content) == {f"{n}.safetensors" for n in ("weights", "optimizer", "ema", "pending")}
-    model = load_model_tensors(run_folder / "model.safetensors")
-    return content, (run_folder / LOG).read_bytes(), model
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of six steps that nothing disturbed. Checkpoints: 2, 4, 6. Rows of the log: 4, 6."""
+    train_cases.register()
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train_cases.write_teacher(folder / "teacher.safetensors")
+    run = train_cases.student_run(folder)
+    train(run, progress=False)
+    return run
 
 
-def load_model_tensors(path):
-    from full_scale.models.model_file import read_model
-
-    return {name: value.numpy().tobytes() for name, value in read_model(path).state.items()}
-
-
-def _start(folder, name, steps, workers=0):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(folder), name, str(steps), str(workers)],
-        start_new_session=True,
-        cwd=train_cases.ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _state(run, step):
+    state = load_checkpoint(run.out / "checkpoints" / f"step_{step:08d}.pt").state
+    assert set(state) == set(PARTS)
+    return state
 
 
-def _wait_for_checkpoint(process, checkpoints, after=0):
-    """Until there is one beyond a step."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        path = latest_checkpoint(checkpoints) if checkpoints.exists() else None
-        if path is not None and int(path.name.removeprefix("step_")) > after:
-            return
-        time.sleep(0.005)
-    raise AssertionError(f"no checkpoint; exit status {process.poll()}: {process.stderr.read()}")
+def _rows(run):
+    return [json.loads(line) for line in (run.out / LOG).read_text().splitlines()]
+
+
+def _result(run, step):
+    """Everything that a finished run leaves: state, log and model, bit by bit."""
+    state = {name: bits(part) for name, part in _state(run, step).items()}
+    model = read_model(run.out / "model.safetensors").state
+    return state, (run.out / LOG).read_bytes(), bits(model)
+
+
+def _newest_step(run):
+    path = latest_checkpoint(run.out / "checkpoints")
+    return 0 if path is None else int(path.stem.removeprefix("step_"))
 
 
 class Interruption(Exception):
     """What stops a run in the tests."""
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The folder of a run of six steps that nothing disturbed."""
-    train_cases.register()
-    folder = tmp_path_factory.mktemp("undisturbed")
-    train_cases.write_teacher(folder / "teacher.safetensors")
-    run = train_cases.student_run(folder, out=folder / "whole")
-    train(run, progress=False)
-    return run.out
-
-
-@pytest.mark.parametrize("steps_done", range(6))
-def test_stopped_after_any_step_in_this_process(folder, whole, steps_done, monkeypatch):
-    """Checkpoints are at 2, 4, 6, log rows at 4, 6: both kinds of boundary are crossed."""
-    cut = folder / "cut"
-    run = train_cases.student_run(folder, out=cut)
-    from full_scale.training.trainer import Trainer
-
+def test_stopped_after_every_step(folder, whole, monkeypatch):
+    """Both with and without a checkpoint, or a row of the log, of that very step."""
+    run = train_cases.student_run(folder)
     advance = Trainer._advance
+    for steps_done in range(6):
 
-    def interrupted(self, *args):
-        if self.step == steps_done:
-            raise Interruption
-        return advance(self, *args)
+        def interrupted(self, *args, last=steps_done):
+            if self.step == last:
+                raise Interruption
+            return advance(self, *args)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_advance", interrupted)
-        with pytest.raises(Interruption):
-            train(run, progress=False)
-    torch.rand(7)  # torch's own generator is elsewhere when the run goes on
-    outcome = train(run, progress=False)
-    assert outcome == (6, True, cut / "model.safetensors")
-    assert _bits(cut, 6) == _bits(whole, 6)
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_advance", interrupted)
+            with pytest.raises(Interruption):
+                train(run, progress=False)
+        torch.rand(7)  # torch's own generator is elsewhere when the run goes on
+    assert train(run, progress=False) == (6, True, run.out / "model.safetensors")
+    assert _result(run, 6) == _result(whole, 6)
 
 
-def test_killed_twice_and_resumed(folder):
-    """SIGKILL at a moment of the machine's choosing."""
-    steps = 24
-    for after in (0, 6):
-        process = _start(folder, "killed", steps)
-        _wait_for_checkpoint(process, folder / "killed" / "checkpoints", after)
+@pytest.fixture
+def program(tmp_path):
+    """Starts the command-line program, and sends it a signal once it has saved a checkpoint."""
+    processes = []
+
+    def stop(run, signal_number, whole_group=False):
+        """The exit status and what was written to standard error."""
+        before, errors = _newest_step(run), tmp_path / "errors.txt"
+        arguments = (run, errors, whole_group)
+        process = FORKS.Process(target=train_cases.train_as_program, args=arguments)
+        processes.append(process)
+        process.start()
+        deadline = time.monotonic() + 120
+        while _newest_step(run) <= before:
+            assert process.is_alive(), errors.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        (os.killpg if whole_group else os.kill)(process.pid, signal_number)
+        process.join(timeout=120)
+        return process.exitcode, errors.read_text()
+
+    yield stop
+    for process in processes:
         process.kill()
-        process.communicate()
-    at = int(latest_checkpoint(folder / "killed" / "checkpoints").name.removeprefix("step_"))
-    assert 0 < at < steps, "killed too late to show anything"
-    for name in ("killed", "whole"):
-        train(train_cases.student_run(folder, out=folder / name, steps=steps), progress=False)
-    assert _bits(folder / "killed", steps) == _bits(folder / "whole", steps)
+        process.join()
 
 
-def test_sigterm_saves_and_exits_with_0(folder):
-    steps = 400
-    process = _start(folder, "asked", steps)
-    _wait_for_checkpoint(process, folder / "asked" / "checkpoints")
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    step = int(latest_checkpoint(folder / "asked" / "checkpoints").name.removeprefix("step_"))
-    assert step < steps
-    assert errors.splitlines()[-1] == (
-        f"stopped after step {step} as asked; the same command resumes it"
-    )
-    assert not (folder / "asked" / "model.safetensors").exists()
-    # From there it goes on to what an undisturbed run gives, to the bit.
-    for name in ("asked", "whole"):
-        run = train_cases.student_run(folder, out=folder / name, steps=step + 2)
+def test_killed_and_asked_to_stop(folder, program):
+    """SIGKILL twice and SIGTERM twice, at moments of the machine's choosing, then to the end.
+
+    Launchers and schedulers send SIGTERM to a whole group of processes, workers that read ahead
+    included. That workers read the same data shows in the result as well.
+    """
+    long_run = train_cases.student_run(folder, steps=10_000)
+    for _ in range(2):
+        assert program(long_run, signal.SIGKILL)[0] == -signal.SIGKILL
+    reading_ahead = train_cases.student_run(folder, steps=10_000, data=Data(workers=2))
+    for run, whole_group in ((long_run, False), (reading_ahead, True)):
+        status, errors = program(run, signal.SIGTERM, whole_group)
+        assert status == 0, errors
+        step = _newest_step(run)
+        assert errors.splitlines()[-1] == (
+            f"stopped after step {step} as asked; the same command resumes it"
+        )
+        assert not (run.out / "model.safetensors").exists()
+    resumed = train_cases.student_run(folder, steps=step + 1)
+    undisturbed = train_cases.student_run(folder, out=folder / "undisturbed", steps=step + 1)
+    for run in (resumed, undisturbed):
         train(run, progress=False)
-    assert _bits(folder / "asked", step + 2) == _bits(folder / "whole", step + 2)
+    assert _result(resumed, step + 1) == _result(undisturbed, step + 1)
 
 
-def test_sigterm_to_the_whole_group_saves_too(folder):
-    """Launchers and schedulers send it to loader workers as well."""
-    process = _start(folder, "group", 400, workers=2)
-    _wait_for_checkpoint(process, folder / "group" / "checkpoints")
-    os.killpg(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert "as asked; the same command resumes it" in errors.splitlines()[-1]
-
-
-def test_a_finished_run_is_left_as_it_is(folder):
-    run = train_cases.student_run(folder, steps=2)
-    train(run, progress=False)
+def test_a_finished_run_is_left_as_it_is(folder, whole):
+    run = train_cases.student_run(folder)
+    shutil.copytree(whole.out, run.out)
     before = {path: path.read_bytes() for path in run.out.rglob("*") if path.is_file()}
-    outcome = train(run, progress=False)
-    assert outcome == (2, True, run.out / "model.safetensors")
+    assert train(run, progress=False) == (6, True, run.out / "model.safetensors")
     assert {path: path.read_bytes() for path in run.out.rglob("*") if path.is_file()} == before
 
 
-def test_seed_and_data_order_matter(folder):
+def test_seed_and_data_order_matter(folder, whole):
     """The comparisons above can fail: another seed is another run."""
-    runs = [train_cases.student_run(folder, out=folder / str(s), steps=2, seed=s) for s in (0, 1)]
-    for run in runs:
-        train(run, progress=False)
-    one, two = (_bits(run.out, 2) for run in runs)
+    other = train_cases.student_run(folder, steps=4, seed=1)
+    train(other, progress=False)
+    one, two = _state(whole, 4), _state(other, 4)
     for part in ("weights", "optimizer", "ema"):
-        assert one[0][f"{part}.safetensors"] != two[0][f"{part}.safetensors"]
-    assert one[1] != two[1]
+        assert bits(one[part]) != bits(two[part])
+    assert _rows(whole)[0]["step"] == _rows(other)[0]["step"] == 4
+    assert _rows(whole)[0]["loss"] != _rows(other)[0]["loss"]
 
 
-def test_workers_read_the_same_data(folder):
-    run = train_cases.student_run(folder, steps=2)
-    train(run, progress=False)
-    ahead = replace(run, out=folder / "ahead", data=replace(run.data, workers=1))
-    train(ahead, progress=False)
-    assert _bits(ahead.out, 2) == _bits(run.out, 2)
-
-
-def test_log_rows_hold_what_was_trained(folder):
-    run = train_cases.student_run(folder)
-    train(run, progress=False)
-    rows = [json.loads(line) for line in (run.out / LOG).read_text().splitlines()]
+def test_log_rows_hold_what_was_trained(whole):
+    rows = _rows(whole)
     assert [row["step"] for row in rows] == [4, 6]
     terms = ("distillation", "data_correlation", "data_marginal")
     terms += ("consistency_correlation", "consistency_marginal")
     for row in rows:
         assert row["loss"] == pytest.approx(sum(row[term] for term in terms), rel=1e-5)
         assert {"gradient_norm", "captured_correlation", "effective_components"} <= row.keys()
-        assert 1 - 1e-3 < row["effective_components"] <= run.num_latents + 1e-3
-    clock = [json.loads(line) for line in (run.out / "clock.jsonl").read_text().splitlines()]
+        assert 1 - 1e-3 < row["effective_components"] <= whole.num_latents + 1e-3
+    clock = [json.loads(line) for line in (whole.out / "clock.jsonl").read_text().splitlines()]
     assert [row["step"] for row in clock] == [4, 6]
     assert all(row["seconds_per_step"] > 0 for row in clock)
 
 
-def test_checkpoint_names_its_run(folder):
-    run = train_cases.student_run(folder, steps=2)
-    train(run, progress=False)
-    checkpoint = load_checkpoint(latest_checkpoint(run.out / "checkpoints"))
-    assert checkpoint.step == 2
+def test_checkpoint_names_its_run(whole):
+    checkpoint = load_checkpoint(latest_checkpoint(whole.out / "checkpoints"))
+    assert checkpoint.step == 6
     assert checkpoint.config["run"]["preset"] == "tiny"
     assert len(checkpoint.config["identity"]["teacher_sha256"]) == 64
     assert {"code", "command", "seed"} <= checkpoint.manifest.keys()

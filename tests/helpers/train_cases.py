@@ -1,5 +1,8 @@
 """Small problems for the tests of training: real recipes on tiny networks, digits or tokens."""
 
+import multiprocessing
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from full_scale import train as program
 from full_scale.data.packed import Description, Rows, pack
 from full_scale.models import presets
 from full_scale.models.model_file import write_model
@@ -15,6 +19,7 @@ from full_scale.training.config import Data, Reports
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.objectives import Distillation, TeacherTraining
 from full_scale.training.trainer import Trainer
+from reporting import run_script
 from tests.helpers.tiny_models import DIT, MASKGIT, PROCESSES
 
 ROOT = Path(__file__).parents[2]
@@ -109,3 +114,22 @@ def trainer(run, dtype=torch.float32, precision="no"):
     if hasattr(parts.problem, "teacher"):
         parts.problem.teacher.to(dtype)
     return Trainer(run, parts, accelerator, progress=False)
+
+
+def train_as_program(run, errors, own_group=False):
+    """What `python -m full_scale.train` does with a run, to the end of this process.
+
+    Args:
+        run: what the command line would say.
+        errors: file that takes the standard error.
+        own_group: whether signals to the process group are to spare the caller.
+    """
+    # Where it is started as a program, workers that read ahead are forked.
+    multiprocessing.set_start_method("fork", force=True)
+    if own_group:
+        os.setsid()
+    torch.set_num_threads(1)
+    register()
+    program.parse = lambda argv: run
+    with open(errors, "w") as sys.stderr:
+        run_script(program.main)
