@@ -1,1 +1,1 @@
-"""Runnable experiments on laws small enough to enumerate: the truth is known exactly."""
+"""Experiments on laws small enough to enumerate, so that the truth is known exactly."""

@@ -1,16 +1,23 @@
-r"""How large must the latent batch be? Bias and noise of the loss estimate, exactly judged.
+r"""How many latents does an estimate of the loss need? Bias and noise against exact values.
 
-A student of one task with the scalar latent of the paper, trained for a while, at the start of
-generation; the target is the data law. With L latents and N = L atoms, as in Di4C's training,
+A student with the scalar latent of the paper is trained on the data of one law. Then its loss at
+the start of generation is estimated many times, each time with L latents and L atoms, as in
+training with Di4C:
 
-    loss    -mean over atoms of log p_L(x), p_L the mixture of the L latents, minus the entropy
-    bias    its mean over many draws minus the exact KL: Jensen's, from the latents alone
-    noise   the standard deviations of the loss and of its gradient
+    loss   minus the mean over atoms of log p_L(x), minus the entropy of the data; p_L is the
+           mixture of the L latents
+    bias   mean of the loss over many draws, minus the exact KL divergence; it comes from the
+           latents alone (Jensen's inequality), and 0 is best
+    noise  standard deviations of the loss and of its gradient; less is better
 
-for independent and for stratified latents, with and without the control variate; the exact KL and
-its gradient come from a fine grid of latents and all atoms. The bias is the same with the control
-variate and without; the noise is far smaller with it while components are alike, and hardly for a
-trained student, whose correlations dominate. Takes about three minutes.
+Rows differ in L, in independent or stratified latents, and in the control variate. The exact KL and
+its gradient come from a fine grid of latents and all atoms. Norms of gradients are in units of the
+norm of the exact gradient.
+
+Expected for 3 x 3 digit patches: with 256 independent latents the bias is 0.056 nats, with 256
+stratified latents 0.007 or less; the exact KL is 0.015. The control variate does not change the
+bias, and lowers the noise of this trained student little (0.096 to 0.078 with 256 stratified
+latents). Takes about three minutes; --quick takes seconds.
 
     python toys/latent_batch.py --json results/latent_batch.json
 """
@@ -29,24 +36,29 @@ from di4c.likelihood import DenseMixture
 from di4c.losses import Target, consistency_loss
 from di4c.rng import categorical, generator_at
 from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
+from toys.students.jump_training import JumpOptions, jump_student
 from toys.students.network import Backbone
-from toys.students.recipes import JumpRecipe, jump_student
-from toys.students.student import Student, latent_grid
-from toys.tasks.problem import Budget, Problem
+from toys.students.student import TrainedStudent, latent_grid
 from toys.tasks.registry import find_task
+from toys.tasks.setting import Budget, Setting
 
 GRID = 2048
-"""Latents of the exact values."""
+"""Number of latents for the exact values."""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train, estimate, print the table, write the record."""
     parser = script_parser(__doc__, figure=False)
-    parser.add_argument("--task", metavar="NAME", help="what to learn (digits3x3; quick: pair)")
-    parser.add_argument("--iterations", type=at_least(1), metavar="I", help="of training; 600")
-    parser.add_argument("--draws", type=at_least(2), metavar="R", help="estimates of a row; 400")
-    parser.add_argument(
-        "--latents", type=at_least(1), nargs="+", metavar="L", help="latent batches; 1 2 4 ... 256"
+    add = parser.add_argument
+    add("--task", metavar="NAME", help="law to learn (default: digits3x3, with --quick pair)")
+    add("--iterations", type=at_least(1), metavar="I", help="training iterations (default: 600)")
+    add("--draws", type=at_least(2), metavar="R", help="estimates per row (default: 400)")
+    add(
+        "--latents",
+        type=at_least(1),
+        nargs="+",
+        metavar="L",
+        help="numbers of latents (default: 1 2 4 ... 256)",
     )
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -54,15 +66,15 @@ def main(argv: list[str] | None = None) -> None:
     draws = args.draws or (8 if args.quick else 400)
     sizes = args.latents or [2**k for k in range(3 if args.quick else 9)]
     task = find_task(args.task or ("pair" if args.quick else "digits3x3"))
-    problem = Problem(task, "masked", args.seed, Budget("latent batch", iterations * 1024))
-    recipe = JumpRecipe(latent="scalar", data=True, consistency=False)
-    student = jump_student(problem, recipe)
+    setting = Setting(task, "masked", args.seed, Budget("latent batch", iterations * 1024))
+    options = JumpOptions(latent="scalar", data=True, consistency=False)
+    student = jump_student(setting, options)
     exact, gradient = exact_loss(student)
     rows = []
     cases = list(itertools.product(sizes, (False, True), (False, True)))
     for size, stratified, control in tqdm(cases, desc="estimates", unit="row", disable=None):
         if control and size == 1:
-            continue  # one latent is a product: the two parts are one
+            continue  # with one latent the control variate changes nothing
         generator = generator_at(args.seed, size, f"{stratified}/{control}")
         rows.append(
             {"latents": size, "stratified": stratified, "control_variate": control}
@@ -82,23 +94,23 @@ def _kind(row: dict[str, Any]) -> str:
     return "stratified" if row["stratified"] else "independent"
 
 
-def exact_loss(student: Student) -> tuple[float, Tensor]:
+def exact_loss(student: TrainedStudent) -> tuple[float, Tensor]:
     """KL(data || student) at the start, and its gradient in all parameters."""
-    problem = student.problem
-    num_dims, num_values = problem.task.num_dims, problem.task.num_values
-    support = problem.q_0 > 0
+    setting = student.setting
+    num_dims, num_values = setting.task.num_dims, setting.task.num_values
+    support = setting.q_0 > 0
     target = Target(
         states(num_dims, num_values)[support][None],
-        problem.q_0[support][None],
-        marginals(problem.q_0, num_dims, num_values).log()[None],
+        setting.q_0[support][None],
+        marginals(setting.q_0, num_dims, num_values).log()[None],
     )
     terms = consistency_loss(_mixture(student, latent_grid(student.latent, GRID)), target)
-    loss = terms.total.sum() + total_correlation(problem.q_0, num_dims, num_values)
+    loss = terms.total.sum() + total_correlation(setting.q_0, num_dims, num_values)
     return float(loss.detach()), _gradient(student.network, loss)
 
 
 def estimate(
-    student: Student,
+    student: TrainedStudent,
     size: int,
     stratified: bool,
     control: bool,
@@ -108,16 +120,16 @@ def estimate(
     gradient: Tensor,
 ) -> dict[str, float]:
     """Bias and noise over independent estimates with `size` latents and atoms each."""
-    problem = student.problem
-    num_dims, num_values = problem.task.num_dims, problem.task.num_values
-    log_marginals = marginals(problem.q_0, num_dims, num_values).log()[None]
-    # What the loss leaves out, constant in the student.
-    offset = total_correlation(problem.q_0, num_dims, num_values)
-    offset = offset if control else -entropy(problem.q_0)
+    setting = student.setting
+    num_dims, num_values = setting.task.num_dims, setting.task.num_values
+    log_marginals = marginals(setting.q_0, num_dims, num_values).log()[None]
+    # The loss leaves out this constant.
+    offset = total_correlation(setting.q_0, num_dims, num_values)
+    offset = offset if control else -entropy(setting.q_0)
     x, losses, sums, squares = states(num_dims, num_values), [], 0.0, 0.0
     for _ in range(draws):
         latents = draw_latents(student.latent, size, stratified=stratified, generator=generator)
-        atoms = x[categorical(problem.q_0.expand(size, -1), generator=generator)]
+        atoms = x[categorical(setting.q_0.expand(size, -1), generator=generator)]
         target = Target.from_samples(atoms[None], log_marginals)
         loss = consistency_loss(_mixture(student, latents), target, control).total.sum() + offset
         losses.append(float(loss.detach()))
@@ -126,7 +138,7 @@ def estimate(
     values = torch.tensor(losses, dtype=torch.float64)
     mean = sums / draws
     variance = (squares / draws - mean.square()).sum() * draws / (draws - 1)
-    # The squared norm of the mean's error is biased by the variance of the mean.
+    # Subtract the variance of the mean, by which its squared error is too large.
     bias = ((mean - gradient.double()).square().sum() - variance / draws).clamp_min(0)
     norm = float(gradient.double().norm())
     return {
@@ -138,9 +150,9 @@ def estimate(
     }
 
 
-def _mixture(student: Student, latents: Tensor) -> DenseMixture:
+def _mixture(student: TrainedStudent, latents: Tensor) -> DenseMixture:
     """The student at the start of generation."""
-    process, num_dims = student.problem.process, student.problem.task.num_dims
+    process, num_dims = student.setting.process, student.setting.task.num_dims
     start = torch.full((1, 1, num_dims), process.num_states - 1).expand(-1, len(latents), -1)
     horizon = torch.full((1,), process.horizon, dtype=torch.float64)
     return student.network(start, horizon, latents[None])

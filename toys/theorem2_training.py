@@ -1,15 +1,20 @@
-r"""Both sides of Theorem 2, exactly, while a student is trained.
+r"""Both sides of Theorem 2, computed exactly while a student is trained.
 
 A student with K categories learns from the exact product teacher on a grid of N steps, by the
-sampled losses of `Di4CObjective`; at every checkpoint dense kernels give, with no sampling at all,
+sampled losses of `Di4CObjective`. The law is a ring of Ising spins with masked noise. At each
+checkpoint dense kernels give both sides of the theorem, without sampling:
 
-    left    TV(law of the teacher's N steps, law of the student's one step)
-    right   [ sqrt L_distil(r_{t_1}) + sum_n sqrt L_consis(r_{t_n}, 0, t_{n-1}, t_n) ] / sqrt 2
+    left side   TV(law of the teacher's N steps, law of the student's one step)
+    right side  [ sqrt L_distil(r_{t_1}) + sum_n sqrt L_consis(r_{t_n}, 0, t_{n-1}, t_n) ] / sqrt 2
 
-for $r_{t_{n-1}} = p^\psi_{t_{n-1}|t_n} \circ r_{t_n}$ from the start. The bound must hold at every
-checkpoint; how far it lies above is how loose it is. The last columns say what it is all for: TV to
-the data law, where the teacher's own is as good as its N steps allow. A ring of Ising spins with
-masked noise; takes about two minutes.
+Here $r_{t_{n-1}} = p^\psi_{t_{n-1}|t_n} \circ r_{t_n}$, from the start of generation. The theorem
+says that the left side is at most the right side. The two parts of the right side are columns too.
+The last columns are TV to the data law, of the student and of the teacher after N steps; lower is
+better.
+
+Expected: during training the left side falls from 0.703 to 0.051 and the right side from 1.71 to
+0.294. At the end the student's one step has TV 0.154 to the data, the teacher's 8 steps 0.152.
+Takes about two minutes; --quick takes seconds.
 
     python toys/theorem2_training.py --json results/theorem2_training.json
 """
@@ -24,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from di4c.denoisers import ExactDenoiser
+from di4c.denoisers import ExactDenoiser, as_mixture
 from di4c.exact import (
     kl,
     posterior_marginals,
@@ -35,15 +40,15 @@ from di4c.exact import (
 )
 from di4c.exact.laws import require_memory
 from di4c.latents import FiniteLatent
-from di4c.objective import Di4CObjective, as_mixture
+from di4c.objective import Di4CObjective
 from di4c.recipes import DistillationBelow, FixedGap, Recipe, Weight
 from di4c.rng import uniform
 from di4c.schedules import uniform_grid
 from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
 from toys.students.network import Backbone
 from toys.students.training import DataSampler, fit, make_network
-from toys.tasks.problem import Problem
 from toys.tasks.registry import Task
+from toys.tasks.setting import Setting
 from toys.tasks.synthetic_laws import ring_ising
 
 INVERSE_TEMPERATURE = 1.0
@@ -53,36 +58,36 @@ BATCH = 32
 def grid_times(
     num_steps: int, batch: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-    """(t, u) as neighbours of a uniform grid, each pair equally often."""
+    """Times (t, u) that are neighbours in a uniform grid; all pairs are equally likely."""
     later = 1 + (uniform((batch,), generator=generator) * num_steps).floor().long()
     grid = uniform_grid(num_steps)
     return grid[later], grid[later - 1]
 
 
 class Sides:
-    """Both sides of Theorem 2 for the exact teacher on a grid.
+    """Computes both sides of Theorem 2 for the exact teacher on a grid.
 
     Args:
-        problem: law, process and start.
+        setting: law, process and start.
         grid: times $t_0 = 0 < ... < t_N$.
 
     Raises:
         ValueError: If the kernels of all steps do not fit into memory.
     """
 
-    def __init__(self, problem: Problem, grid: Sequence[float]) -> None:
-        self.problem, self.grid = problem, list(grid)
-        process, num_steps = problem.process, len(self.grid) - 1
-        size = 8 * num_steps * problem.num_noisy_states**2
+    def __init__(self, setting: Setting, grid: Sequence[float]) -> None:
+        self.setting, self.grid = setting, list(grid)
+        process, num_steps = setting.process, len(self.grid) - 1
+        size = 8 * num_steps * setting.num_noisy_states**2
         require_memory(size, f"the teacher's kernels of {num_steps} steps")
         # [x_t, x_s] for each step, over all noisy states; at time 0 over the values alone.
         self.teacher = [
-            product_kernel(posterior_marginals(process, problem.q_0, s, t))
+            product_kernel(posterior_marginals(process, setting.q_0, s, t))
             for s, t in pairwise(self.grid)
         ]
-        values = states(problem.task.num_dims, process.num_states).lt(process.num_values).all(1)
+        values = states(setting.task.num_dims, process.num_states).lt(process.num_values).all(1)
         self.teacher[0] = self.teacher[0][:, values]
-        self.laws = [problem.start]  # r_{t_1}, ..., r_{t_N}
+        self.laws = [setting.start]  # r_{t_1}, ..., r_{t_N}
         for kernel in reversed(self.teacher[1:]):
             self.laws.insert(0, self.laws[0] @ kernel)
         self.teacher_law = self.laws[0] @ self.teacher[0]
@@ -90,7 +95,7 @@ class Sides:
     @torch.no_grad()
     def student_kernel(self, network: Backbone, t: float) -> Float[Tensor, "atom image"]:
         r"""$p^\theta_{0|t}$ for every x_t, float64."""
-        process, num_dims = self.problem.process, self.problem.task.num_dims
+        process, num_dims = self.setting.process, self.setting.task.num_dims
         x_t = states(num_dims, process.num_states)
         t = torch.full((len(x_t),), t, dtype=torch.float64)
         count = network.encoder.num_embeddings
@@ -101,14 +106,14 @@ class Sides:
         return kernel
 
     def measure(self, network: Backbone) -> dict[str, float]:
-        """Left side, right side with its terms, and distances to the data."""
+        """Left side, right side with its two parts, and TV to the data law."""
         kernels = [self.student_kernel(network, t) for t in self.grid[1:]]
         losses = []
         for n, (law, step, student) in enumerate(
             zip(self.laws, self.teacher, kernels, strict=True)
         ):
             target = step if n == 0 else step @ kernels[n - 1]
-            divergence = kl(target, student).clamp_min(0.0)  # rounding may leave -1e-17
+            divergence = kl(target, student).clamp_min(0.0)  # rounding may give -1e-17
             losses.append(float(torch.where(law > 0, law * divergence, 0.0).sum()))
         student = self.laws[-1] @ kernels[-1]
         distillation, consistency = math.sqrt(losses[0]), sum(map(math.sqrt, losses[1:]))
@@ -117,18 +122,19 @@ class Sides:
             "right": (distillation + consistency) / math.sqrt(2),
             "distillation": distillation / math.sqrt(2),
             "consistency": consistency / math.sqrt(2),
-            "tv": float(total_variation(self.problem.q_0, student)),
-            "teacher_tv": float(total_variation(self.problem.q_0, self.teacher_law)),
+            "tv": float(total_variation(self.setting.q_0, student)),
+            "teacher_tv": float(total_variation(self.setting.q_0, self.teacher_law)),
         }
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train, measure at checkpoints, print the table, write the record."""
     parser = script_parser(__doc__, figure=False)
-    parser.add_argument("--dims", type=at_least(2), metavar="D", help="spins; 6")
-    parser.add_argument("--steps", type=at_least(1), metavar="N", help="steps of the teacher; 8")
-    parser.add_argument("--latents", type=at_least(1), metavar="K", help="categories; 32")
-    parser.add_argument("--iterations", type=at_least(1), metavar="I", help="of training; 3000")
+    add = parser.add_argument
+    add("--dims", type=at_least(2), metavar="D", help="number of spins (default: 6)")
+    add("--steps", type=at_least(1), metavar="N", help="steps of the teacher (default: 8)")
+    add("--latents", type=at_least(1), metavar="K", help="categories of the latent (default: 32)")
+    add("--iterations", type=at_least(1), metavar="I", help="training iterations (default: 3000)")
     args = parser.parse_args(argv)
     defaults = {"dims": 3, "steps": 2, "latents": 4, "iterations": 8}
     if not args.quick:
@@ -146,20 +152,20 @@ def train(dims: int, steps: int, latents: int, iterations: int, seed: int) -> li
     """One row for each checkpoint: 0, 1, 2, 4, ... and the last iteration."""
     torch.set_num_threads(1)
     task = Task("ising", "Ising ring", 2, dims, lambda: ring_ising(dims, INVERSE_TEMPERATURE))
-    problem = Problem(task, "masked", seed)
+    setting = Setting(task, "masked", seed)
     latent = FiniteLatent(torch.arange(latents))
-    network = make_network(problem, latent)
-    sides = Sides(problem, uniform_grid(steps).tolist())
+    network = make_network(setting, latent)
+    sides = Sides(setting, uniform_grid(steps).tolist())
     recipe = Recipe(
-        times=FixedGap(1 / steps),  # not drawn from: the times are those of the grid
+        times=FixedGap(1 / steps),  # not used: the loss below passes times of the grid
         data_weight=Weight(0.0),
         distillation=DistillationBelow(1 / steps, inclusive=True),
         num_latents=latents,
         stratified=True,
     )
-    teacher = as_mixture(ExactDenoiser(problem.process, problem.q_0), validate=False)
-    objective = Di4CObjective(problem.process, network, teacher, recipe, latent)
-    draw = DataSampler(problem)
+    teacher = as_mixture(ExactDenoiser(setting.process, setting.q_0), validate=False)
+    objective = Di4CObjective(setting.process, network, teacher, recipe, latent)
+    draw = DataSampler(setting)
     rows = [{"iteration": 0} | sides.measure(network)]
     bar = tqdm(total=iterations, desc="training", unit="step", disable=None)
 
@@ -184,7 +190,7 @@ COLUMNS = {
     "distillation": ("distillation", ".4f"),
     "consistency": ("consistency", ".4f"),
     "tv": ("TV to data", ".4f"),
-    "teacher_tv": ("teacher's", ".4f"),
+    "teacher_tv": ("teacher's TV", ".4f"),
 }
 
 

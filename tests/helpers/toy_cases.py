@@ -1,22 +1,19 @@
-"""Small problems and students for the tests of the benchmark."""
+"""Small settings and students for the tests of the benchmark."""
 
 import torch
 
 from di4c.processes import MaskedProcess, UniformProcess
+from reporting.measure import Meter
 from tests.helpers.goodness_of_fit import generator
 from toys.benchmark.runs import Run
-from toys.students.recipes import JumpRecipe
-from toys.students.student import Student
-from toys.students.training import Meter, make_network
-from toys.tasks.problem import BUDGETS, Budget, Problem
+from toys.students.jump_training import JumpOptions
+from toys.students.student import TrainedStudent
+from toys.students.training import make_network
 from toys.tasks.registry import TASKS, Task
+from toys.tasks.setting import BUDGETS, Budget, Setting
 
 TINY = Budget("tiny", 3 * 64, 64)
-
-
-SMALL = JumpRecipe(num_latents=8, start_atoms=6, row_atoms=2, data_atoms=32)
-
-
+SMALL = JumpOptions(num_latents=8, start_atoms=6, row_atoms=2, data_atoms=32)
 PROCESSES = {"masked": MaskedProcess, "uniform": UniformProcess}
 
 
@@ -28,15 +25,15 @@ def random_law(size, seed, zeros=False):
     return law / law.sum()
 
 
-def problem_of(law, num_values, num_dims, process="masked", budget=TINY, seed=0):
+def setting_of(law, num_values, num_dims, process="masked", budget=TINY, seed=0):
     task = Task("law", "a law", num_values, num_dims, lambda: law)
-    return Problem(task, process, seed, budget)
+    return Setting(task, process, seed, budget)
 
 
-def student_of(problem, recipe=SMALL):
-    latent = recipe.law(problem)
-    network = make_network(problem, latent)
-    return Student(problem, network, latent, recipe.latent, Meter())
+def student_of(setting, options=SMALL):
+    latent = options.law(setting)
+    network = make_network(setting, latent)
+    return TrainedStudent(setting, network, latent, options.latent, Meter())
 
 
 def pair_run(**changes):

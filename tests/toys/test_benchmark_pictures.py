@@ -1,10 +1,17 @@
 """The pictures of the benchmark: what is drawn where a logarithmic axis has no place."""
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
-from toys.pictures.benchmark import _LOOKS, draw_components, draw_laws, draw_leaderboard
+from reporting import read_json
+from toys.benchmark.tables import comparison, title_of
+from toys.pictures.benchmark import _LOOKS, draw_leaderboard, draw_leaderboard_panels
+from toys.pictures.laws import draw_components, draw_laws
 
 FLOOR = 1e-4
 
@@ -29,7 +36,8 @@ CURVE = [_row("teacher", n, 0.5 / n) for n in (1, 2, 4)]
 def _drawn(*rows):
     """The panel of the task, its points by method, and the panel of speed-ups."""
     rows = [*CURVE, *(row | {"teacher": "network"} for row in rows)]
-    fig = draw_leaderboard(rows, {"pair": "a pair"}, "masked", {})
+    record = {"summary": rows, "tasks": {"pair": "a pair"}, "limits": []}
+    fig = draw_leaderboard_panels(record, "masked")
     panel, cell = fig.axes
     bars = {bar.lines[0].get_color(): bar for bar in panel.containers}
     return fig, panel, bars, cell.child_axes[0]
@@ -76,6 +84,51 @@ def test_speed_ups_carry_the_names_of_their_methods():
     assert {label.get_text() for label in panel.get_yticklabels()} == {"di4c", "sdtt"}
 
 
+RECORD = read_json(Path(__file__).parents[2] / "results" / "leaderboard.json")
+
+
+def test_the_leaderboard_shows_each_median_with_its_range():
+    fig = draw_leaderboard(RECORD)
+    lines = comparison(RECORD)
+    labels = [label.get_text() for label in fig.axes[0].get_yticklabels()]
+    assert labels[0] in {title_of("di4c-d"), title_of("data-likelihood")}
+    for axes, nfe in zip(fig.axes, (1, 2, 4), strict=True):
+        assert f"{nfe} call" in axes.get_title()
+        drawn = [bar.lines[0].get_xydata() for bar in axes.containers]
+        ends = [bar.lines[2][0].get_segments() for bar in axes.containers]
+        for process, points, bars in zip(("masked", "uniform"), drawn, ends, strict=True):
+            here = [line for line in lines if (line["nfe"], line["process"]) == (nfe, process)]
+            for line, (x, y), bar in zip(here, points, bars, strict=True):
+                assert x == pytest.approx(line["speed_up"])
+                assert bar[:, 0] == pytest.approx([line["least"], line["greatest"]])
+                assert labels[round(y)] == title_of(line["method"])
+            best = max(line["speed_up"] for line in here)
+            assert f"{best:.1f}" in {text.get_text() for text in axes.texts}
+
+
+def test_the_leaderboard_is_readable_in_print_and_on_a_phone():
+    """16 cm wide with letters of 7 pt or more; 390 pixels wide with letters of 8 pixels or more."""
+    fig = draw_leaderboard(RECORD)
+    fig.canvas.draw()
+    texts = [text for text in fig.findobj(Text) if text.get_text() and text.get_visible()]
+    least, width = min(text.get_fontsize() for text in texts), fig.get_figwidth()
+    assert least * (16 / 2.54) / width >= 7
+    assert least / 72 * 390 / width >= 8
+    for axes in fig.axes:
+        numbers = [text.get_window_extent() for text in axes.texts]
+        bars = [bar.lines[2][0].get_window_extent() for bar in axes.containers]
+        assert max(bar.x1 for bar in bars) < min(number.x0 for number in numbers) + 1
+    titles = [axes.title.get_window_extent() for axes in fig.axes]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles))
+
+
+def test_a_small_record_is_drawn_too():
+    lines = [_row("di4c", 1, 0.01)]
+    (axes,) = draw_leaderboard({"summary": [*CURVE, *lines]}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [title_of("di4c")]
+    draw_leaderboard({"summary": CURVE})  # the teacher alone
+
+
 def test_methods_look_different():
     assert len(set(_LOOKS.values())) == len(_LOOKS)
     alike = {"o", "h", "p", "8"}  # nearly a circle at this size
@@ -104,7 +157,7 @@ def test_components_show_what_is_below_the_floor():
     fig = _components({1: 0.0, 4: 0.0})  # a product: one step is exact
     (panel,) = fig.axes
     assert panel.get_ylim()[0] < FLOOR
-    assert f"below {FLOOR:g}, zero included" in fig.get_suptitle()
+    assert f"below {FLOOR:g}, or zero," in fig.get_suptitle()
     assert min(min(line.get_ydata()) for line in panel.lines) == FLOOR
     assert [text.get_text() for text in panel.texts] == ["N = 1, 4"]
 

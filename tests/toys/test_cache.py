@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -10,68 +9,53 @@ import torch
 from reporting import read_rows
 from tests.helpers.toy_cases import pair_run
 from toys.benchmark import cache
-from toys.benchmark.cache import RowCache, code_hash, row_key, source_files
+from toys.benchmark.cache import RowCache, code_hash, row_key
 from toys.benchmark.runs import execute
-from toys.methods import METHODS
-from toys.tasks.problem import BUDGETS, Method, Output
 from toys.tasks.registry import TASKS
+from toys.tasks.setting import BUDGETS
 
 
 def _clone(folder, **files):
-    """A tiny clone: toys/NAME.py with the given sources."""
-    (folder / "toys").mkdir(parents=True, exist_ok=True)
-    (folder / "di4c" / "exact").mkdir(parents=True, exist_ok=True)
-    (folder / "di4c" / "exact" / "__init__.py").write_text("from di4c.exact.laws import tv")
-    (folder / "di4c" / "exact" / "laws.py").write_text("tv = 1")
+    """A tiny clone with the given sources, by path; "__" stands for "/"."""
     for name, source in files.items():
-        (folder / "toys" / f"{name}.py").write_text(source)
+        path = folder / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
     return folder
 
 
-def test_a_row_depends_on_what_its_code_imports_and_on_nothing_else(tmp_path):
-    root = _clone(
-        tmp_path,
-        method="import math\nfrom toys import helper\nfrom di4c.exact import tv",
-        helper="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from toys.types import T",
-        types="T = 1",
-        stranger="x = 1",
-    )
-    names = {path.relative_to(root).as_posix() for path in source_files(["toys.method"], root)}
-    assert names == {
-        "toys/method.py",
-        "toys/helper.py",
-        "di4c/exact/__init__.py",
-        "di4c/exact/laws.py",
-    }
-
-
 @pytest.mark.parametrize(
-    ("before", "after", "same"),
+    ("change", "same"),
     [
-        ("x = 1", "x = 1  # a comment\n\n", True),
-        ('"""Doc."""\n\n\ndef f():\n    """More."""\n    return 1', "def f(): return 1", True),
-        ("x = 1", "x = 2", False),
-        ("x = 'a'", "x = 'b'", False),
-        ("def f(x=1): return x", "def f(x=2): return x", False),
+        ({}, True),
+        ({"figures__c": "other room"}, True),
+        ({"toys__a": "x = 2"}, False),
+        ({"di4c__exact__b": "x = 2"}, False),
+        ({"toys__deep__new": "x = 1"}, False),
+        ({"toys__a": "x = 1\ny = 1", "di4c__exact__b": ""}, False),
     ],
 )
-def test_code_counts_and_comments_do_not(tmp_path, before, after, same):
-    hashes = [
-        code_hash(["toys.a"], _clone(tmp_path / name, a="from toys import b", b=source))
-        for name, source in (("before", before), ("after", after))
-    ]
-    assert (hashes[0] == hashes[1]) == same
+def test_rows_depend_on_every_file_of_the_library_and_the_toys(tmp_path, change, same):
+    """Committed or not: a clone without git will do."""
+    files = {"toys__a": "x = 1", "di4c__exact__b": "y = 1"}
+    before = code_hash(_clone(tmp_path / "before", **files))
+    after = code_hash(_clone(tmp_path / "after", **(files | change)))
+    assert (before == after) == same
 
 
-def test_keys_depend_on_code_law_and_settings():
-    modules, law = ["toys.methods.teacher"], torch.full((2,), 0.5, dtype=torch.float64)
-    key = row_key(modules, law, {"seed": 0})
-    assert key == row_key(modules, law.clone(), {"seed": 0})
-    others = [
-        row_key(["toys.methods.sequential"], law, {"seed": 0}),
-        row_key(modules, law + 2e-16, {"seed": 0}),
-        row_key(modules, law, {"seed": 1}),
-    ]
+def test_a_renamed_file_is_other_code(tmp_path):
+    sources = [{"toys__a": "x = 1", "toys__b": ""}, {"toys__a": "", "toys__b": "x = 1"}]
+    hashes = {code_hash(_clone(tmp_path / str(k), **files)) for k, files in enumerate(sources)}
+    assert len(hashes) == 2
+
+
+def test_keys_depend_on_code_law_and_settings(monkeypatch):
+    law = torch.full((2,), 0.5, dtype=torch.float64)
+    key = row_key(law, {"seed": 0})
+    assert key == row_key(law.clone(), {"seed": 0})
+    others = [row_key(law + 2e-16, {"seed": 0}), row_key(law, {"seed": 1})]
+    monkeypatch.setattr(cache, "code_hash", lambda: "other code")
+    others.append(row_key(law, {"seed": 0}))
     assert len({key, *others}) == 4
 
 
@@ -99,17 +83,6 @@ def test_two_tasks_of_one_law_share_what_is_computed_and_keep_their_names(tmp_pa
     assert [row["task"] for row in rows] == ["copy", "copy"]
 
 
-def test_options_of_a_registry_line_count(monkeypatch):
-    def outputs(problem, steps, size=1):
-        yield Output(problem.q_0, nfe=1)
-
-    keys = set()
-    for size in (1, 2):
-        monkeypatch.setitem(METHODS, "sized", Method("sized", partial(outputs, size=size)))
-        keys.add(pair_run(method="sized").key())
-    assert len(keys) == 2
-
-
 def test_finished_runs_are_read_and_rows_of_other_code_are_computed_again(tmp_path, monkeypatch):
     path = tmp_path / "rows.jsonl"
     first = execute([pair_run()], RowCache(path), jobs=1)
@@ -120,7 +93,7 @@ def test_finished_runs_are_read_and_rows_of_other_code_are_computed_again(tmp_pa
     path.write_text(json.dumps(line) + "\n")
     assert execute([pair_run()], RowCache(path), jobs=1)[0]["tv"] == 0.123
     assert execute([pair_run()], RowCache(path), jobs=1, resume=False)[0]["tv"] == tv
-    monkeypatch.setattr(cache, "_code", lambda file: "other code")
+    monkeypatch.setattr(cache, "code_hash", lambda: "other code")
     assert execute([pair_run()], RowCache(path), jobs=1, compute_more=False) == []
     assert execute([pair_run()], RowCache(path), jobs=1)[0]["tv"] == tv
     assert len(read_rows(path)) == 3

@@ -20,9 +20,9 @@ from tests.helpers.goodness_of_fit import P_VALUE, p_value
 from theory.samplers.jump_your_steps import step_total_correlations
 from toys.benchmark.metrics import check_output
 from toys.methods import METHODS, find_method
-from toys.tasks import synthetic_laws as task_laws
-from toys.tasks.problem import PROCESSES, Problem
+from toys.tasks import synthetic_laws
 from toys.tasks.registry import TASKS, Task
+from toys.tasks.setting import PROCESSES, Setting
 from toys.teachers.exact import MarginalsDenoiser
 from toys.teachers.grid_search import best_grids, candidate_times, correlation_costs, least_tv_grid
 from toys.teachers.masked_curve import BatchLaws, recursion_flops
@@ -37,8 +37,8 @@ def _random_law(seed, size, zeros=0):
     return torch.from_numpy(law / law.sum())
 
 
-def _problem(law, num_values, num_dims, process):
-    return Problem(Task("mine", "mine", num_values, num_dims, law.clone), process)
+def _setting(law, num_values, num_dims, process):
+    return Setting(Task("mine", "mine", num_values, num_dims, law.clone), process)
 
 
 @settings(max_examples=15)
@@ -70,7 +70,7 @@ def test_masked_curve_when_the_head_is_enumerated_too():
 
 
 @pytest.mark.parametrize(
-    ("law", "tv"), [(task_laws.parity, parity_tv), (task_laws.repetition, repetition_tv)]
+    ("law", "tv"), [(synthetic_laws.parity, parity_tv), (synthetic_laws.repetition, repetition_tv)]
 )
 @pytest.mark.parametrize("num_steps", [1, 2, 9, 1000])
 def test_masked_curve_against_rationals(law, tv, num_steps):
@@ -146,14 +146,14 @@ def test_best_grids_need_enough_candidates():
 
 @pytest.mark.parametrize("num_steps", [2, 4])
 def test_search_finds_the_known_best_grid_of_a_pair(num_steps):
-    """E1: equispaced in alpha; E2: equispaced in psi."""
-    q_0 = task_laws.correlated_pair(0.9)
+    """Equispaced in alpha for masked noise, in psi for uniform noise."""
+    q_0 = synthetic_laws.correlated_pair(0.9)
     for name, known in (
         ("masked", lambda p: alpha_grid(p.schedule, num_steps)),
         ("uniform", lambda p: psi_grid(p.schedule, num_steps, 0.9)),
     ):
         process = PROCESSES[name](2)
-        grid = least_tv_grid(process, q_0, quadratic_grid(num_steps), 400)
+        grid = least_tv_grid(process, q_0, quadratic_grid(num_steps), 60 * num_steps)
         found, best = (
             float(total_variation(q_0, product_composition(process, q_0, g)))
             for g in (grid, known(process))
@@ -179,23 +179,23 @@ def test_exact_methods_give_laws(name, process, zeros):
     method = find_method(name)
     if process not in method.processes:
         return
-    problem = _problem(_random_law(4, 27, zeros), 3, 3, process)
-    outputs = list(method.outputs(problem, (1, 2, 3)))
+    setting = _setting(_random_law(4, 27, zeros), 3, 3, process)
+    outputs = list(method.outputs(setting, (1, 2)))
     assert outputs
     for output in outputs:
-        check_output(output, problem, name)
+        check_output(output, setting, name)
     if name != "sequential":
-        assert [output.nfe for output in outputs] == [1, 2, 3]
+        assert [output.nfe for output in outputs] == [1, 2]
     one = [output for output in outputs if output.nfe == 1]
     for output in one:  # one step of any product is the product of the marginals
-        expected = product_composition(problem.process, problem.q_0, [0.0, 1.0])
+        expected = product_composition(setting.process, setting.q_0, [0.0, 1.0])
         torch.testing.assert_close(output.law, expected, atol=1e-14, rtol=1e-12)
 
 
 @pytest.mark.parametrize("zeros", [0, 10])
 def test_sequential_generation_loses_nothing(zeros):
     law = _random_law(6, 27, zeros)
-    (output,) = METHODS["sequential"].outputs(_problem(law, 3, 3, "masked"), (1, 2))
+    (output,) = METHODS["sequential"].outputs(_setting(law, 3, 3, "masked"), (1, 2))
     assert output.nfe == 3
     torch.testing.assert_close(output.law, law, atol=1e-15, rtol=1e-12)
 
@@ -236,8 +236,8 @@ def test_confidence_law_by_rational_enumeration(num_values, num_dims, seed):
     """Small integer weights, zeros among them: ties and impossible parts occur."""
     weights = np.random.default_rng(seed).integers(0, 4, size=num_values**num_dims).tolist()
     law = torch.tensor(weights).double() / sum(weights)
-    problem = _problem(law, num_values, num_dims, "masked")
-    for output in METHODS["confidence"].outputs(problem, (1, 2, num_dims)):
+    setting = _setting(law, num_values, num_dims, "masked")
+    for output in METHODS["confidence"].outputs(setting, (1, 2, num_dims)):
         counts = [c for c in reveal_counts(num_dims, output.nfe).tolist() if c > 0]
         expected = _confidence_by_fractions(weights, num_values, num_dims, counts)
         np.testing.assert_allclose(output.law.numpy(), expected, atol=1e-14)
@@ -246,12 +246,12 @@ def test_confidence_law_by_rational_enumeration(num_values, num_dims, seed):
 def test_confidence_law_is_that_of_the_sampler():
     """40000 draws of `confidence_sampling` without noise."""
     law = _random_law(9, 16)
-    problem = _problem(law, 2, 4, "masked")
-    (output,) = METHODS["confidence"].outputs(problem, (2,))
+    setting = _setting(law, 2, 4, "masked")
+    (output,) = METHODS["confidence"].outputs(setting, (2,))
     start = torch.full((40_000, 4), 2)
     drawn = confidence_sampling(
-        problem.process,
-        problem.teacher,
+        setting.process,
+        setting.teacher,
         start,
         2,
         temperature=0.0,
@@ -265,23 +265,23 @@ def test_a_trained_teacher_takes_the_place_of_the_exact_one():
     """Every coordinate by a fair coin: a teacher that knows nothing gives the uniform law."""
     law = _random_law(1, 8)
 
-    def blind(problem):
+    def blind(setting):
         # Sums to 1 up to float32, as what a network answers.
         return lambda x_t, t, latent=None: torch.full((*x_t.shape, 2), 0.5 + 1e-8).log()
 
-    problem = Problem(Task("mine", "mine", 2, 3, law.clone), "masked", make_teacher=blind)
+    setting = Setting(Task("mine", "mine", 2, 3, law.clone), "masked", make_teacher=blind)
     for name in ("teacher", "sequential", "confidence"):
-        for output in find_method(name).outputs(problem, (1, 2)):
-            check_output(output, problem, name)  # although the teacher is one of float32
+        for output in find_method(name).outputs(setting, (1, 2)):
+            check_output(output, setting, name)  # although the teacher is one of float32
             torch.testing.assert_close(output.law, torch.full((8,), 0.125).double())
 
 
 def test_what_is_too_large_is_left_out():
-    problem = Problem(TASKS["digits4x4"], "masked")
-    assert not problem.composable
-    assert not problem.multi_step
-    assert list(METHODS["jump-your-steps"].outputs(problem, (2, 4))) == []
-    assert list(METHODS["confidence"].outputs(problem, (2, 4))) == []
+    setting = Setting(TASKS["digits4x4"], "masked")
+    assert not setting.composable
+    assert not setting.multi_step
+    assert list(METHODS["jump-your-steps"].outputs(setting, (2, 4))) == []
+    assert list(METHODS["confidence"].outputs(setting, (2, 4))) == []
 
 
 def test_unknown_method_lists_the_known_ones():

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from di4c.exact import marginals, states
-from toys.figure1_laws import two_moons
-from toys.tasks import synthetic_laws as task_laws
+from toys.tasks import synthetic_laws
 from toys.tasks.registry import TASKS, find_task, task_from_file
+from toys.tasks.synthetic_laws import two_moons
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -68,7 +68,7 @@ def test_permutations_by_listing_them():
 
 def test_hidden_markov_law_by_a_sum_over_hidden_paths():
     stay, forward, truthful, size = 0.5, 0.2, 0.7, 3
-    law = task_laws.hidden_markov(3, size, stay, forward, truthful).reshape((size,) * 3)
+    law = synthetic_laws.hidden_markov(3, size, stay, forward, truthful).reshape((size,) * 3)
     jump = (1 - stay - forward) / size
 
     def move(a, b):
@@ -95,7 +95,7 @@ def test_checkerboard_is_a_mixture_of_two_products():
 
 def test_pictures_run_to_the_right_and_upwards():
     digits = pytest.importorskip("sklearn.datasets").load_digits()
-    law = task_laws.digit_picture(8, image=3).reshape(8, 8)
+    law = synthetic_laws.digit_picture(8, image=3).reshape(8, 8)
     pixels = digits.images[3] / digits.images[3].sum()
     np.testing.assert_allclose(law.numpy(), pixels[::-1].T, atol=1e-15)
     moons = TASKS["moons"].law().reshape(32, 32)

@@ -14,7 +14,7 @@ from di4c.exact import (
 )
 from di4c.processes import MaskedProcess, UniformProcess
 from tests.helpers.goodness_of_fit import P_VALUE, generator, p_value
-from tests.helpers.toy_cases import PROCESSES, problem_of, random_law, student_of
+from tests.helpers.toy_cases import PROCESSES, random_law, setting_of, student_of
 from toys.students.training import DataSampler
 from toys.teachers.exact import BayesDenoiser
 from toys.teachers.jumps import StudentJump, TeacherJump
@@ -47,7 +47,7 @@ def test_bayes_denoiser_wants_the_dimensions_of_its_law():
 @pytest.mark.parametrize("process", PROCESSES)
 def test_data_sampler_draws_the_law(process):
     law = random_law(27, 3, zeros=True)
-    samples = DataSampler(problem_of(law, 3, 3, process))(20_000, generator(1))
+    samples = DataSampler(setting_of(law, 3, 3, process))(20_000, generator(1))
     assert p_value(samples, law, 3) > P_VALUE
     assert p_value(samples, law.roll(1), 3) < P_VALUE
 
@@ -95,11 +95,11 @@ def test_uniform_jump_is_the_composition_of_its_steps():
 
 
 def test_student_jump_draws_a_latent_for_each_step():
-    problem = problem_of(random_law(8, 8), 2, 3)
-    student = student_of(problem)
+    setting = setting_of(random_law(8, 8), 2, 3)
+    student = student_of(setting)
     count = 30_000
     t = torch.ones(count, dtype=torch.float64)
-    jump = StudentJump(problem.process, student.network.denoiser, student.latent, num_steps=2)
+    jump = StudentJump(setting.process, student.network.denoiser, student.latent, num_steps=2)
     with torch.no_grad():
         x_u = jump(torch.full((count, 3), 2), 0.0 * t, t, generator(6))
         expected = student.law(2, student.latent.support)

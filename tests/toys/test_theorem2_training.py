@@ -11,24 +11,24 @@ from theory.theorem2.bound import Chains, bound, distance
 from theory.theorem2.diffusion import teacher_kernels
 from toys import latent_batch, theorem2_training
 from toys.students.training import make_network
-from toys.tasks.problem import Problem
 from toys.tasks.registry import Task
+from toys.tasks.setting import Setting
 from toys.theorem2_training import Sides, grid_times
 
 
-def _problem(seed):
+def _setting(seed):
     generator = torch.Generator().manual_seed(seed)
     law = torch.rand(8, dtype=torch.float64, generator=generator)
     law[seed % 8] = 0
     law = law / law.sum()
-    return Problem(Task("law", "a law", 2, 3, lambda: law), "masked", seed)
+    return Setting(Task("law", "a law", 2, 3, lambda: law), "masked", seed)
 
 
 @pytest.mark.parametrize(("seed", "num_steps"), [(0, 1), (1, 2), (2, 3)])
 def test_sides_are_those_of_the_dense_chains(seed, num_steps):
-    problem, grid = _problem(seed), uniform_grid(num_steps).tolist()
-    network = make_network(problem, FiniteLatent(torch.arange(3)))
-    sides = Sides(problem, grid)
+    setting, grid = _setting(seed), uniform_grid(num_steps).tolist()
+    network = make_network(setting, FiniteLatent(torch.arange(3)))
+    sides = Sides(setting, grid)
     found = sides.measure(network)
     # theory/ keeps the mask in the state space at time 0 too: pad the student's kernels.
     values = torch.tensor([i for i in range(27) if all(i // 3**k % 3 < 2 for k in range(3))])
@@ -37,18 +37,18 @@ def test_sides_are_those_of_the_dense_chains(seed, num_steps):
         kernel = torch.zeros(27, 27, dtype=torch.float64)
         kernel[:, values] = sides.student_kernel(network, t)
         students.append(kernel[None])
-    teacher = [k[None] for k in teacher_kernels(MaskedProcess(2), problem.q_0, grid)]
-    chains = Chains(problem.start[None], teacher, students)
+    teacher = [k[None] for k in teacher_kernels(MaskedProcess(2), setting.q_0, grid)]
+    chains = Chains(setting.start[None], teacher, students)
     assert found["right"] == pytest.approx(bound(chains).item(), abs=1e-9)
     assert found["left"] == pytest.approx(distance(chains).item(), abs=1e-12)
     parts = found["distillation"] + found["consistency"]
     assert parts == pytest.approx(found["right"], abs=1e-12)
-    expected = product_composition(problem.process, problem.q_0, grid, "prior")
+    expected = product_composition(setting.process, setting.q_0, grid, "prior")
     torch.testing.assert_close(sides.teacher_law, expected, atol=1e-12, rtol=0)
 
 
 def test_bound_holds_at_every_checkpoint_and_falls():
-    # Both sides fall to less than .34 of what they were with any of the seeds 0 to 4.
+    # Both sides fall to less than 0.34 of their first value with each of the seeds 0 to 4.
     rows = theorem2_training.train(dims=3, steps=2, latents=8, iterations=256, seed=0)
     assert [row["iteration"] for row in rows] == [0, 1, 2, 4, 8, 16, 32, 64, 128, 250, 256]
     for row in rows:
@@ -67,13 +67,13 @@ def test_grid_times_are_neighbours_each_equally_often():
 
 def test_latent_batch_estimates_the_exact_loss_without_bias_where_all_latents_count():
     """Stratified into many cells the estimate of the loss is nearly exact; one latent is not."""
-    problem = _problem(3)
-    recipe = latent_batch.JumpRecipe(latent="scalar", data=True, consistency=False)
+    setting = _setting(3)
+    options = latent_batch.JumpOptions(latent="scalar", data=True, consistency=False)
     tiny = latent_batch.Budget("tiny", 2 * 1024)
-    student = latent_batch.jump_student(Problem(problem.task, "masked", 3, tiny), recipe)
+    student = latent_batch.jump_student(Setting(setting.task, "masked", 3, tiny), options)
     exact, gradient = latent_batch.exact_loss(student)
     law = student.law(1, latent_batch.latent_grid(student.latent, latent_batch.GRID))
-    q_0 = problem.q_0
+    q_0 = setting.q_0
     kl = torch.special.xlogy(q_0, q_0).sum() - torch.special.xlogy(q_0, law).sum()
     assert exact == pytest.approx(float(kl), abs=1e-5)
     found = {}

@@ -1,1 +1,1 @@
-"""The leaderboard: runs, their cache, metrics and ranking."""
+"""The benchmark itself: metrics, runs and their cache, ranking, tables."""

@@ -8,41 +8,42 @@ import torch
 from torch import Tensor
 
 from di4c.exact import kl, total_correlation, total_variation
-from toys.tasks.problem import Method, Output, Problem
+from toys.tasks.setting import Method, Output, Setting
 
 _SUM_TOLERANCE = 1e-9
-_PICTURE_VALUES = 64  # laws of two dimensions of at most so many values are kept, to look at,
-_PICTURE_DIGITS = 7  # with so many digits
+_PICTURE_VALUES = 64  # rows keep two-dimensional laws of at most so many values, for pictures
+_PICTURE_DIGITS = 7  # digits of such a law
 
 Row = dict[str, Any]
 
 
-def evaluate(problem: Problem, name: str, method: Method, steps: tuple[int, ...]) -> list[Row]:
-    """What a method makes of a problem, measured: one row a number of network evaluations.
+def evaluate(setting: Setting, name: str, method: Method, steps: tuple[int, ...]) -> list[Row]:
+    """Run a method on a setting and measure its laws: one row per number of network evaluations.
 
     Args:
-        problem: the law, the noise, the teacher and the budget.
+        setting: the law, the noise, the teacher and the budget.
         name: of the method, for errors.
         method: what to run.
         steps: the numbers of network evaluations to ask for.
 
     Returns:
-        The values of `measure` and the fields of `Output`; `law` where it can be looked at, and
-        `seconds`, the wall time of making the law with all that came before it.
+        The values of `measure` and the fields of `Output`. `seconds` is the wall time since the
+        method started or gave its last law. `law` is kept only where it makes a picture.
 
     Raises:
-        ValueError: If the method returns what is no law on the task's states; names the method.
+        ValueError: If the method returns anything but a law on the task's states; the message
+            names the method.
     """
-    task, rows = problem.task, []
-    if problem.make_teacher is not None:
-        _ = problem.teacher  # trained before any method's clock starts
+    task, rows = setting.task, []
+    if setting.make_teacher is not None:
+        _ = setting.teacher  # training it does not count as time of the method
     started = time.perf_counter()
-    for output in method.outputs(problem, steps):
+    for output in method.outputs(setting, steps):
         output = output._replace(law=output.law.detach().double())
-        check_output(output, problem, name)
+        check_output(output, setting, name)
         seconds = time.perf_counter() - started
         row = {"latent": output.latent, "nfe": output.nfe}
-        row |= measure(problem.q_0, output.law, task.num_dims, task.num_values)
+        row |= measure(setting.q_0, output.law, task.num_dims, task.num_values)
         row |= {"train_seconds": output.train_seconds, "parameters": output.parameters}
         row |= {"peak_memory": output.peak_memory, "seconds": seconds}
         row |= {"latent_refinement": output.latent_refinement}
@@ -53,10 +54,10 @@ def evaluate(problem: Problem, name: str, method: Method, steps: tuple[int, ...]
     return rows
 
 
-def check_output(output: Output, problem: Problem, method: str) -> None:
-    """ValueError that names the method unless its law is a law on the task's states."""
-    law, q_0 = output.law, problem.q_0
-    where = f"method {method} on task {problem.task.name}, {problem.process_name}"
+def check_output(output: Output, setting: Setting, method: str) -> None:
+    """ValueError if an output is not a law on the task's states; the message names the method."""
+    law, q_0 = output.law, setting.q_0
+    where = f"method {method} on task {setting.task.name}, {setting.process_name}"
     if law.shape != q_0.shape:
         raise ValueError(
             f"{where} returned a law of shape {tuple(law.shape)}; it must have {len(q_0)} entries"
@@ -75,11 +76,11 @@ def check_output(output: Output, problem: Problem, method: str) -> None:
 
 
 def measure(q_0: Tensor, law: Tensor, num_dims: int, num_values: int) -> dict[str, float | None]:
-    r"""What separates a law from the truth.
+    r"""Distances of a law from the data law.
 
     Args:
-        q_0: the truth, (S^D,).
-        law: what a method generates, (S^D,).
+        q_0: the data law, (S^D,).
+        law: the law that a method generates, (S^D,).
         num_dims: D.
         num_values: S.
 
@@ -87,8 +88,8 @@ def measure(q_0: Tensor, law: Tensor, num_dims: int, num_values: int) -> dict[st
         tv: $d_{TV}(q_0, p)$.
         kl: $\mathrm{KL}(q_0 \| p)$ in nats; None where p misses a state of $q_0$ (infinite).
         captured_tc: $\mathrm{TC}(p) / \mathrm{TC}(q_0)$, the total correlation of the law, as
-            `di4c.diagnostics` defines it, over that of the data: 0 for a product, 1 for the truth;
-            None where the data have none.
+            `di4c.diagnostics` defines it, divided by that of the data: 0 for a product, 1 for the
+            data law, None if the data have none.
         off_support: mass of p where $q_0 = 0$.
     """
     law = law.double()
@@ -97,7 +98,8 @@ def measure(q_0: Tensor, law: Tensor, num_dims: int, num_values: int) -> dict[st
     captured = float(total_correlation(law, num_dims, num_values))
     return {
         "tv": float(total_variation(q_0, law)),
-        "kl": max(divergence, 0.0) if math.isfinite(divergence) else None,  # rounding
+        # Rounding errors may be negative.
+        "kl": max(divergence, 0.0) if math.isfinite(divergence) else None,
         "captured_tc": captured / correlation if correlation > 1e-12 else None,
         "off_support": float(law[q_0 == 0].sum()),
     }

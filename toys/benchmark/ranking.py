@@ -1,15 +1,27 @@
 """What a total variation is worth in steps of the teacher, and one line for several seeds.
 
-The headline is teacher-equivalent steps: the number N of equal steps after which the exact product
-teacher reaches the same total variation, interpolated on logarithmic scales. Divided by the network
-evaluations that the method took it is a speed-up.
+The benchmark ranks by teacher-equivalent steps: the number N of equal steps after which the exact
+product teacher reaches the same total variation, interpolated on logarithmic scales. That number
+divided by the network evaluations of the method is its speed-up; more is better, the teacher has 1.
+
+`rank` adds these values to rows, `summarise` averages over seeds, `medians` is over the tasks.
 """
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
+
+Row = dict[str, Any]
+
+SUMMARY = (
+    *("task", "process", "method", "teacher", "latent", "nfe", "seeds", "tv", "tv_interval", "kl"),
+    *("equivalent_steps", "bound", "speed_up", "train_seconds", "latent_refinement"),
+)
+"""Columns of `summarise` that records keep; `tv_interval` is half of the 95 % interval."""
+
+_ONE_LINE = ["task", "process", "method", "teacher", "nfe"]
 _MEANS = (
     *("tv", "kl", "captured_tc", "off_support", "equivalent_steps", "speed_up", "train_seconds"),
     *("latent_refinement", "peak_memory"),
@@ -21,8 +33,8 @@ class Equivalent(NamedTuple):
 
     Attributes:
         steps: the interpolated N, or an end of the curve.
-        bound: "" for a value, ">=" where the curve ends before it gets so low, "<" where already
-            one step of the teacher is better, "~" on an asymptotic curve.
+        bound: "" for a value; ">=" if the teacher's curve ends before it reaches the TV; "<" if
+            one step of the teacher is already closer; "~" if the curve is `continued` there.
     """
 
     steps: float
@@ -30,12 +42,12 @@ class Equivalent(NamedTuple):
 
 
 def equivalent_steps(curve: Mapping[int, float], tv: float) -> Equivalent:
-    """The number of teacher steps that reaches this total variation first.
+    """The smallest number of teacher steps that reaches this total variation.
 
     Linear between the points of the curve in log N and log TV.
 
     Args:
-        curve: TV of the exact teacher by its number of steps; needs not fall everywhere.
+        curve: TV of the exact teacher by its number of steps; it may rise in places.
         tv: the total variation to reach.
 
     Raises:
@@ -49,7 +61,7 @@ def equivalent_steps(curve: Mapping[int, float], tv: float) -> Equivalent:
         return Equivalent(float(n), "" if level == tv else "<")
     for later, lower in points[1:]:
         if lower <= tv:
-            if tv == 0 or lower == 0:  # no logarithm: not before this step
+            if tv == 0 or lower == 0:  # no logarithm: the teacher needs this step
                 return Equivalent(float(later))
             share = math.log(level / tv) / math.log(level / lower)
             return Equivalent(math.exp(math.log(n) + share * math.log(later / n)))
@@ -57,41 +69,22 @@ def equivalent_steps(curve: Mapping[int, float], tv: float) -> Equivalent:
     return Equivalent(float(n), ">=")
 
 
-class Interval(NamedTuple):
-    """A mean over seeds with the half-width of its 95 % interval, None for a single seed."""
-
-    mean: float
-    half_width: float | None
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """Mean and 95 % confidence interval by Student's t; exact for Gaussian seeds."""
-    if not values:
-        raise ValueError("values must hold at least one number; got none")
-    count, mean = len(values), math.fsum(values) / len(values)
-    if count == 1:
-        return Interval(mean, None)
-    from scipy.stats import t as student_t  # slow to load
-
-    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    return Interval(mean, float(student_t.ppf(0.975, count - 1)) * math.sqrt(variance / count))
-
-
 def rank(
     rows: Sequence[Mapping[str, Any]], limits: Mapping[tuple[str, str], float] | None = None
-) -> list[dict[str, Any]]:
-    """Rows with `equivalent_steps`, `bound` and `speed_up` by the teacher's rows among them.
+) -> list[Row]:
+    """The rows with `equivalent_steps`, `bound` and `speed_up`.
 
-    Where the exact teacher has no row yet, nothing can be ranked, and the rows are left out.
+    The curves to compare with are the exact teacher's rows among them. Rows of a task and noise
+    without such a curve are left out.
 
     Args:
-        rows: of any methods; those of the method "teacher", the exact one, are the curves.
+        rows: of any methods; the curves are the rows of method "teacher" with teacher "exact".
         limits: the limit of N TV by (task, process) where the exact curve ends early and is
             `continued`; values beyond its end have the bound "~".
     """
     curves: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
-        if row["method"] == "teacher" and row.get("teacher", "exact") == "exact":
+        if row["method"] == "teacher" and row["teacher"] == "exact":
             curves.setdefault((row["task"], row["process"]), {})[row["nfe"]] = row["tv"]
     ranked = []
     for row in rows:
@@ -103,17 +96,16 @@ def rank(
         if value.bound == ">=" and limits and where in limits:
             longer = equivalent_steps(continued(curve, limits[where]), row["tv"])
             value = Equivalent(longer.steps, longer.bound or "~")
-        known = {"teacher": row.get("teacher", "exact"), "speed_up": value.steps / row["nfe"]}
-        known |= {"equivalent_steps": value.steps, "bound": value.bound}
-        ranked.append({**row, **known})
+        known = {"equivalent_steps": value.steps, "bound": value.bound}
+        ranked.append({**row, **known, "speed_up": value.steps / row["nfe"]})
     return ranked
 
 
 def continued(curve: Mapping[int, float], limit: float, last: int = 256) -> dict[int, float]:
     r"""The curve, and beyond its last N the expansion $N\,\mathrm{TV}_N = c - b / N$.
 
-    c is the limit of N TV and b makes the expansion meet the last exact point. On 3 x 3 digit
-    patches, continued from N = 2, it is off by less than 1 %.
+    c is the limit of N TV, and b is chosen such that the expansion meets the last exact point. On
+    3 x 3 digit patches, continued from N = 2, the expansion is off by less than 1 %.
 
     Args:
         curve: TV by number of steps.
@@ -130,55 +122,68 @@ def continued(curve: Mapping[int, float], limit: float, last: int = 256) -> dict
     return longer
 
 
-def recorded_limits(record: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    """The limits of N TV, by (task, process), of what `--json` wrote; older records have none."""
-    return {(line["task"], line["process"]): line["n_tv"] for line in record.get("limits", ())}
+def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """One line for the seeds of each task, process, method, teacher and number of evaluations.
 
+    Numbers are means over the seeds, None if one seed has no value (an infinite KL divergence).
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One line for the seeds of each task, process, method and number of network evaluations.
+    Args:
+        rows: of `rank`.
 
-    Numbers are means over seeds, None where a seed has none; `tv_interval` is the half-width of the
-    95 % interval of the TV, and `equivalent` the mean in words, a bound if any seed has one.
+    Returns:
+        The columns of `SUMMARY`, the other means, and `equivalent`: the equivalent steps as text,
+        marked as a bound if they are a bound for any seed. `tv_interval` is None for one seed.
     """
-    groups: dict[tuple, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        key = tuple(row[name] for name in ("task", "process", "method", "teacher", "nfe"))
-        groups.setdefault(key, []).append(row)
-    return [_summary(group) for group in groups.values()]
+    if not rows:
+        return []
+    groups = pd.DataFrame(rows).astype(dict.fromkeys(_MEANS, float)).groupby(_ONE_LINE, sort=False)
+    lines = groups[list(_MEANS)].mean(skipna=False)
+    lines["latent"] = groups["latent"].first()
+    lines["seeds"] = groups.size()
+    lines["tv_interval"] = _half_width(groups["tv"])
+    lines["bound"] = groups["bound"].agg(lambda bounds: next(filter(None, bounds), ""))
+    steps = lines["equivalent_steps"].map("{:.1f}".format)
+    lines["equivalent"] = lines["bound"] + steps
+    return records(lines)
 
 
-def medians(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The headline: the median over tasks of the speed-up, for each method and number of calls.
+def medians(lines: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Over the tasks: the median speed-up of each method and number of network evaluations.
 
     Args:
         lines: of `summarise`; a speed-up that is a bound counts as the bound.
 
     Returns:
         process, method, teacher, latent, nfe; tasks: how many; seeds: of the task with the fewest;
-        speed_up: their median; least, greatest.
+        speed_up: the median; least, greatest: the range.
     """
-    groups: dict[tuple, list[Mapping[str, Any]]] = {}
-    for line in lines:
-        key = tuple(line[name] for name in ("process", "method", "teacher", "latent", "nfe"))
-        groups.setdefault(key, []).append(line)
-    found = []
-    for (process, method, teacher, latent, nfe), group in groups.items():
-        values = [line["speed_up"] for line in group]
-        found.append(
-            {"process": process, "method": method, "teacher": teacher, "latent": latent, "nfe": nfe}
-            | {"tasks": len(group), "seeds": min(line["seeds"] for line in group)}
-            | {"speed_up": statistics.median(values), "least": min(values), "greatest": max(values)}
+    if not lines:
+        return []
+    groups = pd.DataFrame(lines).groupby(
+        ["process", "method", "teacher", "latent", "nfe"], sort=False
+    )
+    return records(
+        groups.agg(
+            tasks=("task", "size"),
+            seeds=("seeds", "min"),
+            speed_up=("speed_up", "median"),
+            least=("speed_up", "min"),
+            greatest=("speed_up", "max"),
         )
-    return found
+    )
 
 
-def _summary(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    line = dict(group[0]) | {"seeds": len(group)}
-    for name in _MEANS:
-        values = [row[name] for row in group]
-        line[name] = None if None in values else interval(values).mean
-    line["tv_interval"] = interval([row["tv"] for row in group]).half_width
-    line["bound"] = next((row["bound"] for row in group if row["bound"]), "")
-    line["equivalent"] = f"{line['bound']}{line['equivalent_steps']:.1f}"
-    return line
+def _half_width(groups: "pd.api.typing.SeriesGroupBy") -> pd.Series:
+    """Half of the 95 % confidence interval of each mean by Student's t; NaN for a single value.
+
+    The interval is exact for Gaussian values.
+    """
+    from scipy.stats import t as student_t  # slow to load
+
+    return groups.sem() * student_t.ppf(0.975, groups.size() - 1)
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
+    """One dictionary per line, with the levels of its index; None for missing values."""
+    frame = frame.reset_index().astype(object)
+    return frame.where(frame.notna(), None).to_dict("records")

@@ -1,7 +1,11 @@
-"""The runs of the benchmark: one method on one task, process and seed, cached and in parallel."""
+"""The runs of the benchmark: one method on one task, noise process and seed.
 
-import functools
+Runs are computed in parallel, and each is cached when it ends.
+"""
+
+import dataclasses
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,33 +21,32 @@ from toys.benchmark.cache import RowCache, row_key
 from toys.benchmark.metrics import Row, evaluate
 from toys.methods import find_method
 from toys.students.training import trained_teacher
-from toys.tasks.problem import BUDGETS, Budget, Problem
 from toys.tasks.registry import Task
+from toys.tasks.setting import BUDGETS, Budget, Setting
 
 TEACHER = "teacher"
-"""The method whose rows are the curves that all others are measured against."""
+"""The method whose exact rows are the curves that all others are compared with."""
 
 _LABELS = ("task", "process", "method", "teacher", "seed", "budget")
-_EXACT_ONLY = ("jump-your-steps", "optimal-grid")
-_LONG_CURVE = 16  # a curve that ends earlier is continued by its limit
+_EXACT_ONLY = ("jump-your-steps", "optimal-grid")  # methods for the exact teacher alone
+_LONG_CURVE = 16  # a curve that ends before so many steps is continued by its limit
 
-
-TEACHERS: dict[str, Callable[[Problem], Denoiser] | None] = {
+TEACHERS: dict[str, Callable[[Setting], Denoiser] | None] = {
     "exact": None,
     "trained": trained_teacher,
 }
-"""What makes the teacher of a problem; None for the exact marginals."""
+"""From a setting to its teacher, by the name that `--teacher` takes; None for exact marginals."""
 
 
 class Run(NamedTuple):
-    """One method on one task, process and seed: what is cached as a whole.
+    """One method on one task, process and seed; its rows are cached together.
 
     Attributes:
         task: the law.
         process: a key of PROCESSES.
         method: a key of METHODS.
         seed: of the method and of a trained teacher.
-        budget: of training, a trained teacher's too.
+        budget: of the method's training and of a trained teacher's.
         steps: the numbers of network evaluations to ask for.
         teacher: "exact" or "trained", a key of TEACHERS.
     """
@@ -57,40 +60,28 @@ class Run(NamedTuple):
     teacher: str = "exact"
 
     def key(self) -> str:
-        """Hash of all that the rows depend on."""
-        outputs = find_method(self.method).outputs
-        function = outputs.func if isinstance(outputs, functools.partial) else outputs
-        settings = {
-            **{"process": self.process, "method": self.method, "seed": self.seed},
-            **{"budget": list(vars(self.budget).values()), "steps": self.steps},
-            # What a registry line sets is not in the method's own file.
-            "options": repr(outputs.keywords) if isinstance(outputs, functools.partial) else "",
-        }
-        modules = [function.__module__, "toys.benchmark.metrics"]
-        make_teacher = TEACHERS[self.teacher]
-        if make_teacher is not None:
-            settings["teacher"] = self.teacher
-            modules.append(make_teacher.__module__)
-        settings["shape"] = [self.task.num_values, self.task.num_dims]
-        return row_key(modules, self.task.law(), settings)
+        """Hash of everything that the rows depend on."""
+        settings = self._asdict() | {"task": [self.task.num_values, self.task.num_dims]}
+        settings["budget"] = dataclasses.asdict(self.budget)
+        return row_key(self.task.law(), settings)
 
     def labelled(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows with what the run knows of them: two tasks of one law share what is cached."""
+        """Rows with the run's labels; two tasks of the same law share cached rows."""
         known = dict(zip(_LABELS, self.labels, strict=True))
         return [known | row | known for row in rows]
 
     @property
     def labels(self) -> tuple[str | int, ...]:
-        """What its rows are called by, in the order of `_LABELS`."""
+        """The values that name the run, in the order of `_LABELS`."""
         names = self.task.name, self.process, self.method, self.teacher
         return *names, self.seed, self.budget.name
 
 
 def compute(run: Run) -> list[Row]:
-    """The rows of one run, on one thread; each says which code computed it."""
+    """The rows of one run, computed on one thread; each names the version of the code."""
     torch.set_num_threads(1)
-    problem = Problem(run.task, run.process, run.seed, run.budget, TEACHERS[run.teacher])
-    rows = evaluate(problem, run.method, find_method(run.method), run.steps)
+    setting = Setting(run.task, run.process, run.seed, run.budget, TEACHERS[run.teacher])
+    rows = evaluate(setting, run.method, find_method(run.method), run.steps)
     return run.labelled({"code": code_version()} | row for row in rows)
 
 
@@ -103,18 +94,21 @@ def plan(
     quick: bool = False,
     teacher: str = "exact",
 ) -> list[Run]:
-    """All runs that are asked for and the exact teacher's, seed by seed: early rows compare all.
+    """The runs to do: those of the methods, and those of the exact teacher.
 
-    Within a seed the teacher comes first, and small tasks come before large ones.
+    All runs of the first seed come first. For each seed the teacher comes first, and small tasks
+    come before large ones.
 
     Args:
         tasks: the laws.
         processes: keys of PROCESSES.
         methods: keys of METHODS.
-        seeds: of methods that train; the others need none, unless their teacher is trained.
+        seeds: of methods that train. Other methods run once, unless their teacher is trained.
         budget: of training.
-        quick: ask trained methods for one step, and the others but the teacher for at most four.
-        teacher: a key of TEACHERS; better grids are known for the exact one alone.
+        quick: ask trained methods for one step and the others for at most four; the teacher gives
+            its whole curve.
+        teacher: a key of TEACHERS. Methods that choose a time grid need the exact teacher, and are
+            left out with a trained one.
     """
     runs = []
     wanted = [(TEACHER, "exact"), *((name, teacher) for name in methods)]
@@ -129,7 +123,7 @@ def plan(
                 if process in method.processes:
                     learns = method.trained or kind == "trained"
                     for seed in seeds if learns else (0,):
-                        # The budget is no business of a method that does not train.
+                        # Without training the budget does not matter: use one for all.
                         spent = budget if learns else BUDGETS["standard"]
                         runs.append(Run(task, process, name, seed, spent, steps, kind))
     size = {task.name: task.num_values**task.num_dims for task in tasks}
@@ -139,14 +133,15 @@ def plan(
 def execute(
     runs: Sequence[Run], cache: RowCache, jobs: int, resume: bool = True, compute_more: bool = True
 ) -> list[Row]:
-    """The rows of all runs, from the cache where it has them; each run is kept when it ends.
+    """The rows of all runs, from the cache or computed; each run is cached when it ends.
 
     Args:
-        runs: what to do.
-        cache: where finished runs are.
-        jobs: processes.
+        runs: the runs to do.
+        cache: where finished runs are kept.
+        jobs: number of worker processes.
         resume: whether to read the cache.
-        compute_more: whether to compute what it has not; otherwise that is left out.
+        compute_more: whether to compute runs that are not in the cache; otherwise they are left
+            out.
     """
     keys = [run.key() for run in tqdm(runs, desc="looking up", leave=False, disable=None)]
     found = {key: cache.get(key) if resume else None for key in keys}
@@ -161,31 +156,34 @@ def execute(
     return [row for run, key in pairs for row in run.labelled(found[key] or [])]
 
 
-def with_record(runs: Sequence[Run], rows: Iterable[Row], record: Mapping[str, Any]) -> list[Row]:
-    """The rows of all runs in their order; of those that have none, the rows of an earlier record.
+def with_record(runs: Sequence[Run], rows: Sequence[Row], record: Mapping[str, Any]) -> list[Row]:
+    """The rows of all runs in their order; for runs without rows, those of an earlier record.
 
     Args:
-        runs: what is wanted.
-        rows: what this code has computed.
-        record: what `--json` wrote; its rows say what code computed them.
+        runs: the runs whose rows to return.
+        rows: the rows that this code has computed.
+        record: an earlier record, as `--json` writes it; each of its rows names the code that
+            computed it.
     """
-    code = record["manifest"]["code"]["sha"]
-    earlier = [{"code": code and code[:12]} | row for row in record["rows"]]
-    ours, theirs = (_by_labels(each) for each in (rows, earlier))
-    return [row for run in runs for row in ours.get(run.labels) or theirs.get(run.labels, [])]
-
-
-def _by_labels(rows: Iterable[Row]) -> dict[tuple[str | int, ...], list[Row]]:
-    groups: dict[tuple[str | int, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in _LABELS), []).append(row)
-    return groups
+    labels = operator.itemgetter(*_LABELS)
+    place = {run.labels: i for i, run in enumerate(runs)}
+    computed = set(map(labels, rows))
+    found = [*rows, *(row for row in record["rows"] if labels(row) not in computed)]
+    wanted = (row for row in found if labels(row) in place)
+    return sorted(wanted, key=lambda row: place[labels(row)])
 
 
 def curve_limits(
     tasks: Sequence[Task], rows: Sequence[Row], cache: RowCache, compute_more: bool = True
 ) -> dict[tuple[str, str], float]:
-    """The limit of N TV for the masked tasks whose exact curve ends early, by (task, process)."""
+    """The limit of N TV, by (task, process), for masked tasks whose exact curve ends early.
+
+    Args:
+        tasks: the laws.
+        rows: of the exact teacher, which tell where its curves end; other rows are ignored.
+        cache: where computed limits are kept.
+        compute_more: whether to compute limits that are not in the cache.
+    """
     longest: dict[str, int] = {}
     for row in rows:
         if row["method"] == TEACHER and row["process"] == "masked":
@@ -196,7 +194,7 @@ def curve_limits(
             continue
         law = task.law()
         settings = {"limit of N TV": "masked, linear", "num_values": task.num_values}
-        key = row_key(["di4c.exact.limits"], law, settings)
+        key = row_key(law, settings)
         found = cache.get(key)
         if found is None and compute_more:
             found = [{"limit": limit_n_tv(MaskedProcess(task.num_values), law)}]

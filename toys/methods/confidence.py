@@ -1,9 +1,9 @@
-r"""MaskGIT's confidence sampler without noise, its law computed exactly.
+r"""MaskGIT's confidence sampler without noise, with its law computed exactly.
 
-Each step draws a value for every masked position and keeps the most confident ones, as many as the
-arccos schedule says. A step from the seen part $x_A$ draws all other positions at once, so that
-seen part and draws make one x in S^D: for each set A one pass over S^D finds what x keeps.
-Equal confidences, up to rounding, are broken in favour of the first position.
+Each step draws a value for every masked position and keeps the most confident draws, as many as the
+arccos schedule says. The seen part $x_A$ and the draws together are one x in S^D. For each set A
+one pass over S^D therefore finds which draws are kept. Of equal confidences, up to rounding, the
+first position is kept.
 """
 
 import itertools
@@ -14,30 +14,30 @@ from torch import Tensor
 
 from di4c.exact import states
 from di4c.maskgit_schedule import reveal_counts
-from toys.tasks.problem import Output, Problem
+from toys.tasks.setting import Output, Setting
 
 STEPS = (1, 2, 4, 8)
 
-_WORK = 2**26  # sets A times S^D times D
-_DIGITS = 10  # confidences that agree so far are equal
+_WORK = 2**26  # the largest number of sets A times S^D times D
+_DIGITS = 10  # confidences that agree in so many digits are equal
 
 
-def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
-    """One law for each number of steps up to D, none where there are too many sets of positions."""
-    num_dims = problem.task.num_dims
-    if 2**num_dims * len(problem.q_0) * num_dims > _WORK:
+def outputs(setting: Setting, steps: tuple[int, ...]) -> Iterator[Output]:
+    """One law for each number of steps up to D; none if there are too many sets of positions."""
+    num_dims = setting.task.num_dims
+    if 2**num_dims * len(setting.q_0) * num_dims > _WORK:
         return
     for n in steps:
         if n <= num_dims:
             counts = reveal_counts(num_dims, n).tolist()
-            # With nearly as many steps as positions the schedule may be done before the last step.
+            # With nearly D steps the schedule may reveal nothing in some of them.
             counts = [count for count in counts if count > 0]
-            yield Output(_law(problem, counts), nfe=len(counts))
+            yield Output(_law(setting, counts), nfe=len(counts))
 
 
-def _law(problem: Problem, counts: list[int]) -> Tensor:
-    """The law after revealing so many positions in each step."""
-    task, base = problem.task, problem.process.num_states
+def _law(setting: Setting, counts: list[int]) -> Tensor:
+    """The law after steps that reveal `counts` positions each."""
+    task, base = setting.task, setting.process.num_states
     x = states(task.num_dims, task.num_values)
     powers = base ** torch.arange(task.num_dims - 1, -1, -1)
     mask = base - 1
@@ -51,7 +51,7 @@ def _law(problem: Problem, counts: list[int]) -> Tensor:
             masked = torch.ones(task.num_dims, dtype=torch.bool)
             masked[list(positions)] = False
             part = torch.where(masked, mask, x)
-            log_probs = problem.teacher(part, t).double()
+            log_probs = setting.teacher(part, t).double()
             drawn = log_probs.gather(-1, x[..., None]).squeeze(-1)
             drawn = drawn.masked_fill(~masked, 0.0)
             weight = weights[part @ powers] * drawn.sum(1).exp()

@@ -1,13 +1,14 @@
-r"""Rectified coupling (ReDi): a product student trained on the pairs that the teacher makes.
+r"""Rectified coupling (ReDi): a product student trained on pairs that the teacher generates.
 
-Noise and data are independent in training, which is why a product model cannot tell in one step
-which of the correlated answers to give. The teacher's own runs couple them: given its $x_T$ the
-answer is less uncertain (Yoo et al. 2025). One regeneration.
+In usual training noise $x_T$ and data $x_0$ are independent. A product model then cannot give
+correlated values in one step. In the teacher's own generations noise and data depend on each other:
+given $x_T$, the values of $x_0$ are less uncertain (Yoo et al. 2025). The student learns from pairs
+of one regeneration.
 
 Teacher and student step by the discrete flow, in which a coordinate keeps its noise until it jumps.
-Ancestral steps would couple nothing: of $x_T$, which nothing survives to, the first one keeps no
-trace (`theory/samplers/rectified_pair.py`). Masked noise starts from one state: no coupling to
-rectify.
+Ancestral steps would not couple noise and data: their first step from $x_T$ forgets $x_T$
+(`theory/samplers/rectified_pair.py`). Masked noise starts from a single state, so the method is for
+uniform noise only.
 """
 
 import itertools
@@ -26,18 +27,19 @@ from di4c.processes import InterpolatingProcess
 from di4c.rng import categorical, fold_seed, generator_at, uniform
 from di4c.sampling_loop import prior_samples
 from di4c.schedules import uniform_grid
+from reporting.measure import Meter
 from toys.students.network import WIDTH
-from toys.students.training import Meter, fit, training_teacher
-from toys.tasks.problem import MULTI_STEP_STATES, Output, Problem
+from toys.students.training import fit, training_teacher
+from toys.tasks.setting import MULTI_STEP_STATES, Output, Setting
 
 PAIRS = 2**14
 TEACHER_STEPS = 64
 
-_ROWS = 2**13  # states that the network is asked for at once
+_ROWS = 2**13  # states in one call of the network
 
 
 class StateNetwork(nn.Module):
-    """A product model that sees the noise itself: one-hot states and the time."""
+    """A product model that reads the noisy state itself: one-hot states and the time."""
 
     def __init__(self, num_values: int, num_dims: int) -> None:
         super().__init__()
@@ -57,18 +59,18 @@ class StateNetwork(nn.Module):
         return logits.log_softmax(-1)
 
 
-def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
-    """Couple, train on the pairs, and go from x_T to x_0."""
-    process, task = problem.process, problem.task
+def outputs(setting: Setting, steps: tuple[int, ...]) -> Iterator[Output]:
+    """Make pairs by the teacher, train on them, and yield the laws of the student's flow."""
+    process, task = setting.process, setting.task
     assert isinstance(process, InterpolatingProcess)  # both processes of the benchmark are
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fold_seed(problem.seed, 0, "network"))
+        torch.manual_seed(fold_seed(setting.seed, 0, "network"))
         network = StateNetwork(task.num_values, task.num_dims)
     with Meter() as meter:
-        x_T, x_0 = coupled(problem, process, PAIRS)
+        x_T, x_0 = coupled(setting, process, PAIRS)
 
         def loss(generator: torch.Generator) -> Tensor:
-            pick = torch.randint(PAIRS, (problem.budget.batch,), generator=generator)
+            pick = torch.randint(PAIRS, (setting.budget.batch,), generator=generator)
             t = process.horizon * (1 - uniform((len(pick),), generator=generator))
             kept = uniform((len(pick), task.num_dims), generator=generator)
             x_t = torch.where(kept < process.survival(0.0, t)[:, None], x_0[pick], x_T[pick])
@@ -77,23 +79,23 @@ def outputs(problem: Problem, steps: tuple[int, ...]) -> Iterator[Output]:
             target = Target.from_samples(x_0[pick, None], validate=False)
             return data_loss(student, target, control_variate=False).total.mean()
 
-        fit(network, loss, problem.budget.iterations, problem.seed)
+        fit(network, loss, setting.budget.iterations, setting.seed)
     network = network.double()
     parameters = sum(p.numel() for p in network.parameters())
     for nfe in steps:
-        if (nfe - 1) * problem.num_noisy_states <= MULTI_STEP_STATES:
-            law = flow_law(problem, process, network, nfe)
+        if (nfe - 1) * setting.num_noisy_states <= MULTI_STEP_STATES:
+            law = flow_law(setting, process, network, nfe)
             yield Output(law, nfe, meter.seconds, parameters, peak_memory=meter.memory)
 
 
 @torch.no_grad()
 def coupled(
-    problem: Problem, process: InterpolatingProcess, num_pairs: int
+    setting: Setting, process: InterpolatingProcess, num_pairs: int
 ) -> tuple[Int[Tensor, "pair dim"], Int[Tensor, "pair dim"]]:
-    """Noise, and what the teacher's flow makes of it."""
-    generator = generator_at(problem.seed, 0, "coupling")
-    teacher = training_teacher(problem)
-    x_T = prior_samples(process, num_pairs, problem.task.num_dims, generator=generator)
+    """Draws of noise x_T, and the x_0 that the teacher's flow generates from each of them."""
+    generator = generator_at(setting.seed, 0, "coupling")
+    teacher = training_teacher(setting)
+    x_T = prior_samples(process, num_pairs, setting.task.num_dims, generator=generator)
     x = x_T
     for t, s in itertools.pairwise(uniform_grid(TEACHER_STEPS, process.horizon).flip(0).tolist()):
         times = torch.full((num_pairs,), t, dtype=torch.float64)
@@ -103,13 +105,13 @@ def coupled(
 
 @torch.no_grad()
 def flow_law(
-    problem: Problem,
+    setting: Setting,
     process: InterpolatingProcess,
     network: Callable[[Tensor, Tensor], Tensor],
     nfe: int,
 ) -> Float[Tensor, "atom"]:
-    """The law after equal steps of the student's flow from all noise."""
-    x, law = states(problem.task.num_dims, process.num_states), problem.start
+    """The law after `nfe` equal steps of the student's flow from the law of x_T."""
+    x, law = states(setting.task.num_dims, process.num_states), setting.start
     for t, s in itertools.pairwise(uniform_grid(nfe, process.horizon).flip(0).tolist()):
         later = torch.zeros_like(law)
         for weights, rows in zip(law.split(_ROWS), x.split(_ROWS), strict=True):

@@ -1,4 +1,7 @@
-"""The pictures of the benchmark: TV against network evaluations, and the laws one can look at."""
+"""Pictures of the benchmark: which method is closest, and TV against network evaluations by task.
+
+Both functions take a record: what `python toys/leaderboard.py --json FILE` wrote.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from reporting import PALETTE, use_style
 from toys.benchmark.ranking import continued, medians
+from toys.benchmark.tables import CALLS, comparison, title_of
+from toys.pictures.laws import FLOOR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,12 +19,15 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+_NOISE = {  # colour, marker, offset from the middle of a method's line
+    "masked": (PALETTE["blue"], "o", -0.18),
+    "uniform": (PALETTE["vermilion"], "s", 0.18),
+}
+_LIMITS = (0.2, 4000)  # of teacher steps per call; the numbers of the best stand at the right
 _COLUMNS = 4
-_SPREAD = 0.8  # of the points of one number of evaluations, in doublings
-_GAP = 0.3  # between two of them at most
-_FLOOR = 1e-4  # a smaller TV is drawn here: exact methods have none
-_ARROW = 1.7  # the factor that an arrow spans, in place of a bar that has no end
-_APART = 1.9  # the least factor between levels with names of their own
+_SPREAD = 0.8  # room for the points of one number of evaluations, in doublings
+_GAP = 0.3  # the largest distance between two of them, in doublings
+_ARROW = 1.7  # an arrow spans this factor
 _LOOKS = {  # colour, marker
     "jump-your-steps": (PALETTE["blue"], "^"),
     "optimal-grid": (PALETTE["blue"], "v"),
@@ -42,27 +50,106 @@ _LOOKS = {  # colour, marker
 _OTHERS = (PALETTE["black"], "p")
 
 
-def draw_leaderboard(
-    rows: Sequence[Row],
-    titles: Mapping[str, str],
-    process: str,
-    limits: Mapping[tuple[str, str], float],
-) -> "Figure":
-    """One panel a task: each method's TV with its 95 % interval, the teacher's curve behind.
+def draw_leaderboard(record: Mapping[str, Any]) -> "Figure":
+    """Which method is closest after 1, 2 and 4 network evaluations? One column for each number.
 
-    Where an interval ends below the axis, as at 0, an arrow stands for its lower part. A last panel
-    shows the speed-up of one evaluation: median over the tasks, least and greatest.
+    A dot is the median over the laws of the equivalent teacher steps per evaluation, and its bar is
+    the range. The largest median of each noise in a column is written out. Methods are sorted by
+    their medians; those that need more than one evaluation come last.
 
     Args:
-        rows: of `toys.benchmark.ranking.summarise`.
-        titles: of the tasks to draw, by name.
-        process: whose rows to draw.
-        limits: of N TV by (task, process), where the exact curve ends early: it goes on dashed.
+        record: what `--json` wrote; only its key "summary" is read.
     """
     use_style()
     import matplotlib.pyplot as plt
 
-    rows = [row for row in rows if row["process"] == process]
+    lines = comparison(record)
+    places = {method: place for place, method in enumerate(_order(lines))}
+    noises = [name for name in _NOISE if any(line["process"] == name for line in lines)]
+    calls = [n for n in CALLS if any(line["nfe"] == n for line in lines)] or [1]
+    size = (5.0, 0.225 * len(places) + 1.25)  # small, so that a phone shows readable text
+    shared = {"sharex": True, "sharey": True, "squeeze": False}
+    fig, (panels,) = plt.subplots(1, len(calls), figsize=size, **shared)
+    known = {}
+    for axes, nfe in zip(panels, calls, strict=True):
+        here = [line for line in lines if line["nfe"] == nfe]
+        axes.axvspan(1e-3, 1, color="0.92", lw=0, zorder=0)
+        known["exact teacher (grey: worse)"] = axes.axvline(
+            1, color=PALETTE["black"], lw=1.0, ls="-", zorder=1
+        )
+        for process in noises:
+            own = [line for line in here if line["process"] == process]
+            known[f"{process} noise"] = _draw_noise(axes, own, places, *_NOISE[process])
+        laws = {line["process"]: str(line["tasks"]) for line in here}
+        numbers = " and ".join(dict.fromkeys(laws[name] for name in noises if name in laws))
+        axes.set_title(f"{nfe} call{'s' if nfe > 1 else ''}\n({numbers} laws)", size=9)
+        axes.set(xscale="log", xlim=_LIMITS, ylim=(len(places) - 0.4, -0.6))
+        axes.set_xticks([1, 10, 100], ["1", "10", "100"], size=8)
+        axes.minorticks_off()
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+    panels[0].set_yticks(range(len(places)), [title_of(name) for name in places], size=8)
+    fig.supxlabel("teacher steps that one call is worth: median and range over the laws", size=8)
+    fig.legend(known.values(), known.keys(), loc="outside upper center", ncols=3, fontsize=8)
+    return fig
+
+
+def _order(lines: Sequence[Row]) -> list[str]:
+    """Methods by the geometric mean of their medians in the first number of calls they serve."""
+    first = {}
+    for nfe in CALLS:
+        for method in {line["method"] for line in lines if line["nfe"] == nfe} - first.keys():
+            logs = [
+                math.log(line["speed_up"])
+                for line in lines
+                if (line["method"], line["nfe"]) == (method, nfe)
+            ]
+            first[method] = nfe, -sum(logs) / len(logs)
+    return sorted(first, key=first.__getitem__)
+
+
+def _draw_noise(
+    axes: "Axes",
+    lines: Sequence[Row],
+    places: Mapping[str, int],
+    color: str,
+    marker: str,
+    offset: float,
+) -> "ErrorbarContainer":
+    """Draw dots and bars of one noise in one column, with the number of the largest median."""
+    at = [places[line["method"]] + offset for line in lines]
+    values = [line["speed_up"] for line in lines]
+    bars = [
+        [line["speed_up"] - line["least"] for line in lines],
+        [line["greatest"] - line["speed_up"] for line in lines],
+    ]
+    look = {"color": color, "marker": marker, "ms": 4, "ls": "", "mew": 0}
+    drawn = axes.errorbar(values, at, xerr=bars, elinewidth=0.8, zorder=2, **look)
+    if lines:
+        best, place = max(zip(values, at, strict=True))
+        axes.plot(best, place, color=color, marker=marker, ms=6.5, mec=PALETTE["black"], mew=0.9)
+        side = axes.get_yaxis_transform()
+        text = {"ha": "right", "va": "center", "color": color, "weight": "bold", "size": 8}
+        axes.text(0.99, place, f"{best:.1f}", transform=side, **text)
+    return drawn
+
+
+def draw_leaderboard_panels(record: Mapping[str, Any], process: str) -> "Figure":
+    """One panel per task: each method's TV with its 95 % interval, and the teacher's curve behind.
+
+    If an interval ends below the axis, for example at 0, an arrow stands for its lower part. The
+    last panel shows the speed-up of one evaluation: median over the tasks and range.
+
+    Args:
+        record: what `--json` wrote; the keys "summary", "tasks" and "limits" are read.
+        process: the noise to draw.
+    """
+    use_style()
+    import matplotlib.pyplot as plt
+
+    rows = [row for row in record["summary"] if row["process"] == process]
+    titles = record["tasks"]
+    limits = {(line["task"], line["process"]): line["n_tv"] for line in record["limits"]}
     names = [name for name in titles if any(row["task"] == name for row in rows)]
     columns = min(_COLUMNS, len(names) + 1)
     lines = math.ceil((len(names) + 1) / columns)
@@ -74,13 +161,13 @@ def draw_leaderboard(
         here = [row for row in rows if row["task"] == name]
         curve = sorted((row["nfe"], row["tv"]) for row in here if _is_curve(row))
         (line,) = axes.plot(*zip(*curve, strict=True), color="0.6", ls="-", lw=2.5, zorder=1)
-        known.setdefault("teacher, N steps", line)
+        known.setdefault("exact teacher, N steps", line)
         if (name, process) in limits:
             end = curve[-1][0]
             more = sorted(continued(dict(curve), limits[name, process]).items())
             more = [point for point in more if point[0] >= end]
             (line,) = axes.plot(*zip(*more, strict=True), color="0.6", ls="--", lw=1.2, zorder=1)
-            known.setdefault("its limit of N TV", line)
+            known.setdefault("continued by its limit", line)
         methods = list(dict.fromkeys(row["method"] for row in here if not _is_curve(row)))
         points = [row for row in here if not _is_curve(row)]
         points.sort(key=lambda row: methods.index(row["method"]))
@@ -91,7 +178,7 @@ def draw_leaderboard(
         axes.set(xscale="log", yscale="log", title=titles[name])
         axes.set_xscale("log", base=2)
         axes.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
-        axes.set_ylim(_FLOOR / 2, 1.2)
+        axes.set_ylim(FLOOR / 2, 1.2)
         axes.minorticks_off()
     for axes in panels.flat[len(names) + 1 :]:
         axes.set_axis_off()
@@ -102,15 +189,15 @@ def draw_leaderboard(
     _draw_medians(panels.flat[len(names)], rows)
     fig.legend(known.values(), known.keys(), loc="outside right upper")
     fig.suptitle(
-        f"{process} noise; a TV below {_FLOOR:g} is drawn at {_FLOOR:g};\n"
-        "an arrow is a 95 % interval that ends below",
+        f"{process} noise; a TV below {FLOOR:g} is drawn at {FLOOR:g};\n"
+        "an arrow marks a 95 % interval that ends below the axis",
         size=8,
     )
     return fig
 
 
 def _side_by_side(numbers: Sequence[int]) -> list[float]:
-    """Where points of these numbers of evaluations stand: on top of each other they would hide."""
+    """Places of the points with these numbers of evaluations, side by side if they share one."""
     places = []
     for place, number in enumerate(numbers):
         count, rank = numbers.count(number), numbers[:place].count(number)
@@ -122,11 +209,11 @@ def _side_by_side(numbers: Sequence[int]) -> list[float]:
 def _draw_points(
     axes: "Axes", points: Sequence[tuple[float, Row]], color: str, marker: str
 ) -> "ErrorbarContainer":
-    """The points of a method with their intervals."""
+    """Draw the points of a method with their intervals."""
     bars, arrows = [], []
     for x, row in points:
-        tv, half = max(row["tv"], _FLOOR), row["tv_interval"] or 0.0
-        endless = tv - half < _FLOOR
+        tv, half = max(row["tv"], FLOOR), row["tv_interval"] or 0.0
+        endless = tv - half < FLOOR
         bars.append((x, tv, tv - tv / _ARROW if endless else half, half))
         if endless and half:
             arrows.append((x, tv / _ARROW))
@@ -138,15 +225,15 @@ def _draw_points(
 
 
 def _is_curve(row: Row) -> bool:
-    """Whether it is a point of the curve behind: the exact teacher's."""
+    """Whether the row is a point of the exact teacher's curve."""
     return row["method"] == "teacher" and row["teacher"] == "exact"
 
 
 def _draw_medians(cell: "Axes", rows: Sequence[Row]) -> None:
-    """One line a method, with its name: median, least and greatest speed-up of one evaluation."""
+    """Draw median and range of the speed-up of one evaluation, one labelled line per method."""
     cell.set_axis_off()
     cell.set_title("speed-up in one evaluation")
-    axes = cell.inset_axes((0.4, 0, 0.6, 1))  # the names stand in the rest of the cell
+    axes = cell.inset_axes((0.4, 0, 0.6, 1))  # the labels take the rest of the cell
     once = [row for row in rows if row["nfe"] == 1 and not _is_curve(row)]
     found = sorted(medians(once), key=lambda line: line["speed_up"])
     for place, line in enumerate(found):
@@ -156,122 +243,6 @@ def _draw_medians(cell: "Axes", rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(found)), [line["method"] for line in found], size=5.5)
     axes.set(xscale="log")
     axes.set_xticks([1, 10, 100], ["1", "10", "100"])
-    axes.set_xlim(left=0.7)  # none is below 1: room for the markers
+    axes.set_xlim(left=0.7)  # no value is below 1; this leaves room for the markers
     axes.set_xlabel("teacher steps (median, range)", loc="right")
     axes.minorticks_off()
-
-
-def draw_laws(laws: Sequence[Row], titles: Mapping[str, str]) -> "Figure":
-    """One line a task, one column a method and number of steps: heat maps of exact laws.
-
-    Args:
-        laws: {"task", "method", "nfe", "tv", "probs" (S, S)}; the data is the method "data".
-        titles: of the tasks to draw, by name.
-    """
-    use_style()
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import PowerNorm
-
-    kinds = list(dict.fromkeys((law["method"], law["nfe"]) for law in laws))
-    fig, panels = plt.subplots(
-        len(titles),
-        len(kinds),
-        figsize=(1.05 * len(kinds) + 0.3, 1.28 * len(titles) + 0.1),
-        squeeze=False,
-    )
-    found = {(law["task"], law["method"], law["nfe"]): law for law in laws}
-    for line, (task, title) in zip(panels, titles.items(), strict=True):
-        data = found[task, "data", 0]["probs"]
-        # One scale a line, by the data; the square root shows thin mass between the parts.
-        norm = PowerNorm(0.5, vmin=0.0, vmax=max(map(max, data)), clip=True)
-        for axes, kind in zip(line, kinds, strict=True):
-            law = found.get((task, *kind))
-            axes.set(xticks=[], yticks=[])
-            axes.grid(False)
-            if law is None:
-                axes.set_axis_off()
-                continue
-            picture = list(zip(*law["probs"], strict=True))  # the first coordinate to the right
-            axes.imshow(picture, norm=norm, origin="lower", interpolation="nearest")
-            axes.set_xlabel("" if kind[0] == "data" else f"TV {law['tv']:.3f}", labelpad=1.5)
-        line[0].set_ylabel(title)
-    scale = "colours: square root of the probability, on one scale a line, up to the data's maximum"
-    fig.supxlabel(scale, fontsize=6, color="0.3")
-    for axes, (method, nfe) in zip(panels[0], kinds, strict=True):
-        steps = "" if method == "data" else "\n1 step" if nfe == 1 else f"\n{nfe} steps"
-        axes.set_title(method + steps, size=7)
-    return fig
-
-
-def draw_components(laws: Sequence[Row]) -> "Figure":
-    """One panel a law: TV of the best fit against K, the bounds as a band, the teacher as levels.
-
-    Args:
-        laws: as `toys.components.study` returns them.
-    """
-    use_style()
-    import matplotlib.pyplot as plt
-
-    columns = min(3, len(laws))
-    lines = math.ceil(len(laws) / columns)
-    fig, panels = plt.subplots(
-        lines, columns, figsize=(2.5 * columns, 2.0 * lines + 0.4), squeeze=False
-    )
-    for axes, law in zip(panels.flat, laws, strict=False):
-        number, tv, lower, upper = (
-            [row[name] for row in law["rows"]] for name in ("components", "tv", "lower", "upper")
-        )
-        band = [[max(value, _FLOOR) for value in side] for side in (lower, upper)]
-        axes.fill_between(
-            number,
-            *band,
-            color=PALETTE["sky"],
-            alpha=0.25,
-            lw=0,
-            label="bounds of the least TV",
-        )
-        axes.plot(
-            number,
-            [max(value, _FLOOR) for value in tv],
-            color=PALETTE["black"],
-            marker="o",
-            ls="-",
-            label="best of the likeliest K products (EM)",
-        )
-        _mark_teacher(axes, law["teacher"])
-        below, above = law["needed"]
-        needed = f"{below}" if below == above else f"{below} to {above}"
-        axes.set_title(f"{law['title']}\nexact with {needed}", size=7.5)
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        axes.set_xticks(number, [str(n) for n in number])
-        axes.set_ylim(_FLOOR / 2, 1.5)
-        axes.minorticks_off()
-    for axes in panels.flat[len(laws) :]:
-        axes.set_axis_off()
-    for axes in panels[:, 0]:
-        axes.set_ylabel("TV")
-    for axes in panels[-1]:
-        axes.set_xlabel("components K")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    line = plt.Line2D([], [], color=PALETTE["vermilion"], lw=0.7, ls=":")
-    fig.legend([*handles, line], [*labels, "teacher, N steps"], loc="outside lower center", ncols=3)
-    fig.suptitle(f"a TV below {_FLOOR:g}, zero included, is drawn at {_FLOOR:g}", size=7.5)
-    return fig
-
-
-def _mark_teacher(axes: "Axes", rows: Sequence[Row]) -> None:
-    """Its levels, named beside the panel; those that are too close for it share a name."""
-    groups: list[list[tuple[float, int]]] = []
-    levels = sorted((max(row["tv"], _FLOOR), -row["steps"]) for row in rows)
-    for tv, steps in reversed(levels):
-        axes.axhline(tv, color=PALETTE["vermilion"], lw=0.7, ls=":")
-        if groups and groups[-1][-1][0] < _APART * tv:
-            groups[-1].append((tv, -steps))
-        else:
-            groups.append([(tv, -steps)])
-    for group in groups:
-        name = "N = " + ", ".join(str(steps) for _, steps in group)
-        middle = math.sqrt(group[0][0] * group[-1][0])
-        beside = axes.get_yaxis_transform()
-        axes.text(1.02, middle, name, transform=beside, size=5.5, va="center")

@@ -1,1 +1,1 @@
-"""Student networks, their losses, latents and training."""
+"""Student networks: their losses, latents, training, and the exact laws that they generate."""

@@ -1,4 +1,4 @@
-r"""Mixtures of K products fitted to a known law: expectation maximisation, and what bounds them.
+r"""Mixtures of K products fitted to a known law by expectation maximisation, and exact bounds.
 
 For a law p on S^D and any split of the coordinates into two groups let $\sigma_i$ be the singular
 values of p as a matrix over them. A mixture of K products is a matrix of rank K at most, and the
@@ -7,9 +7,9 @@ sum of the absolute entries of a matrix is at least that of its singular values,
 $$\tfrac12 \sum_{i > K} \sigma_i \le \min_{\text{mixtures of } K} d_{TV}(p, \cdot)
   \le 1 - \sum_{\text{K largest}} p(x_{\ne d}) .$$
 
-The right side keeps the K heaviest components of the exact factorisation of Proposition 1, one
-component for each value of all coordinates but d; it is 0 with $S^{D-1}$ of them. The left side is
-this project's own.
+The right side keeps the K heaviest components of the exact factorisation of Proposition 1, which
+has one component for each value of all coordinates but d. It is 0 for $K = S^{D-1}$. The left side
+is this project's own result.
 """
 
 import itertools
@@ -40,11 +40,11 @@ def fit_mixture(
         num_components: K.
         num_iterations: rounds of expectation maximisation; each keeps the marginals of p.
         generator: draws the start.
-        seeded: start from components around distinct states drawn from p, each coordinate at its
-            own with probability 0.9, instead of from random responsibilities.
+        seeded: start from components around distinct states drawn from p, instead of from random
+            responsibilities; each coordinate has its value in that state with probability 0.9.
 
     Returns:
-        w, (K,), and the marginals of the components, (K, D, S); a component that has died out has
+        w, (K,), and the marginals of the components, (K, D, S). A component that has died out has
         weight 0 and uniform marginals.
 
     Raises:
@@ -55,7 +55,7 @@ def fit_mixture(
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}")
     if seeded:
-        # Distinct states as long as there are any: p log-shifted by Gumbel noise, in falling order.
+        # Draw without replacement: sort log p plus Gumbel noise. States repeat if K exceeds them.
         order = (law.log() + gumbel(law.shape, generator=generator)).argsort(descending=True)
         drawn = order[torch.arange(num_components) % int((law > 0).sum())]
         own = states(num_dims, num_values)[drawn]
@@ -66,7 +66,6 @@ def fit_mixture(
     support = law > 0
     for _ in range(num_iterations):
         total = share.sum(0)
-        # p(x) times the responsibility of each component.
         joint = torch.where(support, law / total.where(total > 0, 1.0) * share, 0.0)
         weights = joint.sum(1)
         alive = (weights > 0)[:, None, None]
@@ -85,9 +84,10 @@ def mixture_law(
 
 
 def lower_bound(law: Float[Tensor, "atom"], num_values: int) -> Float[Tensor, "components"]:
-    r"""$\max \tfrac12 \sum_{i>K} \sigma_i$ over splits, at entry K; 0 beyond the last entry.
+    r"""The bound $\max \tfrac12 \sum_{i>K} \sigma_i$ over splits, at entry K.
 
-    All splits into two groups are tried up to D = 9, and those of neighbours beyond.
+    Beyond the last entry the bound is 0. All splits into two groups are tried up to D = 9; for
+    larger D only splits into the first coordinates and the others.
     """
     law, num_dims = as_law(law, num_values)
     cube = law.reshape((num_values,) * num_dims)
@@ -104,7 +104,7 @@ def lower_bound(law: Float[Tensor, "atom"], num_values: int) -> Float[Tensor, "c
 
 
 def upper_bound(law: Float[Tensor, "atom"], num_values: int) -> Float[Tensor, "components"]:
-    r"""$\min_d [1 - \sum_{\text{K largest}} p(x_{\ne d})]$ at entry K = 0, ..., $S^{D-1}$."""
+    r"""The bound $\min_d [1 - \sum_{\text{K largest}} p(x_{\ne d})]$, K = 0, ..., $S^{D-1}$."""
     law, num_dims = as_law(law, num_values)
     rest = []
     for d in range(num_dims):
@@ -116,11 +116,15 @@ def upper_bound(law: Float[Tensor, "atom"], num_values: int) -> Float[Tensor, "c
 
 
 def components_needed(law: Float[Tensor, "atom"], num_values: int) -> tuple[int, int]:
-    """Between how many components lies the least number that gives the law exactly.
+    """Bounds on the least number of components with which a mixture equals the law.
 
-    From below: the rank of every unfolding, and the size of the support where no two states of it
-    differ in one coordinate alone: a product inside such a support is a point mass. From above:
-    Proposition 1's factorisation, without the components of probability 0.
+    Lower bound: the largest rank over all unfoldings of the law. If no two states of the support
+    differ in one coordinate only, a product inside the support is a point mass, and the bound is
+    the size of the support. Upper bound: the components of Proposition 1's factorisation that have
+    positive probability.
+
+    Returns:
+        The lower and the upper bound.
     """
     below = int((lower_bound(law, num_values) > 0).sum())
     above = int((upper_bound(law, num_values) > 0).sum())

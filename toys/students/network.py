@@ -1,14 +1,17 @@
-r"""The one backbone of all trained methods of the benchmark.
+r"""The network of the trained methods of the benchmark.
 
-All that $x_t$ and t say about $x_0$ is the likelihood $q_{t|0}(x_t \mid \cdot)$ of each coordinate
-(Bayes' rule), so that is what the network reads, and the factor by which its output is multiplied:
+By Bayes' rule, all that $x_t$ and t say about $x_0$ is the likelihood
+$q_{t|0}(x_t^d \mid \cdot)$ of each coordinate. The network reads these likelihoods, and its output
+is multiplied by them:
 
 $$p^d(x_0^d \mid x_t; \lambda) \propto q_{t|0}(x_t^d \mid x_0^d)\; e^{f^d(x_t, \lambda)(x_0^d)}.$$
 
-One network serves every process; unmasked coordinates are carried over by construction, small times
-need no training, and at the horizon, where nothing is known, every noisy state is the same one.
-The latent enters late, as a gain and a shift of the last hidden layer: L latents at one state cost
-little more than one.
+This has four consequences. The same network serves every process. Unmasked coordinates are carried
+over by construction. Small times need no training. At the horizon, where the likelihood is
+constant, all noisy states look the same to the network.
+
+The latent enters late, as a gain and a shift of the last hidden layer, so L latents at one state
+cost little more than one.
 """
 
 import copy
@@ -25,16 +28,16 @@ from di4c.likelihood import DenseMixture
 from di4c.processes import ForwardProcess
 
 WIDTH = 128
-_ENCODED = 2**14  # latents at once
-_SPREAD = 3.0  # times the standard deviation of torch's default
+_ENCODED = 2**14  # latents to encode at once
+_SPREAD = 3.0  # initial weights of the last layer, in standard deviations of torch's default
 
 
 class Reading(NamedTuple):
-    """What the network makes of noisy states, before any latent.
+    """The part of the network's computation that does not depend on a latent.
 
     Attributes:
         log_evidence: logarithm of the likelihood over the values, (B, L, D, S).
-        hidden: features, (B, L, width); L = 1 where all latents share the state.
+        hidden: features, (B, L, width); L = 1 if all latents share the state.
     """
 
     log_evidence: Tensor
@@ -42,7 +45,7 @@ class Reading(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """A mixture network, or a product network where the latent is None.
+    """A mixture network, or a product network if the latent is None.
 
     Args:
         process: forward process.
@@ -66,8 +69,8 @@ class Backbone(nn.Module):
         self.encoder = None if latent is None else latent_encoder(latent, 2 * width)
         self.head = nn.Linear(width, size)
         if latent is not None:
-            # Components that start far apart. Where only many coordinates together are correlated,
-            # as in parity, equal ones have nothing to follow: the loss is flat around a product.
+            # Let the components start far apart. For laws such as parity, in which only many
+            # coordinates together are correlated, the loss is flat around equal components.
             nn.init.normal_(self.head.weight, std=_SPREAD / math.sqrt(3 * width))
 
     def forward(
@@ -76,25 +79,24 @@ class Backbone(nn.Module):
         t: Float[Tensor, "batch"],
         latents: Tensor | None,
     ) -> DenseMixture:
-        """The mixture at x_t, see `di4c.objective.MixtureNetwork`."""
+        """The mixture at x_t, see `di4c.denoisers.MixtureNetwork`."""
         reading = self.read(x_t[:, :1] if x_t.stride(1) == 0 else x_t, t)
         log_probs = self.answer(reading, latents).expand(*x_t.shape, -1)
-        # Normalised by construction: nothing to check.
         weights = uniform_log_weights(x_t.shape[1], x_t.device)
         return DenseMixture(log_probs, weights, validate=False)
 
     def read(self, x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"]) -> Reading:
-        """What the network makes of noisy states before it sees a latent."""
+        """Likelihood and hidden features of noisy states, before any latent."""
         evidence = self.evidence(x_t, t)
         return Reading(evidence.log(), self.trunk(evidence.flatten(-2)))
 
     def answer(
         self, reading: Reading, latents: Tensor | None
     ) -> Float[Tensor, "batch latent dim value"]:
-        """Log-probabilities of a reading and latents."""
+        """Log-probabilities of each coordinate of x_0, given a reading and latents."""
         log_evidence, hidden = reading
         if self.encoder is not None:
-            # Latents that all examples share are encoded once.
+            # If all examples share the same latents, encode them once.
             shared = latents[:1] if latents.stride(0) == 0 else latents
             gain, shift = self.encoder(shared).chunk(2, -1)
             hidden = torch.addcmul(shift, hidden, 1 + gain)
@@ -104,7 +106,7 @@ class Backbone(nn.Module):
     def evidence(
         self, x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"]
     ) -> Float[Tensor, "batch latent dim value"]:
-        """The likelihood over the values, normalised; flat where x_t rules out all of them."""
+        """The likelihood over the values, normalised; constant if x_t is impossible for all."""
         num_values = self.process.num_values
         likelihood = self.process.likelihood(x_t, 0.0, t)[..., :num_values]
         total = likelihood.sum(-1, keepdim=True)
@@ -118,7 +120,7 @@ class Backbone(nn.Module):
         return self.repeated_denoiser()(x_t, t, latent)
 
     def repeated_denoiser(self) -> Denoiser:
-        """A denoiser that reads states once while the same come with one latent after another."""
+        """A denoiser for many calls with the same states: it reads the states in the first only."""
         last: tuple[Tensor, Tensor, Reading] | None = None
 
         def denoiser(x_t: Tensor, t: Tensor, latent: Tensor | None = None) -> Tensor:
@@ -130,7 +132,7 @@ class Backbone(nn.Module):
         return denoiser
 
     def tabulated(self, latents: Tensor) -> "Backbone":
-        """A copy for these latents alone, each encoded once: it takes their indices instead."""
+        """A copy that takes indices of these latents instead; each latent is encoded only once."""
         network = copy.copy(self)
         network._modules = dict(self._modules)
         codes = [self.encoder(part).detach() for part in latents.split(_ENCODED)]
@@ -163,10 +165,11 @@ class Sinusoids(nn.Module):
 
 
 def latent_encoder(law: LatentLaw, num_features: int) -> nn.Module:
-    """From latents (..., *latent_shape) to features (..., num_features), by the kind of the law.
+    """A network from latents (..., *latent_shape) to features (..., num_features).
 
-    Categories have a table, a scalar sinusoids, a vector of uniforms (noise for each position)
-    sinusoids for each entry, a Gaussian itself; all but the table go through one hidden layer.
+    Categories are looked up in a table. A scalar is encoded by sinusoids, a vector of uniforms
+    (noise for each position) by sinusoids for each entry, and a Gaussian is taken as it is. All but
+    the table are followed by one hidden layer.
 
     Raises:
         ValueError: If there is no encoder for this law.

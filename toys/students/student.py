@@ -1,4 +1,4 @@
-"""A trained student and the exact law that it generates."""
+"""A trained student and the exact laws that it generates."""
 
 import copy
 import math
@@ -12,23 +12,25 @@ from torch import Tensor
 from di4c.exact import mixture_composition, mixture_quadrature, product_step, total_variation
 from di4c.latents import FiniteLatent, LatentLaw
 from di4c.schedules import uniform_grid
+from reporting.measure import Meter
 from toys.students.network import Backbone
-from toys.students.training import Meter
-from toys.tasks.problem import MULTI_STEP_STATES, Output, Problem
+from toys.tasks.setting import MULTI_STEP_STATES, Output, Setting
 
-_REFINEMENT = 5e-4  # a step gets four times the evaluations until that changes TV by less,
-_ONE_STEP = 2**12, 2**20  # from so many to so many where a single state is evaluated,
-_MULTI_STEP = 2**16, 2**22  # and where all of them are
-_STARTS = 4  # evaluations of all states for each at the start
-_LATENTS = 2**14  # in one call
+# A continuous latent is enumerated by points. Their number is multiplied by four until that changes
+# TV by less than _REFINEMENT.
+_REFINEMENT = 5e-4
+_ONE_STEP = 2**12, 2**20  # network evaluations for one step: the first number and the last
+_MULTI_STEP = 2**16, 2**22  # the same for each of several steps, over all noisy states
+_STARTS = 4  # evaluations of a step for each latent of the sequence
+_LATENTS = 2**14  # latents in one call of the network
 
 
 def latent_grid(law: LatentLaw, size: int) -> Tensor:
-    """Latents that stand for the law with equal weights: categories, midpoints or Sobol' points.
+    """Latents of equal weight that represent the law: categories, midpoints or Sobol' points.
 
     Args:
         law: of the latent.
-        size: how many; categories come as they are.
+        size: number of points; categories are all returned, whatever the size.
     """
     if isinstance(law, FiniteLatent):
         return law.support
@@ -38,7 +40,7 @@ def latent_grid(law: LatentLaw, size: int) -> Tensor:
 
 
 def latent_sequence(law: LatentLaw, size: int) -> Tensor:
-    """The first latents of a scrambled Sobol' sequence, whose blocks stand for the law too."""
+    """The first latents of a scrambled Sobol' sequence; each block of it represents the law."""
     sobol = torch.quasirandom.SobolEngine(math.prod(law.uniform_shape), scramble=True, seed=0)
     points = sobol.draw(size, dtype=torch.float64)
     return law.quantile(points.reshape(size, *law.uniform_shape))
@@ -46,9 +48,9 @@ def latent_sequence(law: LatentLaw, size: int) -> Tensor:
 
 @torch.no_grad()
 def one_step_law(network: Backbone, latents: Tensor | None) -> Float[Tensor, "atom"]:
-    """The law of one network evaluation from the start, exactly, in float64.
+    """The exact law of one network evaluation from the start, in float64.
 
-    At the horizon the network sees no data, so that any state is the start.
+    At the horizon the network sees nothing of the state, so one state represents all of them.
 
     Args:
         network: the student.
@@ -75,7 +77,7 @@ def first_step_law(network: Backbone, latents: Tensor | None, s: float) -> Float
 
 
 def _start_probs(network: Backbone, latents: Tensor | None) -> Float[Tensor, "latent dim value"]:
-    """What each latent says of x_0 at the horizon."""
+    """Probabilities of each coordinate of x_0 at the horizon, for each latent."""
     count, process = 1 if latents is None else len(latents), network.process
     start = torch.full((1, 1, network.num_dims), process.num_states - 1)
     t = torch.full((1,), process.horizon, dtype=torch.float64)
@@ -89,25 +91,25 @@ def _wide(latents: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Student:
-    """A trained network with what its training took.
+class TrainedStudent:
+    """A trained network with the cost of its training.
 
     Attributes:
-        problem: what it was trained on.
+        setting: what it was trained on.
         network: its weights.
         latent: its latent's law; None for a product model.
-        latent_name: what to call it.
-        meter: what training took.
+        latent_name: name of the latent in tables.
+        meter: time and memory of training.
     """
 
-    problem: Problem
+    setting: Setting
     network: Backbone
     latent: LatentLaw | None
     latent_name: str
     meter: Meter
 
     def __post_init__(self) -> None:
-        """ValueError if categories are not equally likely: laws would be wrong."""
+        """ValueError if categories are not equally likely: the laws here assume equal weights."""
         if isinstance(self.latent, FiniteLatent) and self.latent.weights is not None:
             raise ValueError(
                 f"latent must weigh its {len(self.latent.support)} categories equally; got weights"
@@ -115,14 +117,14 @@ class Student:
             )
 
     def outputs(self, steps: tuple[int, ...]) -> Iterator[Output]:
-        """The exact laws; of several steps only where the noisy states are few enough."""
+        """The exact laws; those of several steps only where there are few enough noisy states."""
         for nfe in steps:
-            if (nfe - 1) * self.problem.num_noisy_states <= MULTI_STEP_STATES:
+            if (nfe - 1) * self.setting.num_noisy_states <= MULTI_STEP_STATES:
                 law, refinement = self._refined(nfe)
                 yield self.output(law, nfe, refinement)
 
     def output(self, law: Tensor, nfe: int, refinement: float) -> Output:
-        """A law of this student with what it took."""
+        """A law of this student with its cost."""
         return Output(
             law,
             nfe,
@@ -140,16 +142,16 @@ class Student:
         Args:
             nfe: steps of the whole grid.
             latents: the grid of latents.
-            last: steps left out at the end; then the law is over all noisy states.
+            last: number of steps left out at the end; if any, the law is over all noisy states.
         """
-        process = self.problem.process
+        process = self.setting.process
         grid = uniform_grid(nfe, process.horizon)[last:]
         if len(grid) == 1:
-            return self.problem.start
+            return self.setting.start
         if nfe == 1:
             return one_step_law(self.network, latents)
-        # From the start, which is a single state to the network, one step costs next to nothing.
-        law = self.problem.start
+        # The start is a single state to the network, so the first step is cheap.
+        law = self.setting.start
         if process.mask_state is not None:
             law, grid = first_step_law(self.network, latents, float(grid[-2])), grid[:-1]
         if len(grid) == 1:
@@ -158,18 +160,18 @@ class Student:
 
     @torch.no_grad()
     def fine_law(self, nfe: int, evaluations: int) -> Float[Tensor, "atom"]:
-        """The law after the steps of the uniform grid for a continuous latent, up to quadrature.
+        """The law after nfe uniform steps for a continuous latent, up to the error of quadrature.
 
         Args:
             nfe: steps.
-            evaluations: of the network; in each step, where several are made.
+            evaluations: evaluations of the network in each step.
         """
         if nfe == 1:
             return one_step_law(self.network, latent_grid(self.latent, evaluations))
-        process, points = self.problem.process, latent_sequence(self.latent, evaluations // _STARTS)
+        process, points = self.setting.process, latent_sequence(self.latent, evaluations // _STARTS)
         network = self.network.tabulated(points)
-        start = torch.zeros_like(self.problem.start)
-        start[-1] = 1  # all masked; without a mask any state does, as the network sees no data
+        start = torch.zeros_like(self.setting.start)
+        start[-1] = 1  # all masked; without masks any state, as the network does not see it
         return mixture_quadrature(
             process,
             lambda x_t, t, index: network(x_t, t, index).log_probs,
@@ -180,7 +182,7 @@ class Student:
         )
 
     def _refined(self, nfe: int) -> tuple[Tensor, float]:
-        """The law with so many latents that TV is nearly that with a quarter of them."""
+        """The law, and how much TV changes with a quarter of the latents."""
         if self.latent is None or isinstance(self.latent, FiniteLatent):
             return self.law(nfe, None if self.latent is None else self.latent.support), 0.0
         evaluations, most = _ONE_STEP if nfe == 1 else _MULTI_STEP
@@ -188,7 +190,7 @@ class Student:
         while change >= _REFINEMENT and evaluations < most:
             evaluations *= 4
             finer = self.fine_law(nfe, evaluations)
-            change = float(total_variation(self.problem.q_0, finer))
-            change = abs(change - float(total_variation(self.problem.q_0, law)))
+            change = float(total_variation(self.setting.q_0, finer))
+            change = abs(change - float(total_variation(self.setting.q_0, law)))
             law = finer
         return law, change

@@ -1,11 +1,8 @@
-"""What all trained methods of the benchmark share: data, teacher, network, one training loop."""
+"""Training in the benchmark: data, teacher, network and the training loop of all methods."""
 
-import ctypes
 import math
-import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -16,25 +13,28 @@ from di4c.latents import LatentLaw
 from di4c.losses import Target, data_loss
 from di4c.rng import fold_seed, generator_at, uniform
 from toys.students.network import Backbone
-from toys.tasks.problem import Problem
+from toys.tasks.setting import Setting
 from toys.teachers.exact import BayesDenoiser
 
 LEARNING_RATE = 3e-3
 
 
-def training_teacher(problem: Problem) -> Denoiser:
-    """The problem's teacher; without masks the exact one has no table that serves all times."""
-    if problem.process.mask_state is None and problem.make_teacher is None:
-        return BayesDenoiser(problem.process, problem.q_0)
-    return problem.teacher
+def training_teacher(setting: Setting) -> Denoiser:
+    """The setting's teacher, in a form that is fast at random times.
+
+    Without masks the exact teacher's tables hold for one time each, so it is computed at each call.
+    """
+    if setting.process.mask_state is None and setting.make_teacher is None:
+        return BayesDenoiser(setting.process, setting.q_0)
+    return setting.teacher
 
 
 class DataSampler:
-    """Draws of the data law, a binary search each."""
+    """Draws of the data law, each by a binary search in its cumulative sums."""
 
-    def __init__(self, problem: Problem) -> None:
-        task = problem.task
-        self.cumulative = problem.q_0.cumsum(0)
+    def __init__(self, setting: Setting) -> None:
+        task = setting.task
+        self.cumulative = setting.q_0.cumsum(0)
         self.num_values = task.num_values
         self.powers = task.num_values ** torch.arange(task.num_dims - 1, -1, -1)
 
@@ -42,21 +42,21 @@ class DataSampler:
         """Independent samples."""
         total = self.cumulative[-1]
         draws = uniform((num_samples,), generator=generator) * total
-        # Strictly below the total: the first entry above has positive probability.
+        # Below the total, such that the search ends at an entry of positive probability.
         draws = torch.minimum(draws, torch.nextafter(total, torch.zeros_like(total)))
         index = torch.searchsorted(self.cumulative, draws, right=True)
         return index[:, None] // self.powers % self.num_values
 
 
 Loss = Callable[[torch.Generator], Float[Tensor, ""]]
-"""One evaluation of what is minimised, with fresh random draws."""
+"""One evaluation of the loss to minimise, with fresh random draws."""
 
 
-def make_network(problem: Problem, latent: LatentLaw | None, purpose: str = "network") -> Backbone:
-    """The backbone with weights that depend on the problem's seed alone."""
+def make_network(setting: Setting, latent: LatentLaw | None, purpose: str = "network") -> Backbone:
+    """The backbone with initial weights that depend on the setting's seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fold_seed(problem.seed, 0, purpose))
-        return Backbone(problem.process, problem.task.num_dims, latent)
+        torch.manual_seed(fold_seed(setting.seed, 0, purpose))
+        return Backbone(setting.process, setting.task.num_dims, latent)
 
 
 def fit(
@@ -70,8 +70,8 @@ def fit(
     """Minimise with Adam, a short warm-up and a cosine decay to zero.
 
     Args:
-        network: what is trained, in place.
-        loss: drawn anew in each iteration.
+        network: the network to train, in place.
+        loss: evaluated once in each iteration, with new draws.
         iterations: optimiser steps.
         seed: of the training draws.
         learning_rate: the largest.
@@ -90,64 +90,27 @@ def fit(
 
 
 def _rate(iterations: int, done: int) -> float:
-    """Linear over the first twentieth, then half a cosine down to 0."""
+    """Factor of the learning rate: linear over the first twentieth, then half a cosine to 0."""
     progress = (done + 0.5) / iterations
     return min(20 * progress, 0.5 + 0.5 * math.cos(math.pi * min(1.0, progress)))
 
 
-class Meter:
-    """Wall time and added peak memory of what ran inside `with`; zero before that.
-
-    The memory is by how much the largest resident set inside exceeds the one at the beginning, in
-    bytes; None where the system does not let a process measure that (all but Linux).
-    """
-
-    seconds = 0.0
-    memory: int | None = 0
-
-    def __enter__(self) -> "Meter":
-        self._memory = _restarted_peak()
-        self._start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = time.perf_counter() - self._start
-        self.memory = None if self._memory is None else max(0, _peak_memory() - self._memory)
-
-
-def _restarted_peak() -> int | None:
-    """Lower the peak to what is in use now, in bytes; None where the system has no such peak."""
-    try:
-        # What the allocator keeps of earlier work would be used again, and not be seen.
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-    except (OSError, AttributeError):
-        return None
-    return _peak_memory()
-
-
-def _peak_memory() -> int:
-    """Bytes of the largest resident set since it was lowered."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
-def train_teacher(problem: Problem) -> Backbone:
+def train_teacher(setting: Setting) -> Backbone:
     """A product teacher trained by cross-entropy on data at random times."""
-    network = make_network(problem, None, "teacher")
-    draw, process = DataSampler(problem), problem.process
+    network = make_network(setting, None, "teacher")
+    draw, process = DataSampler(setting), setting.process
 
     def loss(generator: torch.Generator) -> Tensor:
-        x_0 = draw(problem.budget.batch, generator)
+        x_0 = draw(setting.budget.batch, generator)
         t = process.horizon * (1 - uniform((len(x_0),), generator=generator))
         x_t = process.sample(x_0, 0.0, t, generator=generator)
         target = Target.from_samples(x_0[:, None], validate=False)
         return data_loss(network(x_t[:, None], t, None), target, False).total.mean()
 
-    fit(network, loss, problem.budget.iterations, fold_seed(problem.seed, 0, "teacher"))
+    fit(network, loss, setting.budget.iterations, fold_seed(setting.seed, 0, "teacher"))
     return network.requires_grad_(False)
 
 
-def trained_teacher(problem: Problem) -> Denoiser:
+def trained_teacher(setting: Setting) -> Denoiser:
     """`train_teacher` as a denoiser."""
-    return train_teacher(problem).denoiser
+    return train_teacher(setting).denoiser

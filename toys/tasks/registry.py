@@ -1,7 +1,7 @@
 """The tasks of the benchmark: laws that are known exactly, synthetic and real.
 
-Every law is a vector over S^D states, small enough for the exact engine; nothing is sampled to make
-one.
+Every law is a vector over S^D states, small enough for the exact engine. No law is estimated from
+random samples.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from di4c.exact.laws import as_law
-from toys.figure1_laws import two_moons
-from toys.tasks import synthetic_laws as task_laws
+from toys.tasks import synthetic_laws
 from toys.tasks.real_laws import NUM_LETTERS, patch_law, window_law
-
-PICTURE_STATES = 32
+from toys.tasks.synthetic_laws import PICTURE_STATES
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,11 @@ class Task:
 
     Attributes:
         name: what `--task` takes.
-        title: what a picture says.
+        title: the name in pictures.
         num_values: S, values of one coordinate (no mask).
         num_dims: D.
-        law: makes the law, (S^D,), float64, summing to 1; computed once a process.
-        picture: whether D = 2 and the law is worth looking at.
+        law: makes the law, (S^D,), float64, summing to 1; computed once in each Python process.
+        picture: whether D = 2 and the law makes a picture.
     """
 
     name: str
@@ -52,7 +50,7 @@ def _windows(length: int) -> Tensor:
 
 
 def _moons() -> Tensor:
-    return two_moons(PICTURE_STATES).flatten()
+    return synthetic_laws.two_moons(PICTURE_STATES).flatten()
 
 
 @cache
@@ -75,22 +73,22 @@ def _task(
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        _task("pair", "correlated pair", 2, 2, task_laws.correlated_pair, 0.9),
-        _task("parity8", "parity of 8 bits", 2, 8, task_laws.parity, 8),
-        _task("repetition8", "one bit, 8 times", 2, 8, task_laws.repetition, 8),
-        # Correlation lengths 1.3, 3.7 and 27: shorter than, within and beyond the ring.
-        _task("ising12-hot", "Ising ring, hot", 2, 12, task_laws.ring_ising, 12, 0.5),
-        _task("ising12-warm", "Ising ring, warm", 2, 12, task_laws.ring_ising, 12, 1.0),
-        _task("ising12-cold", "Ising ring, cold", 2, 12, task_laws.ring_ising, 12, 2.0),
+        _task("pair", "correlated pair", 2, 2, synthetic_laws.correlated_pair, 0.9),
+        _task("parity8", "parity of 8 bits", 2, 8, synthetic_laws.parity, 8),
+        _task("repetition8", "one bit, 8 times", 2, 8, synthetic_laws.repetition, 8),
+        # Correlation lengths 1.3, 3.7 and 27 on a ring of 12 spins.
+        _task("ising12-hot", "Ising ring, hot", 2, 12, synthetic_laws.ring_ising, 12, 0.5),
+        _task("ising12-warm", "Ising ring, warm", 2, 12, synthetic_laws.ring_ising, 12, 1.0),
+        _task("ising12-cold", "Ising ring, cold", 2, 12, synthetic_laws.ring_ising, 12, 2.0),
         _task("digits3x3", "digit patches, 3 x 3", 2, 9, _patches, 3),
         _task("digits4x4", "digit patches, 4 x 4", 2, 16, _patches, 4),
         _task("letters3", "words, 3 letters", NUM_LETTERS, 3, _windows, 3),
         _task("letters4", "words, 4 letters", NUM_LETTERS, 4, _windows, 4),
-        _task("permutations5", "permutations of 5", 5, 5, task_laws.permutations, 5),
-        _task("hmm8", "hidden Markov chain", 4, 8, task_laws.hidden_markov, 8, 4),
-        _task("checkerboard", "checkerboard", 32, 2, task_laws.checkerboard, 32, picture=True),
+        _task("permutations5", "permutations of 5", 5, 5, synthetic_laws.permutations, 5),
+        _task("hmm8", "hidden Markov chain", 4, 8, synthetic_laws.hidden_markov, 8, 4),
+        _task("checkerboard", "checkerboard", 32, 2, synthetic_laws.checkerboard, 32, picture=True),
         _task("moons", "two moons", 32, 2, _moons, picture=True),
-        _task("digit32", "a digit", 32, 2, task_laws.digit_picture, 32, picture=True),
+        _task("digit32", "a digit", 32, 2, synthetic_laws.digit_picture, 32, picture=True),
     )
 }
 
@@ -99,7 +97,7 @@ def find_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        ValueError: If there is none; lists those that there are.
+        ValueError: If there is none; the message lists all names.
     """
     if name not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}; got {name!r}")
@@ -110,7 +108,7 @@ def task_from_file(path: Path | str) -> Task:
     """A user's own law: a .npy array of shape (S,)*D that sums to 1, named after the file.
 
     Raises:
-        ValueError: If the file is no such array; says what it is.
+        ValueError: If the file holds anything else; the message says what it holds.
     """
     path = Path(path)
     try:
@@ -128,12 +126,12 @@ def task_from_file(path: Path | str) -> Task:
             f"{array.dtype} of shape {array.shape}"
         )
     num_values = array.shape[0]
-    if array.dtype.kind != "f" or array.dtype.itemsize > 4:  # float32 has a tolerance of its own
+    if array.dtype.kind != "f" or array.dtype.itemsize > 4:  # `as_law` is laxer with short floats
         array = array.astype(np.float64)
     try:
         law, num_dims = as_law(torch.from_numpy(array), num_values)
     except ValueError as error:
         raise ValueError(f"law {path}: {error}") from None
-    law = law / law.sum()  # to the last digit: powers of the sum are errors of the methods' laws
+    law = law / law.sum()  # products of D marginals would raise a rounding error to the power D
     make = partial(torch.clone, law)
     return Task(path.stem, path.stem, num_values, num_dims, make, picture=num_dims == 2)

@@ -1,1 +1,1 @@
-"""Product teachers of known laws and the curves of their error against steps."""
+"""Product teachers of known laws, and the curves of their total variation against steps."""

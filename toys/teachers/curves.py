@@ -1,21 +1,25 @@
-"""The N-step exact teacher on a known law: its total variation against N, as numbers and pictures.
-
-What the scripts of this folder share.
-"""
+"""Total variation of the N-step exact product teacher on a known law, for each N."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
 
 from di4c.exact import product_composition, total_variation
+from di4c.exact.limits import limit_n_tv
 from di4c.processes import ForwardProcess
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from di4c.schedules import uniform_grid
+from reporting import format_table
 
 Row = dict[str, Any]
+
+COLUMNS = {
+    "process": ("process", "s"),
+    "steps": ("N", "d"),
+    "tv": ("TV", ".6f"),
+    "n_tv": ("N TV", ".5f"),
+}
 
 
 def few_step_rows(
@@ -56,47 +60,41 @@ def few_step_rows(
     return rows
 
 
-def plot_tv(axes: "Axes", rows: Sequence[Row], label: str, times_n: bool = False, **look) -> None:
-    """TV, or N TV, against N with logarithmic N; looks go to `Axes.plot`."""
-    rows = sorted(rows, key=lambda row: row["steps"])
-    steps = [row["steps"] for row in rows]
-    axes.plot(steps, [row["n_tv" if times_n else "tv"] for row in rows], label=label, **look)
-    label_steps(axes, steps, times_n)
+def teacher_curve(
+    name: str, process: ForwardProcess, q_0: Tensor, steps: Sequence[int], law: str
+) -> dict[str, Any]:
+    """TV and N TV for each N on the uniform grid, with the predicted limit of N TV.
+
+    Args:
+        name: of the process.
+        process: forward process.
+        q_0: data law, (num_values^D,).
+        steps: the numbers of steps.
+        law: name of the law, for the progress bar.
+
+    Returns:
+        {"process", "rows", "limit", "limit_reason"}; if the hypotheses of the general formula do
+        not hold, the limit is None and the reason says why.
+    """
+    rows = few_step_rows(
+        process, q_0, steps, lambda n: uniform_grid(n, process.horizon), title=f"{law}, {name}"
+    )
+    try:
+        limit, reason = limit_n_tv(process, q_0), "general formula"
+    except ValueError as error:
+        limit, reason = None, str(error)
+    return {"process": name, "rows": rows, "limit": limit, "limit_reason": reason}
 
 
-def plot_bounds(axes: "Axes", rows: Sequence[Row], times_n: bool = False, **look) -> None:
-    """The band between the two bounds, or the lower one alone where there is no upper one."""
-    rows = sorted(rows, key=lambda row: row["steps"])
-    rows = [row for row in rows if row["lower_bound"] is not None]
-    steps = [row["steps"] for row in rows]
-    factors = steps if times_n else [1] * len(steps)
-    lower = [row["lower_bound"] * f for row, f in zip(rows, factors, strict=True)]
-    upper = [
-        None if row["upper_bound"] is None else row["upper_bound"] * f
-        for row, f in zip(rows, factors, strict=True)
-    ]
-    if not rows:
-        return
-    if None in upper:
-        axes.plot(steps, lower, linewidth=0.8, linestyle=":", **look)
-    else:
-        axes.fill_between(steps, lower, upper, linewidth=0, alpha=0.25, **look)
-
-
-def label_steps(axes: "Axes", steps: Sequence[int], times_n: bool) -> None:
-    """Name the axes and mark powers of two as plain numbers."""
-    axes.set_xscale("log", base=2)
-    if not times_n:
-        axes.set_yscale("log")
-    ticks = sorted(set(steps))
-    while len(ticks) > 6:
-        ticks = ticks[::2]
-    axes.set_xticks(ticks, [str(n) for n in ticks])
-    axes.minorticks_off()
-    axes.set_xlabel("steps $N$")
-    axes.set_ylabel(r"$N \cdot$ TV" if times_n else "TV")
-
-
-def without(row: Mapping[str, Any], *names: str) -> Row:
-    """The row without some entries."""
-    return {key: value for key, value in row.items() if key not in names}
+def print_curves(law: Mapping[str, Any]) -> None:
+    """Print the key numbers of a law of real data, and its curves as a table."""
+    print(
+        f"\n{law['law']}: total correlation {law['total_correlation']:.4f} nats, D = {law['dims']}"
+    )
+    print(f"states of positive probability: {law['support']} of {law['states']}")
+    rows = [{"process": c["process"]} | row for c in law["curves"] for row in c["rows"]]
+    print(format_table(rows, COLUMNS))
+    for curve in law["curves"]:
+        limit = curve["limit"]
+        known = f"none: {curve['limit_reason']}" if limit is None else f"{limit:.5f}"
+        print(f"limit of N TV, {curve['process']}: {known}")

@@ -1,13 +1,17 @@
 r"""Exact teachers for spaces where a table of all posteriors is too large, or mostly not needed.
 
-`di4c.denoisers.ExactDenoiser` holds the posterior of every noisy state, a table for each time. With
-masks it is a ratio of marginals, one number for each partly masked state. For any noise, split the
-coordinates into two halves and write $q_0$ as a matrix Q over them: the likelihood of $x_t$
-factorises and
+`di4c.denoisers.ExactDenoiser` keeps a table with the posterior of every noisy state for each time.
+The teachers here compute posteriors when asked.
+
+`MarginalsDenoiser` is for masked noise. The posterior is a ratio of marginals, for which it keeps
+one number for each partly masked state.
+
+`BayesDenoiser` is for any noise. The coordinates are split into two halves, and $q_0$ is a matrix Q
+over them. As the likelihood of $x_t$ factorises,
 
 $$q(x_0^{\mathrm{left}} \mid x_t) \propto \ell_{\mathrm{left}} \odot (Q\, \ell_{\mathrm{right}})$$
 
-is a matrix product of 2 B S^D flops for B states; the right half likewise.
+is a matrix product of 2 B S^D flops for B states. The same holds for the right half.
 """
 
 import torch
@@ -26,16 +30,16 @@ _CHUNK_NUMBERS = 2**22  # numbers of one chunk of likelihoods: 32 MiB
 class MarginalsDenoiser:
     r"""$p(x_d = v \mid x_A)$ as a ratio of marginals of the data law, looked up when asked.
 
-    The same function as `di4c.denoisers.ExactDenoiser` for masked noise, from one number for each
-    of the $(S+1)^D$ partly masked states, $p(x_A)$, where that keeps $D (S+1)$ numbers for each.
-    Where $p(x_A) = 0$ each masked coordinate follows its own marginal.
+    The same function as `di4c.denoisers.ExactDenoiser` for masked noise. It keeps one number for
+    each of the $(S+1)^D$ partly masked states, $p(x_A)$, instead of $D (S+1)$ numbers. If
+    $p(x_A) = 0$, each masked coordinate follows its own marginal.
 
     Args:
         q_0: data law, (S^D,).
         num_values: S; the mask is the state S.
 
     Raises:
-        ValueError: If q_0 is no law on S^D, or the marginals do not fit into memory.
+        ValueError: If q_0 is not a law on S^D, or the marginals do not fit into memory.
     """
 
     def __init__(self, q_0: Tensor, num_values: int) -> None:
@@ -64,7 +68,7 @@ class MarginalsDenoiser:
 
 
 def marginalise(num_values: int) -> Float[Tensor, "value state"]:
-    """[I | 1]: `push_forward` by it sums a law over the masked coordinates of each part x_A."""
+    """The matrix [I | 1]: `push_forward` by it sums a law over the masked coordinates of x_A."""
     ones = torch.ones(num_values, 1, dtype=torch.float64)
     return torch.cat([torch.eye(num_values, dtype=torch.float64), ones], 1)
 
@@ -72,8 +76,9 @@ def marginalise(num_values: int) -> Float[Tensor, "value state"]:
 class BayesDenoiser:
     r"""The marginals $q^d_{0|t}(\cdot \mid x_t)$ of a known data law, computed at each call.
 
-    The denoiser of `ExactDenoiser`, with its convention where $q_t(x_t) = 0$: each coordinate
-    follows its own one-dimensional posterior, and is carried over where even that is undefined.
+    The same function as `di4c.denoisers.ExactDenoiser`, with the same convention for
+    $q_t(x_t) = 0$: each coordinate follows its own one-dimensional posterior, and is carried over
+    if that is undefined too.
 
     Args:
         process: forward process.
@@ -88,7 +93,7 @@ class BayesDenoiser:
         law, self.num_dims = as_law(q_0, process.num_values)
         self.half = (self.num_dims + 1) // 2
         self.joint = law.reshape(process.num_values**self.half, -1)
-        # [state of a half, coordinate and value]: sums laws over a half to their marginals.
+        # [state of a half, coordinate and value]: maps laws over a half to their marginals.
         self.indicators = [
             one_hot(states(num_dims, process.num_values), process.num_values).flatten(1).double()
             if num_dims
@@ -102,7 +107,7 @@ class BayesDenoiser:
     ) -> Float[Tensor, "batch dim value"]:
         """See Denoiser; the latent is ignored."""
         check_num_dims(x_t, self.num_dims)
-        if self.process.mask_state is not None:  # any time at which every state can occur
+        if self.process.mask_state is not None:  # the posterior is the same at all times
             t = torch.full_like(t, self.process.horizon / 2)
         likelihood = self.process.likelihood(x_t, 0.0, t)[..., : self.process.num_values]
         chunk = max(1, _CHUNK_NUMBERS // sum(self.joint.shape))
@@ -125,7 +130,7 @@ class BayesDenoiser:
 
 
 def _joint(likelihood: Float[Tensor, "batch dim value"]) -> Float[Tensor, "batch atom"]:
-    """Products over the coordinates, for every state of them."""
+    """Products over the coordinates, for every joint state of them."""
     joint = likelihood.new_ones(len(likelihood), 1)
     for factor in likelihood.unbind(1):
         joint = (joint[:, :, None] * factor[:, None]).flatten(1)

@@ -1,10 +1,10 @@
 r"""Better time grids for the product teacher: by dynamic programming, and by direct search.
 
-Each step from t to s < t has a cost, given for all pairs of candidate times; the best path from the
-horizon to 0 over exactly N of them is found for every N at once. The cost is the conditional total
-correlation $\mathbb{E}\, \mathrm{TC}(x_s \mid x_t)$, whose sum bounds the KL divergence of the
-output (Park et al., Jump Your Steps, ICLR 2025). `least_tv_grid` starts from such a grid and lowers
-the total variation itself.
+Each step from t to s < t has a cost, the conditional total correlation
+$\mathbb{E}\, \mathrm{TC}(x_s \mid x_t)$. The sum of the costs bounds the KL divergence of the
+output (Park et al., Jump Your Steps, ICLR 2025). From the costs for all pairs of candidate times,
+`best_grids` finds the cheapest grid of N steps, for every N at once. `least_tv_grid` starts from
+such a grid and lowers the total variation itself.
 """
 
 import itertools
@@ -31,7 +31,10 @@ from toys.teachers.exact import marginalise
 
 
 def candidate_times(num_times: int, horizon: float = 1.0) -> Float[Tensor, "time"]:
-    r"""Equispaced times and their squares, which lie close to the data: where zeros need them."""
+    r"""Equispaced times and their squares.
+
+    The squares are dense near 0, where laws with zeros need small steps.
+    """
     fractions = torch.arange(num_times + 1, dtype=torch.float64) / num_times
     return horizon * torch.cat([fractions, fractions**2]).unique()
 
@@ -43,8 +46,11 @@ def best_grids(
 
     Args:
         times: candidates, increasing; every grid runs from the first to the last.
-        costs: [s, t], the cost of a step from times[t] to times[s]; read where s < t.
+        costs: [s, t], the cost of a step from times[t] to times[s]; only s < t is read.
         max_steps: at most the number of candidates less one.
+
+    Raises:
+        ValueError: If max_steps is out of range.
     """
     count = len(times)
     if not 1 <= max_steps < count:
@@ -69,18 +75,20 @@ def correlation_costs(
 ) -> Float[Tensor, "time time"]:
     r"""$\mathbb{E}\, \mathrm{TC}(x_s \mid x_t)$ in nats for all pairs, [s, t].
 
-    It is $\sum_d H(x_s^d \mid x_t) - H(x_s \mid x_t)$, where
-    $H(x_s \mid x_t) = H(x_s) + H(x_t \mid x_s) - H(x_t)$ and, given $x_s$, the coordinates of
-    $x_t$ are independent. Masked noise has a closed form: with $h(\alpha)$ the mean entropy of the
-    coordinates that are seen, each with probability $\alpha$, it is
-    $h'(\alpha_t) (\alpha_s - \alpha_t) - [h(\alpha_s) - h(\alpha_t)]$, a Bregman divergence.
+    The cost is $\sum_d H(x_s^d \mid x_t) - H(x_s \mid x_t)$ with
+    $H(x_s \mid x_t) = H(x_s) + H(x_t \mid x_s) - H(x_t)$. Given $x_s$, the coordinates of $x_t$ are
+    independent.
+
+    Masked noise has a closed form. Let $h(\alpha)$ be the mean entropy of the seen coordinates if
+    each is seen with probability $\alpha$. The cost is the Bregman divergence
+    $h'(\alpha_t) (\alpha_s - \alpha_t) - [h(\alpha_s) - h(\alpha_t)]$.
     """
     law, num_dims = as_law(q_0, process.num_values)
     if process.mask_state is not None:
         alphas = process.transition(0.0, times)[:, 0, 0]
         value, slope = seen_entropy(law, process.num_values, alphas)
         costs = slope * (alphas[:, None] - alphas) - (value[:, None] - value)
-        return costs.clamp_min(0.0)  # rounding
+        return costs.clamp_min(0.0)  # rounding errors may be negative
     costs = torch.zeros(len(times), len(times), dtype=torch.float64)
     laws = [forward_law(process, law, float(t)) for t in times]
     joint = torch.stack([entropy(p) for p in laws])
@@ -110,7 +118,8 @@ def seen_entropy(
     total.index_add_(0, seen.long(), torch.special.entr(mass))
     power = torch.arange(num_dims + 1, dtype=torch.float64)
     fewer = power[:-1]
-    # The sums over subsets hold the binomials of h already; those of h' are D binom(D - 1, m).
+    # `total` sums over all subsets of a size, so it holds the binomials of h. The coefficients of
+    # h' are D binom(D - 1, m).
     binomials = torch.tensor([float(math.comb(num_dims, m)) for m in range(num_dims + 1)])
     rise = (total / binomials).diff() * (num_dims - fewer) * binomials[:-1]
     seen_by, hidden = alphas[:, None], 1 - alphas[:, None]
@@ -121,16 +130,16 @@ def seen_entropy(
 def least_tv_grid(
     process: ForwardProcess, q_0: Tensor, start: Float[Tensor, "time"], max_evaluations: int
 ) -> Float[Tensor, "time"]:
-    """The grid whose exact total variation is least, by a simplex search from a first grid.
+    """The grid of least exact total variation that a simplex search finds from a first grid.
 
     The search moves the logarithms of the gaps between times, so every grid it tries is valid. It
-    finds a local optimum; never one worse than the first grid.
+    finds a local optimum, and returns the first grid if it finds nothing better.
 
     Args:
         process: forward process.
         q_0: data law, (S^D,).
         start: the first grid, N + 1 times from 0 to the horizon.
-        max_evaluations: laws of N steps that may be computed.
+        max_evaluations: how many laws of N steps may be computed.
     """
     if len(start) < 3:
         return start
@@ -144,7 +153,7 @@ def least_tv_grid(
     def tv(gaps: np.ndarray) -> float:
         times = grid(gaps)
         if not bool((times.diff() > 1e-12).all()):
-            return 1.0  # two times have met
+            return 1.0  # two times coincide up to rounding
         return float(total_variation(q_0, product_composition(process, q_0, times)))
 
     first = start.diff().log().numpy()

@@ -1,20 +1,20 @@
 r"""The exact masked teacher for every number of steps at once.
 
-With a linear schedule and equal steps each coordinate is revealed in any of the N steps alike and
-independently of the others, so a run is an ordered partition of the D coordinates into at most D
-non-empty batches. With $L_m(x)$ the sum over all ordered partitions into exactly m batches of
-$\prod_B \prod_{i \in B} p(x_i \mid x_{\text{earlier batches}})$,
+With a linear schedule and equal steps, each coordinate is revealed in a uniformly drawn step,
+independently of the others. One generation is therefore an ordered partition of the D coordinates
+into at most D non-empty batches. Let $L_m(x)$ be the sum over all ordered partitions into exactly m
+batches of $\prod_B \prod_{i \in B} p(x_i \mid x_{\text{earlier batches}})$. Then
 
 $$p_N = N^{-D} \sum_{m=1}^{\min(N, D)} \binom{N}{m} L_m .$$
 
-Every term is non-negative, so nothing cancels, and D vectors give the whole curve. The recursion
-over batches runs on the $(S+1)^D$ partly masked states,
+No term is negative, so nothing cancels, and D vectors give the whole curve. The recursion over
+batches runs on the $(S+1)^D$ partly masked states,
 
 $$u_m(B, x_B) = \sum_{A \subsetneq B} u_{m-1}(A, x_A) \prod_{i \in B \setminus A} p(x_i \mid x_A),
 \qquad L_m = u_m \text{ where nothing is masked},$$
 
-and costs one step of the sampler for each m. This project's own; its test is
-`di4c.exact.product_composition`.
+and costs one step of the sampler for each m. The formula is this project's own; it is tested
+against `di4c.exact.product_composition`.
 """
 
 import itertools
@@ -45,13 +45,14 @@ class BatchLaws:
     Args:
         q_0: data law, (S^D,).
         num_values: S.
-        max_batches: the last m that is wanted; D by default, which serves every N. Computed at
-            once, one recursion for each m > 1; the last one is cheap.
+        max_batches: the largest m to compute. The default is D, which is enough for every N. The
+            constructor computes all of them: one recursion for each m > 1, of which the last is
+            cheap.
         progress: wraps the range of blocks of each recursion, e.g. tqdm.
 
     Raises:
-        ValueError: If q_0 is no law on S^D, max_batches is not 1 to D, or four numbers for each of
-            the (S + 1)^D partly masked states do not fit into memory.
+        ValueError: If q_0 is not a law on S^D, max_batches is not 1 to D, or four numbers for each
+            of the (S + 1)^D partly masked states do not fit into memory.
     """
 
     def __init__(
@@ -72,8 +73,8 @@ class BatchLaws:
         self._mass = push_forward(law, marginalise(num_values))  # p(x_A)
         self._own = marginals(law, self.num_dims, num_values)
         stay = torch.ones(self.num_dims, 1, dtype=torch.float64)
-        current = product_law(torch.cat([self._own, stay], 1))  # u_1: any B at once, ...
-        current[-1] = 0.0  # ... but not the empty one
+        current = product_law(torch.cat([self._own, stay], 1))  # u_1
+        current[-1] = 0.0  # the empty batch does not count
         self._laws = [self._unmasked(current)]
         for m in range(2, last + 1):
             current = self._recur(current, last=m == last)
@@ -105,11 +106,13 @@ class BatchLaws:
         return shaped[(slice(0, self.num_values),) * self.num_dims].flatten()
 
     def _recur(self, law: Tensor, last: bool) -> Tensor:
-        """From u_m to u_{m+1}: the first coordinates enumerated, the last in a dense product.
+        """From u_m to u_{m+1}.
+
+        The first coordinates are enumerated; the last ones are handled by a dense matrix product.
 
         Args:
             law: u_m.
-            last: fill in only the states without a mask; the others are 0.
+            last: compute only the states without a mask; the others are 0.
         """
         base, mask = self.num_values + 1, self.num_values
         tail = tail_dims(self.num_dims, base)
@@ -129,8 +132,8 @@ class BatchLaws:
         for row, x in zip(self._progress(rows) if self._progress else rows, heads, strict=True):
             if not bool(current[row].any()):
                 continue
-            # Where p(x_A) = 0, which products reach, each coordinate follows its own marginal: the
-            # convention of `di4c.exact.posterior_marginals`.
+            # Product steps also reach states of p(x_A) = 0. There each coordinate follows its own
+            # marginal, as in `di4c.exact.posterior_marginals`.
             possible = mass[row] > 0
             total = mass[row].where(possible, 1.0)
             masked = [d for d in range(head) if x[d] == mask]
@@ -144,17 +147,19 @@ class BatchLaws:
             reveal = torch.nn.functional.pad(mass[row], (0, 1))[source] / total
             kernel = product_columns(torch.where(possible, reveal, own_tail))[places]
             result.index_add_(0, target, (weights * current[row]) @ kernel.T)
-        # A = B, the batch that reveals nothing, was counted too.
+        # Subtract A = B, the batch that reveals nothing.
         result = (result - current[:, places]).clamp_min_(0.0)
         return torch.zeros_like(current).index_copy_(1, places, result).flatten()
 
     def _tail(self, head: int, tail: int) -> tuple[Tensor, Tensor]:
-        """Which state gives P(x_d = v | x_A) of the last coordinates, and what holds without one.
+        """Indices of the states that give P(x_d = v | x_A), for the last coordinates.
 
         Returns:
-            For coordinate d, value v (or the mask) and state z, (tail, S + 1, states): the place
-            of z with v at d if d is masked, of z itself if z_d = v, one beyond the end (no
-            probability) otherwise; and the marginal of v, 1 for what stays, 0 otherwise.
+            Two tensors (tail, S + 1, states) for coordinate d, value v (or the mask) and state z.
+            The first holds an index of a state: z with v at d if d is masked in z, z itself if
+            z_d = v, and otherwise one beyond the last state, which stands for probability 0.
+            The second holds the probability to use if p(x_A) = 0: the marginal of v (1 for the
+            mask) if d is masked in z, 1 if z_d = v, and 0 otherwise.
         """
         base, mask = self.num_values + 1, self.num_values
         z, values = states(tail, base).T[:, None], torch.arange(base)[:, None]

@@ -1,68 +1,31 @@
-"""Metrics and teacher-equivalent steps against fractions, hand-made curves and scipy."""
+"""Teacher-equivalent steps, intervals and medians by hand-made curves and scipy."""
 
-import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
-import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from toys.benchmark.metrics import check_output, measure
-from toys.benchmark.ranking import equivalent_steps, interval, medians, rank, summarise
-from toys.tasks.problem import Output, Problem
+from reporting import read_json
+from toys.benchmark.ranking import (
+    SUMMARY,
+    continued,
+    equivalent_steps,
+    medians,
+    rank,
+    summarise,
+)
+from toys.benchmark.runs import compute, plan
 from toys.tasks.registry import TASKS
+from toys.tasks.setting import BUDGETS
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 HARMONIC = {1: 0.5, 2: 0.25, 4: 0.125, 8: 0.0625}
 LEVELS = st.lists(st.floats(1e-6, 1.0), min_size=2, max_size=8)
-
-
-def _laws(seed, count):
-    weights = np.random.default_rng(seed).dirichlet(np.ones(8), size=count)
-    return [torch.from_numpy(row) for row in weights]
-
-
-def test_metrics_by_plain_sums():
-    p, q = _laws(0, 2)
-    p[3] = 0.0
-    p /= p.sum()
-    values = measure(p, q, 3, 2)
-    cells = list(itertools.product((0, 1), repeat=3))
-    pairs = list(zip(p.tolist(), q.tolist(), strict=True))
-    assert values["tv"] == pytest.approx(sum(abs(a - b) for a, b in pairs) / 2, abs=1e-14)
-    expected = sum(a * math.log(a / b) for a, b in pairs if a)
-    assert values["kl"] == pytest.approx(expected, abs=1e-14)
-    assert values["off_support"] == pytest.approx(float(q[3]), abs=1e-15)
-
-    def correlation(law):
-        single = [
-            {v: sum(m for x, m in zip(cells, law, strict=True) if x[d] == v) for v in (0, 1)}
-            for d in range(3)
-        ]
-        return sum(
-            m * math.log(m / math.prod(single[d][x[d]] for d in range(3)))
-            for x, m in zip(cells, law, strict=True)
-            if m
-        )
-
-    ratio = correlation(q.tolist()) / correlation(p.tolist())
-    assert values["captured_tc"] == pytest.approx(ratio, rel=1e-10)
-
-
-def test_metrics_at_the_ends():
-    (law,) = _laws(1, 1)
-    assert measure(law, law, 3, 2) == {
-        **{"tv": 0.0, "kl": 0.0, "off_support": 0.0},
-        "captured_tc": pytest.approx(1),
-    }
-    point = torch.zeros(8).double()
-    point[5] = 1.0
-    assert measure(law, point, 3, 2)["kl"] is None, "infinite"
-    uniform = torch.full((8,), 0.125).double()
-    assert measure(uniform, law, 3, 2)["captured_tc"] is None, "there is none to capture"
-    assert measure(law, uniform, 3, 2)["captured_tc"] == pytest.approx(0, abs=1e-12)
 
 
 @given(st.floats(1.0, 256.0), st.floats(1e-3, 1.0))
@@ -108,29 +71,41 @@ def test_a_curve_that_rises_counts_from_where_it_first_gets_there():
     assert equivalent_steps({1: 0.4, 2: 0.1, 4: 0.2, 8: 0.05}, 0.09).steps > 4
 
 
+def _row(method, nfe, tv, seed=0, **other):
+    row = {"task": "t", "process": "masked", "method": method, "nfe": nfe, "tv": tv, "seed": seed}
+    row |= {"kl": 0.1, "captured_tc": None, "off_support": 0.0, "train_seconds": 1.0}
+    row |= {"teacher": "exact"}
+    return row | {"latent_refinement": 0.0, "peak_memory": 0, "latent": "-"} | other
+
+
 def test_interval_is_that_of_scipy():
     values = [0.1, 0.13, 0.08, 0.11]
-    mean, half = interval(values)
+    (line,) = summarise(_ranked(_row("ours", 1, tv, seed) for seed, tv in enumerate(values)))
     low, high = scipy.stats.t.interval(
         0.95, len(values) - 1, loc=np.mean(values), scale=scipy.stats.sem(values)
     )
+    mean, half = line["tv"], line["tv_interval"]
     assert (mean - half, mean + half) == pytest.approx((low, high))
-    assert interval([0.2]) == (0.2, None)
-    with pytest.raises(ValueError, match="values"):
-        interval([])
+    (line,) = summarise(_ranked([_row("ours", 1, 0.2)]))
+    assert (line["tv"], line["tv_interval"]) == (0.2, None)
+    assert summarise([]) == medians([]) == []
 
 
 def test_interval_covers_the_mean_as_often_as_it_says():
     """2000 sets of three Gaussian seeds; at 95 % a count outside 5 standard errors is a 6e-7."""
     draws = np.random.default_rng(3).normal(size=(2000, 3))
-    hits = sum(abs(mean) <= half for mean, half in map(interval, draws.tolist()))
+    rows = [
+        _row("ours", 1, tv, seed, task=str(task))
+        for task, tvs in enumerate(draws.tolist())
+        for seed, tv in enumerate(tvs)
+    ]
+    hits = sum(abs(line["tv"]) <= line["tv_interval"] for line in summarise(_ranked(rows)))
     assert abs(hits - 1900) < 5 * math.sqrt(2000 * 0.95 * 0.05)
 
 
-def _row(method, nfe, tv, seed=0, **other):
-    row = {"task": "t", "process": "masked", "method": method, "nfe": nfe, "tv": tv, "seed": seed}
-    row |= {"kl": 0.1, "captured_tc": None, "off_support": 0.0, "train_seconds": 1.0}
-    return row | {"latent_refinement": 0.0, "peak_memory": 0, "latent": "-"} | other
+def _ranked(rows):
+    """Rows with values of `rank` that do not matter."""
+    return [row | {"equivalent_steps": 1.0, "bound": "", "speed_up": 1.0} for row in rows]
 
 
 def test_rank_divides_by_the_evaluations_and_summarise_averages_seeds():
@@ -161,20 +136,47 @@ def test_medians_are_over_tasks():
     assert (twice["nfe"], twice["tasks"], twice["speed_up"]) == (2, 1, pytest.approx(2))
 
 
-@pytest.mark.parametrize(
-    ("law", "words"),
-    [
-        ([0.25, 0.25, 0.25], "shape"),
-        ([0.5, 0.5, 0.5, -0.5], "-0.5"),
-        ([0.25, 0.25, 0.25, 0.2501], "must sum to 1"),
-        ([0.25, 0.25, 0.25, math.nan], "nan"),
-    ],
-)
-def test_what_is_no_law_is_an_error_that_names_the_method(law, words):
-    problem = Problem(TASKS["pair"], "masked")
-    with pytest.raises(ValueError, match=words) as error:
-        check_output(Output(torch.tensor(law).double(), nfe=1), problem, "wonder")
-    assert "wonder" in str(error.value)
-    assert "pair" in str(error.value)
-    with pytest.raises(ValueError, match="nfe = 0"):
-        check_output(Output(problem.q_0, nfe=0), problem, "wonder")
+def test_rows_are_left_out_until_the_teacher_has_ended():
+    assert rank([_row("ours", 1, 0.5)]) == []
+
+
+def test_curves_are_continued_by_the_limit_of_n_tv():
+    """3 x 3 digit patches: the exact curve cut at N = 2, against itself."""
+    (run,) = plan([TASKS["digits3x3"]], ["masked"], [], [0], BUDGETS["quick"])
+    curve = {row["nfe"]: row["tv"] for row in compute(run)}
+    cut = {n: tv for n, tv in curve.items() if n <= 2}
+    longer = continued(cut, 256 * (2 * curve[256] - curve[128] / 2))  # Richardson in 1/N
+    assert longer.keys() == curve.keys()
+    for n in curve:
+        assert longer[n] == pytest.approx(curve[n], rel=0.01)
+    rows = [_row("teacher", 1, 0.5), _row("ours", 1, 0.05)]
+    limited = rank(rows, {("t", "masked"): 0.5})[-1]
+    assert (limited["bound"], limited["equivalent_steps"]) == ("~", pytest.approx(10))
+    assert rank(rows, {})[-1]["bound"] == ">="
+    assert equivalent_steps({1: 0.5, 2: 0.25}, 0.5).bound == ""
+
+
+def test_the_recorded_rows_give_the_recorded_summary_and_medians():
+    """The record was made by other code, one group of seeds after the other in plain Python."""
+    record = read_json(RESULTS / "leaderboard.json")
+    assert max(row["latent_refinement"] for row in record["rows"]) < 1e-3
+    ranked = rank(record["rows"], {("digits4x4", "masked"): record["limits"][0]["n_tv"]})
+    lines = summarise(ranked)
+    assert len(lines) == len(record["summary"])
+    for line, recorded in zip(lines, record["summary"], strict=True):
+        assert recorded.keys() == set(SUMMARY)
+        _same({name: line[name] for name in SUMMARY}, recorded)
+    found = {(m["process"], m["method"], m["nfe"]): m for m in medians(lines)}
+    for recorded in record["medians"]:
+        key = recorded["process"], recorded["method"], recorded["nfe"]
+        _same(found[key], recorded)
+
+
+def _same(line, recorded):
+    """The same texts and whole numbers, and other numbers up to rounding."""
+    assert line.keys() == recorded.keys()
+    for name, value in recorded.items():
+        if isinstance(value, float):
+            assert line[name] == pytest.approx(value, rel=1e-6, abs=1e-15)
+        else:
+            assert line[name] == value

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toys import components
-from toys.figure1_laws import one_step_mixture, two_moons
+from toys.figure1_laws import one_step_mixture
 from toys.students.mixture_fit import (
     components_needed,
     fit_mixture,
@@ -19,7 +19,8 @@ from toys.students.mixture_fit import (
     mixture_law,
     upper_bound,
 )
-from toys.tasks import synthetic_laws as task_laws
+from toys.tasks import synthetic_laws
+from toys.tasks.synthetic_laws import two_moons
 
 
 def _generator(seed=0):
@@ -83,9 +84,9 @@ def test_the_bound_is_zero_where_the_law_is_such_a_mixture(shape, count, seed):
 
 def test_lower_bound_of_a_pair_by_hand():
     """Singular values of [[a, b], [b, a]] / 2 are (a + b) / 2 and |a - b| / 2."""
-    law = task_laws.correlated_pair(0.9)
+    law = synthetic_laws.correlated_pair(0.9)
     assert lower_bound(law, 2).tolist() == pytest.approx([0.475, 0.225, 0], abs=1e-14)
-    assert lower_bound(task_laws.correlated_pair(0.0), 2)[1] == 0
+    assert lower_bound(synthetic_laws.correlated_pair(0.0), 2)[1] == 0
 
 
 def test_upper_bound_is_what_the_truncated_factorisation_reaches():
@@ -107,11 +108,11 @@ def test_upper_bound_is_what_the_truncated_factorisation_reaches():
 
 
 def test_components_that_laws_need():
-    assert components_needed(task_laws.parity(5), 2) == (16, 16)
-    assert components_needed(task_laws.permutations(4), 4) == (24, 24)
-    assert components_needed(task_laws.repetition(4), 2) == (2, 2)
-    assert components_needed(task_laws.correlated_pair(0.5), 2) == (2, 2)
-    assert components_needed(task_laws.checkerboard(8), 8)[0] == 2
+    assert components_needed(synthetic_laws.parity(5), 2) == (16, 16)
+    assert components_needed(synthetic_laws.permutations(4), 4) == (24, 24)
+    assert components_needed(synthetic_laws.repetition(4), 2) == (2, 2)
+    assert components_needed(synthetic_laws.correlated_pair(0.5), 2) == (2, 2)
+    assert components_needed(synthetic_laws.checkerboard(8), 8)[0] == 2
     product = _by_hand(*_mixture(0, 3, 3, 1))
     assert components_needed(product / product.sum(), 3)[0] == 1
 
@@ -142,7 +143,7 @@ def test_one_component_is_the_product_of_the_marginals():
 
 
 def test_as_many_seeds_as_states_find_a_law_exactly():
-    law = task_laws.parity(4)
+    law = synthetic_laws.parity(4)
     fitted = fit_mixture(law, 2, 8, 200, _generator(), seeded=True)
     assert _tv(law, mixture_law(*fitted)) < 1e-6
 
@@ -157,10 +158,10 @@ def test_a_component_may_die_out():
 
 
 def test_patches_by_the_published_orientation():
-    """Maximum-likelihood mixtures of 4 and 8 products on 3 x 3 patches: about .290 and .182."""
+    """Maximum-likelihood mixtures of 4 and 8 products on 3 x 3 patches: about 0.290 and 0.182."""
     law = components.find_task("digits3x3").law()
     for count, expected in ((4, 0.290), (8, 0.182)):
-        fits = (fit_mixture(law, 2, count, 300, _generator(seed)) for seed in range(3))
+        fits = (fit_mixture(law, 2, count, 150, _generator(seed)) for seed in range(3))
         best = min(_tv(law, mixture_law(*fit)) for fit in fits)
         assert best == pytest.approx(expected, abs=0.01)
 
@@ -178,7 +179,7 @@ def test_figure_one_uses_the_same_fit():
 @pytest.mark.parametrize(("count", "rounds", "name"), [(0, 5, "num_components"), (2, 0, "num_it")])
 def test_bad_counts_are_named(count, rounds, name):
     with pytest.raises(ValueError, match=f"{name}.*at least 1; got 0"):
-        fit_mixture(task_laws.correlated_pair(0.5), 2, count, rounds, _generator())
+        fit_mixture(synthetic_laws.correlated_pair(0.5), 2, count, rounds, _generator())
 
 
 def test_the_record_holds_fits_between_bounds(tmp_path):
@@ -192,4 +193,4 @@ def test_the_record_holds_fits_between_bounds(tmp_path):
         assert row["lower"] <= row["upper"] + 1e-12
         assert row["tv"] <= row["worst_start"]
     teacher = {row["steps"]: row["tv"] for row in moons["teacher"]}
-    assert teacher[4] == pytest.approx(teacher[1] / 4, rel=1e-9)  # E1: d / N
+    assert teacher[4] == pytest.approx(teacher[1] / 4, rel=1e-9)  # masked pair: 1/N

@@ -1,13 +1,13 @@
-"""What a method of the benchmark gets and gives.
+"""The interface between the benchmark and its methods: `Setting` in, `Output` out.
 
-A method is a function from a problem and the numbers of network evaluations that are asked for to
-exact laws, one each. The frame measures the laws; a method only makes them.
+A method is a function of a setting and of the numbers of network evaluations to ask for. It yields
+one exact law for each of these numbers. The benchmark measures the laws.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,35 +15,34 @@ from torch import Tensor
 from di4c.denoisers import Denoiser, ExactDenoiser
 from di4c.exact import product_law
 from di4c.processes import ForwardProcess, MaskedProcess, UniformProcess
+from toys.tasks.registry import Task
 from toys.teachers.exact import MarginalsDenoiser
 
-if TYPE_CHECKING:  # a row depends on the law itself, not on the code of all the laws
-    from toys.tasks.registry import Task
-
 MULTI_STEP_STATES = 20_000
-"""Noisy states, times the steps after the first, up to which student laws are composed exactly."""
+"""Student laws of several steps are composed exactly up to this size: noisy states times the number
+of steps after the first."""
 
 COMPOSABLE_NUMBERS = 2**25
-"""Numbers in a table of posterior marginals up to which the exact engine is quick: 256 MiB."""
+"""The exact engine is quick up to this size of a table of posterior marginals: 256 MiB."""
 
-_CACHED_NUMBERS = 2**27  # what the exact teacher keeps for different times: 1 GiB
+_CACHED_NUMBERS = 2**27  # numbers that the exact teacher keeps for different times: 1 GiB
 
 PROCESSES: dict[str, Callable[[int], ForwardProcess]] = {
     "masked": MaskedProcess,
     "uniform": UniformProcess,
 }
-"""Noise processes by name, with linear schedules on [0, 1], from the number of values."""
+"""From the number of values to the noise process, by name; linear schedules on [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What every trained method may spend; methods divide it up as they like.
+    """What every trained method may spend; a method with several rounds divides it.
 
     Attributes:
         name: what `--budget` takes.
-        evaluations: student network evaluations in training, one for each (x_t, latent) pair that
-            goes forward and backward, over all rounds of a method.
-        batch: (x_t, latent) pairs in one iteration.
+        evaluations: evaluations of the student network in training, over all rounds of a method.
+            Each pair of a noisy state and a latent that goes forward and backward counts as one.
+        batch: pairs of a noisy state and a latent in one iteration.
     """
 
     name: str
@@ -67,27 +66,27 @@ BUDGETS = {
 
 
 @dataclass(frozen=True)
-class Problem:
+class Setting:
     """One task under one noise process, with the teacher and the budget that all methods share.
 
     Attributes:
-        task: the law's name and shape.
+        task: the law to learn.
         process_name: a key of PROCESSES.
         seed: of every random draw of the method.
         budget: what training may cost.
-        make_teacher: makes the teacher of this problem, e.g. a network trained by cross-entropy;
-            None for the exact marginals.
+        make_teacher: makes the teacher of this setting, for example a network trained by
+            cross-entropy; None for the exact marginals.
     """
 
-    task: "Task"
+    task: Task
     process_name: str
     seed: int = 0
     budget: Budget = field(default_factory=lambda: BUDGETS["standard"])
-    make_teacher: Callable[["Problem"], Denoiser] | None = None
+    make_teacher: Callable[["Setting"], Denoiser] | None = None
 
     @cached_property
     def process(self) -> ForwardProcess:
-        """The forward process; at the horizon no data is left."""
+        """The forward process; at its horizon nothing is left of the data."""
         return PROCESSES[self.process_name](self.task.num_values)
 
     @cached_property
@@ -97,7 +96,7 @@ class Problem:
 
     @cached_property
     def teacher(self) -> Denoiser:
-        """The product denoiser to distil: exact marginals, or what `make_teacher` makes."""
+        """The product denoiser to distil: the exact marginals, or what `make_teacher` makes."""
         if self.make_teacher is not None:
             return self.make_teacher(self)
         if self.process.mask_state is not None and not self.composable:
@@ -112,17 +111,17 @@ class Problem:
 
     @property
     def table_numbers(self) -> int:
-        """Numbers in a table of the posterior marginals of all noisy states."""
+        """Size of a table of the posterior marginals of all noisy states."""
         return self.num_noisy_states * self.task.num_dims * self.process.num_states
 
     @property
     def composable(self) -> bool:
-        """Whether `di4c.exact.product_composition` takes at most seconds a step."""
+        """Whether a step of `di4c.exact.product_composition` takes at most seconds."""
         return self.table_numbers <= COMPOSABLE_NUMBERS
 
     @property
     def multi_step(self) -> bool:
-        """Whether a second student step is affordable; the first always is."""
+        """Whether the law of a second student step is affordable; that of the first always is."""
         return self.num_noisy_states <= MULTI_STEP_STATES
 
     @cached_property
@@ -132,15 +131,15 @@ class Problem:
 
 
 class Output(NamedTuple):
-    """A law that a method generates, and what it took.
+    """A law that a method generates, with its cost.
 
     Attributes:
         law: over S^D, float64, non-negative, summing to 1.
         nfe: network evaluations to draw one sample.
         train_seconds: wall time of training, on one thread.
         parameters: trainable numbers of the network.
-        latent: what the latent is, "-" for none.
-        latent_refinement: change of TV when the latent is enumerated more finely.
+        latent: kind of latent, "-" for none.
+        latent_refinement: how much TV changes when the latent is enumerated more finely.
         peak_memory: bytes that training added to the process, None if that cannot be measured.
     """
 
@@ -154,19 +153,19 @@ class Output(NamedTuple):
 
 
 class Method(NamedTuple):
-    """An entry of the registry.
+    """A row of the leaderboard.
 
     Attributes:
         title: what it is, in a few words.
-        outputs: (problem, numbers of network evaluations) -> the laws after each of them; a number
-            that the method cannot serve is left out.
+        outputs: (setting, numbers of network evaluations) -> the law after each of them. Numbers
+            that the method cannot serve are left out.
         steps: the numbers of network evaluations to ask for.
-        trained: whether the seed matters; a method without training runs once.
-        processes: the noise it is defined for.
+        trained: whether it trains; a method without training ignores the seed and runs once.
+        processes: the noise processes that it is defined for.
     """
 
     title: str
-    outputs: Callable[[Problem, tuple[int, ...]], Iterator[Output]]
+    outputs: Callable[[Setting, tuple[int, ...]], Iterator[Output]]
     steps: tuple[int, ...] = (1, 2, 4)
     trained: bool = False
     processes: tuple[str, ...] = ("masked", "uniform")
