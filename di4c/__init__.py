@@ -5,12 +5,12 @@ What a trainer needs is here; the rest is one import deeper: `di4c.exact` (laws 
 """
 
 from di4c.confidence import confidence_sampling
-from di4c.denoisers import Denoiser, ExactDenoiser, FromLogits, TableDenoiser
+from di4c.denoisers import Denoiser, ExactDenoiser, FromLogits, TableDenoiser, as_mixture
 from di4c.diagnostics import LossLog, captured_total_correlation, collapse_alarm
 from di4c.latents import FiniteLatent, GaussianLatent, LatentPolicy, UniformLatent
 from di4c.likelihood import DenseMixture, FunctionHead, HeadMixture, LinearHead, LogitsTransform
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
-from di4c.objective import Di4CObjective, Objective, as_mixture
+from di4c.objective import Di4CObjective, Objective
 from di4c.processes import (
     ForwardProcess,
     MaskedProcess,
@@ -19,7 +19,18 @@ from di4c.processes import (
     gaussian_process,
     two_state_process,
 )
-from di4c.recipes import CIFAR10, IMAGENET, OPENWEBTEXT, Recipe
+from di4c.recipes import (
+    CIFAR10,
+    IMAGENET,
+    OPENWEBTEXT,
+    DistillationBelow,
+    FixedGap,
+    LogUniformGap,
+    Recipe,
+    SeparateDistillation,
+    SmallTimesOften,
+    Weight,
+)
 from di4c.rng import SampleGenerators, generator_at
 from di4c.samplers import ancestral, hybrid, tau_leaping
 
@@ -32,8 +43,10 @@ __all__ = [
     "Denoiser",
     "DenseMixture",
     "Di4CObjective",
+    "DistillationBelow",
     "ExactDenoiser",
     "FiniteLatent",
+    "FixedGap",
     "ForwardProcess",
     "FromLogits",
     "FunctionHead",
@@ -41,6 +54,7 @@ __all__ = [
     "HeadMixture",
     "LatentPolicy",
     "LinearHead",
+    "LogUniformGap",
     "LogitsTransform",
     "LossLog",
     "MaskedProcess",
@@ -48,10 +62,13 @@ __all__ = [
     "RateMatrixProcess",
     "Recipe",
     "SampleGenerators",
+    "SeparateDistillation",
+    "SmallTimesOften",
     "TableDenoiser",
     "Target",
     "UniformLatent",
     "UniformProcess",
+    "Weight",
     "ancestral",
     "as_mixture",
     "captured_total_correlation",

@@ -1,9 +1,12 @@
 r"""MaskGIT's confidence sampler (Chang et al. 2022; Besnier & Chen 2023) and its one-step teacher.
 
-Each step draws a value for every position and keeps those of highest log-probability plus Gumbel
-noise. It reveals a number of positions that a schedule fixes in advance, the same for each sample,
-so its law is not that of a reverse process. MaskGIT's time r runs from 0 (all masked) to 1 (data);
-networks get t = T (1 - r). As a fraction of its n steps, $r_i = i / n$.
+Each step draws a value for every position. It keeps the values of the highest confidence, which is
+their log-probability plus Gumbel noise. A schedule fixes in advance how many positions a step
+reveals, the same number for every sample. So the law of the samples is not that of a reverse
+process.
+
+MaskGIT's time r runs from 0 (all masked) to 1 (data); step i of n starts at $r_i = i / n$. Networks
+receive t = T (1 - r).
 """
 
 from collections.abc import Sequence
@@ -27,10 +30,18 @@ def guided_logits(
     unconditional: Float[Tensor, "batch dim value"],
     weight: Float[Tensor, "batch"] | float,
 ) -> Float[Tensor, "batch dim value"]:
-    """Classifier-free guidance (1 + w) cond - w uncond, of logits or log-probabilities.
+    """Classifier-free guidance: (1 + w) conditional - w unconditional.
 
-    Not normalised. A value that the conditional branch excludes (-inf) stays excluded; one that the
-    other branch alone excludes keeps its conditional logit, as nothing can be extrapolated there.
+    A value with conditional logit -inf stays excluded. A value with unconditional logit -inf keeps
+    its conditional logit, because nothing can be extrapolated from -inf.
+
+    Args:
+        conditional: logits or log-probabilities given the class, (B, D, V).
+        unconditional: the same without the class, (B, D, V).
+        weight: w, one number or one for each example.
+
+    Returns:
+        Logits (B, D, V), not normalised.
     """
     if isinstance(weight, Tensor):
         weight = align_time(weight, conditional)
@@ -50,24 +61,25 @@ def confidence_step(
     gumbels: Float[Tensor, "*batch dim"] | None = None,
     generator: Generator | None = None,
 ) -> tuple[Int[Tensor, "*batch dim"], Bool[Tensor, "*batch dim"]]:
-    """Predict every position, reveal the most confident of the masked ones.
+    """Predict every position and reveal the most confident of the masked ones.
 
-    Confidence is the log-probability of the prediction plus noise_scale times a Gumbel draw.
-    Log-probabilities may include the mask as the last state: a position that is revealed as a mask
-    keeps its mask and is not predicted again.
+    The confidence is the log-probability of the prediction plus noise_scale times a Gumbel draw.
+    The log-probabilities may include the mask as the last state. A position that is revealed as a
+    mask keeps its mask and is not predicted again.
 
     Args:
-        log_probs: normalised over the values, or over all states.
-        x_t: states before the step.
-        masked: positions that are still to be revealed.
-        num_reveal: how many to reveal, one number a row; at most what is masked is.
-        noise_scale: factor of the Gumbel noise, one a row; 0 is greedy.
-        predictions: the drawn values, where they are given and not drawn.
-        gumbels: standard Gumbel draws, where they are given and not drawn.
+        log_probs: (..., D, V) over the values, or (..., D, S) over all states; normalised.
+        x_t: states before the step, (..., D).
+        masked: which positions are still to be revealed, (..., D).
+        num_reveal: how many positions of each row to reveal, (...). If fewer are masked, all of
+            them are revealed.
+        noise_scale: factor of the Gumbel noise of each row, (...); with 0 the choice is greedy.
+        predictions: values for all positions, (..., D); drawn if None.
+        gumbels: standard Gumbel draws, (..., D); drawn if None.
         generator: source of randomness.
 
     Returns:
-        The states after the step and the positions that are still to be revealed.
+        The states after the step and the positions that are still to be revealed, both (..., D).
     """
     if predictions is None:
         predictions = categorical(log_probs.exp(), generator=generator)
@@ -94,27 +106,27 @@ def teacher_step(
     gumbels: Float[Tensor, "*batch dim"] | None = None,
     generator: Generator | None = None,
 ) -> Int[Tensor, "*batch dim"]:
-    r"""The teacher step $x_u \sim p_{u|t}(\cdot \mid x_t)$ of MaskGIT: from r to min(r + delta, 1).
+    r"""One step of MaskGIT's teacher, from r to min(r + delta, 1): $x_u$ given $x_t$.
 
-    Reveals as many positions as bring the masked ones to the share of the schedule at its end,
-    rounded towards fewer; noise scale `temperature (1 - ramp(r, num_steps))`.
+    The step reveals positions until the masked share is that of the schedule at its end, see
+    `reveal_count`. The scale of the Gumbel noise is `temperature * (1 - ramp(r, num_steps))`.
 
     Args:
-        log_probs: the teacher's, over the values or over all states; leading axes as x_t, e.g.
-            expanded over the latents of each example.
-        x_t: partly masked states.
-        r: MaskGIT's time, one per leading entry of x_t; 0 is all masked.
-        delta: length of the step in r, a number or one per leading entry of x_t.
+        log_probs: log-probabilities of the teacher, (..., D, V) or (..., D, S). The leading axes
+            are those of x_t, e.g. expanded over the latents of each example.
+        x_t: partly masked states, (..., D).
+        r: MaskGIT's time, one for each leading entry of x_t; 0 is all masked.
+        delta: length of the step in r, a number or one for each leading entry of x_t.
         mask_state: the mask.
-        num_steps: n of the ramp: the steps of the sampler that the teacher stands for.
-        temperature: of the Gumbel noise at r = 0.
-        schedule: of the mask ratio.
-        predictions: see confidence_step.
-        gumbels: see confidence_step.
+        num_steps: n of the ramp, the number of steps of the sampler that the teacher stands for.
+        temperature: scale of the Gumbel noise at r = 0.
+        schedule: schedule of the mask ratio, a key of MASK_RATIOS.
+        predictions: see `confidence_step`.
+        gumbels: see `confidence_step`.
         generator: source of randomness.
 
     Returns:
-        States $x_u$; those that were not revealed are unchanged.
+        States $x_u$, (..., D). Positions that were not revealed are unchanged.
     """
     masked = x_t == mask_state
     num_masked = masked.sum(-1)
@@ -152,44 +164,45 @@ def confidence_sampling(
     trajectory: bool = False,
     validate: bool = True,
 ) -> Samples:
-    """MaskGIT's sampler: reveal by confidence, in num_steps steps.
+    """MaskGIT's sampler: reveal the most confident positions, in num_steps steps.
 
-    In step i guidance has weight `guidance * ramp(i / n)` and Gumbel noise the scale `temperature *
-    (1 - ramp(i / n))`. One latent a step serves all positions and both branches of the guidance. A
-    position revealed as a mask (see confidence_step) ends as the last value, as published; a
-    denoiser without mask probability (`FromLogits`) never makes one.
+    In step i of n the guidance has the weight `guidance * ramp(i / n)`, and the Gumbel noise has
+    the scale `temperature * (1 - ramp(i / n))`. Each step uses one latent for all positions and for
+    both branches of the guidance.
+
+    A position that is revealed as a mask (see `confidence_step`) becomes the last value at the end,
+    as published. A denoiser that gives the mask no probability (`FromLogits`) never makes one.
 
     Args:
-        process: says which state is the mask; its schedule is not used.
-        denoiser: the (class-)conditional network; log-probabilities over the values, or over all
-            states.
-        start: masks where to generate, values to keep elsewhere.
+        process: says which state is the mask. Its schedule is not used.
+        denoiser: the network, given the class if there are classes. It returns log-probabilities
+            over the values, or over all states.
+        start: (B, D), with masks at the positions to generate and values to keep elsewhere.
         num_steps: n.
-        schedule: a key of MASK_RATIOS.
+        schedule: schedule of the mask ratio, a key of MASK_RATIOS.
         temperature: scale of the Gumbel noise in the first step.
-        unconditional: the network of the other branch, given the same latent; not called in steps
-            of weight 0.
-        guidance: weight w of the last step.
+        unconditional: the network without the class. It is not called in steps with weight 0.
+        guidance: weight w of the guidance in the last step.
         latent: see `samplers.ancestral`.
-        recorded: predictions and Gumbel draws (B, D) of each step, to replay a run.
+        recorded: predictions and Gumbel draws, both (B, D), for each step, to replay a run.
         generator: see `samplers.ancestral`.
         callback: see `samplers.ancestral`.
         trajectory: see `samplers.ancestral`.
         validate: see `samplers.ancestral`.
 
     Returns:
-        Samples; nfe counts the calls of both branches, the trajectory starts with `start`.
+        Samples. The number of calls counts both branches. The trajectory starts with `start`.
 
     Raises:
-        ValueError: If an argument is out of range or a denoiser returns something else than
+        ValueError: If an argument is out of range, or a denoiser does not return
             log-probabilities.
     """
     if guidance != 0 and unconditional is None:
         raise ValueError(f"unconditional must be given for guidance = {guidance}; got None")
     check_shape("start", start, (-1, -1), "batch, dim")
-    check_states("start", start, process.num_states, "use the mask where to generate")
+    check_states("start", start, process.num_states, "use the mask at positions to generate")
     masked = start == process.mask_state
-    # Each sample by its own number of masks, whatever batch it is in.
+    # The counts of a sample depend on its own number of masks, not on the rest of the batch.
     sizes, which = masked.sum(-1).cpu().unique(return_inverse=True)
     counts = [reveal_counts(max(1, size), num_steps, schedule) for size in sizes.tolist()]
     counts = torch.stack(counts)[which].T.to(start.device)

@@ -1,8 +1,9 @@
-r"""Denoisers: $p_{0|t}(\cdot \mid x_t; \lambda)$ as a function, exact ones and adapters.
+r"""Denoisers $p_{0|t}(\cdot \mid x_t; \lambda)$: the interface, exact denoisers, and adapters.
 
-A denoiser is any callable (x_t (B, D), t (B,), latent (B, ...) or None) -> log-probabilities of
-each coordinate of x_0, (B, D, num_values), normalised; -inf is allowed. Where nothing else is said
-unmasked coordinates need not be carried over: samplers do that through the process.
+A denoiser is any callable that maps (x_t (B, D), t (B,), latent (B, ...) or None) to the
+log-probabilities of each coordinate of x_0, (B, D, num_values). They are normalised over the last
+axis, and -inf is allowed. A denoiser need not keep unmasked coordinates, because the samplers do so
+through the process.
 """
 
 from collections import OrderedDict
@@ -15,39 +16,93 @@ from torch import Tensor
 
 from di4c.exact import posterior_marginals
 from di4c.exact.laws import as_law
-from di4c.likelihood.logits import LogitsTransform
+from di4c.latents import uniform_log_weights
+from di4c.likelihood import DenseMixture, HeadMixture, LogitsTransform
 from di4c.processes import ForwardProcess
 from di4c.schedules import Schedule
 
 
 @runtime_checkable  # beartype checks arguments against it in tests
 class Denoiser(Protocol):
-    """What samplers and losses call."""
+    """A network as the samplers call it: one law of x_0 for each example."""
 
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        """Log-probabilities of each coordinate of x_0."""
+        """Log-probabilities of each coordinate of x_0.
+
+        Args:
+            x_t: states at time t, (B, D).
+            t: times, (B,).
+            latent: one latent for each example, (B, ...), or None.
+
+        Returns:
+            (B, D, num_values), normalised over the last axis.
+        """
         ...
 
 
+@runtime_checkable  # beartype checks arguments against it in tests
+class MixtureNetwork(Protocol):
+    """A network as the losses call it: one product law of x_0 for each latent of each example."""
+
+    def __call__(
+        self,
+        x_t: Int[Tensor, "batch latent dim"],
+        t: Float[Tensor, "batch"],
+        latents: Tensor | None,
+    ) -> DenseMixture | HeadMixture:
+        """The mixture over the latents of each example.
+
+        Args:
+            x_t: (B, L, D), one state for each latent. All latents may have the same state.
+            t: times, (B,).
+            latents: (B, L, ...), or None.
+        """
+        ...
+
+
+def as_mixture(denoiser: Denoiser, *, validate: bool = True) -> MixtureNetwork:
+    """The MixtureNetwork that calls a denoiser once for the B L pairs of an example and a latent.
+
+    Args:
+        denoiser: the network.
+        validate: whether the mixture checks its values.
+    """
+
+    def network(
+        x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"], latents: Tensor | None
+    ) -> DenseMixture:
+        batch, num_latents, num_dims = x_t.shape
+        log_probs = denoiser(
+            x_t.reshape(-1, num_dims),
+            t.repeat_interleave(num_latents),
+            None if latents is None else latents.flatten(0, 1),
+        )
+        log_probs = log_probs.reshape(batch, num_latents, num_dims, -1)
+        weights = uniform_log_weights(num_latents, log_probs.device)
+        return DenseMixture(log_probs, weights, validate)
+
+    return network
+
+
 def check_num_dims(x_t: Int[Tensor, "batch dim"], num_dims: int) -> None:
-    """ValueError unless the states have the dimensions of the data law."""
+    """Raise ValueError unless the states have as many dimensions as the data law."""
     if x_t.shape[1] != num_dims:
         raise ValueError(f"x_t must have the {num_dims} dimensions of q_0; got {x_t.shape[1]}")
 
 
 class ExactDenoiser:
-    r"""The marginals $q^d_{0|t}(\cdot \mid x_t)$ of a known data law, looked up in a table.
+    r"""The exact product denoiser $\prod_d q^d_{0|t}(\cdot \mid x_t)$ of a known data law.
 
-    This is the product denoiser that an infinitely trained teacher converges to. Its table holds
-    all num_states^D states and is computed once for each time that occurs; once in all for masked
-    noise, where $p_{0|t}$ depends on which values are seen and not on t.
+    A perfectly trained teacher converges to this denoiser. It looks up the marginals in a table of
+    all num_states^D states. The table is computed once for each time. For masked noise one table
+    serves all times, because the marginals depend on the unmasked values and not on t.
 
     Args:
         process: forward process.
         q_0: data law, (num_values^D,) or (num_values,)*D.
-        max_tables: how many times to keep; the least recently used goes first.
+        max_tables: number of tables to keep. If there are more, the least recently used is dropped.
 
     Raises:
         ValueError: If q_0 is not a law on num_values^D states.
@@ -64,10 +119,10 @@ class ExactDenoiser:
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        """See Denoiser; the latent is ignored."""
+        """The marginals at x_t. The latent is ignored."""
         check_num_dims(x_t, self.num_dims)
         index = state_index(x_t, self.process.num_states)
-        if self.process.mask_state is not None:  # any time at which every state can occur
+        if self.process.mask_state is not None:  # one table, of a time when all states can occur
             t = torch.full_like(t, self.process.horizon / 2)
         times, group = t.double().unique(return_inverse=True)
         tables = [self.table(float(time)).to(x_t.device) for time in times]
@@ -81,7 +136,7 @@ class ExactDenoiser:
         return result
 
     def table(self, t: float) -> Float[Tensor, "atom dim value"]:
-        """The log-probabilities at time t for every state, in the order of `exact.states`."""
+        """Log-probabilities at time t for every state, in the order of `exact.states`."""
         if t not in self._tables:
             probs = posterior_marginals(self.process, self.q_0, 0.0, t)
             self._tables[t] = probs[..., : self.process.num_values].log()
@@ -92,12 +147,15 @@ class ExactDenoiser:
 
 
 class TableDenoiser:
-    r"""Log-probabilities in a table, at every time the same: the smallest mixture there is.
+    r"""A denoiser that looks up its log-probabilities in a table, the same one at every time.
 
     Args:
         log_probs: (L, num_states^D, D, num_values); entry l belongs to latent l. The latent of a
-            call is the index l as an integer, or None where L = 1.
-        num_states: states of one coordinate of x_t, a mask included.
+            call is the index l as an integer, or None if L = 1.
+        num_states: number of states of one coordinate of x_t, a mask included.
+
+    Raises:
+        ValueError: If log_probs does not hold num_states^D states.
     """
 
     def __init__(self, log_probs: Float[Tensor, "latent atom dim value"], num_states: int) -> None:
@@ -112,7 +170,6 @@ class TableDenoiser:
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        """See Denoiser."""
         index = state_index(x_t, self.num_states)
         if latent is None:
             if len(self.log_probs) > 1:
@@ -124,7 +181,7 @@ class TableDenoiser:
 
 
 def state_index(x: Int[Tensor, "*batch dim"], num_states: int) -> Int[Tensor, "*batch"]:
-    """The row of each state in `exact.states` (lexicographic order)."""
+    """Row of each state (..., D) in `exact.states`, which has lexicographic order: (...)."""
     index = x[..., 0]
     for d in range(1, x.shape[-1]):
         index = index * num_states + x[..., d]
@@ -134,16 +191,16 @@ def state_index(x: Int[Tensor, "*batch dim"], num_states: int) -> Int[Tensor, "*
 def noise_level(
     schedule: Schedule, t: Float[Tensor, "*batch"], num_times: int = 0
 ) -> Float[Tensor, "*batch"]:
-    r"""$\sigma(t) = -\log\alpha(t)$, the total noise that MDLM's networks are conditioned on.
+    r"""Total noise $\sigma(t) = -\log\alpha(t)$, the time input of MDLM's networks.
 
     Args:
-        schedule: the survival probability.
-        t: times; rounded in their own precision.
-        num_times: T > 0 first moves t up to the next of T equispaced times,
-            $\lfloor tT \rfloor / T + 1 / T$; the horizon 1 then ends beyond itself, as published.
+        schedule: the survival probability $\alpha$.
+        t: times, (...); rounded in their own precision.
+        num_times: if T > 0, t is first moved up to the next of T equispaced times,
+            $\lfloor tT \rfloor / T + 1 / T$. As published, this moves the horizon 1 beyond 1.
 
     Returns:
-        float64; NaN where that moves t so far that the schedule leaves less than nothing.
+        Noise in the shape of t, float64. It is NaN where the moved time has $\alpha < 0$.
     """
     if num_times > 0:
         t = (t * num_times).floor().double() / num_times + 1 / num_times
@@ -157,14 +214,18 @@ Network = Callable[..., Tensor]
 class FromLogits:
     """The denoiser of a network that returns logits over all states, a mask included.
 
-    The mask is excluded (no data has it) and the rest normalised in float32 or wider.
+    The mask gets probability 0, because data never has it. The other states are normalised in
+    float32 or wider.
 
     Args:
         network: (x_t, t, latent, *condition) -> logits (B, D, num_states).
         condition: further arguments of the network, e.g. class labels (B,).
-        mask_state: the mask, the last state; None if the process has none.
-        carry_over: give an unmasked coordinate all mass on its own value (the SUBS parametrisation
-            of MDLM) instead of the network's softmax.
+        mask_state: the mask, which is the last state; None if the process has no mask.
+        carry_over: whether an unmasked coordinate gets probability 1 at its own value (the SUBS
+            parametrisation of MDLM) instead of the softmax of the network.
+
+    Raises:
+        ValueError: If carry_over is set without a mask.
     """
 
     def __init__(
@@ -184,7 +245,6 @@ class FromLogits:
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        """See Denoiser."""
         logits = self.network(x_t, t, latent, *self.condition)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))[:, None]
         if self.mask_state is None:

@@ -1,8 +1,9 @@
-r"""Training losses of Di4C; the one definition that theory, toys and full scale share.
+r"""Training losses of Di4C: the one definition that theory, toys and full scale share.
 
-A loss compares a student mixture with a `Target`: weighted atoms of a law on S^D and the law's
-exact marginals. With all of S^D as atoms it is exact; with samples, weighted 1/N, it is the
-training loss. Every loss is per example; a law is a constant, gradients flow to the student alone.
+A loss compares a student mixture with a `Target`: weighted atoms of a law on S^D and the exact
+marginals of the law. With all states of S^D as atoms the loss is exact. With samples of weight 1/N
+it is the training loss. Every loss returns one value for each example. The target is a constant;
+gradients flow to the student only.
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,9 @@ class Target:
     r"""A law r on S^D for each example: weighted atoms and its exact marginals.
 
     Attributes:
-        atoms: (B, N, D), all of S^D or samples of r.
-        weights: (B, N), their probabilities under r, or 1/N.
-        log_marginals: (B, D, S), $\log r^d$; None if no loss is to use the control variate.
+        atoms: (B, N, D), all states of S^D or samples of r.
+        weights: (B, N), probabilities of the atoms under r, or 1/N for samples.
+        log_marginals: (B, D, S), $\log r^d$. None if no loss uses the control variate.
         validate: whether to check values.
 
     Raises:
@@ -39,7 +40,6 @@ class Target:
     validate: bool = True
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         check_shape("atoms", self.atoms, (-1, -1, -1), "batch, atom, dim")
         batch, num_atoms, num_dims = self.atoms.shape
         check_shape("weights", self.weights, (batch, num_atoms), "batch, atom")
@@ -58,7 +58,13 @@ class Target:
         log_marginals: Float[Tensor, "batch dim state"] | None = None,
         validate: bool = True,
     ) -> "Target":
-        """N samples of the law, weighted 1/N: the data x_0 (N = 1), or draws of a student."""
+        """The target from N samples of the law, each of weight 1/N.
+
+        Args:
+            samples: (B, N, D): the data x_0 with N = 1, or draws from a student.
+            log_marginals: (B, D, S), see the class.
+            validate: whether to check values.
+        """
         check_shape("samples", samples, (-1, -1, -1), "batch, atom, dim")
         weights = samples.new_full(samples.shape[:2], 1 / samples.shape[1], dtype=torch.float64)
         return cls(samples, weights, log_marginals, validate)
@@ -67,11 +73,15 @@ class Target:
     def from_mixture(
         cls, mixture: DenseMixture | HeadMixture, generator: Generator | None = None
     ) -> "Target":
-        r"""The target of consistency training: one draw of each latent's product law.
+        r"""The target of consistency training: one draw from the product law of each latent.
 
-        $r = \sum_l w_l \prod_d P_l^d$ with atoms $\hat x^l \sim P_l$ weighted $w_l$, and the
-        marginals $\sum_l w_l P_l^d$ in closed form. $P_l$ is the student at time u, with a latent
-        and an $x_u \sim p^\psi_{u|t}(\cdot \mid x_t)$ of its own for each l.
+        The law is $r = \sum_l w_l \prod_d P_l^d$. Its atoms $\hat x^l \sim P_l$ have weights $w_l$,
+        and its marginals $\sum_l w_l P_l^d$ are exact. $P_l$ is the student at time u, with its own
+        latent and its own $x_u \sim p^\psi_{u|t}(\cdot \mid x_t)$ for each l.
+
+        Args:
+            mixture: the mixture of the laws $P_l$.
+            generator: source of randomness.
         """
         samples, log_marginals = mixture.draw(generator)
         weights = mixture.log_weights.exp().expand(samples.shape[:2]).to(log_marginals)
@@ -79,14 +89,19 @@ class Target:
 
 
 class LossTerms(NamedTuple):
-    """The two parts of a cross-entropy split by the control variate, each per example."""
+    """The two parts of a cross-entropy that the control variate splits.
+
+    Attributes:
+        correlation: (B,), the part from dependence between coordinates.
+        marginal: (B,), the part from the marginals.
+    """
 
     correlation: Float[Tensor, "batch"]
     marginal: Float[Tensor, "batch"]
 
     @property
     def total(self) -> Float[Tensor, "batch"]:
-        """Their sum."""
+        """Sum of the two parts, (B,)."""
         return self.correlation + self.marginal
 
 
@@ -98,20 +113,35 @@ def distillation_loss(
     $$\sum_l w_l \sum_d \mathrm{KL}(p^{\psi,d} \| p_l^{\theta,d})
       \;\ge\; \mathrm{KL}(p^\psi \| \textstyle\sum_l w_l p_l^\theta)$$
 
-    for a product teacher, by convexity of KL; equal if the latent is ignored. `consistency_loss`
-    with atoms of the teacher gives the right side itself. For a mixture teacher r with these
-    marginals the left side plus TC(r) bounds KL(r || mixture).
+    The left side is the loss. The inequality holds for a product teacher by convexity of KL, with
+    equality if the student ignores the latent. `consistency_loss` with atoms of the teacher gives
+    the right side. For a mixture teacher r with these marginals, the loss plus TC(r) bounds
+    KL(r || mixture).
 
     Args:
-        student: $p^\theta_{0|\delta}(\cdot \mid x_\delta)$, L latents for each example.
-        log_teacher: (B, D, S), $\log p^{\psi,d}_{0|\delta}(\cdot \mid x_\delta)$; a constant.
+        student: $p^\theta_{0|\delta}(\cdot \mid x_\delta)$, with L latents for each example.
+        log_teacher: $\log p^{\psi,d}_{0|\delta}(\cdot \mid x_\delta)$, (B, D, S); a constant.
 
     Returns:
-        (B,), in nats, summed over dimensions; inf where the student excludes what the teacher
-        does not.
+        (B,), in nats, at least 0, summed over dimensions. It is inf where the student gives
+        probability 0 to a value that the teacher allows.
 
     Raises:
         ValueError: If the teacher has another B, D or S than the student.
+
+    Example:
+        A fair bit as teacher, and a student with two latents that bet on opposite values.
+
+        >>> import torch
+        >>> from di4c import DenseMixture, distillation_loss
+        >>> bets = torch.tensor([[0.8, 0.2], [0.2, 0.8]]).log()  # (L, S)
+        >>> weights = torch.tensor([0.5, 0.5]).log()
+        >>> student = DenseMixture(bets[None, :, None], weights)  # (B, L, D, S) = (1, 2, 1, 2)
+        >>> distillation_loss(student, torch.tensor([[[0.5, 0.5]]]).log())
+        tensor([0.2231])
+
+        The mixture of the two latents is the teacher itself, so the true KL is 0: the surrogate
+        is an upper bound.
     """
     return student.mean_latent_kl(log_teacher)
 
@@ -119,32 +149,48 @@ def distillation_loss(
 def consistency_loss(student: Mixture, target: Target, control_variate: bool = True) -> LossTerms:
     r"""The consistency loss (Di4C, L_consis) up to a constant in the student.
 
-    With the control variate $\bar p = \prod_d \sum_l w_l p_l^d$,
+    With the control variate $\bar p = \prod_d \sum_l w_l p_l^d$ it has the two parts
 
     $$-\mathbb{E}_{x \sim r} [\log p(x) - \log \bar p(x)] \quad\text{(correlation)}, \qquad
       \sum_d \mathrm{KL}(r^d \| \bar p^d) \quad\text{(marginal)}.$$
 
-    Their sum is $\mathrm{KL}(r \| p) - \mathrm{TC}(r)$: the target's total correlation is constant
-    in the student, so gradients are those of L_consis. The first part is an average over atoms,
-    the second is in closed form. Without the control variate the correlation part is
-    $-\mathbb{E}_r \log p(x)$, cross-entropy, and the marginal part is 0; the gradient has the same
-    mean and usually more variance (`theory/losses/control_variate_variance.py`: laws with less).
-    For sampled latents $-\log p$ is biased up (Jensen).
+    Their sum is $\mathrm{KL}(r \| p) - \mathrm{TC}(r)$. The total correlation of the target does
+    not depend on the student, so the gradient is that of L_consis. The correlation part is an
+    average over atoms, the marginal part is in closed form.
 
-    Atoms of weight 0 count as 0 whatever their likelihood. An atom that the student excludes costs
-    inf, carried by the marginal part if every latent excludes one of its coordinates.
+    Without the control variate the correlation part is the cross-entropy $-\mathbb{E}_r \log p(x)$
+    and the marginal part is 0. The gradient then has the same mean and usually more variance;
+    `theory/losses/control_variate_variance.py` has laws where it has less.
+
+    For sampled latents the mean of $-\log p$ is too large (Jensen's inequality).
 
     Args:
-        student: $p^\theta_{s|t}(\cdot \mid x_t)$ for each example.
-        target: $r = p^\theta_{s|u} \circ p^\psi_{u|t}(\cdot \mid x_t)$, without gradient.
-        control_variate: whether to split.
+        student: p, the law $p^\theta_{s|t}(\cdot \mid x_t)$ for each example.
+        target: r, the law $p^\theta_{s|u} \circ p^\psi_{u|t}(\cdot \mid x_t)$, without gradient.
+        control_variate: whether to split the loss.
 
     Returns:
-        (B,) each, in nats, summed over dimensions.
+        The two parts, (B,) each, in nats, summed over dimensions. The correlation part may be
+        negative, the marginal part is at least 0. An atom of weight 0 counts as 0 whatever its
+        likelihood. An atom that the student excludes makes the loss inf; the marginal part is inf
+        if every latent excludes the same coordinate of it.
 
     Raises:
         ValueError: If the target has another B, D or S than the student, or no marginals although
             the control variate needs them.
+
+    Example:
+        Two bits that always agree as target, and a student whose latent tells their value.
+
+        >>> import torch
+        >>> from di4c import DenseMixture, Target, consistency_loss
+        >>> values = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).log()  # (L, S)
+        >>> weights = torch.tensor([0.5, 0.5]).log()
+        >>> student = DenseMixture(values[None, :, None].repeat(1, 1, 2, 1), weights)
+        >>> atoms = torch.tensor([[[0, 0], [1, 1]]])  # (B, N, D)
+        >>> target = Target.from_samples(atoms, torch.full((1, 2, 2), 0.5).log())
+        >>> consistency_loss(student, target)  # the correlation part is minus log 2
+        LossTerms(correlation=tensor([-0.6931]), marginal=tensor([0.]))
     """
     log_probs = student.gather(target.atoms)  # (B, L, D, N)
     log_weights = student.log_weights.to(log_probs)
@@ -159,28 +205,28 @@ def consistency_loss(student: Mixture, target: Target, control_variate: bool = T
             "control_variate=False"
         )
     product = log_product(log_probs, log_weights)  # (B, N)
-    # Impossible under both: the marginal part is inf already, and inf - inf would be NaN.
+    # Where both are -inf the marginal part is inf already, and -inf + inf would be NaN.
     gain = torch.where(product == -torch.inf, 0, joint - product)
     return LossTerms(-_mean(weights, gain), student.marginal_kl(target.log_marginals))
 
 
 def data_loss(student: Mixture, target: Target, control_variate: bool = True) -> LossTerms:
-    r"""The data-prediction loss (Di4C, L_datapred) split into L_corr and L_marginal.
+    r"""The data-prediction loss (Di4C, L_datapred), split into L_corr and L_marginal.
 
     $$-\log p(x_0) + \sum_d \log \bar p^d(x_0^d) \quad\text{(correlation)}, \qquad
-      \sum_d \mathrm{KL}(p^{\psi,d}_{0|t} \| \bar p^d) \quad\text{(marginal)},$$
+      \sum_d \mathrm{KL}(p^{\psi,d}_{0|t} \| \bar p^d) \quad\text{(marginal)}.$$
 
-    the formula of `consistency_loss` for the law of the data given $x_t$: its sample is x_0 and the
-    teacher stands for its marginals. Recipes weigh the correlation part by alpha_t.
+    This is `consistency_loss` for the law of the data given $x_t$. The sample of that law is x_0,
+    and the teacher replaces its marginals. Recipes multiply the correlation part by alpha_t.
 
     Args:
-        student: $p^\theta_{0|t}(\cdot \mid x_t)$ for each example.
+        student: p, the law $p^\theta_{0|t}(\cdot \mid x_t)$ for each example.
         target: `Target.from_samples(x_0[:, None], log_teacher)`.
-        control_variate: whether to split; without it the correlation part is $-\log p(x_0)$ and
-            the marginal part is 0.
+        control_variate: whether to split the loss. Without it the correlation part is
+            $-\log p(x_0)$ and the marginal part is 0.
 
     Returns:
-        (B,) each, in nats, summed over dimensions.
+        The two parts, (B,) each, in nats, summed over dimensions.
 
     Raises:
         ValueError: As `consistency_loss`.
@@ -193,12 +239,15 @@ def prefetch(
     targets: Sequence[Target] = (),
     log_teachers: Sequence[Float[Tensor, "batch dim state"]] = (),
 ) -> Mixture:
-    """The same student, ready for its losses: a `HeadMixture` sweeps over its head once for all.
+    """The same student with the statistics of its losses computed in advance.
+
+    For a `HeadMixture` this takes one sweep over the head instead of one for each loss. A
+    `DenseMixture` holds its log-probabilities and is returned as it is.
 
     Args:
-        student: any mixture; one that holds its log-probabilities is returned as it is.
-        targets: what `consistency_loss` and `data_loss` will be asked for.
-        log_teachers: what `distillation_loss` will be asked for.
+        student: any mixture.
+        targets: targets that `consistency_loss` and `data_loss` will receive.
+        log_teachers: log-probabilities (B, D, S) that `distillation_loss` will receive.
     """
     if not isinstance(student, HeadMixture):
         return student
@@ -209,5 +258,5 @@ def prefetch(
 def _mean(
     weights: Float[Tensor, "batch atom"], values: Float[Tensor, "batch atom"]
 ) -> Float[Tensor, "batch"]:
-    """Weighted sum over atoms with 0 * inf = 0."""
+    """Weighted sum over atoms, where 0 * inf = 0: (B,)."""
     return (weights * values.masked_fill(weights == 0, 0)).sum(-1)

@@ -1,6 +1,6 @@
-r"""How many positions MaskGIT masks and reveals: ratios, counts, and the ramp over its steps.
+r"""How many positions MaskGIT masks and reveals: mask ratios, counts, and the ramp over its steps.
 
-MaskGIT's time r runs from 0 (all masked) to 1 (data); step i of n starts at $r_i = i / n$.
+MaskGIT's time r runs from 0 (all masked) to 1 (data). Step i of n starts at $r_i = i / n$.
 """
 
 import math
@@ -20,11 +20,18 @@ MASK_RATIOS: dict[str, Callable[[Tensor], Tensor]] = {
     "root": lambda r: 1 - r**0.5,
     "square": lambda r: 1 - r**2,
 }
-"""Share of masked positions at r, by schedule."""
+"""Share of masked positions at r, for each schedule."""
 
 
 def mask_ratio(r: Float[Tensor, "*batch"], schedule: str = "arccos") -> Float[Tensor, "*batch"]:
-    """Share of masked positions at r in [0, 1], in the dtype of r.
+    """Share of masked positions at time r.
+
+    Args:
+        r: MaskGIT's time in [0, 1].
+        schedule: a key of MASK_RATIOS.
+
+    Returns:
+        Shares in [0, 1], in the dtype and shape of r.
 
     Raises:
         ValueError: If the schedule is unknown.
@@ -44,14 +51,18 @@ def mask_tokens(
     uniforms: Float[Tensor, "batch *dims"] | None = None,
     generator: Generator | None = None,
 ) -> Int[Tensor, "batch *dims"]:
-    """Mask each position with the probability of its example: where its uniform lies below it.
+    """Mask each position independently with the probability of its example.
 
     Args:
-        x_0: clean tokens.
-        ratio: probability of the mask, one an example.
+        x_0: clean tokens, (B, ...).
+        ratio: probability of the mask for each example, (B,).
         mask_state: the mask.
-        uniforms: the uniform draws, where they are given and not drawn.
+        uniforms: uniform draws in the shape of x_0; drawn if None. A position is masked if its
+            number is below the probability.
         generator: source of randomness.
+
+    Returns:
+        Partly masked tokens in the shape of x_0.
     """
     if uniforms is None:
         uniforms = uniform(x_0.shape, generator=generator, device=x_0.device)
@@ -59,11 +70,20 @@ def mask_tokens(
 
 
 def reveal_counts(num_tokens: int, num_steps: int, schedule: str = "arccos") -> Int[Tensor, "step"]:
-    """Positions to reveal in each step: differences of the rounded ratio times num_tokens.
+    """Number of positions to reveal in each step, from a start where all are masked.
 
-    A 0 becomes 1 and the last step takes what is left, so that counts sum to num_tokens. With more
-    steps than the tokens can fill, that last entry falls below 1: the sampler is done before it.
-    Computed in float32, so that halves are rounded as in published runs.
+    The counts are the differences of the mask ratio times num_tokens, rounded. A count of 0 becomes
+    1, and the last step takes what is left, so that the counts sum to num_tokens. If there are more
+    steps than tokens to fill them, the last count is below 1: the sampler finishes before it. The
+    computation is in float32, so that halves are rounded as in published runs.
+
+    Args:
+        num_tokens: number of positions.
+        num_steps: number of steps, n.
+        schedule: a key of MASK_RATIOS.
+
+    Returns:
+        (n,), int64.
 
     Raises:
         ValueError: If there is no token or no step, or the schedule is unknown.
@@ -85,18 +105,29 @@ def reveal_count(
     num_tokens: int,
     schedule: str = "arccos",
 ) -> Int[Tensor, "*batch"]:
-    """Positions to reveal to reach the share of the schedule at r_next, from a random mask.
+    """Number of positions to reveal so that the masked share falls to that of the schedule.
 
-    What is masked less the share times num_tokens, rounded towards zero; never below zero.
+    It is num_masked - mask_ratio(r_next) * num_tokens, rounded towards zero, and at least 0.
+
+    Args:
+        r_next: MaskGIT's time at the end of the step, (...).
+        num_masked: number of positions that are masked at its beginning, (...).
+        num_tokens: number of all positions.
+        schedule: a key of MASK_RATIOS.
     """
     known = num_tokens - num_masked
     return ((1 - mask_ratio(r_next, schedule)) * num_tokens - known).long().clamp_min(0)
 
 
 def ramp(r: Float[Tensor, "*batch"], num_steps: int) -> Float[Tensor, "*batch"]:
-    """R n / (n - 1): from 0 in the first to 1 in the last of n steps; 1 if there is only one.
+    """Linear ramp r n / (n - 1): 0 in the first of n steps and 1 in the last.
 
-    Guidance is switched on along it and Gumbel noise off. Beyond the last step, r > (n - 1) / n,
-    it exceeds 1, as in published training.
+    It is 1 if there is only one step. The guidance weight grows along the ramp, and the Gumbel
+    noise decays along it. Beyond the last step, r > (n - 1) / n, the ramp exceeds 1, as in
+    published training.
+
+    Args:
+        r: MaskGIT's time, (...).
+        num_steps: n.
     """
     return r * num_steps / (num_steps - 1) if num_steps > 1 else torch.ones_like(r)

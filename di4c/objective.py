@@ -1,28 +1,30 @@
-r"""The training objective of Di4C: what the losses need is drawn, computed once and weighed.
+r"""The training objective of Di4C: draw what the losses need, compute it once, weigh the losses.
 
-For each example, with one student mixture at $x_t$,
+For each example, with one student mixture at $x_t$, the terms are
 
-    distillation           surrogate of L_distil at small t
-    data_correlation       alpha_t [ -log p(x_0) + log p-bar(x_0) ]
-    data_marginal          KL(teacher's marginals || the student's)
-    consistency_correlation, consistency_marginal
-                           against the student at u, where x_u comes from one teacher step
+    distillation             convex surrogate of L_distil at small t
+    data_correlation         alpha_t [ -log p(x_0) + log p-bar(x_0) ]
+    data_marginal            KL(marginals of the teacher || marginals of the student)
+    consistency_correlation  correlation part of L_consis
+    consistency_marginal     marginal part of L_consis
 
-Source: Hayakawa et al., ICML 2025, Section 3.3 and Appendix A. Losses are those of `di4c.losses`,
-choices are data (`di4c.recipes`).
+The target of the consistency terms is the student at the earlier time u, at a state x_u from one
+teacher step. Here p-bar is the product of the marginals of the student.
+
+Source: Hayakawa et al., ICML 2025, Section 3.3 and Appendix A. The losses are those of
+`di4c.losses`; a `di4c.recipes.Recipe` holds all choices.
 """
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from di4c.denoisers import Denoiser
-from di4c.latents import LatentLaw, UniformLatent, latent_batches, uniform_log_weights
-from di4c.likelihood import DenseMixture, HeadMixture
+from di4c.denoisers import MixtureNetwork
+from di4c.latents import LatentLaw, UniformLatent, latent_batches
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
 from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe, SeparateDistillation, TeacherLaw, exact_step
@@ -30,48 +32,15 @@ from di4c.rng import Generator, SampleGenerators
 from di4c.sampling_loop import prior_samples
 
 
-@runtime_checkable  # beartype checks arguments against it in tests
-class MixtureNetwork(Protocol):
-    """A network as a mixture: one product law of x_0 for each latent of each example."""
-
-    def __call__(
-        self,
-        x_t: Int[Tensor, "batch latent dim"],
-        t: Float[Tensor, "batch"],
-        latents: Tensor | None,
-    ) -> DenseMixture | HeadMixture:
-        """The mixture at x_t, one state for each latent (the same one, or each its own)."""
-        ...
-
-
-def as_mixture(denoiser: Denoiser, *, validate: bool = True) -> MixtureNetwork:
-    """A network (x_t (B, D), t (B,), latent (B, ...)) -> log-probabilities, called on B L rows."""
-
-    def network(
-        x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"], latents: Tensor | None
-    ) -> DenseMixture:
-        batch, num_latents, num_dims = x_t.shape
-        log_probs = denoiser(
-            x_t.reshape(-1, num_dims),
-            t.repeat_interleave(num_latents),
-            None if latents is None else latents.flatten(0, 1),
-        )
-        log_probs = log_probs.reshape(batch, num_latents, num_dims, -1)
-        weights = uniform_log_weights(num_latents, log_probs.device)
-        return DenseMixture(log_probs, weights, validate)
-
-    return network
-
-
 class Draws(NamedTuple):
-    """Everything random of one evaluation but the teacher's and the target's samples.
+    """All random draws of one evaluation, except the samples of the teacher and of the target.
 
     Attributes:
-        t: noisy times, (B,).
+        t: times, (B,).
         u: earlier times, (B,).
         x_t: states at t, (B, D).
-        latents: the student's at t, (B, L, ...).
-        target_latents: the student's at u, (B, L, ...).
+        latents: latents of the student at t, (B, L, ...).
+        target_latents: latents of the student at u, (B, L, ...).
     """
 
     t: Float[Tensor, "batch"]
@@ -82,7 +51,12 @@ class Draws(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """The loss of each example and the weighted terms that it is the sum of."""
+    """The loss of each example.
+
+    Attributes:
+        loss: (B,), the sum of the terms.
+        terms: the weighted terms by name (`TERMS`), each (B,).
+    """
 
     loss: Float[Tensor, "batch"]
     terms: dict[str, Float[Tensor, "batch"]]
@@ -99,28 +73,44 @@ TERMS = (
 
 @dataclass(frozen=True)
 class Di4CObjective:
-    r"""One evaluation of the objective on a batch of data.
+    r"""The Di4C objective: a function from a batch of data to the loss of each example.
 
-    Teacher and target passes run once each and without autograd.
+    An evaluation calls the teacher and the target network once each, without autograd. A recipe
+    with `SeparateDistillation` calls the teacher a second time.
 
     Attributes:
         process: forward process.
         student: the network that is trained.
-        teacher: a product teacher (`as_mixture` of its denoiser), or a Di4C student of an earlier
-            round: iterated Di4C.
-        recipe: times, weights, teacher step, distil rule.
+        teacher: a product teacher (`as_mixture` of its denoiser). For iterated Di4C it is the
+            student of an earlier round.
+        recipe: times, weights, teacher step, and distillation rule.
         latent: law of the latents.
         target: network of the consistency target at u; the student itself by default.
-        teacher_latents: latents of a mixture teacher for each example; 0 for a product teacher.
-        reference_steps: 0 draws x_t from the data, $r_t = q_t$; n > 0 lets the teacher generate it
-            in n steps from the prior (the r of Theorem 2), that of a separate distillation too.
-            Then there is no x_0: data_weight must be Weight(0.0).
-        same_calls: call the networks equally often whatever times are drawn, as is needed where
-            processes share out the weights of one (FSDP) and must call it together. Otherwise the
-            consistency target of a batch that is only distilled is left out; the loss is the same.
+        teacher_latents: number of latents of a mixture teacher for each example; 0 for a product
+            teacher.
+        reference_steps: law of x_t. With 0 it is noised data, $r_t = q_t$. With n > 0 the teacher
+            generates x_t in n steps from the prior, which is the r of Theorem 2. This includes the
+            states of a separate distillation. There is no x_0 that belongs to such an x_t, so
+            data_weight must be Weight(0.0).
+        same_calls: whether the networks are called equally often for all times that may be drawn.
+            This is needed with FSDP, where the processes share the weights of a network and must
+            call it together. If False, the consistency target is left out for a batch in which all
+            examples are distilled. The loss is the same.
 
     Raises:
-        ValueError: If the numbers do not fit together.
+        ValueError: If teacher_latents, reference_steps and the recipe do not fit together.
+
+    Example:
+        The exact product denoiser as teacher and student: the correlation part is 0.
+
+        >>> import torch
+        >>> from di4c import IMAGENET, Di4CObjective, ExactDenoiser, MaskedProcess, as_mixture
+        >>> process, law = MaskedProcess(2), torch.tensor([0.5, 0.0, 0.0, 0.5])
+        >>> teacher = as_mixture(ExactDenoiser(process, law))
+        >>> objective = Di4CObjective(process, student=teacher, teacher=teacher, recipe=IMAGENET)
+        >>> found = objective(torch.tensor([[0, 0], [1, 1]]))
+        >>> bool((found.terms["data_correlation"].abs() < 1e-9).all())
+        True
     """
 
     process: ForwardProcess
@@ -134,7 +124,6 @@ class Di4CObjective:
     same_calls: bool = False
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         if self.teacher_latents not in (0, self.recipe.num_latents):
             raise ValueError(
                 f"teacher_latents must be 0 (product teacher) or num_latents = "
@@ -155,26 +144,26 @@ class Di4CObjective:
         generator: Generator | None = None,
         times: tuple[Tensor, Tensor] | None = None,
     ) -> Objective:
-        """Loss and weighted terms for each example of the batch.
+        """Loss and weighted terms of each example of the batch.
 
         Args:
-            x_0: data.
-            generator: source of all randomness, on the device of x_0; with `SampleGenerators` an
-                example's loss does not depend on the batch that it is part of.
-            times: (t, u) where they are given and not drawn.
+            x_0: data, (B, D).
+            generator: source of all randomness, on the device of x_0. With `SampleGenerators` the
+                loss of an example does not depend on the batch that it is part of.
+            times: (t, u), each (B,); drawn by the recipe if None.
+
+        Returns:
+            The loss (B,) in nats, and its terms.
 
         Raises:
-            ValueError: If times are not 0 <= u < t <= horizon, or a network returns something that
-                does not fit (see `di4c.losses`).
+            ValueError: If times are not 0 <= u < t <= horizon, or a network returns a mixture of
+                another shape (see `di4c.losses`).
         """
         draws = self.draw(x_0, generator=generator, times=times)
         recipe, rule = self.recipe, self.recipe.distillation
         with torch.no_grad():
             teacher = self._teacher(draws.x_t, draws.t, generator)
-        separate = isinstance(rule, SeparateDistillation)
-        distilled = (
-            torch.zeros_like(draws.t, dtype=torch.bool) if separate else rule.active(draws.t)
-        )
+        distilled = rule.active(draws.t)
         data = Target.from_samples(x_0[:, None], teacher.log_marginals)
         targets = [data]
         if self.same_calls or not bool(distilled.all()):
@@ -184,14 +173,14 @@ class Di4CObjective:
 
         correlation, marginal = data_loss(student, data, recipe.control_variate)
         weight = recipe.data_weight(draws.t).to(correlation)
-        # Without weight there may be no x_0 that belongs to x_t: 0 even if the term is infinite.
+        # With weight 0 the term counts as 0, even if it is infinite because x_t is not from x_0.
         correlation = torch.where(weight > 0, weight * correlation, 0.0)
         terms = {"data_correlation": correlation, "data_marginal": marginal}
         for target in targets[1:]:
             both = consistency_loss(student, target, recipe.control_variate)
             terms["consistency_correlation"] = torch.where(distilled, 0.0, both.correlation)
             terms["consistency_marginal"] = torch.where(distilled, 0.0, both.marginal)
-        if separate:
+        if isinstance(rule, SeparateDistillation):
             terms["distillation"] = rule.weight * self._separate(x_0, rule.time, draws, generator)
         elif bool(distilled.any()):
             term = rule.weight * distillation_loss(student, teacher.log_marginals)
@@ -207,16 +196,17 @@ class Di4CObjective:
         generator: Generator | None = None,
         times: tuple[Tensor, Tensor] | None = None,
     ) -> Draws:
-        """Times, noisy states and latents of one evaluation."""
+        """Draw the times, noisy states and latents of one evaluation."""
         batch, device = len(x_0), x_0.device
         if times is None and self.process.horizon != 1:
             raise ValueError(
-                f"process must have horizon 1, as the recipe's times lie in (0, 1]; got "
+                f"process must have horizon 1, because the times of a recipe lie in (0, 1]; got "
                 f"{self.process.horizon}: rescale its schedule, or give times=(t, u)"
             )
         t, u = times or self.recipe.times.draw(batch, generator, device)
-        if not bool(((u >= 0) & (u < t) & (t <= self.process.horizon)).all()):
-            bad = int((~((u >= 0) & (u < t) & (t <= self.process.horizon))).nonzero()[0, 0])
+        fits = (u >= 0) & (u < t) & (t <= self.process.horizon)
+        if not bool(fits.all()):
+            bad = int((~fits).nonzero()[0, 0])
             raise ValueError(
                 f"u must lie in [0, t) and t in (0, {self.process.horizon}]; example {bad} has "
                 f"u = {float(u[bad])}, t = {float(t[bad])}"
@@ -245,7 +235,7 @@ class Di4CObjective:
     def _teacher(
         self, x_t: Int[Tensor, "batch dim"], t: Tensor, generator: Generator | None
     ) -> TeacherLaw:
-        """One teacher call at x_t: its marginals, and draws of x_0 if it is a mixture."""
+        """Call the teacher at x_t: its marginals, and draws of x_0 if it is a mixture."""
         count, latents = self.teacher_latents, None
         if count:
             latents = self._latents(len(x_t), count, generator, x_t.device)
@@ -267,7 +257,7 @@ class Di4CObjective:
     def _consistency_target(
         self, teacher: TeacherLaw, draws: Draws, generator: Generator | None
     ) -> Target:
-        r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$: for each atom an x_u, a latent and an x_0."""
+        r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$; each atom has its own x_u, latent and x_0."""
         x_t = self._repeat(draws.x_t)
         x_u = self.recipe.teacher_move(self.process, teacher, x_t, draws.u, draws.t, generator)
         network = self.target or self.student
@@ -280,7 +270,7 @@ class Di4CObjective:
         draws: Draws,
         generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
-        """Distillation at a time of its own: every latent at a state of its own."""
+        """Distillation loss at a fixed small time, (B,). Each latent gets its own noisy state."""
         repeated = generator
         if isinstance(generator, SampleGenerators):
             repeated = generator.repeat_interleave(self.recipe.num_latents)
@@ -300,7 +290,7 @@ class Di4CObjective:
     def _generate(
         self, t: Float[Tensor, "batch"], num_dims: int, generator: Generator | None
     ) -> Int[Tensor, "batch dim"]:
-        """The teacher's own states at t, from the prior: the reference law of Theorem 2."""
+        """States at t that the teacher generates from the prior: the reference law of Theorem 2."""
         x = prior_samples(self.process, len(t), num_dims, generator=generator, device=t.device)
         fractions = torch.arange(self.reference_steps + 1, device=t.device) / self.reference_steps
         times = self.process.horizon + (t - self.process.horizon) * fractions[:, None]

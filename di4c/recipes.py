@@ -147,6 +147,10 @@ class SeparateDistillation:
     time: float = 0.01
     weight: float = 1.0
 
+    def active(self, t: Float[Tensor, "batch"]) -> Tensor:
+        """Which examples train distillation instead of consistency: none, (B,), bool."""
+        return torch.zeros_like(t, dtype=torch.bool)
+
 
 @dataclass(frozen=True)
 class DistillationBelow:

@@ -1,13 +1,8 @@
-"""Likelihood statistics of mixtures of product distributions, all that the losses ever read."""
+"""Mixtures of product distributions, and the likelihood statistics that the losses read."""
 
 from di4c.likelihood.head import HeadMixture, PrefetchedMixture
 from di4c.likelihood.logits import FunctionHead, Head, LinearHead, LogitsTransform
-from di4c.likelihood.mixture import (
-    DenseMixture,
-    Mixture,
-    log_joint,
-    log_product,
-)
+from di4c.likelihood.mixture import DenseMixture, Mixture, log_joint, log_product
 
 __all__ = [
     "DenseMixture",

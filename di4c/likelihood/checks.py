@@ -1,20 +1,21 @@
-"""Errors that name the argument, what arrived, and the remedy.
+"""Checks of arguments. An error names the argument, what arrived, and the remedy.
 
-Shapes are always checked. Values are checked where `validate` is on, which waits for the device
-once per check; under `torch.compile` value checks stand down, since they would break the graph.
+Shapes are always checked. Values are checked if `validate` is on; each such check waits for the
+device once. Under `torch.compile` values are not checked, because that would break the graph.
 """
 
 import torch
 from torch import Tensor
 
-# How far the probabilities of a row may sum from 1: rounding of S = 50,000 terms, never raw logits.
+# Largest allowed difference of a sum of probabilities from 1. It leaves room for the rounding of
+# S = 50,000 terms and is too small for raw logits to pass.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 _HALF_TOLERANCE = 3e-2
-_LOG_TOLERANCE = _TOLERANCE | {torch.bfloat16: 4e-2}  # half a unit at log 50,000 is 3.2 %
+_LOG_TOLERANCE = _TOLERANCE | {torch.bfloat16: 4e-2}  # rounding of -log 50,000 changes p by 3.2 %
 
 
 def checks_values(validate: bool) -> bool:
-    """Whether to look at values."""
+    """Whether values are to be checked."""
     return validate and not torch.compiler.is_compiling()
 
 
@@ -26,7 +27,15 @@ def first_index(mask: Tensor) -> tuple[int, ...]:
 def check_shape(
     name: str, tensor: Tensor, expected: tuple[int, ...], axes: str, remedy: str = ""
 ) -> None:
-    """ValueError unless the shape is as expected; -1 stands for any size but zero."""
+    """Raise ValueError unless the tensor has the expected shape.
+
+    Args:
+        name: what to call the tensor in the error.
+        tensor: the tensor.
+        expected: its shape; -1 stands for any size but zero.
+        axes: names of the axes, for the error.
+        remedy: what the error advises; by default it follows from the shape.
+    """
     shape = tuple(tensor.shape)
     fits = len(shape) == len(expected) and all(
         size == want or (want == -1 and size > 0)
@@ -34,12 +43,12 @@ def check_shape(
     )
     if not fits:
         wanted = ", ".join("any" if want == -1 else str(want) for want in expected)
-        remedy = remedy or ("fill the empty axis" if 0 in shape else "look at the axes' order")
+        remedy = remedy or ("fill the empty axis" if 0 in shape else "check the order of the axes")
         raise ValueError(f"{name} must have shape ({axes}) = ({wanted}); got {shape}: {remedy}")
 
 
 def check_not_nan(name: str, values: Tensor) -> None:
-    """ValueError that names the first NaN."""
+    """Raise ValueError if a value is NaN, and name the first one."""
     bad = values.isnan()
     if bool(bad.any()):
         index = list(first_index(bad))
@@ -47,9 +56,9 @@ def check_not_nan(name: str, values: Tensor) -> None:
 
 
 def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
-    """ValueError unless every entry of x is a state 0..S-1, as int64."""
+    """Raise ValueError unless x is int64 and every entry is a state in 0..num_states-1."""
     if x.dtype != torch.int64:
-        raise ValueError(f"{name} must be int64, as torch indexes by; got {x.dtype}: use .long()")
+        raise ValueError(f"{name} must be int64, the dtype of indices; got {x.dtype}: use .long()")
     bad = (x < 0) | (x >= num_states)
     if bool(bad.any()):
         index = first_index(bad)
@@ -60,9 +69,9 @@ def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
 
 
 def check_log_probs(name: str, log_probs: Tensor, remedy: str = "") -> None:
-    """ValueError unless the probabilities over the last axis sum to 1; names the first NaN."""
+    """Raise ValueError unless the probabilities over the last axis sum to 1."""
     rows = log_probs.detach().flatten(0, -2)
-    # In pieces: the check must not need as much memory as the tensor that it looks at.
+    # Check in pieces, so that the check needs less memory than the tensor itself.
     pieces = rows.split(max(1, 2**22 // rows.shape[-1]))
     totals = torch.cat([piece.exp().sum(-1, dtype=_wide(rows.dtype)) for piece in pieces])
     tolerance = _LOG_TOLERANCE.get(rows.dtype, _HALF_TOLERANCE)
@@ -84,7 +93,7 @@ def check_log_probs(name: str, log_probs: Tensor, remedy: str = "") -> None:
 
 
 def check_weights(name: str, weights: Tensor, remedy: str) -> None:
-    """ValueError unless the weights are non-negative and sum to 1 over the last axis."""
+    """Raise ValueError unless the weights are non-negative and sum to 1 over the last axis."""
     total = weights.detach().sum(-1, dtype=_wide(weights.dtype))
     tolerance = _TOLERANCE.get(weights.dtype, _HALF_TOLERANCE)
     if bool(((total - 1).abs() <= tolerance).all()) and not bool((weights < 0).any()):

@@ -1,4 +1,4 @@
-"""The mixture of a large network: features and a head in place of log-probabilities."""
+"""The mixture of a large network, held as features and a head instead of log-probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,20 +8,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.likelihood.checks import check_shape, check_states, checks_values
-from di4c.likelihood.chunked import Chunked, accumulator, chunks, given_chunks
+from di4c.likelihood.chunked import Chunked, accumulator, chunks, given_chunks, weighted_sum
 from di4c.likelihood.logits import Head, LogitsTransform, log_point_mass
 from di4c.likelihood.mixture import check_atoms, check_latent_law, check_log_target
-from di4c.likelihood.statistics import Request, statistics, weighted_sum
+from di4c.likelihood.statistics import Request, statistics
 from di4c.rng import Generator, invert, uniform
 
 
 @dataclass(frozen=True)
 class HeadMixture:
-    """A mixture computed from hidden states, in chunks: no (B, L, D, S) tensor ever exists.
+    """A mixture computed from hidden states in chunks, so that no (B, L, D, S) tensor ever exists.
 
-    Values and gradients are those of a `DenseMixture` of the same logits. Every statistic sweeps
-    over the head once; `prefetch` computes all that the losses of a step will ask for in a single
-    sweep. Under `torch.compile` the sweep runs as it is, between compiled graphs.
+    Values and gradients are those of a `DenseMixture` of the same logits. Every statistic makes one
+    sweep over the head. `prefetch` computes all statistics that the losses of a training step need
+    in a single sweep. Under `torch.compile` the sweep is not compiled; the graph breaks there.
 
     Attributes:
         hidden: (B, L, D, H), the features that the head maps to logits; any float type. Sums are
@@ -29,13 +29,13 @@ class HeadMixture:
         head: `LinearHead(weight, bias)`, or a `FunctionHead`.
         log_weights: (L,), log-probabilities of the latents; constants.
         transform: what happens between logits and softmax.
-        positions_per_chunk: pairs (b, d) in a chunk: memory is two buffers of L S numbers for each.
-            None for as many as suit the device.
-        validate: whether to check values; NaN logits are found while they are at hand.
+        positions_per_chunk: number of pairs (b, d) in a chunk. Each needs two buffers of L S
+            numbers. None for a number that suits the device.
+        validate: whether to check values. NaN logits are found when they are computed.
 
     Raises:
-        ValueError: If shapes disagree, there is no latent, or the weights do not sum to 1; from a
-            statistic, if a logit is NaN.
+        ValueError: If shapes disagree, there is no latent, or the weights do not sum to 1. A
+            statistic raises it if a logit is NaN.
     """
 
     hidden: Float[Tensor, "batch latent dim hidden"]
@@ -46,7 +46,6 @@ class HeadMixture:
     validate: bool = True
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         check_shape("hidden", self.hidden, (-1, -1, -1, -1), "batch, latent, dim, feature")
         self.head.check(self.hidden.shape[-1])
         check_latent_law(self.log_weights, self.hidden.shape[1], self.validate)
@@ -63,20 +62,17 @@ class HeadMixture:
         self.transform.check(batch, num_latents, num_dims, self.head.num_states)
         if self.transform.given is not None and checks_values(self.validate):
             given = self.transform.given.clamp(min=0)
-            check_states("given", given, self.head.num_states, "mark what is unknown by -1")
+            check_states("given", given, self.head.num_states, "mark unknown coordinates by -1")
 
     def gather(self, x: Int[Tensor, "batch atom dim"]) -> Float[Tensor, "batch latent dim atom"]:
-        """See Mixture.gather."""
         return self.prefetch(atoms=[x]).gather(x)
 
     def marginal_kl(self, log_target: Float[Tensor, "batch dim state"]) -> Float[Tensor, "batch"]:
-        """See Mixture.marginal_kl."""
         return self.prefetch(marginal_targets=[log_target]).marginal_kl(log_target)
 
     def mean_latent_kl(
         self, log_target: Float[Tensor, "batch dim state"]
     ) -> Float[Tensor, "batch"]:
-        """See Mixture.mean_latent_kl."""
         return self.prefetch(latent_targets=[log_target]).mean_latent_kl(log_target)
 
     def prefetch(
@@ -85,12 +81,15 @@ class HeadMixture:
         marginal_targets: Sequence[Float[Tensor, "batch dim state"]] = (),
         latent_targets: Sequence[Float[Tensor, "batch dim state"]] = (),
     ) -> "PrefetchedMixture":
-        """The same mixture with some statistics already there, all from one sweep over the head.
+        """The same mixture with some statistics already computed, in one sweep over the head.
 
         Args:
-            atoms: what `gather` will be asked for.
-            marginal_targets: what `marginal_kl` will be asked for.
-            latent_targets: what `mean_latent_kl` will be asked for.
+            atoms: tensors (B, N, D) that `gather` will receive.
+            marginal_targets: tensors (B, D, S) that `marginal_kl` will receive.
+            latent_targets: tensors (B, D, S) that `mean_latent_kl` will receive.
+
+        Raises:
+            ValueError: If a shape disagrees, or an atom is no state.
         """
         batch, _, num_dims, _ = self.hidden.shape
         num_states = self.head.num_states
@@ -120,9 +119,12 @@ class HeadMixture:
     def draw(
         self, generator: Generator | None = None
     ) -> tuple[Int[Tensor, "batch latent dim"], Float[Tensor, "batch dim state"]]:
-        """One draw for each latent and the log-marginals, in one sweep; see DenseMixture.draw.
+        """One draw for each latent, and the log-marginals of the mixture, in one sweep.
 
-        Up to rounding the draws are those of `DenseMixture.draw`, whatever the chunk size.
+        Up to rounding the draws are those of `DenseMixture.draw`, for every chunk size.
+
+        Returns:
+            Samples (B, L, D) and log-marginals (B, D, S).
         """
         uniforms = uniform(self.hidden.shape[:3], generator=generator, device=self.hidden.device)
         samples = torch.empty_like(uniforms, dtype=torch.long)
@@ -130,11 +132,11 @@ class HeadMixture:
 
     @torch.no_grad()
     def log_marginals(self) -> Float[Tensor, "batch dim state"]:
-        """Those of `draw`, where no draw is wanted: the inversion costs as much as the softmax."""
+        """Log-marginals of the mixture, (B, D, S), without the cost of a draw."""
         return self._sweep()
 
     def _sweep(self, samples: Tensor | None = None, uniforms: Tensor | None = None) -> Tensor:
-        """The log-marginals; fills in the samples that belong to uniforms."""
+        """The log-marginals (B, D, S); also writes the samples that belong to the uniforms."""
         with torch.autocast(self.hidden.device.type, enabled=False):
             batch, _, num_dims, _ = self.hidden.shape
             shape = (batch, num_dims, self.head.num_states)
@@ -158,12 +160,12 @@ class HeadMixture:
 
 @dataclass(frozen=True)
 class PrefetchedMixture:
-    """A `HeadMixture` that knows some of its statistics; any other costs a sweep of its own.
+    """A `HeadMixture` that knows some of its statistics. Any other statistic costs a sweep.
 
     Attributes:
-        mixture: the mixture itself.
+        mixture: the mixture.
         gathered: pairs of atoms and their log-probabilities.
-        marginal_kls: pairs of a log-target and its marginal KL.
+        marginal_kls: pairs of a log-target and its KL to the marginals.
         latent_kls: pairs of a log-target and its mean KL over latents.
     """
 
@@ -174,27 +176,23 @@ class PrefetchedMixture:
 
     @property
     def log_weights(self) -> Float[Tensor, "latent"]:
-        """See Mixture.log_weights."""
         return self.mixture.log_weights
 
     def gather(self, x: Int[Tensor, "batch atom dim"]) -> Float[Tensor, "batch latent dim atom"]:
-        """See Mixture.gather."""
         known = _find(x, self.gathered)
         return self.mixture.gather(x) if known is None else known
 
     def marginal_kl(self, log_target: Float[Tensor, "batch dim state"]) -> Float[Tensor, "batch"]:
-        """See Mixture.marginal_kl."""
         known = _find(log_target, self.marginal_kls)
         return self.mixture.marginal_kl(log_target) if known is None else known
 
     def mean_latent_kl(
         self, log_target: Float[Tensor, "batch dim state"]
     ) -> Float[Tensor, "batch"]:
-        """See Mixture.mean_latent_kl."""
         known = _find(log_target, self.latent_kls)
         return self.mixture.mean_latent_kl(log_target) if known is None else known
 
 
 def _find(key: Tensor, pairs: tuple[tuple[Tensor, Tensor], ...]) -> Tensor | None:
-    """The value that belongs to this very tensor."""
+    """The value that is stored for this tensor object, or None."""
     return next((value for tensor, value in pairs if tensor is key), None)

@@ -1,7 +1,7 @@
-"""From a position's features to its logits: the transform that a recipe asks for, and the heads.
+"""From the features of a position to its log-probabilities: heads, and the transform of logits.
 
-Both are data. A recipe is a value of `LogitsTransform`, not a copy of the code; a head is what
-turns (rows, H) features into (rows, S) logits and knows how to send gradients back.
+A head maps features (rows, H) to logits (rows, S) and computes the gradients of this map. A
+`LogitsTransform` says what happens between the logits and the softmax.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,15 @@ class LogitsTransform:
     r"""What happens between the logits and the softmax.
 
     Attributes:
-        soft_cap: c of $z \mapsto c \tanh(z / c)$, or None.
-        excluded_states: states that cannot occur (their logit becomes -inf): a mask state.
-        given: coordinates that are known, as the state that they have, -1 where they are to be
-            predicted. They become point masses and send no gradient. (B, D), or (B, L, D) if each
+        soft_cap: c > 0 of the map $z \mapsto c \tanh(z / c)$, or None for no cap.
+        excluded_states: states that cannot occur, such as the mask. Their logits become -inf.
+        given: the state of each coordinate that is known, and -1 for those to be predicted. Known
+            coordinates become point masses and send no gradient. (B, D), or (B, L, D) if each
             latent has its own $x_t$.
+
+    Raises:
+        ValueError: If the cap is not positive, an excluded state is repeated, or `given` has
+            another number of axes.
     """
 
     soft_cap: float | None = None
@@ -32,7 +36,6 @@ class LogitsTransform:
     given: Int[Tensor, "batch *latent dim"] | None = None
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         if self.soft_cap is not None and not self.soft_cap > 0:
             raise ValueError(
                 f"soft_cap must be positive; got {self.soft_cap}: None switches it off"
@@ -49,14 +52,19 @@ class LogitsTransform:
     def subs(
         cls, x_t: Int[Tensor, "batch *latent dim"], mask_state: int, soft_cap: float | None = None
     ) -> "LogitsTransform":
-        """The masked parametrisation: no mask in x_0, and unmasked coordinates carry over.
+        """The masked parametrisation: x_0 has no mask, and unmasked coordinates are carried over.
 
         Source: the SUBS parametrisation of MDLM (Sahoo et al., NeurIPS 2024).
+
+        Args:
+            x_t: (B, D), or (B, L, D) if each latent has its own.
+            mask_state: index of the mask.
+            soft_cap: see the class.
         """
         return cls(soft_cap, (mask_state,), torch.where(x_t == mask_state, -1, x_t))
 
     def check(self, batch: int, num_latents: int, num_dims: int, num_states: int) -> None:
-        """ValueError unless the transform fits logits of shape (B, L, D, S)."""
+        """Raise ValueError unless the transform fits logits of shape (B, L, D, S)."""
         for state in self.excluded_states:
             if not 0 <= state < num_states:
                 raise ValueError(
@@ -72,7 +80,7 @@ class LogitsTransform:
     def log_probs(
         self, logits: Float[Tensor, "batch latent dim state"]
     ) -> Float[Tensor, "batch latent dim state"]:
-        """The log-probabilities of all states in float32 or wider, differentiable in the logits."""
+        """Log-probabilities (B, L, D, S) in float32 or wider, differentiable in the logits."""
         batch, num_latents, num_dims, num_states = logits.shape
         self.check(batch, num_latents, num_dims, num_states)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -85,20 +93,20 @@ class LogitsTransform:
             return logits.log_softmax(-1)
         given = self.given[:, None] if self.given.ndim == 2 else self.given
         open_ = (given < 0)[..., None]
-        # Known coordinates are taken out before the softmax: theirs may be without any state.
+        # The logits of known coordinates are replaced first, because all of them may be -inf.
         log_probs = torch.where(open_, logits, 0.0).log_softmax(-1)
         return torch.where(open_, log_probs, log_point_mass(given, num_states).to(log_probs))
 
 
 def log_point_mass(state: Int[Tensor, "*rows"], num_states: int) -> Float[Tensor, "*rows state"]:
-    """Log-probabilities of the point mass on each state: 0 there, -inf elsewhere."""
+    """Log-probabilities (..., S) of the point mass on each state: 0 there, -inf elsewhere."""
     states = torch.arange(num_states, device=state.device)
     return torch.where(states == state[..., None], 0.0, -torch.inf)
 
 
 @runtime_checkable  # beartype checks arguments against it in tests
 class Head(Protocol):
-    """The map from features to logits, position by position."""
+    """A map from the features of a position to its logits."""
 
     @property
     def num_states(self) -> int:
@@ -107,19 +115,19 @@ class Head(Protocol):
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
-        """The tensors that gradients flow to."""
+        """Tensors that gradients flow to."""
         ...
 
     def check(self, num_features: int) -> None:
-        """ValueError unless the head takes that many features."""
+        """Raise ValueError unless the head takes that many features."""
         ...
 
     def with_parameters(self, parameters: tuple[Tensor, ...]) -> "Head":
-        """The same head on other tensors."""
+        """The same head with other tensors in place of `parameters`."""
         ...
 
     def logits(self, rows: Float[Tensor, "row hidden"], out: Float[Tensor, "row state"]) -> None:
-        """Write the logits of the rows to `out`."""
+        """Write the logits of the rows (R, H) to `out` (R, S)."""
         ...
 
     def backward(
@@ -129,13 +137,16 @@ class Head(Protocol):
         needs: tuple[bool, ...],
         grads: tuple[Tensor | None, ...],
     ) -> Float[Tensor, "row hidden"] | None:
-        """Add the gradients of the parameters to `grads`, return that of the rows.
+        """Add the gradients of the parameters to `grads` and return the gradient of the rows.
 
         Args:
-            rows: features.
-            grad_logits: gradient with respect to the logits; may be overwritten.
-            needs: for the rows and then each parameter, whether a gradient is wanted.
-            grads: one buffer for each parameter, None where it is not wanted.
+            rows: features, (R, H).
+            grad_logits: gradient of the logits, (R, S); may be overwritten.
+            needs: whether a gradient is wanted, for the rows and then for each parameter.
+            grads: one buffer for each parameter; None if its gradient is not wanted.
+
+        Returns:
+            (R, H), or None if the gradient of the rows is not wanted.
         """
         ...
 
@@ -144,12 +155,12 @@ class Head(Protocol):
 class LinearHead:
     """Logits $W h + b$.
 
-    The product runs in the dtype of the features (W is cast to it, as autocast would) and
-    accumulates in float32 or wider, and so does the gradient of W over all chunks.
+    The product runs in the dtype of the features; W is cast to it, as autocast would do. Sums are
+    in float32 or wider, also those of the gradient of W over all chunks.
 
     Attributes:
-        weight: (S, H).
-        bias: (S,), or None.
+        weight: W, (S, H).
+        bias: b, (S,), or None.
     """
 
     weight: Float[Tensor, "state hidden"]
@@ -157,16 +168,13 @@ class LinearHead:
 
     @property
     def num_states(self) -> int:
-        """See Head.num_states."""
         return self.weight.shape[0]
 
     @property
     def parameters(self) -> tuple[Tensor, ...]:
-        """See Head.parameters."""
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
     def check(self, num_features: int) -> None:
-        """See Head.check."""
         if self.weight.ndim != 2 or self.weight.shape[1] != num_features:
             raise ValueError(
                 f"weight must have shape (state, feature) = (any, {num_features}) like hidden; got "
@@ -176,11 +184,9 @@ class LinearHead:
             check_shape("bias", self.bias, (self.num_states,), "state")
 
     def with_parameters(self, parameters: tuple[Tensor, ...]) -> "LinearHead":
-        """See Head.with_parameters."""
         return LinearHead(*parameters)
 
     def logits(self, rows: Float[Tensor, "row hidden"], out: Float[Tensor, "row state"]) -> None:
-        """See Head.logits."""
         weight = self.weight.to(rows.dtype).T
         if self.bias is not None and self.bias.dtype == rows.dtype == out.dtype:
             torch.addmm(self.bias, rows, weight, out=out)
@@ -196,7 +202,6 @@ class LinearHead:
         needs: tuple[bool, ...],
         grads: tuple[Tensor | None, ...],
     ) -> Float[Tensor, "row hidden"] | None:
-        """See Head.backward."""
         if self.bias is not None and grads[1] is not None:
             grads[1].add_(grad_logits.sum(0))
         grad_logits = grad_logits.to(rows.dtype) if rows.is_cuda else grad_logits
@@ -213,9 +218,9 @@ class LinearHead:
 class FunctionHead:
     """Logits computed by a function, such as the truncated logistic of a U-Net's two outputs.
 
-    The function is called on a few rows at a time, again in the backward pass, outside autocast,
-    and must treat every row alike. It must not depend on tensors that need gradients except
-    through its arguments.
+    The function is called on a few rows at a time, outside autocast, and once more in the backward
+    pass. It must treat every row by itself. A tensor that needs a gradient must be one of its
+    arguments.
 
     Attributes:
         function: (rows (R, H), *parameters) -> logits (R, S), differentiable.
@@ -228,14 +233,12 @@ class FunctionHead:
     parameters: tuple[Tensor, ...] = ()
 
     def check(self, num_features: int) -> None:
-        """See Head.check; what the function takes shows when it is called."""
+        """Check nothing: the function itself fails if it does not take that many features."""
 
     def with_parameters(self, parameters: tuple[Tensor, ...]) -> "FunctionHead":
-        """See Head.with_parameters."""
         return FunctionHead(self.function, self.num_states, parameters)
 
     def logits(self, rows: Float[Tensor, "row hidden"], out: Float[Tensor, "row state"]) -> None:
-        """See Head.logits."""
         logits = self.function(rows, *self.parameters)
         check_shape("logits of the head's function", logits, tuple(out.shape), "row, state")
         out.copy_(logits)
@@ -247,7 +250,6 @@ class FunctionHead:
         needs: tuple[bool, ...],
         grads: tuple[Tensor | None, ...],
     ) -> Float[Tensor, "row hidden"] | None:
-        """See Head.backward."""
         leaves = [
             tensor.detach().requires_grad_(need)
             for tensor, need in zip((rows, *self.parameters), needs, strict=True)
@@ -265,17 +267,17 @@ class FunctionHead:
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor) -> None:
-    """Write a @ b to out, accumulated in its dtype, which may be wider than that of a and b."""
+    """Write a @ b to `out`. Sums are in the dtype of `out`, which may be wider than a and b."""
     if a.dtype == b.dtype == out.dtype:
         torch.mm(a, b, out=out)
-    elif a.is_cuda:  # tensor cores take the narrow factors and give the wide sum
+    elif a.is_cuda:  # tensor cores multiply narrow factors and sum in the wide dtype
         torch.mm(a, b, out_dtype=out.dtype, out=out)
     else:
         torch.mm(a.to(out.dtype), b.to(out.dtype), out=out)
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add a @ b to total, accumulated in its dtype."""
+    """Add a @ b to `total`. Sums are in the dtype of `total`."""
     if a.dtype == b.dtype == total.dtype:
         total.addmm_(a, b)
     elif a.is_cuda:

@@ -1,23 +1,26 @@
-r"""The statistics of a mixture from features and a head, without a (B, L, D, S) tensor.
+r"""Statistics of a mixture from features and a head, without a (B, L, D, S) tensor.
 
-With $q_l = \mathrm{softmax}(z_l)$, $m(s) = \sum_l w_l q_l(s)$ and targets P, the statistics of one
-position and what they send back to the logits $z_l(s)$ are
+Let $z_l$ be the logits of a position, $q_l = \mathrm{softmax}(z_l)$, $m(s) = \sum_l w_l q_l(s)$ the
+mixture, and P a target law. The table shows the three statistics of the position and the gradient
+that each sends to the logits $z_l(s)$:
 
     gather       $z_l(x) - \log Z_l$                   $G_l \,[\delta_x(s) - q_l(s)]$
     marginal KL  $\sum_s P \log (P / m)$               $w_l q_l(s) \,[r(s) - \sum q_l r]$
     latent KL    $\sum_l w_l \sum_s P \log (P / q_l)$  $-g w_l \,[P(s) - q_l(s) \sum P]$
 
-where G and g are the incoming gradients and $r = -g P / m$. All of them share one sweep:
+Here G and g are the incoming gradients, and $r = -g P / m$. One sweep over the chunks computes all
+of them:
 
-    products     logits; in the backward pass logits again, grad hidden, grad weight. Four, each of
-                 2 B L D S H operations; plain autograd saves the second and keeps all logits.
-    traffic      reads and writes of a chunk, from cache if the chunk fits: 5 and 2 in the forward
-                 pass, 8 and 6 in the backward pass. Plain autograd makes about as many and three
-                 more for each atom, over whole (B, L, D, S) tensors in memory.
-    memory       two buffers of P L S numbers for chunks of P positions, the gradients, and a few
+    products     The forward pass computes the logits. The backward pass computes the logits again,
+                 the gradient of the features and that of the weight. Each of the four products has
+                 2 B L D S H operations. Plain autograd saves the second one and keeps all logits.
+    traffic      A chunk is read 5 times and written 2 times in the forward pass, 8 and 6 times in
+                 the backward pass, from the cache if the chunk fits. Plain autograd makes about as
+                 many passes, and three more for each atom, over (B, L, D, S) tensors in memory.
+    memory       Two buffers of P L S numbers for chunks of P positions, the gradients, and a few
                  vectors of P S numbers.
 
-Coordinates that are given (carry-over) take no product. Sums are in float32 or wider.
+Coordinates that are given (carried over) need no product. Sums are in float32 or wider.
 """
 
 from dataclasses import dataclass, replace
@@ -29,21 +32,36 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from di4c.likelihood.checks import checks_values, first_index
-from di4c.likelihood.chunked import Chunk, Chunked, accumulator, chunks, given_chunks
+from di4c.likelihood.chunked import (
+    Chunk,
+    Chunked,
+    accumulator,
+    chunks,
+    given_chunks,
+    refuse,
+    underflow,
+    weighted_sum,
+)
 from di4c.likelihood.logits import log_point_mass
 from di4c.likelihood.mixture import kl, log_mixture
 
 
 class Statistics(NamedTuple):
-    """What one sweep returns."""
+    """What one sweep returns.
 
-    gathered: Tensor  # (B, L, D, N), log-probabilities of the atoms' coordinates
-    marginal_kl: Tensor  # (K, B), one for each marginal target
-    mean_latent_kl: Tensor  # (M, B), one for each latent target
+    Attributes:
+        gathered: (B, L, D, N), log-probabilities of the coordinates of the atoms.
+        marginal_kl: (K, B), one row for each marginal target.
+        mean_latent_kl: (M, B), one row for each latent target.
+    """
+
+    gathered: Tensor
+    marginal_kl: Tensor
+    mean_latent_kl: Tensor
 
 
 class Incoming(NamedTuple):
-    """Gradients of `Statistics`, None for what was not used."""
+    """Gradients of the fields of `Statistics`; None for a field that was not used."""
 
     gathered: Tensor | None
     marginal_kl: Tensor | None
@@ -52,14 +70,14 @@ class Incoming(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What to compute, and of which mixture.
+    """Which statistics to compute, of which mixture.
 
     Attributes:
         chunked: head, transform and size of the chunks.
-        log_weights: (L,).
+        log_weights: log-probabilities of the latents, (L,).
         atoms: (B, N, D).
-        marginal_targets: K log-targets (B, D, S) of marginal KLs.
-        latent_targets: M log-targets (B, D, S) of mean KLs over latents.
+        marginal_targets: K log-targets (B, D, S), each for a KL of the marginals.
+        latent_targets: M log-targets (B, D, S), each for a mean KL over latents.
         validate: whether to look for NaN among the logits.
     """
 
@@ -72,21 +90,20 @@ class Request:
 
 
 def statistics(request: Request, hidden: Float[Tensor, "batch latent dim hidden"]) -> Statistics:
-    """All statistics in one sweep, differentiable in hidden and the tensors of the head."""
+    """All statistics in one sweep, differentiable in `hidden` and in the tensors of the head."""
     sweep: Any = Sweep.apply
-    if torch.compiler.is_compiling():
-        from di4c.likelihood.opaque import sweep  # loads the compiler
+    if torch.compiler.is_compiling():  # only then, because `disable` loads the compiler
+        sweep = torch.compiler.disable(Sweep.apply)
     return Statistics(*sweep(request, hidden, *request.chunked.head.parameters))
 
 
 class Sweep(torch.autograd.Function):
-    """(request, hidden, parameters of the head) -> the fields of `Statistics`."""
+    """Maps (request, hidden, *parameters of the head) to the fields of `Statistics`."""
 
     @staticmethod
     def forward(
         ctx: Any, request: Request, hidden: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, ...]:
-        """All chunks once."""
         with torch.autocast(hidden.device.type, enabled=False):
             found, log_normaliser = _forward(request, hidden)
         ctx.request = request
@@ -99,7 +116,6 @@ class Sweep(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grads: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        """All chunks once more."""
         log_normaliser, *inputs = ctx.saved_tensors
         with torch.autocast(log_normaliser.device.type, enabled=False):
             needs = ctx.needs_input_grad[1:]
@@ -108,18 +124,18 @@ class Sweep(torch.autograd.Function):
 
 
 def _forward(request: Request, hidden: Tensor) -> tuple[Statistics, Tensor]:
-    """The statistics, and log Z of every softmax (B, L, D) for the backward pass."""
+    """The statistics, and the log-normaliser (B, L, D) of every softmax for the backward pass."""
     batch, num_latents, num_dims, _ = hidden.shape
     like = {"dtype": accumulator(hidden), "device": hidden.device}
     log_normaliser = torch.zeros(batch, num_latents, num_dims, **like)
     gathered = torch.empty(batch, num_latents, num_dims, request.atoms.shape[1], **like)
-    # One value for each position, added up at the end: the same sum in every run.
+    # One value for each position. The sum at the end is then the same in every run.
     marginal = torch.empty(len(request.marginal_targets), batch, num_dims, **like)
     latent = torch.empty(len(request.latent_targets), batch, num_dims, **like)
     atoms, log_weights = request.atoms.transpose(1, 2), request.log_weights.to(**like)
     for chunk in chunks(request.chunked, hidden):
         probs = torch.softmax(chunk.logits, -1, out=chunk.scratch)
-        # softmax keeps its normaliser to itself; it shows at the largest logit.
+        # torch does not return the normaliser of a softmax; it follows from the largest logit.
         normaliser = (chunk.logits.amax(-1) - probs.amax(-1).log())[..., None]  # (P, L, 1)
         log_normaliser[chunk.batch, :, chunk.dim] = normaliser.squeeze(-1)
         index = chunk.of(atoms)[:, None].expand(-1, num_latents, -1)  # (P, L, N)
@@ -138,11 +154,11 @@ def _forward(request: Request, hidden: Tensor) -> tuple[Statistics, Tensor]:
     targets = (*request.marginal_targets, *request.latent_targets)
     for b, d, state in given_chunks(request.chunked, hidden):
         point_mass = log_point_mass(state, request.chunked.head.num_states).to(gathered)
-        gathered[b, :, d] = point_mass.gather(-1, atoms[b, d])[:, None]  # alike for all latents
+        gathered[b, :, d] = point_mass.gather(-1, atoms[b, d])[:, None]  # same for all latents
         for values, target in zip((*marginal, *latent), targets, strict=True):
             values[b, d] = kl(target[b, d], point_mass)
     if checks_values(request.validate) and not bool(log_normaliser.isfinite().all()):
-        _refuse(request.chunked, hidden, first_index(~log_normaliser.isfinite()))
+        refuse(request.chunked, hidden, first_index(~log_normaliser.isfinite()))
     return Statistics(gathered, marginal.sum(-1), latent.sum(-1)), log_normaliser
 
 
@@ -153,7 +169,7 @@ def _log_marginals(
     log_weights: Tensor,
     targets: list[Tensor],
 ) -> Float[Tensor, "position state"]:
-    """Log m(s), right wherever a target has mass, however improbable s is under the mixture."""
+    """Log m(s). It is exact where a target has mass, even if m(s) underflows."""
     mixture = weighted_sum(log_weights.exp(), probs)
     position, state = underflow(mixture)
     log_marginals = mixture.log_()
@@ -172,7 +188,7 @@ def _backward(
     log_normaliser: Tensor,
     grads: Incoming,
 ) -> list[Tensor | None]:
-    """Gradients of hidden and the tensors of the head, None where they are not needed."""
+    """Gradients of `hidden` and of the tensors of the head; None where none is needed."""
     hidden, *parameters = inputs
     head = request.chunked.head.with_parameters(tuple(parameters))
     totals = [
@@ -195,21 +211,22 @@ def _backward(
 def _grad_logits(
     request: Request, chunk: Chunk, log_normaliser: Tensor, grads: Incoming
 ) -> Float[Tensor, "position latent state"]:
-    r"""The gradient of a chunk's logits, in one of its buffers.
+    r"""Gradient of the logits of a chunk, written to one of its buffers.
 
-    With u_l(s) the gradient of log q_l(s) it is $u_l(s) - q_l(s) \sum_{s'} u_l(s')$. Its parts are
-    dense (w_l q_l r), of rank one (-g w_l P) and sparse (G at the atoms, and `rare`).
+    Let u_l(s) be the gradient of log q_l(s). The gradient of the logits is
+    $u_l(s) - q_l(s) \sum_{s'} u_l(s')$. Its parts are dense ($w_l q_l r$), of rank one
+    ($-g w_l P$), and sparse (G at the atoms, and `rare`).
     """
     transform = request.chunked.transform
     log_weights = request.log_weights.to(log_normaliser)
     weights = log_weights.exp()[:, None]  # (L, 1)
     normaliser = chunk.of_latents(log_normaliser)[..., None]  # (P, L, 1)
-    slope = None  # of the soft cap
+    slope = None  # derivative of the soft cap
     if transform.soft_cap is not None:
         slope = 1 - (chunk.logits / transform.soft_cap).square_()
     log_probs = chunk.logits.sub_(normaliser)
     probs = torch.exp(log_probs, out=chunk.scratch)
-    total = torch.zeros_like(normaliser)  # sum over s of u_l(s)
+    total = torch.zeros_like(normaliser)  # sum of u_l(s) over s
 
     ratio = rare = rank_one = picked = None
     if grads.marginal_kl is not None and request.marginal_targets:
@@ -237,23 +254,32 @@ def _grad_logits(
         grad.scatter_add_(-1, index, picked)
     if slope is not None:
         grad.mul_(slope)
-    for state in transform.excluded_states:  # a constant, whatever was asked of it
+    for state in transform.excluded_states:  # their logits are constants
         grad[..., state] = 0
     return grad if chunk.known is None else grad.masked_fill_(chunk.known[..., None], 0)
 
 
 class _Rare(NamedTuple):
-    """The dense part of u where the mixture underflows."""
+    """The dense part of u at the n pairs (position, state) where the mixture underflows.
 
-    position: Tensor  # (n,)
-    state: Tensor  # (n,)
-    values: Tensor  # (n, L)
+    Attributes:
+        position: (n,).
+        state: (n,).
+        values: (n, L).
+    """
+
+    position: Tensor
+    state: Tensor
+    values: Tensor
 
 
 def _marginal_part(
     log_probs: Tensor, probs: Tensor, mass: Tensor, log_weights: Tensor
 ) -> tuple[Float[Tensor, "position state"], _Rare]:
-    r"""r(s) of the dense part $w_l q_l(s)\, r(s)$, $r = \text{mass} / m$, and where that fails."""
+    r"""The dense part $w_l q_l(s)\, r(s)$: the factor $r = \text{mass} / m$, and the rare terms.
+
+    Where m underflows r is 0, and the rare terms hold the part itself.
+    """
     mixture = weighted_sum(log_weights.exp(), probs)
     position, state = underflow(mixture)
     ratio = mass / mixture
@@ -261,46 +287,14 @@ def _marginal_part(
     matters = mass[position, state] != 0
     position, state = position[matters], state[matters]
     terms = log_probs[position, :, state] + log_weights
-    # All latents at -inf: the value is infinite, and it sends nothing back.
+    # If all latents have log-probability -inf, the KL is infinite and its gradient is set to 0.
     responsibility = terms.softmax(-1).masked_fill_((terms == -torch.inf).all(-1, True), 0)
     return ratio, _Rare(position, state, mass[position, state][:, None] * responsibility)
 
 
 def _mass(chunk: Chunk, targets: tuple[Tensor, ...], grads: Tensor) -> Tensor:
-    """-sum over targets of g P at the chunk's positions: (P, S)."""
+    """Minus the sum of g P over the targets, at the positions of the chunk: (P, S)."""
     mass = torch.zeros_like(chunk.logits[:, 0])
     for target, grad in zip(targets, grads, strict=True):
         mass.addcmul_(chunk.of(target).to(mass).exp_(), grad[chunk.batch][:, None], value=-1)
     return mass
-
-
-def weighted_sum(weights: Tensor, values: Float[Tensor, "position latent state"]) -> Tensor:
-    """Sum over latents, as a product that reads the values once: (P, S)."""
-    return torch.bmm(weights.expand(len(values), 1, -1), values).squeeze(1)
-
-
-def underflow(mixture: Float[Tensor, "position state"]) -> tuple[Tensor, Tensor]:
-    """Where terms of the mixture have left the range of the floats: positions and states, (n,)."""
-    info = torch.finfo(mixture.dtype)
-    position, state = (mixture < info.tiny / info.eps).nonzero(as_tuple=True)
-    return position, state
-
-
-def _refuse(chunked: Chunked, hidden: Tensor, index: tuple[int, ...]) -> None:
-    """ValueError about the row (b, l, d) whose softmax has no finite normaliser."""
-    features = hidden[index]
-    if bool(features.isnan().any()):
-        where = [*index, *first_index(features.isnan())]
-        raise ValueError(f"hidden is nan at index {where}: look for an overflow in the network")
-    logits = torch.empty(1, chunked.head.num_states, dtype=accumulator(hidden)).to(hidden.device)
-    chunked.head.logits(features[None], out=logits)
-    bad = logits[0].isnan() | (logits[0] == torch.inf)
-    if bool(bad.any()):
-        (state,) = first_index(bad)
-        raise ValueError(
-            f"logits is {float(logits[0, state])} at index {[*index, state]}: look for an overflow "
-            "in the weights of the head"
-        )
-    raise ValueError(
-        f"logits are -inf for every state at index {list(index)}: leave at least one state possible"
-    )

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from di4c.objective import Di4CObjective, MixtureNetwork, as_mixture
+from di4c.denoisers import MixtureNetwork, as_mixture
+from di4c.objective import Di4CObjective
 from di4c.recipes import CIFAR10, IMAGENET, OPENWEBTEXT
 from full_scale.bench.measure import extra_memory, in_fresh_process, median_seconds
 from full_scale.bench.networks import MODELS, QUICK, check_device, networks, sizes_for

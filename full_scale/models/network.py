@@ -72,7 +72,7 @@ class Network:
         t: Float[Tensor, "batch"],
         latents: Tensor | None,
     ) -> HeadMixture:
-        """See `di4c.objective.MixtureNetwork`. Makes one network call on B L rows."""
+        """See `di4c.denoisers.MixtureNetwork`. Makes one network call on B L rows."""
         batch, num_latents, _ = x_t.shape
         features, head = self._call(x_t.flatten(0, 1), t.repeat_interleave(num_latents), latents)
         weights = uniform_log_weights(num_latents, x_t.device)

@@ -71,7 +71,7 @@ BAD = {
     "chunks": (lambda: _mixture(positions_per_chunk=0), "positions_per_chunk must be at least 1"),
     "given state": (
         lambda: _mixture(transform=LogitsTransform(given=torch.full((2, 4), 5))),
-        r"given must be states in 0..4; got 5 at index \[0, 0\]: mark what is unknown by -1",
+        r"given must be states in 0..4; got 5 at index \[0, 0\]: mark unknown coordinates by -1",
     ),
     "atoms": (
         lambda: _mixture().gather(X + 5),

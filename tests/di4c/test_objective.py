@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from di4c import exact
-from di4c.denoisers import ExactDenoiser
+from di4c.denoisers import ExactDenoiser, as_mixture
 from di4c.latents import FiniteLatent
 from di4c.likelihood import DenseMixture
-from di4c.objective import TERMS, Di4CObjective, as_mixture
+from di4c.objective import TERMS, Di4CObjective
 from di4c.processes import MaskedProcess, UniformProcess, gaussian_process
 from di4c.recipes import (
     CIFAR10,
