@@ -24,7 +24,7 @@ import torch
 from tqdm import tqdm
 
 from reporting import ROOT, format_table, manifest, read_json, run_script, script_parser, write_json
-from theory.claim import GROUPS, NOTATION, Claim, all_claims
+from theory.claim import GROUPS, NOTATION, PAPER_STATEMENTS, Claim, all_claims
 from theory.table import margin, markdown
 
 RESULTS = ROOT / "results" / "theory.json"
@@ -77,6 +77,8 @@ def _report(rows: Sequence[Row], *, in_full: bool) -> None:
     print()
     for group, title in GROUPS.items():
         shown = [row for row in rows if row["group"] == group and row["holds"]]
+        if group == "paper":
+            shown.sort(key=lambda row: PAPER_STATEMENTS.index(row["source"]))
         if shown and (in_full or group == "paper"):
             print(f"{title}\n{'-' * len(title)}", *map(_in_full, shown), sep="\n\n", end="\n\n")
     present = [group for group in GROUPS if any(row["group"] == group for row in rows)]
@@ -84,7 +86,7 @@ def _report(rows: Sequence[Row], *, in_full: bool) -> None:
     controls = sum(row["negative_control"] for row in rows)
     cases = sum(row["cases"] for row in rows)
     print(_wrapped("deviation: the largest of an identity; slack: the least of an inequality"))
-    print(f"\n{len(rows) - len(failed)} of {len(rows)} claims hold, {cases:,} comparisons")
+    print(f"\n{len(rows) - len(failed)} of {len(rows)} claims hold, {_comparisons(cases)}")
     if controls:
         print(_wrapped(f"{controls} of the claims show that a usual statement fails"))
     if not in_full:
@@ -95,13 +97,17 @@ def _report(rows: Sequence[Row], *, in_full: bool) -> None:
 
 def _in_full(row: Row) -> str:
     """Several lines on one claim."""
-    numbers = f"theory/{row['module']}.py; {row['cases']:,} comparisons; {margin([row])}"
-    lines = [f"{row['name']}: {row['verdict']}"]
+    numbers = f"theory/{row['module']}.py; {_comparisons(row['cases'])}; {margin([row])}"
+    lines = [_wrapped(f"{row['name']}: {row['verdict']} ({row['source']})")]
     parts = [row["statement"], f"Hypotheses: {row['hypotheses']}.", numbers]
     if not row["holds"]:
         worst = row["worst_failure"] or "no comparison was made"
         parts.append(f"{row['failed']} failed. Worst case: {worst}")
     return "\n".join([*lines, *(_wrapped(part, "    ") for part in parts)])
+
+
+def _comparisons(number: int) -> str:
+    return "1 comparison" if number == 1 else f"{number:,} comparisons"
 
 
 def _wrapped(text: str, indent: str = "", following: str = "    ") -> str:

@@ -71,7 +71,7 @@ def test_the_paper_is_shown_in_full_and_the_rest_as_one_line(results, capsys):
     assert (
         "\n\nWhat the paper states\n"
         "---------------------\n\n"
-        "plain-claim: holds\n"
+        "plain-claim: holds (Lemma 1)\n"
         "    Three is three in plain-claim.\n"
         "    Hypotheses: none.\n"
         "    theory/folder/first_file.py; 2 comparisons; no deviation, slack at least 1e+00\n\n"
@@ -87,8 +87,8 @@ def test_the_paper_is_shown_in_full_and_the_rest_as_one_line(results, capsys):
 @pytest.mark.parametrize("options", [["--all"], ["--only", "folder"]])
 def test_all_and_only_show_every_group_in_full(results, capsys, options):
     text = printed(capsys, *options)
-    assert "plain-claim: holds\n" in text
-    assert f"strict-control: holds\n    {FALSE}three is four.\n" in text
+    assert "plain-claim: holds (Lemma 1)\n" in text
+    assert f"strict-control: holds (a source)\n    {FALSE}three is four.\n" in text
 
 
 def test_json_writes_every_field(results, capsys, tmp_path):
@@ -116,7 +116,7 @@ def test_claims_that_fail_are_shown_last_and_the_others_run(results, capsys, mon
     assert stop.value.code == 1
     text = capsys.readouterr().out
     assert "\n2 of 6 claims hold, 9 comparisons\n" in text
-    assert re.findall(r"^([a-z-]+): FAILED$", text, re.MULTILINE) == [
+    assert re.findall(r"^([a-z-]+): FAILED \(.*\)$", text, re.MULTILINE) == [
         "broken",
         "wrong",
         "endless",
@@ -148,7 +148,7 @@ def test_claims_that_fail_are_shown_last_and_the_others_run(results, capsys, mon
 )
 def test_only_takes_names_files_and_folders(results, capsys, word, names):
     text = printed(capsys, "--only", word)
-    assert re.findall(r"^([a-z-]+): holds$", text, re.MULTILINE) == names
+    assert re.findall(r"^([a-z-]+): holds \(.*\)$", text, re.MULTILINE) == names
     assert "written to" not in text
 
 
