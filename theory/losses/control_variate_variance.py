@@ -82,8 +82,8 @@ def three_states() -> FiniteMixture:
 @claim(
     "control-variate-variance",
     "One draw has variance Var f + Var g - 2 Cov(f, g) with the control variate and Var f without.",
-    group="beyond",
-    source="this project",
+    group="sharper",
+    source="Control variate; the formula: this project",
     hypotheses="any target; f = log p, g = log of the product of p's marginals. The best multiple "
     "of g never adds variance",
 )
@@ -175,8 +175,8 @@ def typical_ratios(spread: float, count: int, seed: int) -> Tensor:
     "control-variate-typical",
     "For random students the control variate leaves 0.002 to 0.38 of the variance (geometric "
     "means).",
-    group="beyond",
-    source="this project",
+    group="sharper",
+    source="Control variate; the numbers: this project",
     hypotheses="3 equally likely latents, 3 bits, 2000 students a spread. Spreads of the log-odds "
     "0.1, 0.5, 1, 2, 4 leave 0.0019, 0.043, 0.126, 0.256, 0.375, confirmed to 6 %",
 )

@@ -165,8 +165,8 @@ def random_draws(count: int, seed: int) -> Iterator[tuple[str, Draw]]:
 @claim(
     "jensen-bias",
     "The estimate of -log p(x) from L latents is biased up, and the bias falls with L.",
-    group="beyond",
-    source="this project",
+    group="paper",
+    source="Losses",
     hypotheses="every latent gives x a positive likelihood, and they are not all equal; L = 1, 2, "
     "3, 4, 6, 8",
 )

@@ -156,8 +156,8 @@ def verify_constant(record: Record) -> None:
     "lemma1-binary",
     "Two bits: TV(K(.|x), P(.|x)) / eps^2 -> 2 r_1 r_2 |det q_t| / q_t(x)^2, where r_d is the rate "
     "into x_d.",
-    group="beyond",
-    source="this project",
+    group="sharper",
+    source="Lemma 1; the constant: this project",
     hypotheses="fixed t > 0 and x with q_t(x) > 0; exact power series in eps",
 )
 def verify_binary(record: Record) -> None:

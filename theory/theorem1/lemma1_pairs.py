@@ -34,8 +34,8 @@ def masked_step_error(law: Law, alpha_s: Fraction, alpha_t: Fraction, x_t: State
     "Masked pair: the error of a step from t to s is exactly "
     "((alpha_s - alpha_t) / (1 - alpha_t))^2 d_12 where both coordinates are masked, and 0 "
     "elsewhere.",
-    group="beyond",
-    source="this project",
+    group="sharper",
+    source="Lemma 1; the identity: this project",
     hypotheses="D = 2; any vocabulary, p_0 (zeros allowed) and step size; exact rationals",
 )
 def verify_masked(record: Record) -> None:

@@ -212,7 +212,7 @@ def _verify_bound(record: Record) -> None:
     "The bound of Theorem 2 also holds for the mean of TV(.|x) over the start x, which is at "
     "least the TV of the laws.",
     group="sharper",
-    source="this project",
+    source="Theorem 2; the mean distance: this project",
     hypotheses="as theorem2-bound; x is drawn from r_{t_N}",
 )
 def _verify_stronger(record: Record) -> None:
@@ -228,8 +228,8 @@ def _verify_stronger(record: Record) -> None:
     "theorem2-sharp",
     "The constant 1/sqrt2 of Theorem 2 is sharp for every N: sqrt(1 - 4 N^2 e^2) <= left side / "
     "right side <= 1 with e -> 0.",
-    group="beyond",
-    source="this project",
+    group="sharper",
+    source="Theorem 2; the sharpness: this project",
     hypotheses="teacher Bern(1/2), students Bern(1/2 + n e); N = 1, ..., 8; rigorous error bounds",
 )
 def _verify_sharp(record: Record) -> None:
