@@ -39,7 +39,7 @@ def _random_law(seed, size, zeros=0.0):
     return torch.from_numpy(law / law.sum())
 
 
-def _setting(name, shape):
+def _process_of(name, shape):
     num_dims, num_values = shape
     if name in ("two_state", "absorbing"):
         num_values = 2
@@ -50,7 +50,7 @@ def _setting(name, shape):
 @settings(max_examples=12)
 @given(seed=st.integers(0, 2**31), shape=shapes, zeros=st.sampled_from([0.0, 0.5]))
 def test_posterior_marginals_are_those_of_the_dense_reverse_kernel(name, seed, shape, zeros):
-    process, num_dims = _setting(name, shape)
+    process, num_dims = _process_of(name, shape)
     q_0 = _random_law(seed, process.num_values**num_dims, zeros)
     for s, t in ((0.0, 0.4), (0.3, 0.8), (0.5, 1.0)):
         dense = exact.marginals(
@@ -67,7 +67,7 @@ def test_posterior_marginals_are_those_of_the_dense_reverse_kernel(name, seed, s
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**31), shape=shapes, zeros=st.sampled_from([0.0, 0.6]))
 def test_composition_against_the_oracle(name, seed, shape, zeros):
-    process, num_dims = _setting(name, shape)
+    process, num_dims = _process_of(name, shape)
     values = process.num_values
     q_0 = _random_law(seed, values**num_dims, zeros)
     grid = [0.0, 0.2, 0.7, 1.0]
@@ -107,7 +107,7 @@ def test_composition_against_fractions(seed, num_dims, num_values):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-14)
 
 
-def test_one_step_at_eight_dimensions_against_a_dense_product():
+def test_a_step_in_eight_dimensions_against_a_dense_product():
     process = UniformProcess(2)
     q_0 = _random_law(3, 2**8)
     probs = exact.posterior_marginals(process, q_0, 0.25, 0.5)
@@ -117,7 +117,7 @@ def test_one_step_at_eight_dimensions_against_a_dense_product():
 
 
 @pytest.mark.parametrize(("num_dims", "num_values"), [(7, 2), (3, 7), (1, 400)])
-def test_masked_step_skips_only_zeros(num_dims, num_values):
+def test_a_masked_step_may_skip_the_impossible_moves(num_dims, num_values):
     process = MaskedProcess(num_values)
     q_0 = _random_law(5, num_values**num_dims, 0.3)
     probs = exact.posterior_marginals(process, q_0, 0.25, 0.5)
@@ -131,7 +131,7 @@ def test_masked_step_skips_only_zeros(num_dims, num_values):
 )
 @pytest.mark.parametrize("together", [1, 2, 3], ids="{} latents a call".format)
 def test_mixture_composition_by_literal_sums(process, together, monkeypatch):
-    """Two steps of a latent-dependent denoiser against nested Python loops."""
+    """Two steps of a denoiser with a latent against nested Python loops."""
     num_dims, grid = 2, [0.0, 0.4, 1.0]
     monkeypatch.setattr(exact.composition, "_CALL_ROWS", together * process.num_states**num_dims)
     latents = torch.tensor([0.2, 0.9, 0.5], dtype=torch.float64)
@@ -146,23 +146,21 @@ def test_mixture_composition_by_literal_sums(process, together, monkeypatch):
 
     start = exact.product_law(torch.rand(2, process.num_states, dtype=torch.float64).softmax(-1))
     ours = exact.mixture_composition(process, denoiser, grid, start, latents, weights)
-    table = exact.states(num_dims, process.num_states)
+    size = process.num_states
+    table = exact.states(num_dims, size)
     law = start.tolist()
     for s, t in ((0.4, 1.0), (0.0, 0.4)):
+        pairs = torch.cartesian_prod(torch.arange(2), torch.arange(size)).T
+        bridge = process.posterior(*pairs, s, t).reshape(2, size, size).tolist()  # x_0, x_t, x_s
         image = [0.0] * len(law)
         for i, x in enumerate(table):
             for latent, weight in zip(latents, weights.tolist(), strict=True):
-                p_0 = denoiser(x[None], torch.tensor([t], dtype=torch.float64), latent[None]).exp()[
-                    0
-                ]
-                for j, y in enumerate(table):
+                time = torch.tensor([t], dtype=torch.float64)
+                p_0 = denoiser(x[None], time, latent[None]).exp()[0].tolist()
+                for j, y in enumerate(table.tolist()):
                     term = law[i] * weight
                     for d in range(num_dims):
-                        term *= sum(
-                            float(process.posterior(torch.tensor([v]), x[d : d + 1], s, t)[0, y[d]])
-                            * float(p_0[d, v])
-                            for v in range(2)
-                        )
+                        term *= sum(bridge[v][x[d]][y[d]] * p_0[d][v] for v in range(2))
                     image[j] += term
         law = image
     expected = torch.tensor(law, dtype=torch.float64)
@@ -183,7 +181,7 @@ def test_divergences_against_the_oracle(seed, shape):
     assert ours == pytest.approx(oracle.total_correlation(p_), abs=1e-12)
 
 
-def test_states_and_kl_conventions():
+def test_order_of_states_and_infinite_divergences():
     assert exact.states(2, 3).tolist() == [list(x) for x in oracle.all_states(2, 3)]
     point = torch.tensor([1.0, 0.0], dtype=torch.float64)
     other = torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -191,8 +189,8 @@ def test_states_and_kl_conventions():
     assert float(exact.kl(point, point)) == 0
 
 
-def test_unreachable_states_carry_unmasked_coordinates_over():
-    """q_t(0, 1, mask) = 0 for the repetition law, yet product samplers visit it."""
+def test_unreachable_states_keep_their_unmasked_coordinates():
+    """Three equal bits never become (0, 1, mask), but a product sampler visits that state."""
     process, q_0 = MaskedProcess(2), torch.zeros(8, dtype=torch.float64)
     q_0[0], q_0[7] = 0.25, 0.75
     probs = exact.posterior_marginals(process, q_0, 0.0, 0.5).reshape(3, 3, 3, 3, 3)[0, 1, 2]
@@ -200,13 +198,13 @@ def test_unreachable_states_carry_unmasked_coordinates_over():
     torch.testing.assert_close(probs, expected, rtol=0, atol=1e-15)
 
 
-def test_starts():
+def test_laws_to_start_from():
     process, q_0 = UniformProcess(2, CosineSchedule()), _random_law(0, 4)
     grid = uniform_grid(3)
     prior = exact.product_composition(process, q_0, grid, start="prior")
     uniform = torch.full((4,), 0.25, dtype=torch.float64)
     torch.testing.assert_close(prior, exact.product_composition(process, q_0, grid, start=uniform))
-    # alpha_T = 0: the noised data is the prior.
+    # With alpha_T = 0 the noised data follow the prior.
     torch.testing.assert_close(prior, exact.product_composition(process, q_0, grid))
     early = exact.product_composition(MaskedProcess(2), q_0, [0.1, 1.0])
     assert early.shape == (9,)
@@ -228,6 +226,6 @@ def test_starts():
         (lambda p, q: exact.total_variation(q, q[:2]), "4 and 2"),
     ],
 )
-def test_bad_input_names_argument_and_value(call, words):
+def test_bad_input_is_refused_with_argument_and_value(call, words):
     with pytest.raises(ValueError, match=words):
         call(UniformProcess(2), torch.full((4,), 0.25, dtype=torch.float64))

@@ -1,8 +1,7 @@
-"""HeadMixture costs what it should: no tensor as large as the logits, no product twice."""
+"""What a HeadMixture costs: memory, products, and the same losses compiled and distributed."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +9,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from di4c.likelihood import FunctionHead, HeadMixture, LogitsTransform
 from di4c.losses import Target, consistency_loss, data_loss, prefetch
+from tests.helpers import compiled_losses, distributed_losses
 from tests.helpers.head_instances import Instance, assert_equal, value_and_grads
 
 
 class LargestTensor(TorchDispatchMode):
-    """The number of elements of the largest tensor that any operation returns."""
+    """Records the number of elements of the largest tensor that any operation returns."""
 
     largest = 0
 
@@ -48,7 +48,7 @@ def test_no_tensor_is_ever_as_large_as_the_logits(chunk):
     assert ours.largest == max(buffers, targets)
 
 
-def test_given_coordinates_take_no_product():
+def test_known_coordinates_cost_no_product():
     instance = Instance(10, (2, 3, 8, 5, 3, 2), "subs")
     rows = []
 
@@ -70,7 +70,7 @@ def test_given_coordinates_take_no_product():
     assert rows == []
 
 
-def test_what_was_not_prefetched_costs_a_sweep_but_is_right():
+def test_statistics_that_were_not_prefetched_are_right():
     instance = Instance(11, (2, 3, 4, 5, 3, 2))
     ready = instance.head_mixture().prefetch([instance.atoms])
     assert ready.gather(instance.atoms) is ready.gather(instance.atoms)
@@ -79,20 +79,16 @@ def test_what_was_not_prefetched_costs_a_sweep_but_is_right():
 
 
 def test_compiled_losses_are_the_same():
-    """The graph breaks at the sweep and goes on after it."""
-    script = Path(__file__).parents[1] / "helpers" / "compiled_losses.py"
-    subprocess.run([sys.executable, script], check=True, timeout=600)
+    """In an interpreter of its own, without the shape checks that the tests install."""
+    subprocess.run([sys.executable, compiled_losses.__file__], check=True, timeout=600)
 
 
 def test_ranks_of_a_distributed_run_agree(tmp_path):
-    """Two gloo ranks: every rank has the mean of both gradients."""
-    script = Path(__file__).parents[1] / "helpers" / "distributed_losses.py"
-    ranks = [
-        subprocess.Popen([sys.executable, script, str(rank), str(tmp_path / "store")])
-        for rank in range(2)
-    ]
+    """Two gloo ranks, one of them this process: each has the mean of both gradients."""
+    store = str(tmp_path / "store")
+    other = subprocess.Popen([sys.executable, distributed_losses.__file__, "1", store])
     try:
-        assert [rank.wait(timeout=600) for rank in ranks] == [0, 0]
+        distributed_losses.main(0, store)
+        assert other.wait(timeout=600) == 0
     finally:
-        for rank in ranks:
-            rank.kill()
+        other.kill()

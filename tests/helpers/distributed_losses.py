@@ -1,10 +1,12 @@
-"""Run by test_likelihood_head, once for each rank: `python distributed_losses.py RANK STORE`.
+"""One rank of a distributed training step: `python distributed_losses.py RANK STORE`.
 
-A student whose head is read outside its forward pass, as a HeadMixture does, under DDP: after
-backward each rank must hold the mean of the gradients of both ranks' batches.
+The student is under DDP, and a HeadMixture reads its head outside of the forward pass. After
+backward each rank must hold the mean of the gradients of both ranks' batches. Run by
+tests/di4c/test_likelihood_head_cost.py, once for each rank.
 """
 
 import sys
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -52,17 +54,22 @@ def main(rank, store):
         value = loss(student, student.head, batch_of(other))
         grads = torch.autograd.grad(value, list(student.parameters()))
         expected = [total + grad / RANKS for total, grad in zip(expected, grads, strict=True)]
-    # Of unstated size: a FileStore that counts its users deletes its file under the last one.
+    # Without a number of users: a store that counts them deletes its file too early.
     store = dist.FileStore(store)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=RANKS)
+    dist.init_process_group(
+        "gloo", store=store, rank=rank, world_size=RANKS, timeout=timedelta(minutes=5)
+    )
     check(student, batch_of(rank), expected)
     dist.destroy_process_group()
 
 
 def check(student, batch, expected):
-    """In a function of its own: gloo may hang if the network outlives the process group."""
+    """Compare the gradients of two steps.
+
+    The network ends with this function, since gloo may hang if it outlives the process group.
+    """
     network = DistributedDataParallel(student)
-    for _ in range(2):  # the second step runs on rebuilt buckets
+    for _ in range(2):  # DDP rebuilds its buckets after the first step
         student.zero_grad()
         loss(network, student.head, batch).backward()
         for parameter, grad in zip(student.parameters(), expected, strict=True):
