@@ -1,4 +1,4 @@
-r"""Measure samples: FID and inception score of pictures; perplexity and diversity of texts.
+r"""Compute metrics of samples: FID and inception score of pictures, perplexity and more of texts.
 
     python -m full_scale.evaluate samples/student_10 --reference data/cifar10/train
 
@@ -8,15 +8,18 @@ r"""Measure samples: FID and inception score of pictures; perplexity and diversi
     python -m full_scale.evaluate samples/sdtt_32 --judge gpt2-large --tokenizer gpt2 \
         --real data/openwebtext/test
 
-Pictures: fid and is through torch-fidelity's Inception (pip install -e '.[metrics]'), or the
-Frechet distance of the pixels themselves (--features pixels; the metric is then called frechet, as
-it is no FID). Texts: the generative perplexity under any causal language model of the hub or a
-folder, and always the entropy, without which perplexity says nothing; Self-BLEU; MAUVE over several
-seeds (mauve-text). Each number but MAUVE comes with an interval from the bootstrap at the stated
-level.
+Pictures: fid and is use torch-fidelity's Inception network (pip install -e '.[metrics]'). With
+--features pixels, the metric is the Frechet distance of the pixels. It is called frechet because it
+is not an FID.
 
-One row is added to results/evaluations.jsonl, with the manifests of the samples and of the
-evaluation; python -m figures shows it beside the published numbers. The keys of a row:
+Texts: generative perplexity under any causal language model, from the hub or a folder; Self-BLEU;
+MAUVE over several seeds (mauve-text). The entropy is always computed, because perplexity alone
+rewards texts that repeat themselves.
+
+Each number except MAUVE comes with a bootstrap interval at the given level.
+
+The command adds one row to results/evaluations.jsonl, with the manifests of the samples and of the
+evaluation. python -m figures shows it beside the published numbers. The keys of a row are
 experiment, role (teacher, student, hybrid), model, sampler, steps, teacher_steps, guidance, redraw,
 sampling_seed, num_samples, few_samples (below 50 000), metrics, protocol, manifest.
 """
@@ -59,11 +62,11 @@ _REPLICATES = {"pictures": 20, "texts": 1000}
 _BATCH = {"pictures": 50, "texts": 8}
 
 Measured = tuple[Metrics, dict[str, Any]]
-"""Metrics, and the protocol: what they were taken with."""
+"""The metrics, and the protocol: settings and models with which they were computed."""
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure one folder, print the table, add the row."""
+    """Compute the metrics of one folder, print the table and add the row."""
     args = _parse(argv)
     folder = SampleFolder(args.samples)
     kind = "texts" if folder.run["settings"]["content"]["kind"] == "text" else "pictures"
@@ -79,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
-    """The side of the sampled pictures."""
+    """Height and width of the sampled pictures."""
     if content["kind"] == "pixels":
         return content["shape"][-1]
     if vqgan is None:
@@ -90,7 +93,7 @@ def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
 def _pictures(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:
     metrics = args.metrics or PICTURE_METRICS[args.features]
     if args.reference is None and (needy := {"fid", "frechet"} & set(metrics)):
-        raise ValueError(f"{needy.pop()} needs real pictures: --reference FOLDER or FILE.npz")
+        raise ValueError(f"{needy.pop()} needs real pictures; give --reference FOLDER or FILE.npz")
     content = folder.run["settings"]["content"]
     vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, args.device)
     extractor = open_extractor(args.features, args.device)
@@ -140,7 +143,7 @@ def _texts(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Mea
 
 
 def _name(source: str | None) -> str | None:
-    """A source without the folders of this machine."""
+    """A source by its name. Of a local path only the last part, which other machines can read."""
     return source if source is None or not Path(source).exists() else Path(source).name
 
 
@@ -181,8 +184,8 @@ def _show(row: dict[str, Any], results: Path) -> None:
     print(format_table(lines, columns))
     if row["few_samples"] and not row["metrics"].keys().isdisjoint({"fid", "is", "frechet"}):
         print(
-            f"{row['num_samples']} samples, fewer than {PUBLISHED_SAMPLES}: not comparable with "
-            "numbers published for 50 000 (a Frechet distance falls with the number of samples)"
+            f"These are {row['num_samples']} samples. Do not compare them with numbers published "
+            f"for {PUBLISHED_SAMPLES}: a Frechet distance falls with the number of samples."
         )
     print(f"added to {results}")
 
@@ -193,8 +196,8 @@ def _check(args: Namespace, kind: str) -> None:
     saved = args.reference is None or args.reference.endswith(".npz")
     if args.save_reference is not None and saved:
         raise ValueError(
-            f"save_reference needs real pictures; reference is {args.reference}: give a folder of "
-            "them, or leave save_reference out"
+            f"save_reference needs a folder of real pictures as reference; got {args.reference}: "
+            "give a folder, or leave save_reference out"
         )
     if not 0 < args.level < 1:
         raise ValueError(f"level must lie in (0, 1), as in 0.95; got {args.level}")
@@ -209,24 +212,56 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser = script_parser(__doc__, json=False, figure=False, quick=False)
     parser.prog = "python -m full_scale.evaluate"
     add = parser.add_argument
-    add("samples", type=Path, help="folder of full_scale.sample")
+    add("samples", type=Path, help="folder made by full_scale.sample")
     every = [*(m for some in PICTURE_METRICS.values() for m in some), "entropy", *TEXT_METRICS]
-    add("--metrics", nargs="+", choices=every, metavar="NAME", help=f"some of {', '.join(every)}")
-    add("--results", type=Path, metavar="FILE", help="where to add the row")
+    add(
+        "--metrics",
+        nargs="+",
+        choices=every,
+        metavar="NAME",
+        help=f"metrics: some of {', '.join(every)}",
+    )
+    add("--results", type=Path, metavar="FILE", help="file to which the row is added")
     add("--reference", metavar="SOURCE", help="real pictures: folder, FILE.npz, or digits")
-    add("--save-reference", type=Path, metavar="FILE.npz", help="keep their statistics here")
-    add("--features", choices=EXTRACTORS, default="inception", help="of the pictures")
-    add("--stretch", action="store_true", help="stretch each picture's range, as in MaskGIT's code")
-    add("--vqgan", metavar="MODEL", help="for codes")
-    add("--judge", metavar="NAME_OR_DIR", default="gpt2-large", help="causal language model")
-    add("--tokenizer", metavar="NAME_OR_DIR", default="gpt2", help="of the sampled tokens")
-    add("--real", metavar="DIR", help="mauve: real texts, prepared by full_scale.prepare")
-    add("--mauve-seeds", type=at_least(1), default=5, metavar="N", help="mauve: seeds 1..N")
-    sets = "of the bootstrap (20 pictures, 1000 texts)"
+    add(
+        "--save-reference",
+        type=Path,
+        metavar="FILE.npz",
+        help="save the statistics of the real pictures",
+    )
+    add("--features", choices=EXTRACTORS, default="inception", help="features of pictures")
+    add(
+        "--stretch",
+        action="store_true",
+        help="stretch each picture's range to 0..255, as MaskGIT's code does",
+    )
+    add("--vqgan", metavar="MODEL", help="VQGAN that turns codes into pictures")
+    add(
+        "--judge",
+        metavar="NAME_OR_DIR",
+        default="gpt2-large",
+        help="causal language model for perplexity and MAUVE",
+    )
+    add("--tokenizer", metavar="NAME_OR_DIR", default="gpt2", help="tokenizer of the samples")
+    add("--real", metavar="DIR", help="real texts for MAUVE, made by full_scale.prepare")
+    add(
+        "--mauve-seeds",
+        type=at_least(1),
+        default=5,
+        metavar="N",
+        help="MAUVE is computed for the seeds 1..N",
+    )
+    sets = "resampled sets of the bootstrap; default: 20 for pictures, 1000 for texts"
     add("--replicates", type=at_least(2), metavar="N", help=sets)
-    add("--level", type=float, default=0.95, help="of the intervals")
-    add("--batch", type=at_least(1), metavar="B", help="at once (50 pictures, 8 texts)")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="as in cuda:1")
+    add("--level", type=float, default=0.95, help="confidence level of the intervals")
+    add(
+        "--batch", type=at_least(1), metavar="B", help="batch size; default: 50 pictures or 8 texts"
+    )
+    add(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="device, as in cuda:1",
+    )
     return parser.parse_args(argv)
 
 

@@ -1,17 +1,17 @@
 r"""Draw samples of a converted or trained model: pixels as a PNG, tokens as numbers and as text.
 
-Sample i depends on the seed and on i alone: not on the batch size, on the number of processes, or
-on whether the run was interrupted (up to the rounding of the network, which may depend on the
-batch). The same command again goes on where it stopped.
+Sample i depends on the seed and on i alone. The batch size, the number of processes and
+interruptions change it only by the rounding of the network. The same command again continues an
+interrupted run.
 
     python -m full_scale.sample student.safetensors --steps 10 --num-samples 50000 \
         --out samples/student_10
 
-    # hybrid: the last 5 of the 20 calls are the teacher's
+    # hybrid sampling: the teacher makes the last 5 of the 20 calls
     python -m full_scale.sample student.safetensors --steps 20 --num-samples 50000 \
         --teacher tauldr.safetensors --teacher-steps 5 --out samples/hybrid_20
 
-    # classes 0, 1, ..., 999, 0, 1, ...
+    # the samples have the classes 0, 1, ..., 999, 0, 1, ...
     python -m full_scale.sample maskgit.safetensors --steps 8 --guidance 3 --num-samples 50000 \
         --vqgan vqgan.safetensors --out samples/maskgit_8
 
@@ -21,8 +21,8 @@ batch). The same command again goes on where it stopped.
     # the same samples, drawn by 8 GPUs
     torchrun --nproc-per-node 8 -m full_scale.sample ...
 
-The folder gets samples.npy (N, D), run.json, and a picture or a text file of the first samples.
-python -m full_scale.evaluate FOLDER measures them.
+The folder then holds samples.npy (N, D), run.json, and a picture or a text file of the first
+samples. python -m full_scale.evaluate FOLDER computes their metrics.
 """
 
 import os
@@ -48,19 +48,19 @@ _BATCH_BYTES = 2**32  # memory for probabilities if --batch is left out
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Draw this process's share; the process that finishes last shows the first samples."""
+    """Draw this process's share. The process that finishes last shows the first samples."""
     args = _parse(argv)
     rank, world = _process()
     device = _device(args.device)
     model = load_model(args.model, device=device)
     teacher = None if args.teacher is None else load_model(args.teacher, device=device)
-    # Before anything is drawn, although they only show it.
+    # Open the decoders before drawing, so that a wrong name is found at once.
     vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, device)
     tokenizer = None if args.tokenizer is None else open_tokenizer(args.tokenizer)
     folder = open_folder(args, model, teacher)
     fill(folder, args, model, teacher, rank, world)
     if folder.num_done() < folder.num_samples:
-        return  # another process is still at it
+        return  # another process is still drawing
     content = folder.run["settings"]["content"]
     first = folder.samples()[: args.show]
     shown = show(first, content, folder.folder / SHOWN, vqgan, tokenizer)
@@ -77,7 +77,7 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
     network = model.network
     plan = plan_of(args).resolve(network, None if teacher is None else teacher.network)
     if teacher is not None and plan.teacher_steps == 0:
-        raise ValueError("teacher is given and takes no step; add --teacher-steps L")
+        raise ValueError("teacher is given and makes no calls; add --teacher-steps L")
     config = network.config
     for label in args.label or ():
         if config.num_classes is None:
@@ -109,7 +109,7 @@ def fill(
     rank: int,
     world: int,
 ) -> None:
-    """Draw what is left of rows rank, rank + world, rank + 2 world, ..."""
+    """Draw those of rows rank, rank + world, rank + 2 world, ... that are not done."""
     from tqdm import tqdm
 
     own = range(rank, folder.num_samples, world)
@@ -139,12 +139,12 @@ def fill(
 
 
 def plan_of(args: Namespace) -> Plan:
-    """How the arguments want to sample."""
+    """The sampling plan that the arguments describe."""
     return Plan(args.steps, args.sampler, args.teacher_steps, args.guidance, args.temperature)
 
 
 def labels_at(positions: list[int], asked: list[int] | None, model: Loaded) -> torch.Tensor | None:
-    """The class of each sample: the asked ones, or all classes, in turn. None without classes."""
+    """The class of each sample: the given or all classes in turn. None without classes."""
     num_classes = model.network.config.num_classes
     if num_classes is None:
         return None
@@ -170,7 +170,7 @@ def _latents(model: Loaded, redraw: str) -> LatentPolicy | None:
 
 
 def _process() -> tuple[int, int]:
-    """Number of this process and of all, as torchrun and accelerate launch say it."""
+    """Rank of this process and number of processes, from torchrun or accelerate launch."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -187,31 +187,66 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser.prog = "python -m full_scale.sample"
     add = parser.add_argument
     add("model", help="model file, folder of a finished training run, or hf:// address")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the samples")
-    # Not --num: launchers take what begins like their own options for these.
-    add("--num-samples", type=at_least(1), default=64, metavar="N", help="how many")
-    add("--steps", type=int, required=True, metavar="n", help="steps, counted as published")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the samples")
+    # Not --num: launchers would read it as an abbreviation of their own options.
+    add("--num-samples", type=at_least(1), default=64, metavar="N", help="number of samples")
     add(
-        "--sampler", choices=SAMPLERS, help="sampler; by default the published one of the network"
+        "--steps",
+        type=int,
+        required=True,
+        metavar="n",
+        help="sampling steps, counted as in the publication of the model",
     )
-    add("--teacher", metavar="MODEL", help="hybrid: the model of the last calls")
-    add("--teacher-steps", type=int, default=0, metavar="L", help="hybrid: how many calls")
-    add("--guidance", type=float, default=0.0, metavar="W", help="weight of the last step, MaskGIT")
-    add("--temperature", type=float, default=4.5, help="of the noise in the first step, MaskGIT")
-    add("--label", type=int, nargs="+", metavar="C", help="classes in turn (all), MaskGIT")
+    add("--sampler", choices=SAMPLERS, help="sampler; by default the published one of the network")
+    add("--teacher", metavar="MODEL", help="hybrid sampling: the model that makes the last calls")
+    add(
+        "--teacher-steps",
+        type=int,
+        default=0,
+        metavar="L",
+        help="hybrid sampling: number of the teacher's calls",
+    )
+    add(
+        "--guidance",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="guidance weight of the last step (MaskGIT)",
+    )
+    add(
+        "--temperature",
+        type=float,
+        default=4.5,
+        help="scale of the noise in the first step (MaskGIT)",
+    )
+    add(
+        "--label",
+        type=int,
+        nargs="+",
+        metavar="C",
+        help="classes of the samples, in turn; default: all classes (MaskGIT)",
+    )
     add(
         "--redraw",
         choices=("per_step", "fixed"),
         default="per_step",
-        help="a student's latent: anew at each step (published) or one for the trajectory",
+        help="draw a student's latent anew at each step (as published), or once for all steps",
     )
-    fits = "samples drawn at once (64, or what 4 GiB can hold)"
+    fits = "samples drawn at once; default: 64, or fewer if 4 GiB cannot hold them"
     add("--batch", type=at_least(1), metavar="B", help=fits)
-    add("--device", default="auto", help="as in cuda:1; auto takes a GPU where there is one")
-    add("--vqgan", metavar="MODEL", help="shows codes as pictures")
-    add("--tokenizer", metavar="NAME_OR_DIR", help="shows tokens as text, as in gpt2")
-    add("--show", type=at_least(1), default=64, metavar="N", help="how many to show")
-    add("--experiment", metavar="NAME", help="what results call it (found by the network's sizes)")
+    add("--device", default="auto", help="device, as in cuda:1; auto uses a GPU if there is one")
+    add("--vqgan", metavar="MODEL", help="VQGAN that turns codes into pictures")
+    add(
+        "--tokenizer",
+        metavar="NAME_OR_DIR",
+        help="tokenizer that turns tokens into text, as in gpt2",
+    )
+    add("--show", type=at_least(1), default=64, metavar="N", help="number of samples to show")
+    add(
+        "--experiment",
+        metavar="NAME",
+        help="experiment in the results; default: found from the network's sizes",
+    )
     return parser.parse_args(argv)
 
 

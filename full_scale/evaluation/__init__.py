@@ -1,7 +1,8 @@
-"""Metrics of generated pictures and texts; the networks behind them are arguments, never globals.
+"""Metrics of generated pictures and texts.
 
-Formulas that need no network (Frechet distance, inception score, entropy, Self-BLEU, intervals) are
-defined here; features and likelihoods come from `inception` and `judge`, whose packages are extras.
+Formulas that need no network are exported here: Frechet distance, inception score, entropy,
+Self-BLEU and intervals. Features and likelihoods come from `features` and `judge`, whose packages
+are optional. The networks are arguments, never globals.
 """
 
 from full_scale.evaluation.frechet import FeatureMoments as FeatureMoments

@@ -1,4 +1,4 @@
-"""Features of pictures that Frechet distances compare, and class scores for the inception score."""
+"""Features of pictures for Frechet distances, and class scores for the inception score."""
 
 import importlib
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 class Features(NamedTuple):
-    """What an extractor makes of a batch of pictures.
+    """Features of a batch of pictures.
 
     Attributes:
         features: (B, F).
-        logits: of classes, (B, C); None where there is no classifier.
-        grey: whether all pictures are grey and their features three equal thirds. Where a whole
-            *set* is, the first third says it all; of a batch of a set this cannot be told.
+        logits: logits of classes, (B, C); None if there is no classifier.
+        grey: whether all pictures of the batch are grey, so that the features are three equal
+            thirds. If this holds for a whole set, the first third is enough.
     """
 
     features: Float[Tensor, "batch feature"]
@@ -33,12 +33,12 @@ def open_extractor(name: str, device: torch.device | str = "cpu") -> Extractor:
     """An extractor by name.
 
     Args:
-        name: "inception", the network of FID and IS (2048 features, torch-fidelity's port of the
-            original weights), or "pixels", grey levels in [0, 1] themselves.
+        name: "inception" for the network of FID and IS (2048 features, torch-fidelity's port of the
+            original weights), or "pixels" for the grey levels in [0, 1].
         device: where to run it.
 
     Raises:
-        ValueError: If the name is unknown, torch-fidelity is not installed or cannot get its
+        ValueError: If the name is unknown, or torch-fidelity is not installed or cannot get its
             weights.
     """
     if name == "pixels":
@@ -49,21 +49,21 @@ def open_extractor(name: str, device: torch.device | str = "cpu") -> Extractor:
 
 
 def pixel_features(pictures: UInt8[Tensor, "batch 3 height width"]) -> Features:
-    """All pixels, channel by channel."""
+    """All pixels in [0, 1], channel by channel."""
     grey = bool((pictures == pictures[:, :1]).all())
     return Features(pictures.flatten(1).double() / 255, None, grey)
 
 
 class _Inception:
-    """The pool layer and the class scores (without bias) of InceptionV3 as FID and IS use it."""
+    """The pool layer and the class scores (without bias) of InceptionV3, for FID and IS."""
 
     def __init__(self, device: torch.device | str) -> None:
         try:
             module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
-        except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
+        except (ImportError, RuntimeError) as error:  # torchvision for another torch
             raise ValueError(
                 f"FID and IS need torch-fidelity ({error}); install it: pip install -e '.[metrics]'"
-                ", or take --features pixels"
+                ", or use --features pixels"
             ) from None
         try:
             network = module.FeatureExtractorInceptionV3(

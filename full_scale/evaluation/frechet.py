@@ -2,8 +2,8 @@ r"""Frechet distance between Gaussian fits of two sets of features (Heusel et al
 
 $d^2 = \Vert\mu_1 - \mu_2\Vert^2 + \mathrm{tr}(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2})$
 
-Which features makes it a metric of something: Inception's pool layer gives FID, grey levels give a
-distance in pixel space. It depends on the number of samples: compare equal numbers only.
+The features decide what the distance measures. Inception's pool layer gives FID; grey levels give a
+distance in pixel space. The distance depends on the number of samples, so compare equal numbers.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from torch import Tensor
 
 @dataclass
 class FeatureMoments:
-    """Mean and scatter matrix of features, gathered batch by batch in constant memory.
+    """Mean and scatter matrix of features. They are gathered by batch, in constant memory.
 
     Attributes:
-        count: N, features seen.
+        count: N, number of samples.
         mean: (F,), float64.
         scatter: sum of (f - mean)(f - mean)^T, (F, F), float64.
     """
@@ -32,7 +32,7 @@ class FeatureMoments:
         """Moments of one batch.
 
         Raises:
-            ValueError: If features are not a matrix with at least one row of finite numbers.
+            ValueError: If features are not a matrix with at least one row, or not all finite.
         """
         if features.ndim != 2 or len(features) == 0:
             raise ValueError(
@@ -41,7 +41,7 @@ class FeatureMoments:
             )
         features = features.double()
         if not bool(features.isfinite().all()):
-            raise ValueError("features hold NaN or infinity; look at the samples they came from")
+            raise ValueError("features hold NaN or infinity; check the samples that they come from")
         mean = features.mean(0)
         centred = features - mean
         return cls(len(features), mean, centred.T @ centred)
@@ -75,8 +75,8 @@ def frechet_distance(first: FeatureMoments, second: FeatureMoments) -> float:
     r"""The squared Frechet distance $d^2$, which is what papers call FID.
 
     $\mathrm{tr} (\Sigma_1 \Sigma_2)^{1/2}$ is the sum of the square roots of the eigenvalues of the
-    symmetric matrix $\Sigma_1^{1/2} \Sigma_2 \Sigma_1^{1/2}$, so that covariances without full rank
-    (fewer samples than features) are no special case.
+    symmetric matrix $\Sigma_1^{1/2} \Sigma_2 \Sigma_1^{1/2}$. So the covariances need not have full
+    rank: there may be fewer samples than features.
 
     Raises:
         ValueError: If the numbers of features differ, or one set has fewer than two samples.
@@ -85,11 +85,11 @@ def frechet_distance(first: FeatureMoments, second: FeatureMoments) -> float:
 
 
 class FrechetReference:
-    """Distances of many sets to the same one, whose square root is computed once.
+    """Distances of many sets to one reference, whose matrix square root is computed once.
 
     Args:
-        mean: of the reference, usually real data.
-        covariance: of the reference; published statistics come as these two.
+        mean: mean of the reference, usually real data.
+        covariance: covariance of the reference. Published statistics consist of these two.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class FrechetReference:
         """See `frechet_distance`."""
         if moments.mean.shape != self.mean.shape:
             raise ValueError(
-                f"features must be of one kind; got {len(self.mean)} and {len(moments.mean)} a "
-                "sample"
+                f"features must have the size of the reference's, {len(self.mean)}; got "
+                f"{len(moments.mean)}: use the same extractor for both"
             )
         covariance = moments.covariance
         product = self._root @ covariance @ self._root

@@ -12,14 +12,15 @@ def inception_score(
 ) -> float:
     r"""$\exp \mathbb{E}_x \mathrm{KL}(p(y \mid x) \,\Vert\, p(y))$, mean over equal splits.
 
-    Each split has a $p(y)$ of its own; the published scores use 10 splits. One class gives 1, C
-    clear classes in equal shares give C.
+    Each split has its own $p(y)$. The published scores use 10 splits. Pictures of a single class
+    give 1. Pictures of C clear classes in equal shares give C.
 
     Args:
-        logits: the classifier's, one row a picture.
-        num_splits: parts; part i holds rows $\lfloor iN/n \rfloor$ to $\lfloor (i+1)N/n \rfloor$.
-        order: a permutation applied first, where neighbouring rows are related (pictures sorted
-            by class would each have a clear class and no diversity within a split).
+        logits: logits of the classifier, one row for each picture.
+        num_splits: number n of splits. Split i holds the rows from $\lfloor iN/n \rfloor$ to
+            $\lfloor (i+1)N/n \rfloor$, without the last.
+        order: permutation that is applied first. Pictures that are sorted by class need it, because
+            without it a split would hold a single class.
 
     Raises:
         ValueError: If there are fewer pictures than splits.

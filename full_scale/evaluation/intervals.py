@@ -1,4 +1,4 @@
-r"""Confidence intervals by the bootstrap: what would the metric have been for other samples?"""
+r"""Bootstrap confidence intervals: how a metric varies between sets of samples of one model."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,8 +16,8 @@ class Interval(NamedTuple):
         value: the metric on the samples as they are.
         low: lower end of the interval.
         high: upper end.
-        level: its confidence, e.g. 0.95.
-        replicates: number of resampled sets behind it.
+        level: confidence level, as in 0.95.
+        replicates: number of resampled sets that the interval is computed from.
     """
 
     value: float
@@ -38,18 +38,19 @@ def bootstrap_interval(
     r"""The statistic on all samples, plus and minus t times its bootstrap standard error.
 
     The standard error is the standard deviation of the statistic over sets drawn with replacement
-    (Efron 1979), t Student's quantile with replicates - 1 degrees of freedom. Quantiles of the
-    replicates themselves would mislead for Frechet distances: a resampled set holds fewer distinct
-    samples, which biases each replicate upwards, whereas their spread is unharmed.
+    (Efron 1979). t is Student's quantile with replicates - 1 degrees of freedom.
 
-    The interval covers the randomness of sampling from one model. It says nothing of another
-    training run, nor of the bias of a metric at a finite number of samples.
+    Quantiles of the replicates would be wrong for Frechet distances. A resampled set holds fewer
+    distinct samples, which biases each replicate upwards. The spread of the replicates is correct.
+
+    The interval covers the randomness of sampling from one model. It does not cover the randomness
+    of training, nor the bias of a metric at a finite number of samples.
 
     Args:
-        statistic: from the numbers of the samples to use, repetitions included.
-        num_samples: samples 0..n-1.
-        replicates: sets to draw.
-        level: confidence.
+        statistic: function of the indices of the samples to use, which may repeat.
+        num_samples: number of samples; the indices are 0..n-1.
+        replicates: number of sets to draw.
+        level: confidence level.
         generator: source of randomness, on the CPU.
 
     Raises:

@@ -13,15 +13,15 @@ from full_scale.data.tables import open_tokenizer, opened
 Tokens = Sequence[int]
 
 _CONTEXTS = ("max_position_embeddings", "max_seq_len", "seq_length")
-"""What configs call the number of tokens of one call; the last two are MPT's and BLOOM's."""
+"""Names in configs for the number of tokens of one call. The last two are MPT's and BLOOM's."""
 
 
 class Likelihood(NamedTuple):
-    """What a judge says of some texts.
+    """Likelihood of some texts under a judge.
 
     Attributes:
-        nll: sum of the negative log-likelihoods of each text's tokens, (N,), nats.
-        scored: how many tokens of each text these are, (N,).
+        nll: sum of the negative log-likelihoods of each text's scored tokens, (N,), nats.
+        scored: number of scored tokens of each text, (N,).
     """
 
     nll: Float[Tensor, "text"]
@@ -32,13 +32,13 @@ class Judge:
     """A causal language model of the transformers library with its tokenizer.
 
     Args:
-        source: a local folder or a name on the hub, as gpt2-large (the published judge).
+        source: local folder or name on the hub, as in gpt2-large, the published judge.
         device: where to run it.
-        batch_size: texts at once.
+        batch_size: number of texts in one call.
 
     Raises:
-        ValueError: If transformers is missing, the model cannot be opened, or its config does not
-            say how long a text may be.
+        ValueError: If transformers is missing, if the model cannot be opened, or if its config does
+            not say how long a text may be.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Judge:
         self.tokenizer = open_tokenizer(source)
         import transformers
 
-        # Before the weights, which may be large.
+        # Read the config before the weights, which may be large.
         known = source, "judge", "weights and tokenizer"
         self.context = _context(opened(transformers.AutoConfig, *known), source)
         model = opened(transformers.AutoModelForCausalLM, *known)
@@ -55,18 +55,18 @@ class Judge:
         self.device, self.batch_size = device, batch_size
 
     def shares_vocabulary(self, tokenizer: Any) -> bool:
-        """Whether its tokens are those of another tokenizer, so that texts need no new tokens."""
+        """Whether it has the tokens of another tokenizer, so that tokens can be judged directly."""
         return self.tokenizer.get_vocab() == tokenizer.get_vocab()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Texts as its own tokens, without special ones around them."""
+        """Texts as tokens of the judge, without special tokens around them."""
         return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
 
     def likelihood(self, texts: Sequence[Tokens]) -> Likelihood:
         r"""$-\sum_{i>1} \log p(x_i \mid x_{<i})$ of each text.
 
-        The first token is given and not scored. A text longer than the model's context is cut into
-        windows, each of which starts anew. Log-likelihoods are summed in float64.
+        The first token of a text is given and not scored. A text longer than the model's context is
+        cut into windows, each of which is treated as a text. Log-likelihoods are summed in float64.
 
         Raises:
             ValueError: If a text has fewer than two tokens.
@@ -83,7 +83,8 @@ class Judge:
         for owners, ids, mask in self._batches(windows):
             with torch.no_grad():
                 logits = self.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-            # Text by text: a second copy of all (texts, tokens, words) numbers would not fit.
+            # One text after the other, because a second copy of the (text, token, vocabulary)
+            # numbers would not fit.
             losses = torch.stack(
                 [
                     cross_entropy(row, target, reduction="none")
@@ -96,7 +97,10 @@ class Judge:
         return Likelihood(nll, scored)
 
     def features(self, texts: Sequence[Tokens]) -> Float[Tensor, "text feature"]:
-        """The last hidden state at the last token of each text (its first context's), for MAUVE."""
+        """The last hidden state at the last token of each text, for MAUVE.
+
+        Texts are cut at the length of the model's context.
+        """
         found: list[Tensor] = []
         windows = [(owner, text[: self.context]) for owner, text in enumerate(texts)]
         for _, ids, mask in self._batches(windows):
@@ -129,10 +133,10 @@ def _context(config: Any, source: str) -> int:
             return length
     raise ValueError(
         f"judge {source} does not say how many tokens it reads at once: its config has none of "
-        f"{', '.join(_CONTEXTS)}; take another, as gpt2-large"
+        f"{', '.join(_CONTEXTS)}; use another one, such as gpt2-large"
     )
 
 
 def perplexity(likelihood: Likelihood) -> float:
-    r"""$\exp(\sum \mathrm{nll} / \sum \mathrm{scored})$: the generative perplexity of all texts."""
+    r"""Generative perplexity of all texts: $\exp(\sum \mathrm{nll} / \sum \mathrm{scored})$."""
     return float((likelihood.nll.sum() / likelihood.scored.sum()).exp())

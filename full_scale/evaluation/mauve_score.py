@@ -9,16 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 SCALING = 5
-"""Exponent of the divergence curve: the package's default, and SDTT's."""
+"""Exponent of the divergence curve. It is the package's default, which SDTT uses too."""
 
 
 class Mauve(NamedTuple):
     """MAUVE of one set of texts.
 
     Attributes:
-        mean: over the seeds of its clustering.
-        deviation: standard deviation over them, 0 for one seed.
-        values: of each seed.
+        mean: mean over the seeds of its clustering.
+        deviation: standard deviation over the seeds; 0 for one seed.
+        values: value for each seed.
     """
 
     mean: float
@@ -31,13 +31,15 @@ def mauve(
     generated: Float[Tensor, "text feature"],
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
 ) -> Mauve:
-    """Agreement of two sets of text features, in (0, 1]; higher is closer.
+    """Agreement of two sets of text features, in (0, 1]. Higher is closer.
 
-    It quantises the features by k-means, whose random start moves the result: hence several seeds
-    (SDTT takes these five). It also depends on the numbers of texts: compare equal numbers only.
+    MAUVE quantises the features by k-means, and the result depends on its random start. That is
+    why there are several seeds; SDTT uses these five. The result also depends on the numbers of
+    texts, so compare equal numbers.
 
     Raises:
-        ValueError: If mauve-text is not installed, there is no seed, or fewer than two texts.
+        ValueError: If mauve-text is not installed, if there is no seed, or if a set has fewer than
+            two texts.
     """
     if not seeds:
         raise ValueError("seeds must hold at least one seed of the clustering; got none")

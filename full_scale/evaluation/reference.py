@@ -1,4 +1,4 @@
-"""What generated pictures are compared with: mean and covariance of the features of real ones."""
+"""Reference statistics of real pictures: mean and covariance of their features."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
 
 Pictures = UInt8[Tensor, "batch 3 height width"]
 Look = Callable[[Pictures], Pictures]
-"""What is done to pictures, real and generated, before their features are taken."""
+"""A change of pictures, real and generated, before their features are computed."""
 
 
 def open_reference(
@@ -32,18 +32,18 @@ def open_reference(
     """The statistics of real pictures.
 
     Args:
-        source: an .npz with mu and sigma, saved earlier or published; or real pictures: a folder of
-            `full_scale.prepare cifar10`, any folder of picture files, or "digits" for the held-out
-            half of the digits.
-        features: name of the extractor, kept in what is saved.
-        extractor: of the features.
-        look: see Look.
-        resolution: side of pictures that are read from files.
-        batch_size: pictures at once.
-        save: .npz to keep the statistics in.
+        source: an .npz file with mu and sigma, saved earlier or published; or real pictures. These
+            are a folder made by `full_scale.prepare cifar10`, any folder of picture files, or
+            "digits" for the held-out half of the digits.
+        features: name of the extractor, which is saved with the statistics.
+        extractor: computes the features.
+        look: see `Look`.
+        resolution: height and width of pictures that are read from files.
+        batch_size: number of pictures in one call.
+        save: .npz file to save the statistics in.
 
     Raises:
-        ValueError: If there are no pictures, or saved statistics are of other features.
+        ValueError: If there are no pictures, or if saved statistics belong to other features.
     """
     if source.endswith(".npz"):
         return _load(Path(source), features)
@@ -58,7 +58,7 @@ def open_reference(
             part = FeatureMoments.of(found.features)
             moments = part if moments is None else moments.merged(part)
             bar.update(len(batch))
-    assert moments is not None  # sources without pictures were refused
+    assert moments is not None  # _batches refuses sources without pictures
     if grey:
         moments = moments.first(len(moments.mean) // 3)
     if save is not None:
@@ -76,7 +76,7 @@ def open_reference(
 def stretched(
     batch: UInt8[Tensor, "batch 3 height width"],
 ) -> UInt8[Tensor, "batch 3 height width"]:
-    """Each picture's range stretched to 0..255, as in the published ImageNet evaluation."""
+    """Pictures whose range is stretched to 0..255 each, as in the published ImageNet evaluation."""
     low, high = (extreme(batch.flatten(1), 1) for extreme in (torch.amin, torch.amax))
     low, span = low[:, None, None, None], (high - low).clamp_min(1)[:, None, None, None]
     return ((batch - low).double() * 255 / span).to(torch.uint8)
@@ -84,13 +84,15 @@ def stretched(
 
 def _load(path: Path, features: str) -> FrechetReference:
     if not path.is_file():
-        raise ValueError(f"reference {path} is missing; make one with --save-reference")
+        raise ValueError(f"reference {path} is missing; make it with --save-reference")
     with np.load(path) as held:
         if absent := {"mu", "sigma"} - set(held.files):
-            raise ValueError(f"reference {path} has no {', '.join(sorted(absent))}; give another")
+            names = ", ".join(sorted(absent))
+            raise ValueError(f"reference {path} has no {names}; give a file of --save-reference")
         if "features" in held.files and str(held["features"]) != features:
             raise ValueError(
-                f"reference {path} was made with {held['features']} features, not {features}"
+                f"reference {path} holds statistics of {held['features']} features; give one of "
+                f"{features} features, or --features {held['features']}"
             )
         return FrechetReference(torch.from_numpy(held["mu"]), torch.from_numpy(held["sigma"]))
 
@@ -106,7 +108,7 @@ def _batches(source: str, resolution: int, batch_size: int) -> tuple[Iterator[Te
         packed = PackedTokens(folder)
         if packed.num_dims != int(np.prod(cifar10.SHAPE)) or packed.num_values != 256:
             raise ValueError(
-                f"reference {source} holds tokens and no pixels; give the folder of picture files "
+                f"reference {source} holds tokens, not pixels; give the folder of picture files "
                 "that they were made from"
             )
         return _of_pixels(packed.x_0, list(cifar10.SHAPE), 256, batch_size), len(packed)

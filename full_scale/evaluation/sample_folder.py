@@ -1,8 +1,8 @@
-"""A folder of samples that several processes fill, each its own rows, and that survives a kill.
+"""A folder of samples. Several processes may fill it, and a killed process loses no finished row.
 
-run.json       which model, plan and seed: what every process that writes here must agree in
-samples.npy    (N, D), row i is sample i; read it only when all are done
-done.npy       (N,) bool, set after the row is on the disk
+run.json       model, plan and seed; every process that writes here must have the same
+samples.npy    (N, D), row i is sample i; complete when all rows are done
+done.npy       (N,) bool, whether the row is on the disk
 """
 
 import contextlib
@@ -22,20 +22,21 @@ RUN, SAMPLES, DONE = "run.json", "samples.npy", "done.npy"
 
 
 class SampleFolder:
-    """An open folder; make it with `create`, read it with `SampleFolder(folder)`.
+    """An open folder of samples. `create` makes one, `SampleFolder(folder)` opens one.
 
     Args:
-        folder: where it is.
+        folder: path of the folder.
 
     Raises:
-        ValueError: If it holds no samples.
+        ValueError: If the folder holds no samples.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         if not (self.folder / RUN).is_file():
             raise ValueError(
-                f"samples {folder} are missing: no {RUN} there; run: python -m full_scale.sample"
+                f"samples {folder} are missing: there is no {RUN} in it; run: python -m "
+                "full_scale.sample"
             )
         self.run: dict[str, Any] = json.loads((self.folder / RUN).read_text("utf-8"))
 
@@ -49,19 +50,19 @@ class SampleFolder:
         num_values: int,
         manifest: Mapping[str, Any],
     ) -> "SampleFolder":
-        """Make the folder, or open it to go on with the same run.
+        """Make the folder, or open it to continue the same run.
 
         Args:
-            folder: where.
-            settings: JSON; what the samples depend on.
+            folder: path of the folder.
+            settings: everything that the samples depend on, as JSON.
             num_samples: N.
             num_dims: D.
-            num_values: S.
-            manifest: where the samples come from.
+            num_values: number of values of a token, without the mask.
+            manifest: record of where the samples come from.
 
         Raises:
-            ValueError: If the folder holds samples of other settings (says which), or samples
-                without a run.json that says of what.
+            ValueError: If the folder holds samples of other settings (the message says which), or
+                samples without a run.json.
         """
         folder = Path(folder)
         settings = json.loads(json.dumps(dict(settings)))
@@ -73,7 +74,7 @@ class SampleFolder:
         }
         folder.mkdir(parents=True, exist_ok=True)
         dtype = np.min_scalar_type(num_values - 1)
-        # Every process may be the first: arrays before the file that says that they are there.
+        # Every process may be the first. The arrays come first, then run.json, which says so.
         if not (folder / RUN).is_file():
             _make_array(folder / DONE, (num_samples,), np.dtype(bool))
             _make_array(folder / SAMPLES, (num_samples, num_dims), dtype)
@@ -90,7 +91,7 @@ class SampleFolder:
         ]
         if differing:
             raise ValueError(
-                f"{folder} holds samples of another run ({'; '.join(differing)}); take another "
+                f"{folder} holds samples of another run ({'; '.join(differing)}); choose another "
                 "folder"
             )
         return found
@@ -114,25 +115,25 @@ class SampleFolder:
             array.flush()
 
     def num_done(self) -> int:
-        """How many rows are done."""
+        """Number of rows that are done."""
         return int(np.load(self.folder / DONE, mmap_mode="r").sum())
 
     def samples(self) -> np.ndarray:
         """All samples, (N, D), memory-mapped.
 
         Raises:
-            ValueError: If some are still to be drawn.
+            ValueError: If some rows are not done.
         """
         if (done := self.num_done()) < self.num_samples:
             raise ValueError(
-                f"samples in {self.folder} are not complete: {done} of {self.num_samples}; the "
-                "command that began them goes on where it stopped"
+                f"samples in {self.folder} are not complete: {done} of {self.num_samples} are "
+                "drawn; run the command that began them again, it draws the others"
             )
         return np.load(self.folder / SAMPLES, mmap_mode="r")
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, keys joined by dots."""
+    """Nested dictionaries as one dictionary, whose keys are joined by dots."""
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}
@@ -142,17 +143,20 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Zeros. Those of another size, which a killed command left, give way; samples never do."""
+    """Allocate an array of zeros. Finished samples are never overwritten.
+
+    An empty array of another size, which a killed command has left, is replaced.
+    """
     put: Callable[[Path, Path], None] = os.link
     if path.is_file():
         held = np.load(path, mmap_mode="r")
         begun, fits = bool(held.any()), (held.shape, held.dtype) == (shape, dtype)
         if (path.parent / RUN).is_file():
-            return  # another process was faster, and may have begun to write
+            return  # another process was faster and may have begun to write
         if begun:
             raise ValueError(
-                f"{path.parent} holds samples and no {RUN} that says of what; take another folder "
-                "or remove it"
+                f"{path.parent} holds samples but no {RUN}, so their model is unknown; choose "
+                "another folder, or remove this one"
             )
         if fits:
             return
@@ -162,12 +166,12 @@ def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def _write_zeros(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """An array of zeros in the .npy format; the file system stores no zeros."""
+    """Write an array of zeros in the .npy format, as a sparse file that takes no space."""
     header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
     file.truncate(file.tell() + math.prod(shape) * dtype.itemsize)
 
 
 def _replace(temporary: Path, path: Path) -> None:
-    if not (path.parent / RUN).is_file():  # as late as can be: another process may be faster
+    if not (path.parent / RUN).is_file():  # checked last, because another process may be faster
         temporary.replace(path)

@@ -1,4 +1,4 @@
-"""The metrics of a folder of samples: pictures against real ones, texts by a judge."""
+"""The metrics of a folder of samples: pictures against real ones, texts under a judge."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,20 +26,20 @@ from full_scale.models.load import Loaded
 Metrics = dict[str, dict[str, Any]]
 
 PICTURE_METRICS = {"inception": ("fid", "is"), "pixels": ("frechet",)}
-"""By the features: a Frechet distance of other features than Inception's is no FID."""
+"""Metrics for each kind of features. Only Inception's features give an FID."""
 TEXT_METRICS = ("perplexity", "self-bleu", "mauve")
 SPLITS = 10
-"""Of the inception score, as published."""
+"""Splits of the inception score, as published."""
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made, see `full_scale.evaluation.intervals`.
+    """How intervals are computed, see `full_scale.evaluation.intervals`.
 
     Attributes:
-        replicates: resampled sets.
-        level: confidence.
-        seed: of the resampling.
+        replicates: number of resampled sets.
+        level: confidence level.
+        seed: seed of the resampling.
     """
 
     replicates: int
@@ -71,16 +71,16 @@ def score_pictures(
 
     Args:
         folder: complete samples.
-        metrics: some of those that `PICTURE_METRICS` has for the features.
-        extractor: of features and class scores.
-        reference: real pictures, for FID.
-        resampling: of the intervals.
-        look: see Look.
-        vqgan: for codes.
-        batch_size: pictures at once.
+        metrics: some of the metrics that `PICTURE_METRICS` has for the features.
+        extractor: computes features and class scores.
+        reference: statistics of real pictures, for FID.
+        resampling: how intervals are computed.
+        look: see `full_scale.evaluation.reference.Look`.
+        vqgan: decodes codes.
+        batch_size: number of pictures in one call.
 
     Raises:
-        ValueError: If what a metric needs is missing.
+        ValueError: If something that a metric needs is missing.
     """
     from tqdm import tqdm
 
@@ -98,18 +98,18 @@ def score_pictures(
     results: Metrics = {}
     features = torch.cat(found)
     if grey and reference is not None and 3 * len(reference.mean) == features.shape[1]:
-        features = features[:, : len(reference.mean)]  # the real pictures are grey, too
+        features = features[:, : len(reference.mean)]  # the real pictures are grey too
     for name in [metric for metric in metrics if metric in ("fid", "frechet")]:
         if reference is None:
-            raise ValueError(f"{name} needs real pictures: --reference FOLDER or FILE.npz")
+            raise ValueError(f"{name} needs real pictures; give --reference FOLDER or FILE.npz")
         distance = partial(_distance, reference, features)
         results[name] = resampling.interval(distance, len(features))
     if "is" in metrics:
         if not scores:
-            raise ValueError("is needs class scores, which these features do not come with")
+            raise ValueError("is needs class scores; use --features inception, or leave is out")
         logits = torch.cat(scores)
         splits = min(SPLITS, len(logits))
-        # torch-fidelity's order, so that both give the same number.
+        # The order of torch-fidelity, so that both give the same number.
         order = torch.from_numpy(np.random.RandomState(2020).permutation(len(logits)))
         results["is"] = resampling.interval(
             lambda rows: inception_score(logits[order[rows]], splits), len(logits)
@@ -126,21 +126,21 @@ def score_texts(
     real: PackedTokens | None = None,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
 ) -> Metrics:
-    """Entropy, always, and what else is asked for, of a folder of texts.
+    """The entropy of a folder of texts, and the metrics that are asked for.
 
     Args:
         folder: complete samples.
         metrics: some of `TEXT_METRICS`.
-        resampling: of the intervals. That of Self-BLEU resamples the texts that are compared and
-            keeps those that they are compared with.
-        judge: for perplexity and MAUVE.
-        tokenizer: of the samples; their tokens are judged as they are if the judge has the same
-            ones, else the texts are.
-        real: texts of the same tokenizer, for MAUVE; as many as there are samples are taken.
-        seeds: of MAUVE.
+        resampling: how intervals are computed. For Self-BLEU, the texts are resampled and the
+            texts that they are compared with stay the same.
+        judge: language model for perplexity and MAUVE.
+        tokenizer: tokenizer of the samples. If the judge has the same tokens, it judges the tokens;
+            otherwise it judges the decoded texts.
+        real: real texts of the same tokenizer, for MAUVE. As many are used as there are samples.
+        seeds: seeds of MAUVE.
 
     Raises:
-        ValueError: If what a metric needs is missing.
+        ValueError: If something that a metric needs is missing.
     """
     tokens = np.asarray(folder.samples()).astype(np.int64)
     results: Metrics = {}
@@ -150,12 +150,14 @@ def score_texts(
     if not {"perplexity", "mauve"} & set(metrics):
         return results
     if judge is None or tokenizer is None:
-        raise ValueError("perplexity and mauve need --judge and --tokenizer; or leave them out")
+        raise ValueError(
+            "perplexity and mauve need --judge and --tokenizer; give both, or leave the metrics out"
+        )
     same = judge.shares_vocabulary(tokenizer)
     judged = tokens.tolist() if same else judge.encode(texts(tokens, tokenizer))
     if "perplexity" in metrics:
         nll, scored = judge.likelihood(judged)
-        # On a logarithmic scale, where the interval is symmetric and cannot fall below zero.
+        # On a logarithmic scale the interval is symmetric, and the perplexity stays positive.
         entry = resampling.interval(
             lambda rows: math.log(perplexity(Likelihood(nll[rows], scored[rows]))), len(nll)
         )
@@ -167,7 +169,7 @@ def score_texts(
         if real is None or len(real) < len(tokens):
             have = "none" if real is None else f"{len(real)}"
             raise ValueError(
-                f"mauve needs {len(tokens)} real texts, as many as samples; have {have}: give "
+                f"mauve needs {len(tokens)} real texts, as many as samples; got {have}: give "
                 "--real data/openwebtext/test, or leave mauve out"
             )
         ours = np.asarray(real.x_0[: len(tokens)]).astype(np.int64)

@@ -1,6 +1,6 @@
 r"""Diversity of generated texts as sequences of tokens: entropy and Self-BLEU.
 
-Generative perplexity alone rewards text that repeats itself; these two say whether it does.
+Generative perplexity alone rewards texts that repeat themselves. These two metrics show it.
 """
 
 from bisect import bisect_left
@@ -11,22 +11,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_SMOOTHING = 0.1  # in place of a zero count: "method 1" of Chen and Cherry (2014)
+_SMOOTHING = 0.1  # replaces a count of zero: "method 1" of Chen and Cherry (2014)
 
 
 def sequence_entropy(tokens: Int[Tensor, "sample dim"]) -> Float[Tensor, "sample"]:
     r"""Entropy of the tokens within each sequence, $-\sum_v f_v \log f_v$, in nats.
 
-    $f_v$ is the share of token v in its sequence, so that it is at most $\log D$. The mean over
+    $f_v$ is the share of token v in the sequence. The entropy is at most $\log D$. Its mean over
     samples is the entropy that papers report beside generative perplexity.
 
     Returns:
-        One number a sequence, float64.
+        One number for each sequence, float64.
     """
     ordered = tokens.sort(-1).values
     starts = torch.ones_like(ordered, dtype=torch.bool)
     starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    # Number the runs of equal tokens; their lengths are the counts.
+    # Number the runs of equal tokens. The length of a run is the count of its token.
     runs = starts.long().cumsum(-1) - 1
     counts = torch.zeros(tokens.shape, dtype=torch.float64, device=tokens.device)
     counts.scatter_add_(-1, runs, torch.ones_like(counts))
@@ -34,28 +34,28 @@ def sequence_entropy(tokens: Int[Tensor, "sample dim"]) -> Float[Tensor, "sample
 
 
 def self_bleu(texts: Sequence[Sequence[Hashable]], max_order: int = 4) -> Float[Tensor, "sample"]:
-    r"""BLEU of each text with all others as references (Zhu et al. 2018); 1 is no diversity.
+    r"""BLEU of each text with all others as references (Zhu et al. 2018). 1 means no diversity.
 
-    BLEU (Papineni et al. 2002) is the geometric mean of the clipped n-gram precisions, n = 1 to
-    max_order in equal weights, times the brevity penalty for the reference of the closest length
-    (the shorter one of two). An order above 1 without any match counts 0.1 matches; a text that
-    shares no token with another one has BLEU 0.
+    BLEU (Papineni et al. 2002) is the geometric mean of the clipped n-gram precisions for n = 1 to
+    max_order, with equal weights, times the brevity penalty. The penalty uses the reference of the
+    closest length, the shorter one of two. An order above 1 without any match counts as 0.1
+    matches. A text that shares no token with another text has BLEU 0.
 
-    An n-gram is clipped at its largest count in any *other* text, for which the two largest counts
-    over all texts are enough: the cost grows with the number of tokens, not with its square.
+    The count of an n-gram is clipped at its largest count in any *other* text. The two largest
+    counts over all texts are enough for that, so the cost is linear in the number of tokens.
 
     Args:
         texts: sequences of words or tokens.
-        max_order: longest n-gram.
+        max_order: length of the longest n-gram.
 
     Returns:
-        One number a text, float64; the mean is Self-BLEU.
+        One number for each text, float64. Their mean is Self-BLEU.
 
     Raises:
         ValueError: If there are fewer than two texts, one is empty, or max_order is below 1.
     """
     if len(texts) < 2:
-        raise ValueError(f"texts must be at least 2 to compare them; got {len(texts)}")
+        raise ValueError(f"texts must hold at least 2 texts to compare; got {len(texts)}")
     if max_order < 1:
         raise ValueError(f"max_order must be at least 1; got {max_order}")
     if empty := [i for i, text in enumerate(texts) if len(text) == 0]:
@@ -94,7 +94,7 @@ def _ngrams(text: Sequence[Hashable], order: int) -> Counter[tuple[Hashable, ...
 
 
 def _log_brevity(lengths: list[int]) -> Tensor:
-    """min(0, 1 - r/c) where r is the length of another text that is closest to a text's own, c."""
+    """min(0, 1 - r/c). c is the length of a text, r the length of another text closest to c."""
     ordered = sorted(lengths)
     penalties = []
     for length in lengths:

@@ -1,7 +1,7 @@
-r"""The one embedding of the latent $\lambda$, and of times: sinusoids, then a small MLP.
+r"""The embedding of the latent $\lambda$ and of times: sinusoids, then a small MLP.
 
-Three backbones inject it in two ways. The U-Net mixes its features with those of the time
-(`unet.py`); the transformers append it to the sequence as one more token (`LatentToken`).
+There are two ways to give a latent to a network. The U-Net mixes its features with those of the
+time (`unet.py`). The transformers append it to the sequence as one more token (`LatentToken`).
 """
 
 import math
@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LATENT_SCALE = 1000.0
-"""The latent is in [0, 1) and its sinusoids are those of 1000 times it, as those of a time.
+"""The latent lies in [0, 1). It is multiplied by this number before its sinusoids, like a time.
 
-The U-Net's configuration may set another scale, for both.
+The U-Net's configuration may set another scale for both.
 """
 
 LATENT_FEATURES = 128
@@ -26,10 +26,10 @@ def sinusoidal_features(
     r"""$\sin(v f_i), \cos(v f_i)$ with $f_i = 10000^{-i / (n - 1)}$, i = 0..n-1, n = features / 2.
 
     Args:
-        values: already scaled; kept in their precision (at 1000 rad, half precision is noise).
-        num_features: even.
-        cosines_first: the other convention in use: cosines, then sines, with
-            $f_i = 10000^{-i / n}$.
+        values: scaled values. They keep their precision, because at 1000 rad half precision gives
+            noise.
+        num_features: number of features; even.
+        cosines_first: use the convention of DiT: cosines, then sines, with $f_i = 10000^{-i / n}$.
 
     Returns:
         float32, or float64 for float64 values.
@@ -49,31 +49,30 @@ def latent_features(
     """Sinusoidal features of a scalar latent, (B,) or (B, 1).
 
     Args:
-        latent: not scaled.
-        num_features: even.
-        scale: what it is multiplied by.
+        latent: latents in [0, 1).
+        num_features: number of features; even.
+        scale: factor of the latent.
 
     Raises:
         ValueError: If there is more than one number for each row.
     """
     if latent.ndim not in (1, 2) or latent[:1].numel() != len(latent[:1]):
         raise ValueError(
-            f"latent must be one number a row, (batch,) or (batch, 1); got {tuple(latent.shape)}: "
-            "these backbones take a scalar latent (UniformLatent())"
+            f"latent must be one number for each row, (batch,) or (batch, 1); got "
+            f"{tuple(latent.shape)}: these backbones take a scalar latent (UniformLatent())"
         )
     return sinusoidal_features(latent.flatten() * scale, num_features)
 
 
 class LatentToken(nn.Module):
-    """The latent as one more token of a sequence, without a position: 128-512-width MLP.
+    """The latent as one more token of a sequence, without a position: an MLP of 128-512-width.
 
-    A transformer that appends it attends to it from its first step on, so that a student that
-    starts from a teacher's weights is the teacher exactly only without a latent
-    (`latent=None` appends nothing); with one its outputs move a little, and differently for each
-    latent.
+    The transformer attends to this token from the first training step on. A student that starts
+    from a teacher's weights therefore equals the teacher only without a latent (`latent=None`
+    appends nothing). With a latent its outputs differ a little, for each latent in another way.
 
     Args:
-        width: of the transformer.
+        width: width of the transformer.
     """
 
     def __init__(self, width: int) -> None:
@@ -90,16 +89,16 @@ class LatentToken(nn.Module):
 def append_token(
     sequence: Float[Tensor, "batch position width"], module: nn.Module | None, latent: Tensor | None
 ) -> Float[Tensor, "batch token width"]:
-    """The sequence with the latent's token at its end, or as it is without a latent.
+    """The sequence with the latent's token at its end. Without a latent it is unchanged.
 
     Raises:
-        ValueError: If there is a latent and the network, a teacher, has no place for it.
+        ValueError: If a teacher is given a latent.
     """
     if latent is None:
         return sequence
     if module is None:
         raise ValueError(
-            "latent must be None for a network that was built without one: build it from a config "
+            "latent must be None for a network that was built without one; build it from a config "
             "with latent=True"
         )
     return torch.cat([sequence, module(latent).to(sequence.dtype)], 1)

@@ -1,4 +1,4 @@
-"""Rotary positions: attention that depends on how far apart two tokens are."""
+"""Rotary positions: attention depends on the distance between two tokens."""
 
 import torch
 from jaxtyping import Float
@@ -16,9 +16,13 @@ def rotary_frequencies(head_size: int, device: torch.device | None = None) -> Te
 def rotary_table(
     num_positions: int, num_tokens: int, head_size: int, like: Tensor
 ) -> Float[Tensor, "2 token half"]:
-    """Cosine and sine of each token's angles, for all blocks; `like` says dtype and device.
+    """Cosine and sine of each token's angles, for all blocks.
 
-    Tokens from num_positions on have no position: angle 0.
+    Args:
+        num_positions: tokens from this one on have no position; their angle is 0.
+        num_tokens: number of tokens.
+        head_size: number of features of a head; even.
+        like: a tensor whose dtype and device the table gets.
     """
     positions = torch.arange(num_tokens, dtype=torch.float32, device=like.device)
     positions = torch.where(positions < num_positions, positions, 0.0)
@@ -29,9 +33,9 @@ def rotary_table(
 def rotate(
     x: Float[Tensor, "*batch token feature"], table: Float[Tensor, "2 token half"]
 ) -> Float[Tensor, "*batch token feature"]:
-    r"""Turn the pair (i, i + h/2) of the token at position k by $k f_i$.
+    r"""Rotate the pair of features (i, i + h/2) of the token at position k by the angle $k f_i$.
 
-    Source: Su et al. 2021; halves, not neighbours, make a pair.
+    Source: Su et al. 2021. There, neighbouring features make a pair; here the two halves do.
     """
     cosine, sine = table
     first, second = x.chunk(2, -1)

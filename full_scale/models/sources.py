@@ -5,7 +5,7 @@
     hf://owner/name@revision                     the same at a branch, tag or commit
     hf://owner/name@revision/folder/file.ckpt    another file
 
-Files of the hub are kept in its cache (HF_HOME), so a second call works offline.
+Files from the hub stay in its cache (HF_HOME), so a second call works offline.
 """
 
 import re
@@ -26,12 +26,11 @@ _SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".safetensors"}
 
 @dataclass(frozen=True)
 class Located:
-    """A file that is here.
+    """A file on this machine.
 
     Attributes:
-        path: where.
-        origin: how to find it again elsewhere: hf://owner/name@commit/file, or the name of a local
-            file.
+        path: path of the file.
+        origin: how others find it: hf://owner/name@commit/file, or the name of a local file.
     """
 
     path: Path
@@ -39,20 +38,21 @@ class Located:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the file."""
+        """SHA-256 of the file."""
         return file_sha256(self.path)
 
 
 def locate(source: Path | str) -> Located:
-    """The file that a source names, downloaded if it is on the hub and not in its cache.
+    """The file that a source names. A file of the hub is downloaded if it is not in the cache.
 
     Args:
-        source: see the module; a slash in a revision is written %2F.
+        source: see the module. A slash in a revision is written %2F.
 
     Raises:
         FileNotFoundError: If there is no such local file.
-        ValueError: If the source is a folder or no valid address, or the hub cannot be reached, has
-            no such file or does not give it to this user; says what to do.
+        ValueError: If the source is a folder or not a valid address. Also if the hub cannot be
+            reached, has no such file, or does not give it to this user. The message says what to
+            do.
     """
     if str(source).startswith(_SCHEME):
         return _from_hub(str(source))
@@ -69,7 +69,7 @@ def locate(source: Path | str) -> Located:
 def _from_hub(source: str) -> Located:
     match = _GRAMMAR.fullmatch(source)
     if match is None:
-        raise ValueError(f"{source} is no address; write hf://owner/name@revision/file")
+        raise ValueError(f"{source} is not an address; write hf://owner/name@revision/file")
     repository = f"{match['owner']}/{match['name']}"
     revision = unquote(match["revision"]) if match["revision"] else None
     file = match["file"] or _DEFAULT_FILE
@@ -80,7 +80,7 @@ def _from_hub(source: str) -> Located:
 
 def _download(repository: str, revision: str | None, file: str) -> Path:
     try:
-        import huggingface_hub  # slow, and only addresses need it
+        import huggingface_hub  # slow to import, and only hf:// addresses need it
         from huggingface_hub import errors
     except ImportError:
         raise ValueError(

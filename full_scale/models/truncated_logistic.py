@@ -1,11 +1,11 @@
-"""The head of the U-Net: a logistic distribution cut into bins, as tauLDR's teacher has it."""
+"""The head of the U-Net, as in tauLDR: a logistic distribution that is divided into bins."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-_FLOOR = 1e-6  # inside log1p: no bin falls below 1e-6 of the mass to the left of its right edge
+_FLOOR = 1e-6  # inside log1p: a bin has at least 1e-6 of the mass to the left of its right edge
 
 
 def truncated_logistic(
@@ -20,11 +20,11 @@ def truncated_logistic(
     Args:
         features: $\mu$ and $\log s$ of each row.
         num_states: S.
-        mirrored: take the smaller one of the logit and that of the mirrored law, which is accurate
-            where F is close to 1.
+        mirrored: take the smaller of the logit and the logit of the mirrored law. The mirrored one
+            is accurate where F is close to 1.
 
     Returns:
-        Not normalised; float32, or float64 for float64 features.
+        Logits that are not normalised; float32, or float64 for float64 features.
 
     Source: Campbell et al., NeurIPS 2022, Section H.2, and its code.
     """

@@ -242,7 +242,7 @@ def test_weights_that_are_not_finite(tmp_path):
         (["sdtt", "x.pt", "x.safetensors", "--set", "num_heads"], "--set needs NAME=VALUE"),
         (["sdtt", "x.pt", "x.safetensors", "--set", "num_heads=two"], "--set needs NAME=VALUE"),
         (["maskgit", "x.pt", "x.safetensors", "--ema"], "maskgit checkpoints, which hold no aver"),
-        (["sdtt", "hf://x", "x.safetensors"], "hf://x is no address"),
+        (["sdtt", "hf://x", "x.safetensors"], "hf://x is not an address"),
     ],
 )
 def test_bad_words(words, message, tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""The evaluation command: rows with their origin, and what it refuses."""
+"""The evaluation command: the rows that it writes, and its errors."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def files(tmp_path_factory):
 
 
 def _write_pictures(path, experiment, pictures, levels):
-    """Data as if they were samples."""
+    """A folder of samples that holds data."""
     settings = {
         "experiment": experiment,
         "role": "teacher",
@@ -64,17 +64,17 @@ def _evaluate(files, tmp_path, samples, *options):
 
 class TestRows:
     def test_pictures(self, files, tmp_path, capsys):
-        """The samples have 4 x 4 pixels; the reference is saved statistics of as many."""
+        """The samples have 3 x 4 x 6 pixels. The reference holds statistics of as many."""
         reference = tmp_path / "real.npz"
-        np.savez(reference, mu=np.full(16, 0.5), sigma=np.eye(16) / 9)
+        np.savez(reference, mu=np.full(72, 0.5), sigma=np.eye(72) / 9)
         options = ["--features", "pixels", "--reference", reference, "--seed", 3]
         row = _evaluate(files, tmp_path, "unet", *options)
         entry = row["metrics"]["frechet"]
         samples = SampleFolder(files / "unet-samples").samples().astype(float)
-        grey = torch.from_numpy(np.round(samples * 255 / 7) / 255)
+        pixels = torch.from_numpy(np.round(samples * 255 / 8) / 255)
         expected = frechet_distance(
-            FeatureMoments(2, torch.full((16,), 0.5).double(), torch.eye(16).double() / 9),
-            FeatureMoments.of(grey),
+            FeatureMoments(2, torch.full((72,), 0.5).double(), torch.eye(72).double() / 9),
+            FeatureMoments.of(pixels),
         )
         assert entry["value"] == pytest.approx(expected)
         assert entry["low"] < entry["value"] < entry["high"]
@@ -86,16 +86,18 @@ class TestRows:
         assert row["manifest"]["seed"] == 3
         assert row["manifest"]["samples"]["settings"]["seed"] == 0
         assert our_runs(tmp_path, "other", "frechet") == [row]
-        assert our_runs(tmp_path, "other", "fid") == []  # no figure takes it for one
+        assert (
+            our_runs(tmp_path, "other", "fid") == []
+        )  # pixels give no FID
         assert str(tmp_path) not in json.dumps(row)
         assert str(files) not in json.dumps(row)
         out = capsys.readouterr().out
-        assert "30 samples, fewer than 50000: not comparable" in out
+        assert "These are 30 samples. Do not compare them with numbers published for 50000" in out
         assert "95% from" in out
 
     @pytest.mark.parametrize("colours", [0, 1, 3])
     def test_grey_pictures_are_those_of_a_grey_set(self, tmp_path, colours):
-        """Of three pictures in batches of one, so many in colour; against colour, and grey."""
+        """Three pictures in batches of one, some of them in colour, against two references."""
         rng = np.random.default_rng(0)
         x_0 = np.tile(rng.integers(0, 256, (3, 1, 4)), (1, 3, 1))
         x_0[:colours] = rng.integers(0, 256, (colours, 3, 4))
@@ -105,7 +107,7 @@ class TestRows:
             real = FeatureMoments(2, torch.full((size,), 0.5).double(), torch.eye(size).double())
             np.savez(tmp_path / "real.npz", mu=real.mean, sigma=real.scatter)
             if colours and size == 4:
-                with pytest.raises(ValueError, match="features must be of one kind; got 4 and 12"):
+                with pytest.raises(ValueError, match="size of the reference's, 4; got 12"):
                     _evaluate(tmp_path, tmp_path, "grey", *options, tmp_path / "real.npz")
                 continue
             row = _evaluate(tmp_path, tmp_path, "grey", *options, tmp_path / "real.npz")
@@ -114,7 +116,7 @@ class TestRows:
             assert row["metrics"]["frechet"]["value"] == pytest.approx(expected)
 
     def test_inception(self, files, tmp_path, monkeypatch):
-        """FID and IS with a stand-in for torch-fidelity's network."""
+        """FID and inception score with a replacement of torch-fidelity's network."""
         asked = []
 
         class Network(torch.nn.Module):
@@ -124,34 +126,34 @@ class TestRows:
 
             def forward(self, pictures):
                 assert pictures.dtype == torch.uint8
-                grey = pictures[:, 0].flatten(1).float()
-                return grey, grey[:, :3] / 50
+                red = pictures[:, 0].flatten(1).float()
+                return red, red[:, :3] / 50
 
         module = ModuleType("torch_fidelity.feature_extractor_inceptionv3")
         module.FeatureExtractorInceptionV3 = Network
         monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
         monkeypatch.setitem(sys.modules, module.__name__, module)
         reference = tmp_path / "real.npz"
-        np.savez(reference, mu=np.full(16, 100), sigma=np.eye(16) * 400)
+        np.savez(reference, mu=np.full(24, 100), sigma=np.eye(24) * 400)
         row = _evaluate(files, tmp_path, "unet", "--reference", reference, "--replicates", 3)
         assert asked == [("inception-v3-compat", ["2048", "logits_unbiased"], {"verbose": False})]
         samples = SampleFolder(files / "unet-samples").samples().astype(float)
-        grey = torch.from_numpy(np.round(samples * 255 / 7))
+        red = torch.from_numpy(np.round(samples[:, :24] * 255 / 8))
         # Ten splits of three pictures in the order of torch-fidelity.
         order = np.random.RandomState(2020).permutation(30)
         scores = []
-        for part in np.split(grey[order, :3].numpy() / 50, 10):
+        for part in np.split(red[order, :3].numpy() / 50, 10):
             probs = np.exp(part) / np.exp(part).sum(1, keepdims=True)
             divergence = (probs * np.log(probs / probs.mean(0))).sum(1).mean()
             scores.append(np.exp(divergence))
         assert row["metrics"]["is"]["value"] == pytest.approx(np.mean(scores), rel=1e-6)
-        real = FeatureMoments(2, torch.full((16,), 100.0).double(), torch.eye(16).double() * 400)
-        expected = frechet_distance(real, FeatureMoments.of(grey))
+        real = FeatureMoments(2, torch.full((24,), 100.0).double(), torch.eye(24).double() * 400)
+        expected = frechet_distance(real, FeatureMoments.of(red))
         assert row["metrics"]["fid"]["value"] == pytest.approx(expected)
         assert {entry["replicates"] for entry in row["metrics"].values()} == {3}
 
     def test_codes(self, files, tmp_path):
-        """Decoded by the VQGAN; the features of its 8 x 8 colour pictures."""
+        """The VQGAN decodes the codes to 8 x 8 colour pictures."""
         reference = tmp_path / "real.npz"
         np.savez(reference, mu=np.zeros(192), sigma=np.eye(192))
         options = ["--features", "pixels", "--reference", reference]
@@ -248,7 +250,7 @@ class TestRows:
             "by inception are fid, is; got 'perplexity'",
         ),
         ("dit", ["--metrics", "fid"], "metrics of texts are perplexity, self-bleu, mauve, entropy"),
-        ("unet", ["--features", "pixels"], "frechet needs real pictures: --reference"),
+        ("unet", ["--features", "pixels"], "frechet needs real pictures; give --reference"),
         (
             "unet",
             ["--features", "pixels", "--metrics", "is"],
@@ -260,9 +262,9 @@ class TestRows:
         (
             "unet",
             ["--save-reference", "real.npz", "--reference", "old.npz"],
-            "save_reference needs real pictures; reference is old.npz",
+            "save_reference needs a folder of real pictures as reference; got",
         ),
-        ("unet", ["--save-reference", "real.npz"], "real pictures; reference is None: give a"),
+        ("unet", ["--save-reference", "real.npz"], "as reference; got None: give a folder"),
         ("unet", ["--level", "nan"], "level must lie in"),
         ("dit", ["--judge", "J", "--tokenizer", "T", "--level", 95], "level must lie in"),
         ("dit", ["--tokenizer", "/nowhere"], "tokenizer /nowhere cannot be opened"),

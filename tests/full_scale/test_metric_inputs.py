@@ -92,7 +92,7 @@ class TestJudge:
             assert judge.likelihood([[1, 2, 3, 4, 5, 6, 7]]).scored.tolist() == [5]
         transformers.MambaConfig().save_pretrained(tmp_path)
         (tmp_path / "model.safetensors").unlink()  # its weights are not asked for
-        with pytest.raises(ValueError, match=r"does not say how many tokens .* take another"):
+        with pytest.raises(ValueError, match=r"does not say how many tokens .* use another"):
             Judge(str(tmp_path))
 
     def test_bad_input(self, judge, tmp_path):
@@ -216,7 +216,9 @@ class TestReference:
         again = open(str(tmp_path / "a" / "digits.npz"))
         torch.testing.assert_close(again.mean, first.mean)
         torch.testing.assert_close(again.covariance, first.covariance)
-        with pytest.raises(ValueError, match="made with pixels features, not inception"):
+        with pytest.raises(
+            ValueError, match="holds statistics of pixels features; give"
+        ):
             open(str(tmp_path / "a" / "digits.npz"), features="inception")
 
     def test_published_statistics_need_only_the_two(self, tmp_path, open):
@@ -227,12 +229,12 @@ class TestReference:
     def test_bad_sources(self, tmp_path, open):
         with pytest.raises(ValueError, match=r"holds no pictures; give an \.npz"):
             open(str(tmp_path))
-        with pytest.raises(ValueError, match="is missing; make one with --save-reference"):
+        with pytest.raises(ValueError, match="is missing; make it with --save-reference"):
             open(str(tmp_path / "a.npz"))
         np.savez(tmp_path / "b.npz", mu=np.zeros(3))
-        with pytest.raises(ValueError, match="has no sigma; give another"):
+        with pytest.raises(ValueError, match="has no sigma; give a file of --save"):
             open(str(tmp_path / "b.npz"))
         x_0 = np.zeros((2, 4), int)
         pack(tmp_path / "c", Description(4, 9, None, {}), lambda cursor: iter([Rows(x_0, None, 2)]))
-        with pytest.raises(ValueError, match="holds tokens and no pixels"):
+        with pytest.raises(ValueError, match="holds tokens, not pixels"):
             open(str(tmp_path / "c"))

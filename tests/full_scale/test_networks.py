@@ -183,7 +183,7 @@ def test_wrong_inputs_are_errors():
     for config in (MASKGIT, DIT):
         with pytest.raises(ValueError, match="latent must be None for a network"):
             network_of(config).denoise(x_t, t, torch.rand(2))
-        with pytest.raises(ValueError, match="latent must be one number a row"):
+        with pytest.raises(ValueError, match="latent must be one number for each row"):
             network_of(replace(config, latent=True)).denoise(x_t, t, torch.rand(2, 3))
     pixels = torch.zeros(2, 72, dtype=torch.long)
     with pytest.raises(ValueError, match="latent must be None for"):

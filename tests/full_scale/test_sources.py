@@ -141,9 +141,9 @@ def test_a_second_time_from_the_cache(hub, monkeypatch):
         ("hf://owner/name", "hf://owner/name has no file model.safetensors; give one of its"),
         ("hf://owner/name/x.pt", "hf://owner/name has no file x.pt"),
         ("hf://owner/broken", "the hub does not answer"),
-        ("hf://owner", "hf://owner is no address; write hf://owner/name@revision/file"),
-        ("hf://owner/name@", "is no address"),
-        ("hf://owner/na me", "is no address"),
+        ("hf://owner", "hf://owner is not an address; write hf://owner/name@revision/file"),
+        ("hf://owner/name@", "is not an address"),
+        ("hf://owner/na me", "is not an address"),
         ("hf://owner/-name-", "cannot be downloaded"),
     ],
 )
