@@ -1,6 +1,6 @@
-"""What every script shares: manifests, recorded results, command lines, tables and pictures.
+"""What all scripts share: manifests, records, command lines, tables and pictures.
 
-One definition for theory, toys, full_scale and figures; it keeps di4c free of input and output.
+The rooms theory, toys, full_scale and figures use it. The library di4c has no input or output.
 """
 
 from reporting.pictures import PALETTE as PALETTE

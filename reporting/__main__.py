@@ -1,16 +1,15 @@
-"""Sum up what results/ holds: the verdict on the claims, TV after N steps for each law, the files.
+"""Sum up the records in results/: claims that hold, TV after N steps for each law, the files.
 
-A record of TV against N is a dictionary with "rows" of {"steps", "tv"} and perhaps a "limit" of
-N TV, anywhere in a result file; "law", "process", "sampler" and "components" around it name it.
+A table of TV against N is a dictionary with "rows" of {"steps", "tv"}, anywhere in a record. It may
+have a "limit" of N TV. The keys "law", "process", "sampler" and "components" around it name it.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reporting.provenance import ROOT
+from reporting.provenance import ROOT, shown
 from reporting.records import read_json
 from reporting.scripts import run_script, script_parser
 from reporting.tables import format_table
@@ -20,15 +19,15 @@ NAMES = ("law", "process", "sampler", "components")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the summary; the status is 2 if a file is no result."""
+    """Print the summary; the status is 2 if a file is not a record."""
     parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
     parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="where the results are (results/ of the clone)"
+        "--results", type=Path, metavar="DIR", help="folder of the records (results/ of the clone)"
     )
     folder = parser.parse_args(argv).results or ROOT / "results"
     paths = sorted(folder.glob("*.json"))
     if not paths:
-        raise ValueError(f"results is {folder}, which holds no JSON file; run: make reproduce")
+        raise ValueError(f"results is {folder}, which holds no JSON file; name a folder of records")
     curves, results, faults = [], [], []
     for path in paths:
         try:
@@ -57,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def claims_line(claims: list[dict[str, Any]]) -> str:
-    """How many claims hold, and which do not."""
+    """How many claims hold, and the names of those that fail."""
     failed = [claim["name"] for claim in claims if not claim["holds"]]
     controls = sum(claim["negative_control"] for claim in claims)
     comparisons = sum(claim["cases"] for claim in claims)
@@ -68,7 +67,7 @@ def claims_line(claims: list[dict[str, Any]]) -> str:
 
 
 def curve_rows(content: Any, names: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One table row for each record of TV against N of a file, named by what is around."""
+    """One row for each table of TV against N in a record, named by the keys around it."""
     if isinstance(content, list):
         for item in content:
             yield from curve_rows(item, names)
@@ -85,23 +84,17 @@ def curve_rows(content: Any, names: Mapping[str, Any]) -> Iterator[dict[str, Any
 
 
 def _is_point(row: Any) -> bool:
-    """Whether it is a total variation after so many steps."""
+    """Whether this is a total variation after a number of steps."""
     return isinstance(row, dict) and {"steps", "tv"} <= row.keys()
 
 
 def describe(names: Mapping[str, Any]) -> str:
-    """As in: masked, mixture, components 8."""
+    """The names in one line, as in: masked, mixture, components 8."""
     return ", ".join(
         value if isinstance(value, str) else f"{key} {value}"
         for key, value in names.items()
         if value is not None
     )
-
-
-def shown(path: Path) -> str:
-    """The path as one types it in the clone."""
-    path = Path(os.path.realpath(path))  # Path.resolve fails where links go in a circle
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color Universal Design" (2008): told apart under every colour blindness.
-# In the order of the style's cycle: neighbours differ in lightness too, for grey prints.
+# Okabe and Ito, "Color Universal Design" (2008): these differ under every colour blindness.
+# In this order, which is that of the style's cycle, neighbours also differ in grey prints.
 PALETTE = {
     "black": "#000000",
     "vermilion": "#D55E00",
@@ -26,9 +26,9 @@ PALETTE = {
 
 
 def use_style() -> None:
-    """Draw every later figure in the project's style, without a display.
+    """Draw all later figures in the project's style, without a display.
 
-    Lines differ by colour and by dashes, so a picture stays readable in grey.
+    Lines differ in colour and in dashes, so that a picture is readable in grey too.
     """
     import matplotlib  # slow: most commands draw nothing
     import matplotlib.pyplot as plt
@@ -38,7 +38,7 @@ def use_style() -> None:
 
 
 def decimal_ticks(axis: "Axis", marks: Sequence[int] = (1, 2, 5)) -> None:
-    """Label these multiples of each power of ten on a logarithmic axis, in plain numbers."""
+    """Label a logarithmic axis with plain numbers: these multiples of each power of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(subs=marks))
@@ -50,11 +50,11 @@ def picture_paths(path: Path | str) -> list[Path]:
     """The PNG and the PDF that `save_figure` writes.
 
     Raises:
-        ValueError: If the suffix is that of another image format, or a device or pipe is there.
+        ValueError: If the suffix is that of another image format, or the path is a device or pipe.
     """
     path = Path(path)
     if is_stream(path):
-        raise ValueError(f"figure is {path}, no place for two files; give the name of a picture")
+        raise ValueError(f"figure is {path}, which cannot hold two files; name a picture")
     suffix = path.suffix.lower()
     if suffix in (".png", ".pdf"):
         path = path.with_suffix("")
@@ -67,19 +67,20 @@ def picture_paths(path: Path | str) -> list[Path]:
 
 
 def save_figure(fig: "Figure", path: Path | str) -> list[Path]:
-    """Write a figure as PNG and PDF beside each other, each whole or not at all, and close it.
+    """Write a figure as PNG and PDF, and close it.
 
-    The same figure gives the same bytes: no date is stored.
+    Readers see each file either whole or not at all. The same figure gives the same bytes: no date
+    is stored.
 
     Args:
-        fig: Figure to save.
-        path: Where to save it; without suffix, or with either of the two.
+        fig: what to save.
+        path: where to save it, with the suffix .png or .pdf or without one.
 
     Returns:
         The PNG and the PDF.
 
     Raises:
-        ValueError: If the suffix is that of another image format, or a device or pipe is there.
+        ValueError: If the suffix is that of another image format, or the path is a device or pipe.
     """
     import matplotlib.pyplot as plt
 

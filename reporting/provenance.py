@@ -15,17 +15,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def manifest(seed: int | None = None, **extra: Any) -> dict[str, Any]:
-    """Everything that is needed to run a result again, ready for JSON.
+    """Everything that is needed to make a record again, ready for JSON.
 
     Args:
-        seed: Seed of the run, None if nothing is drawn.
-        **extra: Further entries.
+        seed: seed of the run, None if nothing is random.
+        **extra: further entries.
 
     Returns:
-        code: sha of the commit and whether tracked or new files outside results/ differ from it;
+        code: sha of the commit, and whether files outside results/ differ from it ("dirty");
             both None outside git.
-        command: What to type in the root of the clone; paths outside it keep only their name.
-        seed: As given.
+        command: what to type in the root of the clone; paths outside it keep only their name.
+        seed: as given.
         hardware: cpu model, cores that this process may use, memory_gib, gpu name or None and
             num_gpus.
         versions: python, torch, numpy, scipy.
@@ -44,18 +44,24 @@ def manifest(seed: int | None = None, **extra: Any) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if taken := entries.keys() & extra.keys():
-        raise ValueError(f"extra entries {sorted(taken)} are standard ones; rename them")
+        raise ValueError(f"extra entries {sorted(taken)} are standard entries; rename them")
     return entries | extra
 
 
+def shown(path: Path) -> str:
+    """The path as one types it in the clone: relative to its root where it is inside."""
+    path = Path(os.path.realpath(path))  # Path.resolve fails where links go in a circle
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
 def code_version() -> str | None:
-    """The commit in 12 digits, with "+" if the code differs from it; None outside git."""
+    """The first 12 digits of the commit, with "+" if the code differs from it; None outside git."""
     code = _code(ROOT)
     return code["sha"] and code["sha"][:12] + "+" * code["dirty"]
 
 
 def _code(root: Path) -> dict[str, Any]:
-    """Commit and state of the clone; results are left out, since every run rewrites them."""
+    """Commit and state of the clone. Changes in results/ do not count: they are not code."""
     if _git(root, "rev-parse", "--show-prefix") != "":  # not git, or inside somebody else's clone
         return {"sha": None, "dirty": None}
     status = _git(root, "status", "--porcelain", "--", ".", ":(exclude)results")
@@ -63,7 +69,7 @@ def _code(root: Path) -> dict[str, Any]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints, None where there is no git or it fails."""
+    """What git prints; None if git is absent or fails."""
     try:
         result = subprocess.run(
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
@@ -74,7 +80,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _command(arguments: list[str], script: str, root: Path) -> str:
-    """The command line with the interpreter's and all other paths made free of this machine."""
+    """The command line without paths of this machine, those of the interpreter included."""
     words = ["python"]
     for word in arguments[1:]:
         option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)

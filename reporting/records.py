@@ -1,4 +1,4 @@
-"""Results on disk: JSON files, written whole or not at all, and JSONL files that survive a kill."""
+"""Records on disk: JSON files that are whole or absent, and JSONL files that survive a kill."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
     """The object that a JSON file holds.
 
     Raises:
-        ValueError: If it holds anything else; names the file.
+        ValueError: If it is not a JSON object; names the file.
         OSError: If it cannot be read.
     """
     try:
@@ -50,13 +50,12 @@ def read_json(path: Path | str) -> dict[str, Any]:
 def append_row(path: Path | str, row: dict[str, Any]) -> None:
     """Append one row to a JSONL file and flush it to the disk.
 
-    What a killed writer left of its last line is removed first, so that the file stays valid.
-    One writer at a time.
+    An incomplete last line, which a killed writer left, is removed first, so that the file stays
+    valid. Only one process may write at a time.
 
     Args:
-        path: File to extend; it and its folders are created. To a device or pipe the row is
-            written and nothing is read.
-        row: As the payload of `write_json`.
+        path: file to extend; it and its folders are created. A device or pipe is only written to.
+        row: as the payload of `write_json`.
 
     Raises:
         ValueError: If a number is NaN or infinite; names its key.
@@ -74,7 +73,7 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
         whole, tail = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
         if tail and _parse(tail) is None:
             file.truncate(len(whole))
-        elif tail:  # only the newline was lost
+        elif tail:  # the row is whole, only its newline is missing
             file.write(b"\n")
         file.write(line)
         file.flush()
@@ -82,7 +81,7 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
 
 
 def read_rows(path: Path | str) -> list[dict[str, Any]]:
-    """Rows of a JSONL file; the torn last line of a killed writer is ignored.
+    """Rows of a JSONL file; an incomplete last line, which a killed writer left, is ignored.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -94,7 +93,7 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
         row = _parse(line)
         if row is not None:
             rows.append(row)
-        elif line and number < len(lines):  # whole lines end in a newline; the last one may not
+        elif line and number < len(lines):  # only the last line may be incomplete
             raise ValueError(
                 f"{path}, line {number}: not a JSON object; delete or repair this line"
             )

@@ -11,7 +11,7 @@ from reporting.pictures import picture_paths
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the description and shows the defaults that say something."""
+    """Keeps the lines of the description; shows every default but None and False."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
@@ -20,7 +20,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a bad argument in one line, as `run_script` does for a bad value."""
+    """Reports a bad argument in one line, as `run_script` reports a bad value."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see --help\n")
@@ -33,16 +33,16 @@ def script_parser(
     figure: bool = True,
     quick: bool = True,
 ) -> argparse.ArgumentParser:
-    """A parser with the options that every script has; add the script's own to it.
+    """A parser with the options that every script has; add the script's own options to it.
 
-    A --json or --figure that cannot be written is an error of the command line, before any work.
+    A --json or --figure that cannot be written is refused before any work.
 
     Args:
-        doc: Docstring of the script, shown as it is by --help.
-        seed: Whether there is a --seed INT, 0 by default.
-        json: Whether there is a --json FILE, a `pathlib.Path` or None.
-        figure: Whether there is a --figure FILE, a `pathlib.Path` or None.
-        quick: Whether there is a --quick.
+        doc: docstring of the script, which --help shows as it is.
+        seed: whether there is a --seed INT, 0 by default.
+        json: whether there is a --json FILE, a `pathlib.Path` or None.
+        figure: whether there is a --figure FILE, a `pathlib.Path` or None.
+        quick: whether there is a --quick.
     """
     parser = _Parser(
         description=(doc or "").strip(), formatter_class=_HelpFormatter, allow_abbrev=False
@@ -74,7 +74,7 @@ def script_parser(
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Type of an option that is a whole number of at least `least`: 0 does not mean the default."""
+    """Type of an option that is a whole number of at least `least`."""
 
     def number(text: str) -> int:
         try:
@@ -91,7 +91,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def _output(files: Callable[[Path], list[Path]]) -> Callable[[str], Path]:
-    """Type of an option that names what to write, which takes these files."""
+    """Type of an option that names an output; `files` lists the files that it takes."""
 
     def path(text: str) -> Path:
         try:
@@ -105,16 +105,16 @@ def _output(files: Callable[[Path], list[Path]]) -> Callable[[str], Path]:
 
 
 output_file = _output(lambda path: [path])
-"""Type of an option that names a file to write: what cannot be written is refused at once."""
+"""Type of an option that names a file to write; a file that cannot be written is refused."""
 
 
 def run_script(main: Callable[[], int | None]) -> NoReturn:
     """Run the script and exit with the status that `main` returns, 0 for None.
 
-    A ValueError, or what the system says of a file or a disk (an OSError with its name or number),
-    is the user's to mend: one line on standard error and status 2 (`python -X dev` shows the
-    traceback instead). Ctrl-C gives status 130. Any other exception is ours and keeps its
-    traceback.
+    A ValueError is a mistake that the user can repair. So is an OSError of the system, which has
+    a number or a file name. Both end in one line on standard error and status 2; `python -X dev`
+    shows the traceback instead. Ctrl-C gives status 130. Any other exception is a defect of the
+    program and keeps its traceback.
     """
     try:
         sys.exit(main())

@@ -5,11 +5,11 @@ from typing import Any
 
 
 def format_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> str:
-    """Text table with one line per row, without a final newline.
+    """A text table with one line per row, without a final newline.
 
     Args:
-        rows: One mapping per line; a value that is None or absent is printed as a dash.
-        columns: For each key to show, its header and its format specification, as in
+        rows: one mapping per line; a value that is None or absent is printed as a dash.
+        columns: for each key to show, its header and its format specification, as in
             {"tv": ("TV", ".6f")}. A column of strings is aligned left, all others right.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The shared room, what is kept: records and manifests."""
+"""What scripts keep: records and manifests."""
 
 import errno
 import json
@@ -32,7 +32,7 @@ rows = st.dictionaries(st.text(), payloads, max_size=4)
 
 
 def _exact(value: object) -> str:
-    """Tells 1 from 1.0 and 0.0 from -0.0, which == does not."""
+    """A text that differs for 1 and 1.0 and for 0.0 and -0.0, which are equal under ==."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -124,7 +124,7 @@ def _circle(folder):
 
 
 def _pipe(folder):
-    """A named pipe, and what reads from it what has been written by then."""
+    """A named pipe, and a function that reads what was written to it."""
     pipe = folder / "pipe"
     os.mkfifo(pipe)
     end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # a writer waits for a reader
@@ -183,7 +183,7 @@ class TestRequireWritable:
             files.require_writable(tmp_path / name)
 
     def test_asks_for_the_folder_that_is_there(self, tmp_path, monkeypatch):
-        """A root user has every permission, hence no real folder without it."""
+        """`os.access` is replaced, because a root user has permission everywhere."""
         asked = []
         monkeypatch.setattr(os, "access", lambda path, mode: asked.append(path))
         with pytest.raises(PermissionError, match="no permission"):
@@ -201,7 +201,7 @@ class TestRows:
         reporting.append_row(path, torn)
         size = whole + min(cut, path.stat().st_size - whole)
         os.truncate(path, size)
-        # All but the newline is a whole row; anything shorter is no row.
+        # A row without its newline is whole; anything shorter is not a row.
         survives = size - whole >= len(json.dumps(torn))
         expected = kept + [torn] * survives
         assert _exact(reporting.read_rows(path)) == _exact(expected)

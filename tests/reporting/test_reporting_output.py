@@ -1,4 +1,4 @@
-"""The shared room, what people see: command lines, tables, pictures, the summary."""
+"""What scripts show: command lines, tables, pictures, the summary."""
 
 import os
 import subprocess
@@ -205,9 +205,9 @@ class TestPictures:
         assert (tmp_path / "tv.png").read_text() == "old"
         assert os.listdir(tmp_path) == ["tv.png"]
 
-    def test_a_pipe_is_no_place_for_two_pictures(self, tmp_path, figure):
+    def test_a_pipe_cannot_hold_two_pictures(self, tmp_path, figure):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(ValueError, match="no place for two"):
+        with pytest.raises(ValueError, match="cannot hold two files"):
             reporting.save_figure(figure(), tmp_path / "pipe")
         assert os.listdir(tmp_path) == ["pipe"]
 
@@ -295,4 +295,4 @@ class TestSummary:
         result = summary()
         assert result.returncode == 2
         assert result.stderr.startswith("error: results is ")
-        assert "make reproduce" in result.stderr
+        assert "name a folder of records" in result.stderr
