@@ -74,7 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     print(format_table(rows, COLUMNS))
     for law in laws:
         below, above = law["needed"]
-        print(f"{law['task']}: exact with {below} to {above} components; teacher", end=" ")
+        print(f"{law['task']}: to be exact it needs {below} to {above} components;", end=" ")
+        print("TV of the exact teacher:", end=" ")
         print(", ".join(f"N = {r['steps']}: {r['tv']:.4f}" for r in law["teacher"]))
     result = {"quick": args.quick, "starts": starts, "iterations": iterations, "laws": laws}
     if args.json:

@@ -19,7 +19,7 @@ continued by the exact limit of N TV.
 Expected with masked noise: in one step the best method, Di4C-d with 256 categories, is worth 16.6
 teacher steps in the median over the laws; the published Di4C-d is worth 1.1.
 
-Everything (15 laws, two kinds of noise, 18 methods, three seeds) took 17 hours, two runs at a time.
+Everything (15 laws, two kinds of noise, 18 methods, three seeds) took 17 hours of one core.
 --quick takes three small laws, masked noise, one seed and a small training budget: under 3 minutes
 on two cores. Finished runs are kept in .cache/leaderboard.jsonl, so a command that was stopped goes
 on where it ended. A change of any file of di4c/ or toys/ makes all runs start anew.

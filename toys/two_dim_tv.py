@@ -13,8 +13,8 @@ Expected without options: TV 0.241, 0.192 and 0.119 for N = 1, 2 and 4, and N TV
 where the limit is 0.4999. Takes a few seconds; --quick stops at N = 8.
 
     python toys/two_dim_tv.py                                   uniform noise, theta = 0.5
-    python toys/two_dim_tv.py --process masked --schedule cosine --p0 .4 .1 .2 .3
-    python toys/two_dim_tv.py --process ctmc --rates .3 1 --theta 1 --horizon 2
+    python toys/two_dim_tv.py --process masked --schedule cosine --p0 0.4 0.1 0.2 0.3
+    python toys/two_dim_tv.py --process ctmc --rates 0.3 1 --theta 1 --horizon 2
 
 In the last example the data law has zeros, and N TV grows like log N. With --grid quadratic it
 converges.

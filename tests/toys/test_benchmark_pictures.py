@@ -81,7 +81,10 @@ def test_points_of_one_number_of_evaluations_stand_side_by_side():
 
 def test_speed_ups_carry_the_names_of_their_methods():
     _, _, _, panel = _drawn(_row("di4c", 1, 0.01), _row("sdtt", 1, 0.2))
-    assert {label.get_text() for label in panel.get_yticklabels()} == {"di4c", "sdtt"}
+    assert {label.get_text() for label in panel.get_yticklabels()} == {
+        title_of("di4c"),
+        title_of("sdtt"),
+    }
 
 
 RECORD = read_json(Path(__file__).parents[2] / "results" / "leaderboard.json")

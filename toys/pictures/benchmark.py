@@ -154,7 +154,7 @@ def draw_leaderboard_panels(record: Mapping[str, Any], process: str) -> "Figure"
     columns = min(_COLUMNS, len(names) + 1)
     lines = math.ceil((len(names) + 1) / columns)
     entries = len({row["method"] for row in rows}) + 2  # of the legend
-    size = (2.15 * columns + 1.5, max(1.85 * lines + 0.35, 0.15 * entries))
+    size = (2.15 * columns + 1.9, max(1.85 * lines + 0.35, 0.15 * entries))
     fig, panels = plt.subplots(lines, columns, figsize=size, squeeze=False)
     known = {}
     for axes, name in zip(panels.flat, names, strict=False):
@@ -174,7 +174,9 @@ def draw_leaderboard_panels(record: Mapping[str, Any], process: str) -> "Figure"
         places = _side_by_side([row["nfe"] for row in points])
         for method in methods:
             own = [pair for pair in zip(places, points, strict=True) if pair[1]["method"] == method]
-            known.setdefault(method, _draw_points(axes, own, *_LOOKS.get(method, _OTHERS)))
+            known.setdefault(
+                title_of(method), _draw_points(axes, own, *_LOOKS.get(method, _OTHERS))
+            )
         axes.set(xscale="log", yscale="log", title=titles[name])
         axes.set_xscale("log", base=2)
         axes.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
@@ -233,16 +235,16 @@ def _draw_medians(cell: "Axes", rows: Sequence[Row]) -> None:
     """Draw median and range of the speed-up of one evaluation, one labelled line per method."""
     cell.set_axis_off()
     cell.set_title("speed-up in one evaluation")
-    axes = cell.inset_axes((0.4, 0, 0.6, 1))  # the labels take the rest of the cell
+    axes = cell.inset_axes((0.5, 0, 0.5, 1))  # the labels take the rest of the cell
     once = [row for row in rows if row["nfe"] == 1 and not _is_curve(row)]
     found = sorted(medians(once), key=lambda line: line["speed_up"])
     for place, line in enumerate(found):
         color, marker = _LOOKS.get(line["method"], _OTHERS)
         axes.plot([line["least"], line["greatest"]], [place, place], color=color, lw=0.8, ls="-")
         axes.plot(line["speed_up"], place, color=color, marker=marker, ls="", ms=3.8)
-    axes.set_yticks(range(len(found)), [line["method"] for line in found], size=5.5)
+    axes.set_yticks(range(len(found)), [title_of(line["method"]) for line in found], size=5.5)
     axes.set(xscale="log")
     axes.set_xticks([1, 10, 100], ["1", "10", "100"])
     axes.set_xlim(left=0.7)  # no value is below 1; this leaves room for the markers
-    axes.set_xlabel("teacher steps (median, range)", loc="right")
+    axes.set_xlabel("teacher steps\n(median, range)")
     axes.minorticks_off()

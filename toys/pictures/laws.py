@@ -1,10 +1,12 @@
 """Pictures of known laws: heat maps by method, and fits of mixtures by number of components."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reporting import PALETTE, use_style
+from toys.benchmark.tables import title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +17,7 @@ Row = Mapping[str, Any]
 FLOOR = 1e-4
 """A smaller TV is drawn here, as a logarithmic axis has no 0."""
 
+_TITLE_WIDTH = 14  # letters in a line of a column title
 _APART = 1.9  # levels of the teacher that differ by less than this factor share a label
 
 
@@ -33,7 +36,7 @@ def draw_laws(laws: Sequence[Row], titles: Mapping[str, str]) -> "Figure":
     fig, panels = plt.subplots(
         len(titles),
         len(kinds),
-        figsize=(1.05 * len(kinds) + 0.3, 1.28 * len(titles) + 0.1),
+        figsize=(1.05 * len(kinds) + 0.3, 1.28 * len(titles) + 0.4),
         squeeze=False,
     )
     found = {(law["task"], law["method"], law["nfe"]): law for law in laws}
@@ -56,7 +59,8 @@ def draw_laws(laws: Sequence[Row], titles: Mapping[str, str]) -> "Figure":
     fig.supxlabel(scale, fontsize=6, color="0.3")
     for axes, (method, nfe) in zip(panels[0], kinds, strict=True):
         steps = "" if method == "data" else "\n1 step" if nfe == 1 else f"\n{nfe} steps"
-        axes.set_title(method + steps, size=7)
+        name = textwrap.fill(title_of(method), _TITLE_WIDTH)
+        axes.set_title(name + steps, size=7)
     return fig
 
 
@@ -98,7 +102,7 @@ def draw_components(laws: Sequence[Row]) -> "Figure":
         _mark_teacher(axes, law["teacher"])
         below, above = law["needed"]
         needed = f"{below}" if below == above else f"{below} to {above}"
-        axes.set_title(f"{law['title']}\nexact with {needed} components", size=7.5)
+        axes.set_title(f"{law['title']}\nneeds {needed} components", size=7.5)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xticks(number, [str(n) for n in number])
