@@ -257,7 +257,7 @@ class TestRows:
             "metrics of pictures by pixels are frechet; got 'is'",
         ),
         ("dit", ["--metrics", "mauve", "--judge", "J", "--tokenizer", "T"], "mauve needs 30 real"),
-        ("none", [], "are missing: no run.json"),
+        ("none", [], "there is no run.json in it"),
         ("unet", ["--save-reference", "real"], "save_reference must end in .npz; got real"),
         (
             "unet",

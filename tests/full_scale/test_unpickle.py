@@ -1,15 +1,10 @@
-"""Foreign pickles: the right tensors come out, and nothing that they ask for is run."""
+"""Files of torch.save: the saved tensors are read, and files that are not whole are refused."""
 
 import argparse
 import collections
-import contextlib
 import os
-import pickle
-import struct
-import subprocess
 import sys
 import types
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -18,9 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from full_scale.convert.__main__ import unpickle
+from full_scale.convert import unpickle
 from full_scale.convert.unpickle import Record, flat_tensors, read_pickle
-from tests.helpers.hostile_pickles import HEAD, archive, attacks, program
+from tests.helpers.hostile_pickles import HEAD, with_strict_reader
 from tests.helpers.refusals import assert_refused
 
 DTYPES = list(unpickle._STORAGES.values())
@@ -28,19 +23,13 @@ DTYPES = list(unpickle._STORAGES.values())
 
 @pytest.fixture
 def foreign_module():
-    """A module that exists while the file is saved and not when it is read."""
+    """A module that exists when the file is saved, and no longer when it is read."""
     module = types.ModuleType("someone_elses")
     for name, base in (("Config", object), ("Listing", list), ("Mapping", dict)):
         setattr(module, name, type(name, (base,), {"__module__": module.__name__}))
     sys.modules[module.__name__] = module
     yield module
     sys.modules.pop(module.__name__, None)
-
-
-def with_strict_reader(path: Path):
-    """The restricted reader alone, whatever torch.load would have said."""
-    with zipfile.ZipFile(path) as file:
-        return unpickle._Unpickler(file).load()
 
 
 @given(
@@ -116,128 +105,10 @@ def test_config_objects_become_records(tmp_path, foreign_module):
     assert [*flat_tensors(loaded)] == ["weights/a"]
 
 
-NAMES = [*attacks(Path("x"))]
-
-
-def quietly(function, *arguments):
-    """The result, or None for the one error that is allowed."""
-    with contextlib.suppress(ValueError):
-        return function(*arguments)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_attack_is_not_run(name, tmp_path):
-    canary = tmp_path / "touched"
-    path = archive(tmp_path / "x.pt", attacks(canary)[name])
-    before = vars(unpickle).copy(), vars(Record).copy(), dict(unpickle._ALLOWED)
-    content = quietly(read_pickle, path)
-    quietly(flat_tensors, content)
-    with contextlib.suppress(ValueError, TypeError, AttributeError, pickle.UnpicklingError):
-        with_strict_reader(path)
-    assert not canary.exists()
-    assert (vars(unpickle), vars(Record), unpickle._ALLOWED) == before
-    assert collections.OrderedDict([(1, 2)]) == {1: 2}
-
-
-def test_the_attacks_are_real(tmp_path):
-    """Each of the first kind does create the file where pickle itself reads it."""
-    for name in NAMES[:11]:
-        canary = tmp_path / "touched"
-        body = attacks(canary)[name]
-        result = subprocess.run(
-            [sys.executable, "-c", f"import pickle; pickle.loads({body!r})"],
-            capture_output=True,
-            cwd=tmp_path,
-        )
-        assert canary.exists(), (name, result.stderr)
-        canary.unlink()
-
-
-def test_attack_on_the_reader_of_old_files(tmp_path):
-    """Files from before torch 1.6 are a bare pickle."""
-    for name, body in attacks(tmp_path / "touched").items():
-        (tmp_path / "x.pt").write_bytes(body)
-        with pytest.raises(ValueError, match="not a whole checkpoint"):
-            read_pickle(tmp_path / "x.pt")
-        assert not (tmp_path / "touched").exists(), name
-
-
-def test_archive_in_an_archive_is_only_bytes(tmp_path):
-    inner = archive(tmp_path / "inner.pt", attacks(tmp_path / "touched")["os.system"])
-    hidden = pickle.dumps({"file": inner.read_bytes()}, 2)
-    content = quietly(read_pickle, archive(tmp_path / "outer.pt", hidden, s0=inner.read_bytes()))
-    assert not (tmp_path / "touched").exists()
-    assert flat_tensors(content) == {}
-
-
-def test_script_archive_is_not_run(tmp_path):
-    class Network(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x + 1
-
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-        torch.jit.script(Network()).save(tmp_path / "x.pt")
-    assert flat_tensors(quietly(read_pickle, tmp_path / "x.pt")) == {}
-
-
-def test_environment_cannot_switch_the_protection_off(tmp_path):
-    path = archive(tmp_path / "x.pt", attacks(tmp_path / "touched")["builtins.eval"])
-    code = f"from full_scale.convert.unpickle import read_pickle; read_pickle({str(path)!r})"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    assert not (tmp_path / "touched").exists()
-
-
-def storage(dtype: str, key: str, numel: int) -> bytes:
-    """The instructions that put a storage on the stack."""
-    kind = f"ctorch\n{dtype}\n".encode()
-    return program(b"(", "storage", kind, key, "cpu", b"J", struct.pack("<i", numel), b"tQ")
-
-
-def tensor(source: bytes, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
-    numbers = [
-        b"(" + b"".join(b"J" + struct.pack("<i", n) for n in v) + b"t" for v in (size, stride)
-    ]
-    rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n("
-    return rebuild + source + b"J" + struct.pack("<i", offset) + b"".join(numbers) + b"\x89}tR"
-
-
-FOUR = storage("FloatStorage", "0", 4)
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (tensor(FOUR, 1, (4,), (1,)), "beyond its storage"),
-        (tensor(FOUR, 0, (2, 2), (3, 1)), "beyond its storage"),
-        (tensor(FOUR, -1, (2,), (1,)), "impossible shape"),
-        (tensor(FOUR, 3, (4,), (-1,)), "impossible shape"),
-        (tensor(FOUR, 0, (2**30,), (0,)), "beyond its storage"),  # a huge tensor in no memory
-        (tensor(FOUR, 0, (2, 2), (1,)), "zip"),
-        (tensor(b"N", 0, (1,), (1,)), "without storage"),
-        (storage("FloatStorage", "0", 5), "holds 4 numbers instead of 5"),
-        (storage("DoubleStorage", "0", 4), "holds 2 numbers instead of 4"),
-        (storage("FloatStorage", "1", 4), "no item named"),
-        (storage("FloatStorage", "../data.pkl", 4), "no item named"),
-        (storage("Elsewhere", "0", 4), "instead of a storage"),
-    ],
-)
-def test_tensor_that_its_bytes_do_not_hold(body, message, tmp_path):
-    path = archive(tmp_path / "x.pt", HEAD + body + b".", s0=bytes(16))
-    with pytest.raises(ValueError, match=message):
-        with_strict_reader(path) if message != "no item named" else read_pickle(path)
-
-
 @pytest.fixture
 def good_file(tmp_path):
     path = tmp_path / "x.pt"
-    torch.save({"a": torch.arange(50.0), "b": [torch.ones(3), argparse.Namespace(x=1)]}, path)
+    torch.save({"a": torch.arange(10.0), "b": [torch.ones(3), argparse.Namespace(x=1)]}, path)
     return path
 
 
@@ -249,7 +120,7 @@ def test_truncated_file(part, good_file):
 
 
 def test_altered_byte(good_file):
-    """Either it is noticed, or it was a byte that says nothing, in the padding for example."""
+    """The reader refuses the file, or the byte has no meaning, as in the padding."""
     content = good_file.read_bytes()
     original = flat_tensors(read_pickle(good_file))
     noticed = 0
@@ -262,7 +133,7 @@ def test_altered_byte(good_file):
         else:
             assert loaded.keys() == original.keys(), place
             assert all(torch.equal(loaded[name], original[name]) for name in loaded), place
-    assert noticed > 200 + 12  # the bytes of the tensors alone
+    assert noticed > 40 + 12  # the bytes of the tensors
 
 
 def test_compressed_file_is_refused(good_file, tmp_path):
@@ -274,26 +145,6 @@ def test_compressed_file_is_refused(good_file, tmp_path):
             new.writestr(name, old.read(name))
     with pytest.raises(ValueError, match="is compressed"):
         read_pickle(tmp_path / "y.pt")
-
-
-def test_pickle_that_unfolds_without_end(tmp_path):
-    doubled = (
-        HEAD
-        + b"]q\x00"
-        + b"".join(b"](h" + bytes([i, 104, i]) + b"eq" + bytes([i + 1]) for i in range(60))
-    )
-    inside_itself = HEAD + b"]q\x00h\x00a."
-    for body, message in ((doubled + b".", "1000000 entries"), (inside_itself, "too deeply")):
-        content = read_pickle(archive(tmp_path / "x.pt", body))
-        with pytest.raises(ValueError, match=message):
-            flat_tensors(content)
-
-
-@given(st.binary(max_size=60))
-def test_any_bytes_give_content_or_one_error(tmp_path_factory, body):
-    path = archive(tmp_path_factory.mktemp("file") / "x.pt", HEAD + body + b".")
-    content = quietly(read_pickle, path)
-    assert flat_tensors(content).keys() == quietly(flat_tensors, content).keys()
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x05\x06" + bytes(18)])

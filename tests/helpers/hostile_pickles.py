@@ -1,5 +1,6 @@
-"""Pickles that create a file where somebody trusts them, and archives of any pickle."""
+"""Pickles that create a file when they are trusted, archives of any pickle, and readers of both."""
 
+import contextlib
 import os
 import pickle
 import struct
@@ -7,9 +8,11 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+from full_scale.convert import unpickle
+
 
 def archive(path: Path, program: bytes, **storages: bytes) -> Path:
-    """A file in the layout of torch.save around any pickle."""
+    """A file in the layout of torch.save that holds any pickle."""
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("archive/data.pkl", program)
         file.writestr("archive/byteorder", b"little")
@@ -29,7 +32,7 @@ def _text(value: str) -> bytes:
 
 
 class Reduced:
-    """Pickled as a call."""
+    """An object that is pickled as a call of a function."""
 
     def __init__(self, *call):
         self.call = call
@@ -42,7 +45,7 @@ HEAD = b"\x80\x02"
 
 
 def attacks(canary: Path) -> dict[str, bytes]:
-    """Programs that create the file where somebody trusts them."""
+    """Programs that create the file `canary` if they are run."""
     statement = f"open({str(canary)!r}, 'w').close()"
     shell = f"touch {canary}"
     call = b"\x85R"  # the last item as the only argument of the item before it
@@ -72,7 +75,7 @@ def attacks(canary: Path) -> dict[str, bytes]:
         "OBJ": program(b"(", b"cposix\nsystem\n", shell, b"o."),
         "list of a map": pickle.dumps(Reduced(list, (Reduced(map, (eval, [statement])),)), 2),
         "NEWOBJ": program(HEAD, b"csubprocess\nPopen\n", shell, b"I01\n\x86\x81."),
-        # Load hooks of torch: a rebuild function that is handed another function to call.
+        # Load hooks of torch. A rebuild function gets another function to call.
         "rebuild from type": program(
             HEAD,
             b"ctorch._tensor\n_rebuild_from_type_v2\n",
@@ -101,7 +104,7 @@ def attacks(canary: Path) -> dict[str, bytes]:
             call,
             b"tR.",
         ),
-        # State handed to a function or a class instead of an object: would change it for everybody.
+        # State for a function or a class instead of an object. It would change it for everybody.
         "state of a function": program(
             HEAD,
             b"ctorch._utils\n_rebuild_parameter\n",
@@ -139,3 +142,15 @@ def attacks(canary: Path) -> dict[str, bytes]:
         ),
         "persistent id, text": b"Ppwned\n.",
     }
+
+
+def with_strict_reader(path: Path):
+    """What the restricted reader alone makes of a file, without torch.load."""
+    with zipfile.ZipFile(path) as file:
+        return unpickle._Unpickler(file).load()
+
+
+def quietly(function, *arguments):
+    """The result, or None after a ValueError, the only error that is allowed."""
+    with contextlib.suppress(ValueError):
+        return function(*arguments)
