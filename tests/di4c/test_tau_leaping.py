@@ -1,7 +1,7 @@
-"""Tau-leaping: its rates are the small-step limit of the reverse kernel, its jumps have their law.
+"""Tau-leaping: the rates are limits of the reverse kernel, and the samples have the right law.
 
-The kernel's law is enumerated here with scipy: convolutions of Poisson laws for one coordinate,
-then products over coordinates and sums over states and latents.
+The law is enumerated with scipy: a convolution of Poisson laws for one coordinate, a product over
+coordinates, a sum over states and latents.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.linalg import expm
@@ -47,6 +47,7 @@ PROCESSES = {
 }
 
 
+@settings(max_examples=50)
 @given(st.sampled_from(sorted(PROCESSES)), st.integers(0, 2**31), st.floats(0.1, 0.95))
 def test_rates_are_the_limit_of_the_reverse_kernel(name, seed, t):
     process = PROCESSES[name]
@@ -54,14 +55,14 @@ def test_rates_are_the_limit_of_the_reverse_kernel(name, seed, t):
     probs = torch.rand(shape, generator=generator(seed), dtype=torch.float64)
     probs /= probs.sum(-1, keepdim=True)
     x_t = torch.randint(process.num_states, (4, 2), generator=generator(seed))
-    if process.mask_state is not None:  # elsewhere p_{0|t} must respect what is known
+    if process.mask_state is not None:  # a known value is its own prediction
         x_t[:] = process.mask_state
 
     def quotient(step: float) -> torch.Tensor:
         kernel = process.reverse(probs, x_t, t - step, t)
         return kernel.scatter(-1, x_t[..., None], 0.0) / step
 
-    # Richardson: three steps remove the errors of order h and h^2.
+    # Richardson extrapolation: three step sizes remove the errors of order h and h^2.
     h = 1e-4
     limit = (quotient(h) - 6 * quotient(h / 2) + 8 * quotient(h / 4)) / 3
     rates = process.reverse_rates(probs, x_t, t)
@@ -79,17 +80,17 @@ def test_rates_take_a_time_for_each_example():
             torch.testing.assert_close(rates[b], alone)
 
 
-def test_masked_rates_stay_finite_where_all_data_is_forgotten():
+def test_masked_rates_are_finite_at_the_horizon():
     process = MaskedProcess(2)  # linear: alpha = 0 at the horizon
     probs = torch.tensor([[0.3, 0.7]], dtype=torch.float64)
     rates = process.reverse_rates(probs, torch.tensor([2]), 1.0)
     # -alpha' / (1 - alpha) p = p at t = 1.
     torch.testing.assert_close(rates, torch.tensor([[0.3, 0.7, 0.0]], dtype=torch.float64))
     given = process.reverse_rates(probs, torch.tensor([1]), 1.0)
-    assert not given.any(), "a value that is given stays"
+    assert not given.any(), "a value that is not masked stays"
 
 
-def test_given_values_stay_while_the_rest_is_filled_in():
+def test_known_values_stay_while_the_rest_is_filled_in():
     process = MaskedProcess(2)
     start = torch.tensor([[0, 2], [1, 2]])
     denoiser = TableDenoiser(torch.full((1, 9, 2, 2), 0.5).log(), 3)
@@ -98,14 +99,14 @@ def test_given_values_stay_while_the_rest_is_filled_in():
     assert int(found.samples.max()) < 2
 
 
-def test_speed_is_the_derivative_of_the_integrated_rate():
+def test_the_speed_is_the_derivative_of_the_integrated_rate():
     t = torch.tensor([0.1, 0.5, 1.0], dtype=torch.float64)
     torch.testing.assert_close(PROCESSES["ring"].speed(t), 2 * t + 0.5)
     process = gaussian_process(4, time_base=3.0, time_exponential=100.0)
     torch.testing.assert_close(process.speed(t), 3 * math.log(100) * 100**t)
 
 
-def test_leaps_need_no_autograd_around_them():
+def test_tau_leaping_works_in_inference_mode():
     process, start = PROCESSES["ring"], torch.zeros(3, 1, dtype=torch.long)
     size = process.num_values
     denoiser = TableDenoiser(torch.full((1, size, 1, size), 1 / size).log(), size)
@@ -117,7 +118,7 @@ def test_leaps_need_no_autograd_around_them():
 
 
 def _poisson_law(means: np.ndarray, x: int) -> np.ndarray:
-    """Law of clip(x + sum_k n_k (k - x)): convolve the displacement of each target, then clip."""
+    """The law of clip(x + sum_k n_k (k - x)): convolve the displacements, then clip."""
     size, most = len(means), 40
     reach = most * size * size
     law = np.zeros(2 * reach + 1)
@@ -147,14 +148,14 @@ JUMPS = {"poisson": poisson_jumps, "single": single_jump}
     "means", [[0.0, 0.8, 0.3, 0.1], [0.4, 0.0, 1.5, 0.2], [0.0, 0.0, 0.0, 0.0]]
 )
 @pytest.mark.parametrize("jumps", JUMPS)
-def test_jumps_have_their_law(jumps, means):
+def test_jumps_follow_their_law(jumps, means):
     x = means.index(0.0)
     row = torch.tensor(means, dtype=torch.float64).expand(NUM_SAMPLES, -1)
     drawn = JUMPS[jumps](row, torch.full((NUM_SAMPLES,), x), generator())
     law = torch.from_numpy(LAWS[jumps](np.array(means), x))
     counts = torch.bincount(drawn, minlength=4)
     assert counts_p_value(counts, law) > P_VALUE
-    if sum(means) > 0:  # and the two conventions are told apart
+    if sum(means) > 0:  # the other kind of jumps is rejected
         other = LAWS["single" if jumps == "poisson" else "poisson"](np.array(means), x)
         assert counts_p_value(counts, torch.from_numpy(other)) < P_VALUE
 
@@ -168,7 +169,7 @@ def _student(num_states: int, num_dims: int) -> TableDenoiser:
 
 
 def _enumerated(student: TableDenoiser, grid: list[float], jumps: str) -> np.ndarray:
-    """The law of two-dimensional tau-leaping on the ring, started from the stationary law."""
+    """The law of tau-leaping in two dimensions on the ring, started from the stationary law."""
     process, size = PROCESSES["ring"], 3
     rates = RING.numpy()
     prior = process.prior().numpy()
@@ -206,7 +207,7 @@ def _enumerated(student: TableDenoiser, grid: list[float], jumps: str) -> np.nda
 
 @pytest.mark.parametrize("grid", [[0.0, 0.2, 0.5, 0.9], [0.3, 0.6, 0.9]])
 @pytest.mark.parametrize("jumps", JUMPS)
-def test_tau_leaping_has_the_law_of_its_enumerated_kernel(jumps, grid):
+def test_tau_leaping_follows_the_enumerated_law(jumps, grid):
     process, student = PROCESSES["ring"], _student(3, 2)
     policy = LatentPolicy(law=FiniteLatent(torch.arange(2), WEIGHTS))
     start = prior_samples(process, NUM_SAMPLES, 2, generator=generator(1))
@@ -221,8 +222,8 @@ def test_tau_leaping_has_the_law_of_its_enumerated_kernel(jumps, grid):
         assert p_value(samples, wrong, 3) < P_VALUE
 
 
-def test_many_small_leaps_reach_the_data_law():
-    """One dimension, exact rates: 30 leaps leave a bias of about a percent."""
+def test_many_small_steps_reach_the_data_law():
+    """One dimension and exact rates; 30 steps leave a bias of about 1 %."""
     process = two_state_process(0.8, 1.2)
     q_0 = torch.tensor([0.85, 0.15], dtype=torch.float64)
     kernel = process.transition(0.0, 1.0)
