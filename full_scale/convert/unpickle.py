@@ -1,9 +1,9 @@
-"""Checkpoints of other programs, read without running what their pickles ask for.
+"""Reads checkpoints of other programs without running what their pickles ask for.
 
-A pickle is a program: it may call any function by name. Here `torch.load(weights_only=True)` reads
-plain files, and a reader of our own those that hold config objects: it knows how to build tensors,
-dictionaries and numbers, and every other class or function becomes an inert `Record` that keeps its
-name and arguments and does nothing.
+A pickle is a program that may call any function by name. Plain files are read by
+`torch.load(weights_only=True)`. Files that hold config objects are read by the reader below. It can
+build tensors, dictionaries and numbers. Every other class or function becomes a `Record`, which
+keeps its name and arguments and does nothing.
 """
 
 import math
@@ -18,25 +18,25 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-# A few kilobytes of pickle can unfold to any number of entries, at any depth.
+# A few kilobytes of pickle can unfold to any number of entries, nested to any depth.
 _MOST_ENTRIES = 1_000_000
 _LONGEST_NAME = 1000
 
 
 class Record:
-    """Stands for an object that was not built: the name of its class and what it was given."""
+    """An object that was not built. It keeps the name of its class and its arguments."""
 
     path: str = ""
     """Module and name of the class or function."""
     args: tuple[Any, ...]
     """Arguments of the call."""
     state: Any = None
-    """What would have become its attributes."""
+    """State that would have become its attributes."""
     items: list[Any]
-    """What was appended, and (key, value) pairs that were set."""
+    """Items that were appended, and (key, value) pairs that were set."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Record":
-        """Keep the arguments; pickles of some classes call nothing but this."""
+        """Keep the arguments. Pickles of some classes call no other method."""
         record = super().__new__(cls)
         record.args = (*args, kwargs) if kwargs else args
         record.items = []
@@ -54,14 +54,14 @@ class Record:
 
 
 def read_pickle(path: Path | str) -> Any:
-    """What a file of `torch.save` holds: tensors and containers; other objects as `Record`.
+    """The content of a file of `torch.save`: tensors and containers. Other objects are `Record`s.
 
     Nothing in the file is executed. All bytes are checked against the checksums of the archive.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a whole file of `torch.save`, or of the format before torch 1.6
-            with other objects than tensors and containers.
+        ValueError: If it is not a whole file of `torch.save`. Also if it has the format before
+            torch 1.6 and holds other objects than tensors and containers.
     """
     path = Path(path)
     if not path.is_file():
@@ -79,13 +79,13 @@ def read_pickle(path: Path | str) -> Any:
 def flat_tensors(content: Any) -> dict[str, Tensor]:
     """Every tensor and number of nested dictionaries and lists, named by its place.
 
-    Levels are joined by slashes, list entries are named by their index: `model/ema/0`. Numbers
-    become 0-d tensors of 64 bits. Strings, None, records and entries with other keys than strings
-    and integers are left out.
+    Levels are joined by slashes, and list entries are named by their index, as in `model/ema/0`.
+    Numbers become 0-d tensors of 64 bits. Strings, None and records are left out, and so are
+    entries whose keys are neither strings nor integers.
 
     Raises:
-        ValueError: If two places get one name, a tensor is sparse, quantised or without data, or
-            there are too many entries to be a checkpoint.
+        ValueError: If two places get the same name, if a tensor is sparse, quantised or without
+            data, or if there are too many entries for a checkpoint.
     """
     flat: dict[str, Tensor] = {}
     for place, leaf in _leaves(content):
@@ -94,7 +94,7 @@ def flat_tensors(content: Any) -> dict[str, Tensor]:
         if not isinstance(leaf, Tensor):
             continue
         if leaf.layout != torch.strided or leaf.is_quantized or leaf.device.type != "cpu":
-            raise ValueError(f"{place} is no dense tensor with data; save it again as one")
+            raise ValueError(f"{place} is not a dense tensor with data; save it again as one")
         if place in flat:
             raise ValueError(f"two tensors are called {place!r}; rename one of the keys")
         flat[place] = leaf.detach()
@@ -102,7 +102,7 @@ def flat_tensors(content: Any) -> dict[str, Tensor]:
 
 
 def _leaves(content: Any) -> Iterator[tuple[str, Any]]:
-    """Leaves and their places in order; a stack instead of recursion, since files may be deep."""
+    """Leaves and their places, in order. A stack replaces recursion because files may be deep."""
     stack = [("", content)]
     for _ in range(_MOST_ENTRIES):
         if not stack:
@@ -119,7 +119,7 @@ def _leaves(content: Any) -> Iterator[tuple[str, Any]]:
             raise ValueError(f"{place[:40]}... is nested too deeply for a checkpoint of a network")
         prefix = f"{place}/" if place else ""
         stack += [(f"{prefix}{key}", item) for key, item in reversed(entries)]
-    raise ValueError(f"more than {_MOST_ENTRIES} entries; this is no checkpoint of a network")
+    raise ValueError(f"more than {_MOST_ENTRIES} entries; this is not a checkpoint of a network")
 
 
 def _read_plain(path: Path) -> Any:
@@ -135,12 +135,12 @@ def _read_archive(path: Path) -> Any:
             raise ValueError(f"{damaged} is damaged")
         try:
             return _read_plain(path)
-        except Exception:  # it holds other objects, or is broken: the strict reader will say
+        except Exception:  # it holds other objects or is broken, which the strict reader finds out
             return _Unpickler(archive).load()
 
 
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-    """A view of a storage, inside it, and not larger than it."""
+    """A view of a storage that does not reach beyond it."""
     if not isinstance(storage, Tensor):
         raise ValueError("a tensor without storage")
     numbers = (offset, *size, *stride)
@@ -179,10 +179,10 @@ _STORAGES = {
 _NEVER_WRITTEN = (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.BYTEARRAY8)
 
 
-# The interpreter written in Python: its opcodes can be replaced, and its memory does not grow with
-# the numbers in the file.
+# This is the interpreter that is written in Python. Its opcodes can be replaced, and its memory
+# does not grow with the numbers in the file.
 class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-    """Unpickles an archive of torch.save; the only callables it can reach are those above."""
+    """Unpickles an archive of torch.save. It can only call the functions in `_ALLOWED`."""
 
     stack: list[Any]
 
@@ -199,7 +199,7 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
         super().__init__(BytesIO(archive.read(names[0])))
 
     def find_class(self, module: str, name: str) -> Any:
-        """One of the allowed functions, a storage's dtype, or a new kind of record."""
+        """An allowed function, the dtype of a storage, or a new subclass of `Record`."""
         path = f"{module}.{name}"
         if path in _STORAGES:
             return _STORAGES[path]
@@ -208,7 +208,7 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
         return type("Record", (Record,), {"path": path})
 
     def persistent_load(self, pid: Any) -> Tensor:
-        """The storage that ("storage", type, key, location, numel) names, as a flat tensor."""
+        """The storage named by ("storage", type, key, location, numel), as a flat tensor."""
         kind, dtype, key, _, numel = pid
         if kind != "storage" or not isinstance(dtype, torch.dtype):
             raise ValueError(f"{kind!r} of unknown type instead of a storage")
@@ -221,7 +221,7 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
         return storage
 
     def _build(self) -> None:
-        """State of an object: kept by a record, attributes of a dictionary are dropped."""
+        """Set the state of an object. A record keeps it; attributes of a dictionary are dropped."""
         state = self.stack.pop()
         if isinstance(self.stack[-1], Record):
             self.stack[-1].state = state

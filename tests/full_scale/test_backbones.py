@@ -1,4 +1,4 @@
-"""Networks by themselves: sizes, gradients, precision, what a latent does, their pieces."""
+"""Each network alone: sizes, gradients, precision, the effect of the latent, and its parts."""
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.helpers.tiny_models import (
     times,
 )
 
-# What a network computes
+# Outputs of a network
 
 
 @each_denoiser
@@ -55,7 +55,7 @@ def test_gradients_reach_every_parameter(config):
 
 @each_denoiser
 def test_a_fresh_network_trains(config):
-    """As it is built, zeros and all: every gradient is finite and a step lowers the loss."""
+    """A new network has weights that are zero. All gradients are finite and the loss falls."""
     torch.manual_seed(0)
     backbone = replace(config, latent=True, dropout=0.0).build()
     network = Network(backbone, config.default_process().build())
@@ -74,7 +74,7 @@ def test_a_fresh_network_trains(config):
 
 
 def test_the_scale_of_times_is_that_of_the_latent():
-    """Half the scale undoes twice the time and twice the latent."""
+    """Half the scale with twice the time and twice the latent gives the same output."""
     network, slower = (
         network_of(replace(UNET, latent=True, time_scale=scale)) for scale in (1000.0, 500.0)
     )
@@ -113,7 +113,7 @@ def test_the_latent_changes_the_output(config):
 
 @each_denoiser
 def test_rows_do_not_see_each_other(config):
-    """A row by itself comes out the same: latents, times and labels go to their own rows."""
+    """A row alone gives the same output, so latents, times and labels belong to their own rows."""
     network = network_of(replace(config, latent=True), dtype=torch.float64, labels=torch.arange(3))
     x_t, t, latent = states(network, 3), times(3), torch.rand(3, dtype=torch.float64)
     together = network.denoise(x_t, t, latent)
@@ -145,7 +145,7 @@ def test_bfloat16_weights():
         assert bool(log_probs.detach().logsumexp(-1).abs().max() < 1e-4)
 
 
-# Pieces
+# Parts of networks
 
 
 @settings(max_examples=20)
@@ -156,7 +156,7 @@ def test_bfloat16_weights():
     mirrored=st.booleans(),
 )
 def test_bins_are_the_mass_of_the_logistic(mean, log_scale, num_states, mirrored):
-    """Against the distribution function itself, floor included, in double precision."""
+    """Compared with the distribution function in double precision, including the floor."""
     features = torch.tensor([mean, log_scale], dtype=torch.float64)
     edges = -1 + 2 * torch.arange(num_states + 1, dtype=torch.float64) / num_states
     cdf = 1 / (1 + torch.exp(-(edges - mean) / math.exp(log_scale - 2)))

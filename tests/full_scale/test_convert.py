@@ -1,4 +1,4 @@
-"""The command that converts published checkpoints: what it writes, and what it refuses."""
+"""The command that converts published checkpoints: the files that it writes, and its errors."""
 
 import dataclasses
 import json
@@ -13,8 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from full_scale import load_model
 from full_scale.convert import __main__ as convert
-from full_scale.models.load import load_model
 from full_scale.models.tensor_file import file_sha256
 from tests.helpers.hostile_pickles import archive, attacks
 from tests.helpers.programs import ROOT, run_here
@@ -51,7 +51,7 @@ def assert_refused(result, message):
 
 
 def check_conversion(kind, student, folder, printed):
-    """The files of a conversion in a folder, and what was printed, against the network."""
+    """Compare the files of a conversion and its printed lines with the network."""
     network, out = build(kind, student), folder / "new folder" / "x.safetensors"
     count = sum(parameter.numel() for parameter in network.parameters())
     assert f"{count:,} parameters" in printed
@@ -116,7 +116,7 @@ def test_file_describes_itself(tmp_path):
 
 
 def test_bare_safetensors(tmp_path):
-    """As the hub has them: nothing around the tensors."""
+    """Safetensors files of the hub hold the tensors and nothing else."""
     content = checkpoint("mdlm", build("mdlm"))
     save_file(content["state_dict"], tmp_path / "model.safetensors", {"format": "pt"})
     out = tmp_path / "x.safetensors"
@@ -269,7 +269,7 @@ def test_unknown_field(tmp_path):
 def test_damaged_file(place, tmp_path):
     source, out = published(tmp_path, "vqgan"), tmp_path / "x.safetensors"
     content = bytearray(source.read_bytes())
-    # Inside the largest entry, whose checksum must tell: other bytes may mean nothing.
+    # Inside the largest entry, which has a checksum. Other bytes may have no meaning.
     with zipfile.ZipFile(source) as file:
         entry = max(file.infolist(), key=lambda info: info.file_size)
     lengths = content[entry.header_offset + 26 : entry.header_offset + 30]

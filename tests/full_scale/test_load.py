@@ -1,4 +1,4 @@
-"""Three lines from a model file to samples, and one clear line for every file that does not fit."""
+"""Model files are loaded and sampled in three lines. A file that does not fit gives one line."""
 
 import dataclasses
 import subprocess
@@ -93,7 +93,7 @@ def test_student_latents_are_drawn_anew_at_every_call(tmp_path, monkeypatch):
 
 
 def test_one_step_is_the_argmax_of_one_call(tmp_path):
-    """tauLDR counts network calls, and the last one takes the most likely value."""
+    """tauLDR counts network calls. The last call takes the most likely value."""
     model = load_model(save_model(tmp_path / "x.safetensors", UNET))
     start = prior_samples(model.process, 3, UNET.num_dims, generator=generator())
     expected = model.network.denoise(start, torch.ones(3)).argmax(-1)
@@ -225,7 +225,7 @@ def test_model_for_other_noise(tmp_path):
 
 
 def test_every_preset_is_like_itself_alone():
-    """The published models tell each other apart, without their weights."""
+    """The configurations alone tell the published models apart."""
     for name, preset in PRESETS.items():
         model = Model(preset.network, preset.process, {}, "0" * 64, {})
         for other, wanted in PRESETS.items():
@@ -276,7 +276,7 @@ def test_weights_that_do_not_fit_the_config(change, message, tmp_path):
 
 @pytest.mark.parametrize("cls", [UNetConfig, MaskGITConfig, DiTConfig, VQGANConfig])
 def test_nothing_is_built_twice(cls):
-    """Weights replace those of a network without memory: it must have no buffers of its own."""
+    """Loading replaces all tensors of a network on the meta device, so it must have no buffers."""
     with torch.device("meta"):
         assert list(cls().build().buffers()) == []
 

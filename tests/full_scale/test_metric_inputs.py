@@ -1,4 +1,4 @@
-"""What metrics look at: a judge against plain loops, features, references in files."""
+"""Inputs of metrics: likelihoods of a judge, features, and references in files."""
 
 import math
 import sys
@@ -39,7 +39,7 @@ class TestJudge:
     TEXTS = ([1, 2, 3, 4, 5, 6, 7], [8, 9], [3, 3, 3, 11], [1, 2, 3, 4, 5])
 
     def test_likelihood_is_that_of_each_window_by_itself(self, judge):
-        """Context 4: 7 tokens are windows of 4 and 3; of 5 tokens the last has nothing to score."""
+        """With a context of 4, 7 tokens give windows of 4 and 3; of 5 tokens one is not scored."""
         likelihood = judge.likelihood(self.TEXTS)
         assert likelihood.scored.tolist() == [3 + 2, 1, 3, 3]
         for text, nll in zip(self.TEXTS, likelihood.nll.tolist(), strict=True):
@@ -63,7 +63,7 @@ class TestJudge:
         torch.testing.assert_close(other.likelihood(self.TEXTS), judge.likelihood(self.TEXTS))
 
     def test_perplexity_weighs_tokens(self):
-        """Two texts: one token at probability 1/2 and three at 1/4."""
+        """One text has one token of probability 1/2, the other three tokens of probability 1/4."""
         likelihood = Likelihood(
             torch.tensor([math.log(2), 3 * math.log(4)]).double(), torch.tensor([1, 3]).double()
         )
@@ -78,7 +78,7 @@ class TestJudge:
         assert judge.encode([f"the cat {END}"]) == [[1, 2, len(WORDS) + 1]]
 
     def test_the_context_is_what_the_config_calls_it(self, tmp_path):
-        """BLOOM and MPT have names of their own for it; Mamba reads texts of any length."""
+        """BLOOM and MPT call the context by other names. Mamba reads texts of any length."""
         import transformers
 
         save_tokenizer(tmp_path)
@@ -106,7 +106,7 @@ class TestJudge:
 class TestMauve:
     @pytest.fixture
     def package(self, monkeypatch):
-        """Stands in for mauve-text where it is not installed; keeps what it was asked."""
+        """A replacement of mauve-text that records its arguments."""
         calls = []
 
         def compute_mauve(**options):
@@ -200,7 +200,7 @@ class TestReference:
 
     @pytest.mark.parametrize("colours", [0, 6])
     def test_grey_is_what_a_whole_set_is(self, tmp_path, open, colours):
-        """The last batch is one picture, a grey one: no channel is left out for its sake."""
+        """The last batch is one grey picture. The reference keeps all channels nevertheless."""
         pixels = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), dtype=np.uint8)
         pixels[colours:] = pixels[colours:, ..., :1]
         for i, image in enumerate(pixels):
@@ -216,9 +216,7 @@ class TestReference:
         again = open(str(tmp_path / "a" / "digits.npz"))
         torch.testing.assert_close(again.mean, first.mean)
         torch.testing.assert_close(again.covariance, first.covariance)
-        with pytest.raises(
-            ValueError, match="holds statistics of pixels features; give"
-        ):
+        with pytest.raises(ValueError, match="holds statistics of pixels features; give"):
             open(str(tmp_path / "a" / "digits.npz"), features="inception")
 
     def test_published_statistics_need_only_the_two(self, tmp_path, open):

@@ -1,7 +1,7 @@
-"""FID, inception score and MAUVE through the packages themselves, where they are installed.
+"""FID, inception score and MAUVE by the packages themselves, if they are installed.
 
-torch-fidelity asks for a torchvision made for the same torch, and is no part of what CI installs:
-`pip install -e '.[metrics]'`. Its network has random weights here, so that nothing is downloaded.
+torch-fidelity needs a torchvision for the same torch, so CI does not install it. Install it by
+`pip install -e '.[metrics]'`. Its network has random weights here, so nothing is downloaded.
 """
 
 import importlib
@@ -37,7 +37,7 @@ def test_mauve_of_close_and_of_distant_texts():
 
 
 def _random_inception(folder):
-    """The weights' file that torch-fidelity would download, with random numbers."""
+    """A file of weights like the one that torch-fidelity downloads, with random numbers."""
     module = _package("torch_fidelity.feature_extractor_inceptionv3")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_state_dict_from_url", lambda *_, **__: {})
@@ -53,7 +53,7 @@ def _random_inception(folder):
 
 
 class _Folder:
-    """Samples as score_pictures asks a folder for them."""
+    """The part of a sample folder that score_pictures uses."""
 
     content: ClassVar = {"kind": "pixels", "shape": [3, 16, 16], "levels": 256}
     run: ClassVar = {"settings": {"content": content}}
@@ -66,7 +66,7 @@ class _Folder:
 
 
 def test_fid_and_inception_score_are_those_of_torch_fidelity(tmp_path, monkeypatch):
-    """Its whole pipeline on two folders of pictures, against ours on the same pictures."""
+    """The package's whole pipeline on two folders of pictures, and ours on the same pictures."""
     package = _package("torch_fidelity")
     torch.manual_seed(0)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -93,7 +93,7 @@ def test_fid_and_inception_score_are_those_of_torch_fidelity(tmp_path, monkeypat
     ours = score_pictures(
         _Folder(generated), ("fid", "is"), extractor, reference, Resampling(2, 0.95, 0), look
     )
-    # Twenty pictures, 2048 features: theirs takes the root of a singular matrix.
+    # Twenty pictures have 2048 features, so the package takes the root of a singular matrix.
     assert ours["fid"]["value"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
     assert ours["is"]["value"] == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
     assert ours["is"]["value"] > 1.01

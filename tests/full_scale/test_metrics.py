@@ -1,4 +1,4 @@
-"""Metrics against closed forms, scipy and second implementations that share no formula."""
+"""Metrics compared with closed forms, scipy and second implementations."""
 
 import itertools
 import math
@@ -32,7 +32,7 @@ def _features(seed, count, size):
 
 
 def _sqrtm_distance(first, second):
-    """The textbook formula, with scipy's Schur square root and numpy's covariance."""
+    """The Frechet distance by scipy's matrix square root and numpy's covariance."""
     a, b = first.numpy(), second.numpy()
     c, d = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     root = scipy.linalg.sqrtm(c @ d)
@@ -55,7 +55,7 @@ class TestFrechet:
         )
     )
     def test_independent_features_have_a_closed_form(self, rows):
-        """Diagonal covariances: sum of (mean difference)^2 + (sd difference)^2."""
+        """For diagonal covariances: the sum of (mean difference)^2 + (sd difference)^2."""
         sd_1, sd_2, shift = (torch.tensor(column).double() for column in zip(*rows, strict=True))
         reference = FrechetReference(torch.zeros_like(shift), torch.diag(sd_1**2))
         other = FeatureMoments(2, shift, torch.diag(sd_2**2))  # N - 1 = 1
@@ -63,14 +63,14 @@ class TestFrechet:
         assert reference.distance(other) == pytest.approx(expected, rel=1e-10, abs=1e-10)
 
     def test_rank_one_covariances(self):
-        """N(0, uu') against N(0, vv'): |u|^2 + |v|^2 - 2 |u.v|, where sqrtm of a product fails."""
+        """N(0, uu') and N(0, vv'): |u|^2 + |v|^2 - 2 |u.v|. The root of the product fails."""
         u, v = torch.tensor([1.0, 2.0, 2.0]).double(), torch.tensor([0.0, 3.0, -4.0]).double()
         reference = FrechetReference(torch.zeros(3).double(), torch.outer(u, u))
         moments = FeatureMoments(2, torch.zeros(3).double(), torch.outer(v, v))
         assert reference.distance(moments) == pytest.approx(9 + 25 - 2 * 2, abs=1e-6)
 
     def test_few_samples_of_many_features(self):
-        """Both orders, and the distance of a set from itself, where covariances are singular."""
+        """It is symmetric, and zero for equal sets, also with singular covariances."""
         first, second = (FeatureMoments.of(_features(s, 5, 40)) for s in (1, 2))
         there, back = frechet_distance(first, second), frechet_distance(second, first)
         assert there == pytest.approx(back, rel=1e-6)
@@ -88,7 +88,7 @@ class TestFrechet:
         np.testing.assert_allclose(merged.covariance, expected, atol=1e-9 * np.abs(expected).max())
 
     def test_gaussian_samples_approach_the_distance_of_their_laws(self):
-        """20000 draws; the deviation of the estimate is below 0.1 with large room (seen: 0.01)."""
+        """With 20000 draws the estimate deviates by about 0.01; the bound is 0.1."""
         rng = np.random.default_rng(0)
         first = torch.from_numpy(rng.normal(0, 1, (20000, 3)))
         second = torch.from_numpy(rng.normal(1, 2, (20000, 3)))
@@ -154,7 +154,7 @@ class TestEntropy:
 
 
 def _bleu(hypothesis, references, max_order):
-    """BLEU as in the definition: each n-gram counted in each reference."""
+    """BLEU by its definition: each n-gram is counted in each reference."""
     product = 1.0
     for n in range(1, max_order + 1):
         grams = [tuple(hypothesis[i : i + n]) for i in range(len(hypothesis) - n + 1)]
@@ -183,17 +183,17 @@ class TestSelfBleu:
         assert_close(self_bleu(["abcd", "efgh"]), torch.zeros(2).double())
 
     def test_by_hand(self):
-        """the cat sat / the cat ran / a dog, up to 2-grams.
+        """BLEU up to 2-grams of three texts.
 
-        First: 2 of 3 words and 1 of 2 pairs match, no penalty. Third: no word matches. Second as
-        the first.
+        In each of the first two, 2 of 3 words and 1 of 2 pairs match, and there is no penalty. In
+        the third, no word matches.
         """
         texts = [["the", "cat", "sat"], ["the", "cat", "ran"], ["a", "dog"]]
         value = math.sqrt(2 / 3 * 1 / 2)
         assert_close(self_bleu(texts, 2), torch.tensor([value, value, 0]).double())
 
     def test_clipping_and_brevity_by_hand(self):
-        """ "aa" and "aaab": all of the short one matches but it is short; "aaab" has 2 of 4."""
+        """All tokens of "aa" match "aaab", but it is short. Of "aaab", 2 of 4 tokens match."""
         expected = torch.tensor([math.exp(1 - 4 / 2), 2 / 4]).double()
         assert_close(self_bleu(["aa", "aaab"], 1), expected)
 
@@ -217,7 +217,7 @@ class TestSelfBleu:
 
 class TestIntervals:
     def test_width_is_that_of_the_mean(self):
-        """Standard error of a mean: s / sqrt(n); 2000 replicates know it to about 1.6 %."""
+        """The standard error of a mean is s / sqrt(n). 2000 replicates give it to about 1.6 %."""
         values = torch.from_numpy(np.random.default_rng(0).normal(3, 2, 400))
         interval = bootstrap_interval(
             lambda rows: float(values[rows].mean()),
@@ -231,7 +231,7 @@ class TestIntervals:
         assert interval.value - interval.low == pytest.approx(interval.high - interval.value)
 
     def test_covers_the_mean_as_often_as_it_says(self):
-        """200 sets at level 0.8: 160 +- 17 covered at three standard deviations."""
+        """Of 200 sets at level 0.8, 160 are covered, up to 17 at three standard deviations."""
         rng = np.random.default_rng(1)
         generator = torch.Generator().manual_seed(1)
         covered = 0
@@ -248,7 +248,7 @@ class TestIntervals:
         assert abs(covered - 160) <= 17
 
     def test_frechet_interval_shrinks_and_replicates_lie_above_the_value(self):
-        """The second is the reason for a standard error instead of quantiles."""
+        """Replicates are biased upwards, so intervals use a standard error instead of quantiles."""
         draws = torch.from_numpy(np.random.default_rng(4).normal(size=(2000, 6)))
         reference = FeatureMoments.of(draws)
         widths = []

@@ -1,4 +1,4 @@
-"""Networks as samplers and losses see them, students that start from teachers, presets."""
+"""Networks as samplers and losses use them, students that start from teachers, presets."""
 
 import json
 from dataclasses import replace
@@ -89,7 +89,7 @@ def test_unknown_names_are_errors():
 
 @each_denoiser
 def test_the_mixture_holds_what_the_denoiser_returns(config):
-    """Each latent with an x_t of its own; a network evaluated once on all of them or one by one."""
+    """Each latent has its own x_t. The network is called once for all latents, or once for each."""
     labels = torch.tensor([1, 2])
     network = network_of(replace(config, latent=True), dtype=torch.float64, labels=labels)
     x_t, t = states(network, 2, 3), times(2)
@@ -106,7 +106,7 @@ def test_the_mixture_holds_what_the_denoiser_returns(config):
 @each_denoiser
 @pytest.mark.parametrize("name", ["control_variate", "plain"])
 def test_the_objective_of_each_recipe(config, name):
-    """One step of each published recipe with its own network, teacher and student."""
+    """One step of each published recipe with a teacher and a student of its kind of network."""
     kind = next(kind for kind, entry in DENOISERS.items() if entry is config)
     recipe = replace(RECIPES[kind], num_latents=3, control_variate=name == "control_variate")
     labels = torch.tensor([0, 1])
@@ -140,7 +140,7 @@ def test_no_class_is_a_class_of_its_own():
 
 
 def test_maskgit_has_a_bias_for_each_position():
-    """The one-hot features do what adding the bias does."""
+    """The one-hot features have the effect of a bias for each position."""
     backbone = built(MASKGIT, dtype=torch.float64)
     features = backbone(torch.zeros(2, 4, dtype=torch.long))
     hidden = features[..., : MASKGIT.hidden_size]
@@ -216,7 +216,7 @@ def test_impossible_sizes_are_errors(change, message):
 
 @each_denoiser
 def test_a_student_starts_as_its_teacher(config):
-    """The U-Net for every latent, the transformers without one."""
+    """The U-Net does so for every latent, the transformers do so without a latent."""
     teacher = network_of(config)
     student_backbone = replace(config, latent=True).build().eval()
     start_student(student_backbone, teacher.backbone.state_dict())

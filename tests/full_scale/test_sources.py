@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 from huggingface_hub import constants
 
-from full_scale.models.load import load_model
+from full_scale import load_model
 from full_scale.models.sources import locate
 from tests.helpers.refusals import assert_refused
 from tests.helpers.tiny_models import UNET, save_model
@@ -24,7 +24,7 @@ COMMITS = {"main": "a" * 40, "round_7": "b" * 40, "refs/pr/1": "c" * 40}
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Files of one repository, /owner/name/resolve/REVISION/FILE, and the hub's ways to say no."""
+    """Files of one repository, /owner/name/resolve/REVISION/FILE, and the hub's error answers."""
 
     files: ClassVar[dict[tuple[str, str], bytes]] = {}
     requests: ClassVar[list[str]] = []
@@ -76,7 +76,7 @@ class Hub(BaseHTTPRequestHandler):
 
 
 def point_to(address, monkeypatch):
-    """What the environment variable HF_ENDPOINT does before the client is imported."""
+    """Set the hub's address, as HF_ENDPOINT does before the client is imported."""
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + template)
     monkeypatch.setattr(constants, "ENDPOINT", address)
@@ -84,7 +84,7 @@ def point_to(address, monkeypatch):
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """The client, pointed at a server of this test and at an empty cache."""
+    """The client uses a server of this test and an empty cache."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -191,7 +191,7 @@ def test_model_of_the_hub(hub, tmp_path):
 
 
 def test_command_takes_addresses(hub, tmp_path):
-    """In a process of its own, with the client's own environment variables."""
+    """The command runs in its own process, with the client's environment variables."""
     result = subprocess.run(
         [sys.executable, "-m", "full_scale.convert", "mdlm", "hf://owner/name", "x.safetensors"],
         cwd=ROOT,

@@ -170,7 +170,7 @@ def test_big_endian_file(tmp_path, good_file):
 
 @pytest.mark.parametrize("tensor", [torch.eye(3).to_sparse(), torch.ones(2, device="meta")])
 def test_tensor_without_plain_data(tensor):
-    with pytest.raises(ValueError, match="a/0 is no dense tensor with data"):
+    with pytest.raises(ValueError, match="a/0 is not a dense tensor with data"):
         flat_tensors({"a": [tensor]})
 
 

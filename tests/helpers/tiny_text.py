@@ -1,4 +1,4 @@
-"""A tokenizer and a text data set of the published formats, a few kilobytes small."""
+"""A tokenizer, a text data set and a language model in the published formats, all tiny."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ END = "<|endoftext|>"
 
 
 def save_tokenizer(folder: Path) -> None:
-    """One token a word, and the end of text as the last one."""
+    """A tokenizer with one token for each word, and the end of text as the last token."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -27,7 +27,7 @@ def documents(count: int) -> list[str]:
 
 
 def tokens(text: str) -> list[int]:
-    """What the tokenizer makes of a document, and the end of text."""
+    """The tokens of a document, followed by the end of text."""
     return [WORDS.index(word) + 1 for word in text.split()] + [len(WORDS) + 1]
 
 

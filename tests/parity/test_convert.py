@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from full_scale import load_model
 from full_scale.convert import __main__ as convert
-from full_scale.models.load import load_model
 from tests.helpers.programs import run_here
 from tests.helpers.published import nested, save, surroundings
 from tests.parity.recordings import FLOAT32, recording
