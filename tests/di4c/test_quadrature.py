@@ -126,9 +126,9 @@ def test_a_number_of_points_that_is_no_power_of_two_is_refused(size):
 def test_students_of_several_steps_against_shared_latents(process, latent):
     setting = setting_of(random_law(8, 15), 2, 3, process)
     student = student_of(setting, replace(SMALL, latent=latent))
-    own = draw_latents(student.latent, 2**12, stratified=True, generator=generator(4))
+    own = draw_latents(student.latent, 2**11, stratified=True, generator=generator(4))
     shared = student.law(2, own)
-    law = student.fine_law(2, 2**16)
+    law = student.fine_law(2, 2**15)
     assert float(exact.total_variation(shared, law)) < 1e-3
 
 
