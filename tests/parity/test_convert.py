@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from full_scale import load_model
 from full_scale.convert import __main__ as convert
-from tests.helpers.programs import run_here
+from reporting.programs import run_here
 from tests.helpers.published import nested, save, surroundings
 from tests.parity.recordings import FLOAT32, recording
 

@@ -1,7 +1,4 @@
-"""Programs run as `python ...` runs them, but in this process: loading torch takes seconds.
-
-That they start from a clean interpreter is checked once, by the help of each in `test_scripts`.
-"""
+"""Runs programs of the clone inside this process. A new process would load torch each time."""
 
 import contextlib
 import io
@@ -11,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-from reporting import ROOT
+from reporting.provenance import ROOT
 
 
 class Result(NamedTuple):
-    """What `subprocess.run` would tell of it."""
+    """What a program left behind: its exit status and all that it has printed."""
 
     returncode: int
     stdout: str
@@ -23,11 +20,14 @@ class Result(NamedTuple):
 
 
 def run_here(arguments: list[str], folder: Path) -> Result:
-    """The program of a command line, a file or `-m` and a module of the clone, in a folder.
+    """Run a program as `python ARGUMENTS` does in a folder.
 
     Args:
-        arguments: what follows `python`.
-        folder: the working directory.
+        arguments: what follows `python`: a file, or `-m` and a module of the clone; then options.
+        folder: the working directory of the program.
+
+    Raises:
+        Exception: whatever the program raises, except the end of the program itself.
     """
     if arguments[0] == "-m":
         program = ROOT.joinpath(*arguments[1].split("."))

@@ -1,0 +1,231 @@
+"""Tables that the pages include, made from `results/` and from the code.
+
+python -m docs.tables      write the tables of README.md again, each after its marker
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import dropwhile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy.stats import t as student_t
+
+import di4c
+from figures.published import PUBLISHED
+from full_scale.training.cost import outline
+from full_scale.training.experiments import EXPERIMENTS
+from reporting import ROOT, read_json
+from theory.table import markdown, paper_markdown
+from toys.benchmark import tables as benchmark
+
+RESULTS = ROOT / "results"
+README = ROOT / "README.md"
+SUSTAINED = 50e12
+"""Operations per second that we assume of a GPU. Hours are counted operations divided by this."""
+
+_FULL_SCALE = {"cifar10": 1, "imagenet": 2, "openwebtext": 2, "openwebtext-round2": 2}
+"""Experiments and the number of GPUs of the published training."""
+_NO_ZERO = re.compile(r"(?<![\d\w])\.(?=\d)")  # the place of a missing 0, as in ".9 t"
+
+
+def write(folder: Path) -> None:
+    """Write every table as a Markdown file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in tables().items():
+        (folder / f"{name}.md").write_text(text, "utf-8")
+
+
+def tables() -> dict[str, str]:
+    """The tables by name."""
+    record = read_json(RESULTS / "theory.json")
+    by_noise = benchmark.markdown(read_json(RESULTS / "leaderboard.json"))
+    return {
+        "paper": paper_markdown(record),
+        "claims": markdown(record),
+        **{f"benchmark_{noise}": text for noise, text in by_noise.items()},
+        "ablation": ablation("ablation.json", "ablation_long.json"),
+        "two_steps": two_steps(),
+        "experiments": experiments(),
+        "published": published(),
+        "latency": latency(),
+        "train_step": train_step(),
+        "digits": digits(),
+        "names": names(),
+    }
+
+
+def readme_tables() -> dict[str, str]:
+    """The tables of README.md by the name in their marker."""
+    short = benchmark.markdown(read_json(RESULTS / "leaderboard.json"), benchmark.SHORT)
+    return {"paper": paper_markdown(read_json(RESULTS / "theory.json")), **short}
+
+
+def with_tables(text: str) -> str:
+    """The text of README.md with each table after its marker written again."""
+    for name, written in readme_tables().items():
+        before, marker, after = text.partition(f"<!-- {name} -->\n")
+        assert marker, f"README.md must have the marker <!-- {name} -->"
+        rest = after.splitlines(keepends=True)
+        text = before + marker + written + "".join(dropwhile(lambda line: line[0] == "|", rest))
+    return text
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def ablation(*files: str) -> str:
+    """One-step TV of each variant: mean and 95 % interval over seeds, seconds of training."""
+    rows = [
+        (group, variant, f"{values.tv:.3f}", _spread(values), f"{values.seconds:.0f}")
+        for (group, variant, _), values in _means(*files).iterrows()
+    ]
+    return table(["group", "variant", "TV", "95 % interval", "seconds"], rows)
+
+
+def two_steps() -> str:
+    """TV after one and after two steps of each variant, means over seeds."""
+    values = _means("ablation_two_steps.json")["tv"].unstack("nfe", sort=False)
+    rows = [(name, f"{tv[1]:.3f}", f"{tv[2]:.3f}") for (_, name), tv in values.iterrows()]
+    return table(["variant", "TV, one step", "TV, two steps"], rows)
+
+
+def _means(*files: str) -> pd.DataFrame:
+    """Mean TV, its standard error, seeds and seconds by group, variant and number of steps."""
+    runs = pd.concat([pd.DataFrame(read_json(RESULTS / file)["runs"]) for file in files])
+    runs["variant"] = runs["variant"].str.replace(_NO_ZERO, "0.", regex=True)
+    return runs.groupby(["group", "variant", "nfe"], sort=False).agg(
+        tv=("tv", "mean"),
+        error=("tv", "sem"),
+        seeds=("tv", "size"),
+        seconds=("train_seconds", "mean"),
+    )
+
+
+def _spread(values: pd.Series) -> str:
+    """Half of the 95 % interval by Student's t."""
+    if values.seeds == 1:
+        return "one seed"
+    return f"± {student_t.ppf(0.975, values.seeds - 1) * values.error:.3f}"
+
+
+def experiments() -> str:
+    """Sizes, counted operations and estimated hours of the full-scale experiments."""
+    rows = []
+    for name, gpus in _FULL_SCALE.items():
+        run = EXPERIMENTS[name][1]
+        plan = outline(run)
+        total = run.steps * plan.operations()
+        hours = total / SUSTAINED / 3600
+        memory = plan.estimate(gpus).total / 2**30
+        rows.append(
+            (
+                f"`{name}`",
+                f"{plan.parameters()['trained'] / 1e6:.0f} million",
+                f"{run.steps:,}",
+                run.batch_size,
+                run.recipe.num_latents,
+                f"{total:.1e}",
+                f"{memory:.0f} GiB",
+                f"{hours:.0f}",
+                f"{hours / gpus:.0f} ({gpus})",
+                f"{hours / 8:.1f}",
+            )
+        )
+    header = ["experiment", "parameters", "steps", "batch", "latents", "operations", "memory"]
+    header += ["hours, one GPU", "hours, GPUs of the published training", "hours, eight GPUs"]
+    return table(header, rows)
+
+
+def published() -> str:
+    """Published numbers, each with its source."""
+    rows = []
+    for row in PUBLISHED:
+        about = "about " if row.approximate else ""
+        metrics = ", ".join(f"{name} {about}{value:g}" for name, value in row.metrics.items())
+        rows.append((row.experiment, row.method, row.role, row.steps, metrics, row.source))
+    return table(["experiment", "method", "role", "steps", "metrics", "source"], rows)
+
+
+def latency() -> str:
+    """How much slower a mixture is than a product model."""
+    rows = [
+        (
+            row["experiment"],
+            f"{row['overhead_percent']:+.1f} %",
+            f"{row['overhead_low']:+.1f} % to {row['overhead_high']:+.1f} %",
+            f"{row['noise_percent']:+.1f} %",
+        )
+        for row in read_json(RESULTS / "latency.json")["rows"]
+    ]
+    header = ["experiment", "mixture against product", "95 % interval", "product against itself"]
+    return table(header, rows)
+
+
+def train_step() -> str:
+    """Time and memory of a training step against the plain formula."""
+    rows = read_json(RESULTS / "train_bench.json")["rows"]
+    found = {(row["experiment"], row["method"]): row for row in rows}
+    lines = []
+    for name in dict.fromkeys(row["experiment"] for row in rows):
+        plain, ours = found[name, "plain"], found[name, "ours"]
+        ratios = (ours[key] / plain[key] for key in ("seconds", "extra_mib"))
+        lines.append((name, *(f"{ratio:.2f}" for ratio in ratios)))
+    return table(["experiment", "time ratio", "memory ratio"], lines)
+
+
+def digits() -> str:
+    """Frechet distances of the miniature experiment by number of calls."""
+    record = read_json(RESULTS / "digits.json")
+    found = {(row["model"], row["steps"]): row for row in record["summary"]}
+    rows = []
+    for steps in dict.fromkeys(row["steps"] for row in record["summary"]):
+        cells = [found.get((model, steps)) for model in ("teacher", "student", "hybrid")]
+        shown = [
+            f"{cell['frechet']:.3f} ± {cell['interval']:.3f}" if cell else "" for cell in cells
+        ]
+        rows.append((steps, *shown))
+    floor = ("real images", f"{record['floor']:.3f}", "", "")
+    return table(["calls", "teacher", "student", "hybrid"], [*rows, floor])
+
+
+def _distance(cell: dict[str, float] | None) -> str:
+    return f"{cell['frechet']:.3f} ± {cell['interval']:.3f}" if cell else ""
+
+
+def names() -> str:
+    """The names that `di4c` exports, each with the first sentence of its documentation."""
+    lines = []
+    for name in di4c.__all__:
+        thing = getattr(di4c, name)
+        text = " ".join((thing.__doc__ or "").split("\n\n")[0].split())
+        if isinstance(thing, di4c.Recipe):
+            text = f"The published recipe of the {name} experiment."
+        lines.append(
+            f"- {{py:obj}}`{name} <{documented_as(thing, name)}>`: {' '.join(text.split())}\n"
+        )
+    return "".join(lines)
+
+
+def documented_as(thing: Any, name: str) -> str:
+    """The full name under which the reference documents something that `di4c` exports."""
+    module = getattr(thing, "__module__", "")
+    if isinstance(thing, di4c.Recipe):
+        module = "di4c.recipes"
+    for package in ("di4c.processes", "di4c.likelihood", "di4c.exact"):
+        if module.startswith(package):
+            module = package
+    return f"{module}.{name}"
+
+
+def main() -> None:
+    """Write README.md again."""
+    README.write_text(with_tables(README.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
