@@ -25,9 +25,8 @@ from di4c.exact.pairs import UniformPair
 from di4c.schedules import ExponentialSchedule, LinearSchedule, uniform_grid
 from theory.claim import Record, claim
 from theory.limits.pairs import LIMIT, RIGOROUS, sampler_limit, uniform_linear
-from theory.theorem1 import two_sided_pairs as chain
 from theory.tools.enclosures import ball, distance, precision
-from theory.tools.pair_cases import survival
+from theory.tools.pair_cases import enumerated_tv
 
 
 def limit_constant() -> arb:
@@ -69,12 +68,12 @@ def _verify_equal_bits(record: Record) -> None:
         schedule = ExponentialSchedule(rate=2 * flip_rate, horizon=horizon)
         pair = UniformPair(theta=1.0, schedule=schedule)
         expected = middle * flip_rate * horizon
-        record.equal(sampler_limit(pair, chain.uniform_tv), expected, LIMIT, str(pair))
+        record.equal(sampler_limit(pair), expected, LIMIT, str(pair))
         library = pair.limit()
         record.equal(math.nan if library is None else library, expected, 1e-12, f"limit(), {pair}")
     # For the linear schedule the series has a term (log N)/N, which a repeated order removes.
     pair = UniformPair(theta=1.0, schedule=LinearSchedule(horizon=3.0))
-    found = sampler_limit(pair, chain.uniform_tv, (1, 1, 2, 2))
+    found = sampler_limit(pair, (1, 1, 2, 2))
     record.equal(found, middle / 2, 1e-5, f"T |alpha'(0)| cosh(pi/2)/pi, {pair}")
 
 
@@ -83,8 +82,7 @@ def _verify_constant_rate(record: Record) -> None:
     flip_rate = 0.5
     equal_bits = UniformPair(theta=1.0, schedule=ExponentialSchedule(rate=2 * flip_rate))
     grid = uniform_grid(64)
-    alphas = survival(equal_bits.schedule, grid.numpy())
-    at_one = sampler_limit(equal_bits, chain.uniform_tv)
+    at_one = sampler_limit(equal_bits)
     for digits in (4, 6, 8):
         theta = 1 - 10.0**-digits
         pair = UniformPair(theta=theta, schedule=equal_bits.schedule)
@@ -93,7 +91,7 @@ def _verify_constant_rate(record: Record) -> None:
             raise ValueError(f"{pair} has no limit")
         record.equal(limit, flip_rate, 3 * 10.0**-digits, f"first N, then theta = 1 - 1e-{digits}")
         record.exceeds(at_one, limit, 0.59 * flip_rate, f"theta = 1 against 1 - 1e-{digits}")
-        gap = abs(chain.uniform_tv(pair, alphas) - chain.uniform_tv(equal_bits, alphas))
+        gap = abs(enumerated_tv(pair, grid) - enumerated_tv(equal_bits, grid))
         record.at_most(gap, 100 * 10.0**-digits, f"TV_64, theta = 1 against 1 - 1e-{digits}")
 
 
@@ -103,7 +101,7 @@ def _verify_linear(record: Record) -> None:
         limit = uniform_linear(1 - Fraction(1, 10**12))
         record.equal(distance(limit, Fraction(1, 2)), 0.0, 1e-10, "limit for theta -> 1")
     pair = UniformPair(theta=1.0, schedule=LinearSchedule())
-    at_one = sampler_limit(pair, chain.uniform_tv, (1, 1, 2, 2))
+    at_one = sampler_limit(pair, (1, 1, 2, 2))
     record.equal(at_one / 0.5, 2 * math.cosh(math.pi / 2) / math.pi, 1e-5, "ratio of the limits")
     record.exceeds(at_one, 0.5, 0.29, "theta = 1 against theta -> 1")
 

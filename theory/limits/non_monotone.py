@@ -24,10 +24,9 @@ from di4c.schedules import ExponentialSchedule, uniform_grid
 from theory.claim import Record, claim
 from theory.limits.pairs import uniform_constant_rate
 from theory.theorem1 import absorbing_pair, masked_pair, uniform_pair
-from theory.theorem1 import two_sided_pairs as chain
 from theory.tools import oracle
 from theory.tools.enclosures import exponential, precision
-from theory.tools.pair_cases import rational_alphas, survival
+from theory.tools.pair_cases import enumerated_tv, rational_alphas
 
 THETA, FLIP_RATE, HORIZON = Fraction(9, 10), Fraction(1, 2), Fraction(4)
 COARSE = [Fraction(1), Fraction(3, 10), Fraction(0)]  # alpha on the grid 0, 0.7, 1
@@ -76,8 +75,7 @@ def _verify_above_the_limit(record: Record) -> None:
             fall = float((enclosed[first] - enclosed[second]).lower())
             record.exceeds(fall, 0.0, 0.0, f"N TV_N falls from N = {first} to {second}")
     for n, value in enclosed.items():
-        alphas = survival(pair.schedule, uniform_grid(n, float(HORIZON)).numpy())
-        tv = n * chain.uniform_tv(pair, alphas)
+        tv = n * enumerated_tv(pair, uniform_grid(n, float(HORIZON)))
         record.equal(tv, float(value.mid()), 1e-12, f"N TV_N of the sampler, N={n}")
 
 

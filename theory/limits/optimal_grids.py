@@ -32,10 +32,9 @@ import torch
 from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair, uniform_tv
 from di4c.schedules import CosineSchedule, ExponentialSchedule, uniform_grid
 from theory.claim import Record, claim
-from theory.theorem1 import two_sided_pairs as chain
 from theory.theorem1 import uniform_pair
 from theory.tools.extrapolation import extrapolate
-from theory.tools.pair_cases import SCHEDULES, random_grid, survival
+from theory.tools.pair_cases import SCHEDULES, enumerated_tv, random_grid
 
 
 def perturbed_grids(draw: random.Random, grid: np.ndarray) -> Iterator[list[float]]:
@@ -85,11 +84,11 @@ def equal_bits_infimum(last: Fraction, num_steps: int) -> Fraction:
     return (1 - last**2) / (1 + last**2) / 2**num_steps
 
 
-def _compare(record: Record, pair: Pair, chain_tv: chain.ChainTV, best: float, n: int) -> None:
+def _compare(record: Record, pair: Pair, best: float, n: int) -> None:
     draw = random.Random(51)
     grid = pair.best_grid(n).numpy()
     what = f"{pair}, N={n}"
-    attained = chain_tv(pair, survival(pair.schedule, grid))
+    attained = enumerated_tv(pair, grid)
     record.equal(attained, best, 1e-13, f"the best grid attains the optimum, {what}")
     library = pair.best_tv(n)
     if library is None:
@@ -99,7 +98,7 @@ def _compare(record: Record, pair: Pair, chain_tv: chain.ChainTV, best: float, n
         return  # there is one grid only
     others = [random_grid(draw, n, pair.schedule.horizon) for _ in range(4)]
     for other in [*others, *perturbed_grids(draw, grid)]:
-        tv = chain_tv(pair, survival(pair.schedule, other))
+        tv = enumerated_tv(pair, other)
         record.exceeds(tv, best, 0.0, f"another grid is worse, {what}, grid={other}")
 
 
@@ -114,7 +113,7 @@ def _verify_masked(record: Record) -> None:
     p_0 = torch.tensor([[0.4, 0.1], [0.2, 0.3]], dtype=torch.float64)
     for schedule, n in itertools.product(SCHEDULES, (1, 2, 3, 8)):
         pair = MaskedPair(p_0=p_0, schedule=schedule)
-        _compare(record, pair, chain.masked_tv, best_masked_tv(pair, n), n)
+        _compare(record, pair, best_masked_tv(pair, n), n)
 
 
 @claim(
@@ -129,7 +128,7 @@ def _verify_masked(record: Record) -> None:
 def _verify_uniform(record: Record) -> None:
     for schedule, n, theta in itertools.product(SCHEDULES, (1, 2, 3, 8), (0.3, 0.99)):
         pair = UniformPair(theta=theta, schedule=schedule)
-        _compare(record, pair, chain.uniform_tv, best_uniform_tv(pair, n), n)
+        _compare(record, pair, best_uniform_tv(pair, n), n)
 
 
 @claim(
@@ -143,7 +142,7 @@ def _verify_uniform(record: Record) -> None:
 def _verify_absorbing(record: Record) -> None:
     for schedule, n, weight in itertools.product(SCHEDULES, (2, 3, 8), (0.5, 0.9)):
         pair = AbsorbingPair(weight=weight, schedule=schedule)
-        _compare(record, pair, chain.absorbing_tv, best_absorbing_tv(pair, n), n)
+        _compare(record, pair, best_absorbing_tv(pair, n), n)
 
 
 @claim(
@@ -162,8 +161,7 @@ def _verify_best_rate(record: Record) -> None:
         constant = drop**2 / math.sinh(2 * math.atanh(theta))
         values = []
         for n in (32, 64, 128, 256):
-            grid = pair.best_grid(n).numpy()
-            values.append(n * chain.uniform_tv(pair, survival(schedule, grid)))
+            values.append(n * enumerated_tv(pair, pair.best_grid(n)))
             record.at_most(constant, values[-1], f"{pair}, N={n}", 1e-11)
         record.equal(extrapolate(values), constant, 1e-6, f"{pair}: limit on the best grid")
 
@@ -227,14 +225,11 @@ def _verify_cosine(record: Record) -> None:
         pair = UniformPair(theta=1.0, schedule=CosineSchedule(horizon=horizon))
         squares = []
         for n in (128, 256, 512, 1024):
-            alphas = survival(pair.schedule, uniform_grid(n, horizon).numpy())
-            squares.append(n * n * chain.uniform_tv(pair, alphas))
+            squares.append(n * n * enumerated_tv(pair, uniform_grid(n, horizon)))
         record.equal(extrapolate(squares), cosine_constant(), 1e-5, "lim N^2 TV_N")
         record.exceeds(0.01, squares[-1] / 1024, 0.0, f"N TV_N at N = 1024, T={horizon}")
         linear = UniformPair(theta=1.0, schedule=ExponentialSchedule(horizon=horizon))
-        tv = chain.uniform_tv(
-            linear, survival(linear.schedule, uniform_grid(1024, horizon).numpy())
-        )
+        tv = enumerated_tv(linear, uniform_grid(1024, horizon))
         record.exceeds(1024 * tv, 0.1, 0.0, f"N TV_N at a constant rate, T={horizon}")
 
 

@@ -34,10 +34,9 @@ from di4c.schedules import (
     uniform_grid,
 )
 from theory.claim import Record, claim
-from theory.theorem1 import two_sided_pairs as chain
 from theory.tools.enclosures import ball, distance, integral, precision
 from theory.tools.extrapolation import limit_of_n_times
-from theory.tools.pair_cases import survival
+from theory.tools.pair_cases import enumerated_tv
 
 RIGOROUS = 1e-30  # tolerance for two enclosures of one constant, at 128 bits
 LIMIT = 1e-6  # tolerance for limits extrapolated from N <= 1024
@@ -146,24 +145,19 @@ def absorbing_linear(weight: Fraction) -> arb:
     return ball(weight) / 2 * (ball(1 - weight) + root.atan() / root)
 
 
-def sampler_limit(
-    pair: Pair, chain_tv: chain.ChainTV, orders: tuple[int, ...] | None = None
-) -> float:
+def sampler_limit(pair: Pair, orders: tuple[int, ...] | None = None) -> float:
     """Limit of N TV_N of the enumerated sampler, extrapolated from N = 64, 128, ..., 1024."""
 
     def error(num_steps: int) -> float:
-        grid = uniform_grid(num_steps, pair.schedule.horizon).numpy()
-        return chain_tv(pair, survival(pair.schedule, grid))
+        return enumerated_tv(pair, uniform_grid(num_steps, pair.schedule.horizon))
 
     return limit_of_n_times(error, 64, 4, orders)
 
 
-def _compare(
-    record: Record, what: str, enclosed: arb, closed: arb, pair: Pair, chain_tv: chain.ChainTV
-) -> None:
+def _compare(record: Record, what: str, enclosed: arb, closed: arb, pair: Pair) -> None:
     record.equal(distance(enclosed, closed), 0.0, RIGOROUS, f"integral and closed form, {what}")
     middle = float(closed.mid())
-    record.equal(sampler_limit(pair, chain_tv), middle, LIMIT, f"sampler, {what}")
+    record.equal(sampler_limit(pair), middle, LIMIT, f"sampler, {what}")
     library = pair.limit()
     record.equal(math.nan if library is None else library, middle, 1e-12, f"limit(), {what}")
 
@@ -187,7 +181,7 @@ def _verify_masked(record: Record) -> None:
         ):
             pair = MaskedPair(p_0=p_0, schedule=case.schedule)
             enclosed = masked_energy(case) / 4
-            _compare(record, str(pair), enclosed, closed / 4, pair, chain.masked_tv)
+            _compare(record, str(pair), enclosed, closed / 4, pair)
 
 
 @claim(
@@ -212,10 +206,10 @@ def _verify_uniform(record: Record) -> None:
             ):
                 pair = UniformPair(theta=float(theta), schedule=case.schedule)
                 enclosed = uniform_energy(case, theta)
-                _compare(record, str(pair), enclosed, closed, pair, chain.uniform_tv)
+                _compare(record, str(pair), enclosed, closed, pair)
             pair = UniformPair(theta=float(theta), schedule=CosineSchedule())
             middle = float(uniform_energy(cosine(Fraction(1)), theta).mid())
-            record.equal(sampler_limit(pair, chain.uniform_tv), middle, LIMIT, f"{pair}, sampler")
+            record.equal(sampler_limit(pair), middle, LIMIT, f"{pair}, sampler")
             library = pair.limit()
             record.equal(math.nan if library is None else library, middle, 1e-12, f"{pair}")
 
@@ -239,4 +233,4 @@ def _verify_absorbing(record: Record) -> None:
             ):
                 pair = AbsorbingPair(weight=float(weight), schedule=case.schedule)
                 enclosed = absorbing_energy(case, weight)
-                _compare(record, str(pair), enclosed, closed, pair, chain.absorbing_tv)
+                _compare(record, str(pair), enclosed, closed, pair)

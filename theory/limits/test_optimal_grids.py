@@ -20,23 +20,19 @@ from theory.limits.optimal_grids import (
     crowded_alphas,
     equal_bits_infimum,
 )
-from theory.theorem1 import two_sided_pairs as chain
-from theory.tools.pair_cases import survival
+from theory.tools.pair_cases import enumerated_tv
 
 
 @pytest.mark.parametrize(
-    ("pair", "chain_tv"),
+    "pair",
     [
-        (
-            MaskedPair(p_0=torch.eye(3, dtype=torch.float64) / 3, schedule=CosineSchedule()),
-            chain.masked_tv,
-        ),
-        (UniformPair(theta=0.9, schedule=LinearSchedule()), chain.uniform_tv),
-        (AbsorbingPair(weight=0.7, schedule=ExponentialSchedule(horizon=2.0)), chain.absorbing_tv),
+        MaskedPair(p_0=torch.eye(3, dtype=torch.float64) / 3, schedule=CosineSchedule()),
+        UniformPair(theta=0.9, schedule=LinearSchedule()),
+        AbsorbingPair(weight=0.7, schedule=ExponentialSchedule(horizon=2.0)),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_optimiser_finds_the_same_grid(pair: Pair, chain_tv: chain.ChainTV) -> None:
+def test_the_optimiser_finds_the_same_grid(pair: Pair) -> None:
     """Minimise TV of the sampler over four gaps, written as a softmax of free numbers."""
     horizon = pair.schedule.horizon
 
@@ -47,7 +43,7 @@ def test_the_optimiser_finds_the_same_grid(pair: Pair, chain_tv: chain.ChainTV) 
     def error(free: np.ndarray) -> float:
         times = grid(free)
         times[-1] = horizon
-        return chain_tv(pair, survival(pair.schedule, times))
+        return enumerated_tv(pair, times)
 
     options = {"xatol": 1e-7, "fatol": 1e-15, "maxiter": 4000, "maxfev": 4000}
     found = minimize(error, np.zeros(3), method="Nelder-Mead", options=options)
@@ -121,7 +117,7 @@ def test_the_grid_close_to_zero_decreases_in_alpha() -> None:
 def test_wrong_optima_are_rejected() -> None:
     """The optimum at N + 1 steps, or without the factor 2 in cosh, is not the optimum at N."""
     pair = UniformPair(theta=0.9, schedule=LinearSchedule())
-    attained = chain.uniform_tv(pair, survival(pair.schedule, pair.best_grid(4).numpy()))
+    attained = enumerated_tv(pair, pair.best_grid(4))
     record = Record()
     record.equal(attained, best_uniform_tv(pair, 5), 1e-13, "off by one")
     assert not record.holds

@@ -21,7 +21,6 @@ from theory.claim import Record
 from theory.limits import equal_bits
 from theory.limits import pairs as pair_limits
 from theory.limits.pairs import sampler_limit, uniform_linear
-from theory.theorem1 import two_sided_pairs as chain
 from theory.tools.enclosures import ball, distance, exponential, integral, precision
 from theory.tools.extrapolation import extrapolate, limit_of_n_times
 
@@ -71,13 +70,13 @@ def test_limits_from_the_prior() -> None:
     last = math.exp(-1)
     p_0 = torch.eye(2, dtype=torch.float64) / 2
     masked = {s: MaskedPair(p_0=p_0, schedule=schedule, start=s) for s in ("q_T", "prior")}
-    ratio = sampler_limit(masked["prior"], chain.masked_tv) / masked["q_T"].limit()
+    ratio = sampler_limit(masked["prior"]) / masked["q_T"].limit()
     assert ratio == pytest.approx((1 - last) ** -2, rel=1e-7)
     assert masked["prior"].limit() == pytest.approx(masked["q_T"].limit() / (1 - last) ** 2)
     assert UniformPair(theta=0.5, schedule=schedule, start="prior").limit() is None
     assert AbsorbingPair(schedule=schedule, start="prior").limit() is None
     at_one = UniformPair(theta=1.0, schedule=schedule, start="prior")
-    assert at_one.limit() == pytest.approx(sampler_limit(at_one, chain.uniform_tv), rel=1e-7)
+    assert at_one.limit() == pytest.approx(sampler_limit(at_one), rel=1e-7)
     for start in ("q_T", "prior"):  # alpha_T = 0: q_T is the prior
         pair = UniformPair(theta=0.5, schedule=LinearSchedule(), start=start)
         assert pair.limit() == pytest.approx(float(uniform_linear(Fraction(1, 2)).mid()))
@@ -99,7 +98,7 @@ def test_a_constant_off_by_one_in_1e5_is_rejected(factor: float) -> None:
     limit = pair.limit()
     assert limit is not None
     record = Record()
-    found = sampler_limit(pair, chain.uniform_tv)
+    found = sampler_limit(pair)
     record.equal(found, factor * limit, pair_limits.LIMIT, "wrong constant")
     assert not record.holds
 

@@ -28,39 +28,34 @@ import torch
 from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair
 from di4c.schedules import ArccosSchedule, uniform_grid
 from theory.claim import Record, claim
-from theory.theorem1 import two_sided_pairs as chain
 from theory.tools.extrapolation import extrapolate
-from theory.tools.pair_cases import survival
+from theory.tools.pair_cases import enumerated_tv
 
 SIZES = tuple(2**j for j in range(7, 14))
 EQUAL_BITS_CONSTANT = 2 * math.sqrt(2) / math.pi**1.5
 
 
-def cases() -> list[tuple[Pair, chain.ChainTV, float]]:
-    """Pairs with the arccos schedule: the pair, its sampler, and the coefficient c."""
+def cases() -> list[tuple[Pair, float]]:
+    """Pairs with the arccos schedule and their coefficients c."""
     schedule = ArccosSchedule(horizon=2.0)
     p_0 = torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64)  # d_12 = 0.3
     theta, weight = 0.3, 0.3
     return [
-        (MaskedPair(p_0=p_0, schedule=schedule), chain.masked_tv, 0.3 * 2 / math.pi**2),
+        (MaskedPair(p_0=p_0, schedule=schedule), 0.3 * 2 / math.pi**2),
         (
             UniformPair(theta=theta, schedule=schedule),
-            chain.uniform_tv,
             4 * theta / (math.pi**2 * (1 - theta**2)),
         ),
         (
             AbsorbingPair(weight=weight, schedule=schedule),
-            chain.absorbing_tv,
             2 * weight / math.pi**2,
         ),
     ]
 
 
-def sampler_errors(pair: Pair, chain_tv: chain.ChainTV) -> list[float]:
+def sampler_errors(pair: Pair) -> list[float]:
     """TV_N of the enumerated sampler on uniform grids, along SIZES."""
-    horizon = pair.schedule.horizon
-    grids = (uniform_grid(n, horizon).numpy() for n in SIZES)
-    return [chain_tv(pair, survival(pair.schedule, grid)) for grid in grids]
+    return [enumerated_tv(pair, uniform_grid(n, pair.schedule.horizon)) for n in SIZES]
 
 
 @claim(
@@ -72,8 +67,8 @@ def sampler_errors(pair: Pair, chain_tv: chain.ChainTV) -> list[float]:
     hypotheses="uniform grid, start q_T; Theorem 1 needs int alpha'^2 finite",
 )
 def _verify_log(record: Record) -> None:
-    for pair, chain_tv, c in cases():
-        values = [n * tv for n, tv in zip(SIZES, sampler_errors(pair, chain_tv), strict=True)]
+    for pair, c in cases():
+        values = [n * tv for n, tv in zip(SIZES, sampler_errors(pair), strict=True)]
         grown = [(b - a) / math.log(2) for a, b in itertools.pairwise(values)]
         found = extrapolate(grown, (1, 1, 2, 2))
         record.equal(found, c, 1e-4, f"growth of N TV_N per factor e, {pair}")
@@ -91,7 +86,7 @@ def _verify_log(record: Record) -> None:
 )
 def _verify_equal_bits(record: Record) -> None:
     pair = UniformPair(theta=1.0, schedule=ArccosSchedule(horizon=2.0))
-    errors = sampler_errors(pair, chain.uniform_tv)
+    errors = sampler_errors(pair)
     roots = [math.sqrt(n) * tv for n, tv in zip(SIZES, errors, strict=True)]
     found = extrapolate(roots, (0.5, 1, 1, 1.5))
     record.equal(found, EQUAL_BITS_CONSTANT, 1e-4, "lim sqrt(N) TV_N")
@@ -108,9 +103,9 @@ def _verify_equal_bits(record: Record) -> None:
     hypotheses="|theta| < 1; start q_T",
 )
 def _verify_remedy(record: Record) -> None:
-    for pair, chain_tv, _ in cases():
+    for pair, _ in cases():
         for n in (16, 256):
-            tv = chain_tv(pair, survival(pair.schedule, pair.best_grid(n).numpy()))
+            tv = enumerated_tv(pair, pair.best_grid(n))
             best = pair.best_tv(n)
             if best is None:
                 raise ValueError(f"no optimum for {pair}")

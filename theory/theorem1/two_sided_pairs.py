@@ -29,7 +29,7 @@ $\int\alpha'^2 = \infty$ and no upper bound (schedule_slope.py).
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -44,8 +44,7 @@ from di4c.schedules import (
     uniform_grid,
 )
 from theory.claim import Record, claim
-from theory.tools.pair_cases import SCHEDULES, random_grid, survival
-from theory.tools.pair_chain import absorbing_chain_tv, masked_chain_tv, uniform_chain_tv
+from theory.tools.pair_cases import SCHEDULES, enumerated_tv, random_grid
 
 STEPS = (1, 2, 3, 5, 16, 64, 512)
 ROUNDING = 1e-13  # absolute rounding error of the float64 sampler at every N used here
@@ -57,23 +56,6 @@ SMOOTH_SCHEDULES: tuple[Schedule, ...] = (
     ExponentialSchedule(rate=0.5, horizon=1.0),
     ExponentialSchedule(rate=3.0, horizon=2.0),
 )
-
-ChainTV = Callable[[Pair, np.ndarray], float]
-
-
-def masked_tv(pair: Pair, alphas: np.ndarray) -> float:
-    """TV_N of the enumerated sampler of a masked pair."""
-    return masked_chain_tv(pair.data_law.numpy(), alphas, all_mask=pair.start == "prior")
-
-
-def uniform_tv(pair: Pair, alphas: np.ndarray) -> float:
-    """TV_N of the enumerated sampler of a pair under uniform noise."""
-    return uniform_chain_tv(pair.data_law.numpy(), alphas, from_prior=pair.start == "prior")
-
-
-def absorbing_tv(pair: Pair, alphas: np.ndarray) -> float:
-    """TV_N of the enumerated sampler of two bits under absorbing noise."""
-    return absorbing_chain_tv(pair.data_law.numpy(), alphas)
 
 
 def masked_pairs(schedules: tuple[Schedule, ...]) -> Iterator[Pair]:
@@ -96,11 +78,11 @@ def absorbing_pairs(schedules: tuple[Schedule, ...]) -> Iterator[Pair]:
         yield AbsorbingPair(weight=weight, schedule=schedule)
 
 
-def _two_sided(record: Record, pairs: Iterator[Pair], chain_tv: ChainTV) -> None:
+def _two_sided(record: Record, pairs: Iterable[Pair]) -> None:
     """Compare the sampler with both bounds on the uniform grid, at every N of STEPS."""
     for pair, num_steps in itertools.product(pairs, STEPS):
         grid = uniform_grid(num_steps, pair.schedule.horizon)
-        tv = chain_tv(pair, survival(pair.schedule, grid.numpy()))
+        tv = enumerated_tv(pair, grid)
         lower, upper = pair.lower_bound(grid), pair.upper_bound(grid)
         what = f"{pair}, N={num_steps}"
         if lower is None or upper is None:
@@ -111,12 +93,12 @@ def _two_sided(record: Record, pairs: Iterator[Pair], chain_tv: ChainTV) -> None
             record.exceeds(lower * num_steps, 0.0, 1e-6, f"N * lower bound stays positive, {what}")
 
 
-def _below_on_any_grid(record: Record, pairs: Iterator[Pair], chain_tv: ChainTV) -> None:
+def _below_on_any_grid(record: Record, pairs: Iterable[Pair]) -> None:
     """Compare the sampler with the lower bound on random grids."""
     draw = random.Random(42)
     for pair, num_steps in itertools.product(pairs, (2, 3, 8, 30)):
         grid = random_grid(draw, num_steps, pair.schedule.horizon)
-        tv = chain_tv(pair, survival(pair.schedule, grid))
+        tv = enumerated_tv(pair, grid)
         lower = pair.lower_bound(grid)
         if lower is None:
             raise ValueError(f"no bound for {pair}")
@@ -136,30 +118,21 @@ def _verify_lower_bound(record: Record) -> None:
     """N TV_N of the enumerated sampler against a constant that does not depend on N."""
     for schedule in SMOOTH_SCHEDULES:
         last = float(schedule.alpha(schedule.horizon))
-        law = np.array([[0.4, 0.1], [0.2, 0.3]])  # d_12 = 0.2
+        law = torch.tensor([[0.4, 0.1], [0.2, 0.3]], dtype=torch.float64)  # d_12 = 0.2
         psi_0, psi_end = math.atanh(0.6), math.atanh(0.6 * last**2)
         phi = math.atan((1 - last) / 2)  # a = 1/5
-        cases: list[tuple[Pair, ChainTV, float]] = [
-            (
-                MaskedPair(p_0=torch.from_numpy(law), schedule=schedule),
-                masked_tv,
-                0.2 * (1 - last) ** 2,
-            ),
+        cases: list[tuple[Pair, float]] = [
+            (MaskedPair(p_0=law, schedule=schedule), 0.2 * (1 - last) ** 2),
             (
                 UniformPair(theta=0.6, schedule=schedule),
-                uniform_tv,
                 (psi_0 - psi_end) ** 2 / math.sinh(2 * psi_0),
             ),
-            (
-                AbsorbingPair(weight=0.2, schedule=schedule),
-                absorbing_tv,
-                0.8 * -math.expm1(-(phi**2)),
-            ),
+            (AbsorbingPair(weight=0.2, schedule=schedule), -0.8 * math.expm1(-(phi**2))),
         ]
-        for (pair, chain_tv, constant), n in itertools.product(cases, (*range(1, 65), 256, 1024)):
-            tv = chain_tv(pair, survival(schedule, uniform_grid(n, schedule.horizon).numpy()))
+        for (pair, constant), n in itertools.product(cases, (*range(1, 65), 256, 1024)):
+            tv = enumerated_tv(pair, uniform_grid(n, schedule.horizon))
             record.at_most(constant, n * tv, f"N TV_N, {pair}, N={n}", n * ROUNDING)
-        for pair, _, constant in cases:
+        for pair, constant in cases:
             record.exceeds(constant, 0.0, 0.01, f"the constant is positive, {pair}")
 
 
@@ -172,8 +145,8 @@ def _verify_lower_bound(record: Record) -> None:
     "Start q_T; from all-mask both bounds are divided by (1-alpha_T)^2",
 )
 def _verify_masked(record: Record) -> None:
-    _two_sided(record, masked_pairs(SMOOTH_SCHEDULES), masked_tv)
-    _below_on_any_grid(record, masked_pairs(SCHEDULES), masked_tv)
+    _two_sided(record, masked_pairs(SMOOTH_SCHEDULES))
+    _below_on_any_grid(record, masked_pairs(SCHEDULES))
 
 
 @claim(
@@ -188,8 +161,8 @@ def _verify_masked(record: Record) -> None:
 )
 def _verify_uniform(record: Record) -> None:
     thetas = (0.1, -0.7, 0.9, 0.999)
-    _two_sided(record, uniform_pairs(SMOOTH_SCHEDULES, thetas), uniform_tv)
-    _below_on_any_grid(record, uniform_pairs(SCHEDULES, thetas), uniform_tv)
+    _two_sided(record, uniform_pairs(SMOOTH_SCHEDULES, thetas))
+    _below_on_any_grid(record, uniform_pairs(SCHEDULES, thetas))
 
 
 @claim(
@@ -202,8 +175,8 @@ def _verify_uniform(record: Record) -> None:
     "alpha'(0). Lower bound: any grid",
 )
 def _verify_absorbing(record: Record) -> None:
-    _two_sided(record, absorbing_pairs(SMOOTH_SCHEDULES), absorbing_tv)
-    _below_on_any_grid(record, absorbing_pairs(SCHEDULES), absorbing_tv)
+    _two_sided(record, absorbing_pairs(SMOOTH_SCHEDULES))
+    _below_on_any_grid(record, absorbing_pairs(SCHEDULES))
 
 
 @claim(
@@ -218,9 +191,9 @@ def _verify_equal_bits(record: Record) -> None:
     for rate, horizon in ((0.1, 1.0), (0.5, 1.0), (1.0, 4.0)):
         schedule = ExponentialSchedule(rate=2 * rate, horizon=horizon)
         pair = UniformPair(theta=1.0, schedule=schedule)
-        _two_sided(record, iter([pair]), uniform_tv)
+        _two_sided(record, [pair])
         constant = 2 * math.cosh(math.pi / 2) / math.pi * rate * horizon
         for num_steps in STEPS:
-            tv = uniform_tv(pair, survival(schedule, uniform_grid(num_steps, horizon).numpy()))
+            tv = enumerated_tv(pair, uniform_grid(num_steps, horizon))
             what = f"2 cosh(pi/2)/pi rT/N, r={rate}, T={horizon}, N={num_steps}"
             record.at_most(tv, constant / num_steps, what)

@@ -1,11 +1,13 @@
-"""Random pairs, noise levels and grids on which the claims about two coordinates are checked."""
+"""Random laws, noise levels and grids of pairs, and TV_N of a pair by its enumerated sampler."""
 
 import random
+from collections.abc import Sequence
 from fractions import Fraction
 
-import numpy as np
 import torch
+from torch import Tensor
 
+from di4c.exact.pairs import MaskedPair, Pair, UniformPair
 from di4c.schedules import (
     ArccosSchedule,
     CosineSchedule,
@@ -14,6 +16,7 @@ from di4c.schedules import (
     LogLinearSchedule,
     Schedule,
 )
+from theory.tools.pair_chain import absorbing_chain_tv, masked_chain_tv, uniform_chain_tv
 
 SCHEDULES: tuple[Schedule, ...] = (
     LinearSchedule(horizon=1.3),
@@ -44,6 +47,14 @@ def random_grid(draw: random.Random, num_steps: int, horizon: float) -> list[flo
     return [0.0, *sorted(draw.random() * horizon for _ in range(num_steps - 1)), horizon]
 
 
-def survival(schedule: Schedule, grid: list[float] | np.ndarray) -> np.ndarray:
-    """The survival probability at the times of the grid, as a numpy array."""
-    return schedule.alpha(torch.as_tensor(np.asarray(grid, dtype=float))).numpy()
+def enumerated_tv(pair: Pair, grid: Tensor | Sequence[float]) -> float:
+    """TV_N of the enumerated sampler of a masked, uniform or absorbing pair on the grid."""
+    law, from_prior = pair.data_law.numpy(), pair.start == "prior"
+    alphas = pair.schedule.alpha(torch.as_tensor(grid, dtype=torch.float64)).numpy()
+    if isinstance(pair, MaskedPair):
+        return masked_chain_tv(law, alphas, all_mask=from_prior)
+    if isinstance(pair, UniformPair):
+        return uniform_chain_tv(law, alphas, from_prior=from_prior)
+    if from_prior:
+        raise ValueError(f"start must be 'q_T' for an absorbing pair; got {pair.start!r}")
+    return absorbing_chain_tv(law, alphas)
