@@ -1,8 +1,12 @@
 """The numbers that a reproduction compares with the records in results/, and how closely.
 
-Counts of claims and comparisons are exact. Total variations from the exact engine may differ by
-rounding, which depends on the processor. Rounding grows while a network is trained, so that the
-numbers of trained methods agree only roughly.
+Counts of claims and comparisons must be equal. Numbers of the exact engine may differ by rounding,
+which depends on the processor.
+
+Rounding also enters the training of networks. With the vector instructions of the processor turned
+off, most numbers of trained methods change by less than 1e-6. A few change by up to 0.01, because a
+random draw falls on the other side of a threshold and the training takes another path. Frechet
+distances change by 0.2 %. The tolerances of trained methods leave room for this.
 """
 
 import math
@@ -45,7 +49,8 @@ class Tolerance:
 EQUAL = Tolerance(0.0, 0.0)
 ROUNDING = Tolerance(1e-9, 1e-12)
 FITTED = Tolerance(0.01, 1e-6)
-TRAINED = Tolerance(0.25, 0.005)
+TRAINED = Tolerance(0.1, 0.015)
+SAMPLED = Tolerance(0.05, 0.0)
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ def _frechet(record: Record) -> Values:
     """Frechet distance of each model and number of calls."""
     yield "real images", record["floor"], Tolerance(1e-6, 1e-9)
     for row in record["summary"]:
-        yield f"{row['model']}, {_steps(row['steps'])}", row["frechet"], TRAINED
+        yield f"{row['model']}, {_steps(row['steps'])}", row["frechet"], SAMPLED
 
 
 @dataclass(frozen=True)
