@@ -1,4 +1,4 @@
-"""The loop of the samplers: what is counted, what comes back, and what is refused."""
+"""The loop of all samplers: calls, trajectories, callbacks, latents, devices."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor
 
 from di4c.confidence import confidence_sampling
 from di4c.denoisers import ExactDenoiser, TableDenoiser
-from di4c.latents import FiniteLatent, LatentPolicy, UniformLatent
+from di4c.latents import FiniteLatent, LatentPolicy
 from di4c.processes import (
     MaskedProcess,
     RateMatrixProcess,
@@ -17,22 +17,10 @@ from di4c.samplers import ancestral, hybrid, tau_leaping
 from di4c.sampling_loop import Step, call_grid, prior_samples
 from di4c.schedules import uniform_grid
 from tests.helpers.goodness_of_fit import generator
+from tests.helpers.uninformed import Uninformed
 
 MASKED, UNIFORM = MaskedProcess(3), UniformProcess(4)
 RATES = RateMatrixProcess(torch.tensor([[-1.0, 1.0], [2.0, -2.0]], dtype=torch.float64))
-
-
-class Uninformed:
-    """Uniform log-probabilities; keeps what it was asked."""
-
-    def __init__(self, num_values: int) -> None:
-        self.num_values = num_values
-        self.calls: list[tuple[Tensor, float, Tensor | None]] = []
-
-    def __call__(self, x_t: Tensor, t: Tensor, latent: Tensor | None = None) -> Tensor:
-        assert t.shape == x_t.shape[:1]
-        self.calls.append((x_t, float(t[0]), latent))
-        return torch.zeros(*x_t.shape, self.num_values, device=x_t.device).log_softmax(-1)
 
 
 def _all_masked(batch: int = 5, num_dims: int = 6) -> Tensor:
@@ -40,7 +28,7 @@ def _all_masked(batch: int = 5, num_dims: int = 6) -> Tensor:
 
 
 def _sampler_runs(**options):
-    """One run of each sampler: (samples, grid, start, the denoiser)."""
+    """One run of each sampler: (result, grid, start, denoiser)."""
     grid = uniform_grid(4)
     for sampler, process in ((ancestral, MASKED), (ancestral, UNIFORM), (tau_leaping, RATES)):
         denoiser = Uninformed(process.num_values)
@@ -77,7 +65,7 @@ def test_trajectories_and_callbacks_see_every_step():
         seen.clear()
 
 
-def test_masks_are_revealed_once_and_for_all():
+def test_a_revealed_coordinate_never_changes():
     result = ancestral(MASKED, Uninformed(3), _all_masked(50), uniform_grid(6), trajectory=True)
     for earlier, later in zip(result.trajectory, result.trajectory[1:], strict=False):
         known = earlier != 3
@@ -101,7 +89,7 @@ def test_the_start_is_not_changed():
     assert torch.equal(start, _all_masked())
 
 
-def test_runs_repeat_and_a_hybrid_shares_the_student_s_draws():
+def test_a_seed_gives_the_same_samples_also_in_a_hybrid():
     grid, start, options = uniform_grid(4), _all_masked(20), {"latent": LatentPolicy()}
     student = TableDenoiser(
         torch.randn(1, 4**3, 3, 3, generator=generator()).log_softmax(-1), num_states=4
@@ -147,7 +135,7 @@ def test_a_hybrid_calls_the_teacher_last(teacher_steps):
     assert result.nfe == 4
 
 
-def test_given_latents_reach_the_network():
+def test_latents_that_are_passed_reach_the_network():
     latents = torch.rand(3, 2, 1)
     denoiser = Uninformed(4)
     start = torch.zeros(2, 5, dtype=torch.long)
@@ -157,7 +145,7 @@ def test_given_latents_reach_the_network():
 
 
 def test_the_last_argmax_is_the_argmax():
-    """However far the noise is from it: no transition of the Gaussian chain is impossible."""
+    """No transition of the Gaussian process is impossible, so the argmax is always reached."""
     process = gaussian_process(256)
     log_probs = torch.randn(5, 6, 256, generator=generator(2)).log_softmax(-1)
     start = prior_samples(process, 5, 6, generator=generator(3))
@@ -220,7 +208,7 @@ def test_samplers_stay_on_the_device_of_the_start(device):
     assert exact(masks[:, :2], times).device == masks.device
 
 
-def test_call_grids_count_calls():
+def test_a_call_grid_has_one_interval_for_each_call():
     grid = call_grid(4, 0.01)
     assert grid.tolist() == pytest.approx([0, 0.01, 0.34, 0.67, 1])
     assert call_grid(1, 0.01).tolist() == [0, 1]
@@ -232,89 +220,3 @@ def test_call_grids_count_calls():
     for bad in ({"num_calls": 0, "first": 0.1}, {"num_calls": 2, "first": 1.0}):
         with pytest.raises(ValueError, match=r"num_calls must be|first must lie in"):
             call_grid(**bad)
-
-
-def _nan(x_t, t, latent=None):
-    log_probs = torch.zeros(*x_t.shape, 3).log_softmax(-1)
-    log_probs[1, 2, 0] = torch.nan
-    return log_probs
-
-
-BAD_RUNS = {
-    r"grid must increase from data": {"grid": [0.0, 0.6, 0.4]},
-    r"grid must end at the horizon": {"grid": [0.0, 1.5]},
-    r"last must be one of 'sample', 'argmax'; got 'mean'": {"last": "mean"},
-    r'last="argmax" needs a grid that starts at 0; got 0.2': {"last": "argmax", "grid": [0.2, 1.0]},
-    r"start must have shape \(batch, dim\)": {"start": torch.zeros(0, 6, dtype=torch.long)},
-    r"start must be states in 0..3; got 4 at index \[0, 0\]": {"start": torch.full((2, 2), 4)},
-    r"log_probs returned by the denoiser must have shape \(batch, dim, value\) = \(5, 6, 3\)": {
-        "denoiser": Uninformed(7)
-    },
-    r"log_probs returned by the denoiser is nan at index \[1, 2, 0\]": {"denoiser": _nan},
-    r"probabilities at index \[0, 0\] sum to 3": {
-        "denoiser": lambda x_t, t, latent=None: torch.zeros(*x_t.shape, 3)
-    },
-    r"latent must have one entry for each of the 5 samples": {"latent": torch.rand(2, 4)},
-    r"latent must hold one entry for each network call; call 1 finds none left": {
-        "latent": torch.rand(1, 5)
-    },
-    r"uniforms must hold one entry for each step; got 1, and step 1": {
-        "uniforms": torch.rand(1, 5, 6, 4, generator=generator()),
-        "grid": [0.0, 0.9, 1.0],
-    },
-    r"uniforms must have shape": {"uniforms": torch.rand(2, 5, 6, 3)},
-}
-
-
-@pytest.mark.parametrize("message", BAD_RUNS)
-def test_bad_arguments_are_named_with_value_and_remedy(message):
-    good = {"denoiser": Uninformed(3), "start": _all_masked(), "grid": [0.0, 0.1, 1.0]}
-    run = good | BAD_RUNS[message]
-    with pytest.raises(ValueError, match=message):
-        ancestral(
-            MASKED,
-            run.pop("denoiser"),
-            run.pop("start"),
-            run.pop("grid"),
-            generator=generator(),
-            **run,
-        )
-
-
-def test_a_mask_with_probability_is_refused_and_one_without_is_dropped():
-    logits = torch.zeros(5, 6, 4)
-    with pytest.raises(ValueError, match=r"\[0, 0\] sum to 0.75: give the mask no prob"):
-        ancestral(MASKED, lambda *_: logits.log_softmax(-1), _all_masked(), [0.0, 1.0])
-    logits[..., 3] = -1e6  # what MDLM writes for minus infinity
-    result = ancestral(MASKED, lambda *_: logits.log_softmax(-1), _all_masked(), [0.0, 1.0])
-    assert int(result.samples.max()) < 3
-
-
-def test_value_checks_can_be_switched_off():
-    result = ancestral(
-        MASKED, lambda x_t, *_: torch.zeros(*x_t.shape, 3), _all_masked(), [0.0, 1.0],
-        validate=False,
-    )  # fmt: skip
-    assert result.nfe == 1
-
-
-def test_bad_hybrids_and_leaps_are_refused():
-    start, grid = torch.zeros(2, 2, dtype=torch.long), uniform_grid(3)
-    for teacher_steps in (-1, 4):
-        with pytest.raises(ValueError, match=r"teacher_steps must lie in 0\.\.3"):
-            hybrid(
-                *(UNIFORM, Uninformed(4), start, grid),
-                teacher=Uninformed(4),
-                teacher_steps=teacher_steps,
-            )
-    with pytest.raises(ValueError, match="jumps must be one of 'poisson', 'single'; got 'two'"):
-        tau_leaping(RATES, Uninformed(2), start, grid, jumps="two")
-    with pytest.raises(ValueError, match='jumps="poisson" adds up jumps between ordered states'):
-        tau_leaping(MASKED, Uninformed(3), start, grid)
-    with pytest.raises(ValueError, match=r"reverse rates are not finite at t = 1\.0"):
-        tau_leaping(UNIFORM, Uninformed(4), start, grid)
-
-
-def test_unknown_policies_are_refused():
-    with pytest.raises(ValueError, match="redraw must be one of"):
-        LatentPolicy("sometimes", law=UniformLatent())
