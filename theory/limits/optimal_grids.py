@@ -70,7 +70,7 @@ def best_absorbing_tv(pair: AbsorbingPair, num_steps: int) -> float:
     return (1 - pair.weight) * (1 - math.cos(phi / num_steps) ** (2 * num_steps))
 
 
-def crowded_alphas(ratio: Fraction, last: Fraction, num_steps: int) -> list[Fraction]:
+def alphas_close_to_data(ratio: Fraction, last: Fraction, num_steps: int) -> list[Fraction]:
     r"""A rational grid with times close to 0: $1 - \alpha_k = (1-\alpha_N)\,\varepsilon^{N-k}$."""
     return (
         [Fraction(1)]
@@ -178,7 +178,7 @@ def _verify_equal_bits_infimum(record: Record) -> None:
     for last, n in itertools.product((Fraction(0), Fraction(1, 3)), (1, 2, 3, 4, 5)):
         infimum = equal_bits_infimum(last, n)
         for ratio in (Fraction(1, 2), Fraction(1, 10), Fraction(1, 1000)):
-            alphas = crowded_alphas(ratio, last, n)
+            alphas = alphas_close_to_data(ratio, last, n)
             tv = uniform_pair.sampler_tv(Fraction(1), alphas, from_prior=False)
             what = f"alpha_T={last}, N={n}, ratio={ratio}"
             if n > 1:
@@ -205,8 +205,8 @@ def _verify_no_lower_bound(record: Record) -> None:
     constant = Fraction(1, 2)  # on the uniform grid of alpha = 1 - t, N TV_N >= 1/2 at every N
     for n in (4, 5, 6):
         uniform = [1 - Fraction(k, n) for k in range(n + 1)]
-        crowded = crowded_alphas(Fraction(1, 100), Fraction(0), n)
-        for alphas, sign in ((uniform, 1), (crowded, -1)):
+        close = alphas_close_to_data(Fraction(1, 100), Fraction(0), n)
+        for alphas, sign in ((uniform, 1), (close, -1)):
             tv = uniform_pair.sampler_tv(Fraction(1), alphas, from_prior=False)
             what = f"N={n}, {'uniform grid' if sign > 0 else 'grid close to 0'}"
             record.exceeds(sign * n * tv, sign * constant, Fraction(0), what)

@@ -15,9 +15,9 @@ from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule, 
 from theory.claim import Record, all_claims
 from theory.limits import optimal_grids
 from theory.limits.optimal_grids import (
+    alphas_close_to_data,
     best_absorbing_tv,
     best_uniform_tv,
-    crowded_alphas,
     equal_bits_infimum,
 )
 from theory.tools.pair_cases import enumerated_tv
@@ -108,7 +108,7 @@ def test_the_lower_bounds_are_sharp(schedule: Schedule, start: str) -> None:
 
 
 def test_the_grid_close_to_zero_decreases_in_alpha() -> None:
-    alphas = crowded_alphas(Fraction(1, 10), Fraction(1, 3), 4)
+    alphas = alphas_close_to_data(Fraction(1, 10), Fraction(1, 3), 4)
     assert alphas[0] == 1
     assert alphas[-1] == Fraction(1, 3)
     assert alphas == sorted(set(alphas), reverse=True)
