@@ -116,8 +116,8 @@ PAPER_STATEMENTS = (
 NOTATION = {
     "D, S": "number of coordinates, number of values of each",
     "p_0, q_t": "law of the data; law of the noised data at time t, from q_0 = p_0 to q_T",
-    "N": "number of steps; the grid has the times t_0 = 0, ..., t_N = T; uniform: t_k = k T / N",
-    "alpha": "probability that noise has not touched a coordinate; alpha_k at time t_k, alpha_0 = 1",
+    "N": "number of steps, at times t_0 = 0 < ... < t_N = T; uniform grid: t_k = k T/N",
+    "alpha": "probability that noise has left a coordinate alone; alpha_k at time t_k",
     "K, P": "true reverse kernel of a step, from t to t - eps; product of its marginals",
     "out_N": "law that N product steps generate; they start from q_T",
     "TV, TV_N": "total variation distance; that between p_0 and out_N",
@@ -125,8 +125,8 @@ NOTATION = {
     "masked pair": "two coordinates under masked noise",
     "uniform pair": "two symmetric bits of correlation theta under uniform noise; "
     "psi = artanh(theta alpha^2); r is the rate at which a bit flips",
-    "absorbing pair": "two bits, 11 with probability a, else 00, under noise that lets ones fall to "
-    "zero; phi = arctan(sqrt(a/(1-a)) (1-alpha))",
+    "absorbing pair": "two bits, 11 with probability a, else 00, under noise that lets ones fall "
+    "to zero; phi = arctan(sqrt(a/(1-a)) (1-alpha))",
 }
 """What the symbols in the statements mean."""
 
