@@ -1,7 +1,26 @@
 """Discrete diffusion distillation through dimensional correlations (Di4C), exactly and at scale.
 
-What a trainer needs is here; the rest is one import deeper: `di4c.exact` (laws over all states),
-`di4c.schedules`, `di4c.confidence` (MaskGIT's sampler), `di4c.diagnostics`, `di4c.rng`.
+The names below are the public interface of a trainer:
+
+- processes: `MaskedProcess`, `UniformProcess`, `RateMatrixProcess`, `gaussian_process`,
+  `two_state_process`, with the common interface `ForwardProcess`;
+- denoisers: the interface `Denoiser`, `FromLogits` for a network, `ExactDenoiser` and
+  `TableDenoiser` for known laws, `as_mixture` for the losses;
+- mixtures: `DenseMixture` from a tensor, `HeadMixture` from features and a head (`LinearHead`,
+  `FunctionHead`), `LogitsTransform`;
+- losses: `distillation_loss`, `consistency_loss`, `data_loss`, with `Target` and `prefetch`;
+- objective: `Di4CObjective` draws, evaluates and weighs everything for a `Recipe`; the published
+  recipes are `CIFAR10`, `IMAGENET` and `OPENWEBTEXT`;
+- parts of a recipe: times (`LogUniformGap`, `FixedGap`, `SmallTimesOften`), `Weight`, teacher steps
+  (`exact_step`, `ConfidenceTeacher`), distillation (`SeparateDistillation`, `DistillationBelow`);
+- latents: `UniformLatent`, `GaussianLatent`, `FiniteLatent`, and `LatentPolicy` for sampling;
+- samplers: `ancestral`, `hybrid`, `tau_leaping`, `confidence_sampling` (MaskGIT), started from
+  `prior_samples`;
+- diagnostics: `captured_total_correlation`, `collapse_alarm`, `LossLog`;
+- randomness: `SampleGenerators`, `generator_at`.
+
+Other functions are in the modules, above all in `di4c.exact` (laws over all states) and in
+`di4c.schedules` (noise schedules and time grids).
 """
 
 from di4c.confidence import confidence_sampling
@@ -33,6 +52,8 @@ from di4c.recipes import (
 )
 from di4c.rng import SampleGenerators, generator_at
 from di4c.samplers import ancestral, hybrid, tau_leaping
+from di4c.sampling_loop import prior_samples
+from di4c.teacher_steps import ConfidenceTeacher, exact_step
 
 __version__ = "0.1.0"
 
@@ -40,6 +61,7 @@ __all__ = [
     "CIFAR10",
     "IMAGENET",
     "OPENWEBTEXT",
+    "ConfidenceTeacher",
     "Denoiser",
     "DenseMixture",
     "Di4CObjective",
@@ -77,10 +99,12 @@ __all__ = [
     "consistency_loss",
     "data_loss",
     "distillation_loss",
+    "exact_step",
     "gaussian_process",
     "generator_at",
     "hybrid",
     "prefetch",
+    "prior_samples",
     "tau_leaping",
     "two_state_process",
 ]

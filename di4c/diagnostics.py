@@ -1,16 +1,19 @@
-r"""What a mixture makes of its latent: captured correlation, used components, collapse; and a log.
+r"""Diagnostics of a mixture (captured correlation, use of the latent), and a log of losses.
 
-All numbers come from `Mixture.gather` at atoms drawn from the mixture itself (by its own `draw`, or
-by `mixture_atoms` where the (B, L, D, S) tensor is there), or exactly from all of S^D where that
-can be enumerated. For a mixture p of components $p_l$ with weights w and product of marginals
-$\bar p$,
+Let p be a mixture of components $p_l$ with weights w, and $\bar p$ the product of its marginals.
+The diagnostics are the total correlation and the information of a sample about its latent,
 
-$\mathrm{TC}(p) = \mathrm{KL}(p \| \bar p) = \mathbb{E}_p[\log p - \log \bar p]$ and
-$I(\lambda; x) = \mathbb{E}_p\,\mathrm{KL}(r(x) \| w)$, r the responsibilities of the components,
+$$\mathrm{TC}(p) = \mathrm{KL}(p \| \bar p) = \mathbb{E}_p[\log p - \log \bar p], \qquad
+I(\lambda; x) = \mathbb{E}_p\,\mathrm{KL}(r(x) \| w),$$
 
-with $\mathrm{TC} = \sum_d I(\lambda; x^d) - I(\lambda; x) \le (D - 1)\, I(\lambda; x)$: a latent
-that x does not tell about captures no correlation. With L sampled latents both numbers are those
-of the L-component mixture, and $I \le \log L$. Everything in nats.
+where $r(x)$ are the responsibilities of the components. They satisfy
+$\mathrm{TC} = \sum_d I(\lambda; x^d) - I(\lambda; x) \le (D - 1)\, I(\lambda; x)$. So a mixture
+captures no correlation if its samples carry no information about the latent.
+
+All numbers are in nats. They are computed from `Mixture.gather` at atoms drawn from the mixture
+itself. Atoms come from its `draw`, or from `mixture_atoms` if the (B, L, D, S) tensor is at hand.
+The `exact_*` functions sum over all states of S^D instead. With L sampled latents both numbers are
+those of the mixture of L components, and $I \le \log L$.
 """
 
 import math
@@ -29,11 +32,12 @@ from di4c.rng import Generator, categorical, invert, uniform
 
 
 class Estimate(NamedTuple):
-    """A Monte Carlo mean over atoms with its standard error, per example.
+    """A Monte Carlo mean over atoms for each example, with its standard error.
 
     Attributes:
-        mean: the estimate.
-        standard_error: of the mean, from the spread over atoms; 0 for exact values.
+        mean: the estimate, (B,).
+        standard_error: standard error of the mean, (B,), from the spread over atoms. It is inf for
+            a single atom.
     """
 
     mean: Float[Tensor, "batch"]
@@ -47,7 +51,17 @@ def mixture_atoms(
     *,
     generator: Generator | None = None,
 ) -> Int[Tensor, "batch atom dim"]:
-    """Independent draws from each mixture: one latent for all dimensions of an atom."""
+    """Independent draws from each mixture, with one latent for all dimensions of an atom.
+
+    Args:
+        log_probs: log-probabilities of the components, (B, L, D, S).
+        log_weights: log-probabilities of the latents, (L,).
+        num_atoms: N.
+        generator: source of randomness.
+
+    Returns:
+        (B, N, D).
+    """
     batch, _, num_dims, _ = log_probs.shape
     weights = log_weights.exp().expand(batch, num_atoms, -1).to(log_probs.device)
     component = categorical(weights, generator=generator)  # (B, N)
@@ -61,12 +75,12 @@ def captured_total_correlation(
 ) -> Estimate:
     r"""$\mathrm{TC}(p) = \mathbb{E}_p[\log p(x) - \log \bar p(x)]$ from atoms drawn from p.
 
-    Unbiased. Compare with the total correlation of the data given $x_t$: what the student lacks of
-    it is lost in every step.
+    The estimate is unbiased. Compare it with the total correlation of the data given $x_t$: every
+    sampling step loses the correlation that the student does not capture.
 
     Args:
-        gathered: `mixture.gather(atoms)` for atoms drawn from the mixture.
-        log_weights: the law of the latents.
+        gathered: `mixture.gather(atoms)` for atoms drawn from the mixture, (B, L, D, N).
+        log_weights: log-probabilities of the latents, (L,).
     """
     return _mean(log_joint(gathered, log_weights) - log_product(gathered, log_weights))
 
@@ -74,7 +88,7 @@ def captured_total_correlation(
 def exact_total_correlation(
     log_probs: Float[Tensor, "batch latent dim state"], log_weights: Float[Tensor, "latent"]
 ) -> Float[Tensor, "batch"]:
-    """The total correlation of each mixture by a sum over all of S^D."""
+    """Total correlation of each mixture, (B,), by a sum over all states of S^D."""
     gathered = _everywhere(log_probs, log_weights)
     joint = log_joint(gathered, log_weights)
     excess = joint - log_product(gathered, log_weights)
@@ -84,13 +98,14 @@ def exact_total_correlation(
 def latent_information(
     gathered: Float[Tensor, "batch latent dim atom"], log_weights: Float[Tensor, "latent"]
 ) -> Estimate:
-    r"""$I(\lambda; x)$: how much a sample tells of the latent that made it, from atoms of p.
+    r"""$I(\lambda; x)$: the information of a sample about its latent, from atoms drawn from p.
 
-    The mean of $\mathrm{KL}(r(x) \| w)$ over atoms: unbiased, and never negative.
+    The estimate is the mean of $\mathrm{KL}(r(x) \| w)$ over atoms. It is unbiased and never
+    negative.
 
     Args:
-        gathered: `mixture.gather(atoms)` for atoms drawn from the mixture.
-        log_weights: the law of the latents.
+        gathered: `mixture.gather(atoms)` for atoms drawn from the mixture, (B, L, D, N).
+        log_weights: log-probabilities of the latents, (L,).
     """
     return _mean(_surprise(gathered, log_weights))
 
@@ -98,27 +113,29 @@ def latent_information(
 def exact_latent_information(
     log_probs: Float[Tensor, "batch latent dim state"], log_weights: Float[Tensor, "latent"]
 ) -> Float[Tensor, "batch"]:
-    """The information of each mixture's samples on its latent by a sum over all of S^D."""
+    r"""$I(\lambda; x)$ of each mixture, (B,), by a sum over all states of S^D."""
     gathered = _everywhere(log_probs, log_weights)
     return (log_joint(gathered, log_weights).exp() * _surprise(gathered, log_weights)).sum(-1)
 
 
 def effective_components(information: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    r"""$e^{I(\lambda; x)}$, from 1 (the latent is ignored) to L (components do not overlap).
+    r"""Effective number of components $e^{I(\lambda; x)}$.
 
-    L equally likely components in k groups of equals count as k.
+    It is 1 if the latent is ignored and L if the L components do not overlap. If equally likely
+    components form k groups of equal size, with equal components in a group and no overlap between
+    groups, it is k.
     """
     return information.exp()
 
 
 class Collapse(NamedTuple):
-    """Whether the latent is in use, over a batch.
+    """Whether the student has stopped using its latent, measured on a batch.
 
     Attributes:
-        collapsed: the alarm.
-        information: mean over the batch of I(latent; x).
-        standard_error: of that mean, from the spread over the batch and its atoms.
-        effective_components: `effective_components` of it.
+        collapsed: True if the latent is not used.
+        information: mean of I(latent; x) over the batch, in nats.
+        standard_error: standard error of this mean, from the spread over the batch and its atoms.
+        effective_components: exponential of the mean, see `effective_components`.
     """
 
     collapsed: bool
@@ -133,16 +150,16 @@ def collapse_alarm(
     *,
     threshold: float = 0.01,
 ) -> Collapse:
-    r"""Raise the alarm if samples tell nearly nothing of the latent.
+    r"""Test whether the samples of a mixture carry nearly no information about the latent.
 
-    The rule: collapsed if the mean of $I(\lambda; x)$ over the batch plus three standard errors
-    lies below `threshold` nats. Total correlation is then below (D - 1) times it, and the mixture
-    is a product model at the cost of a mixture. A single latent has no information: always an
-    alarm.
+    The mixture counts as collapsed if the mean of $I(\lambda; x)$ over the batch plus three
+    standard errors is below the threshold. Its total correlation is then below (D - 1) times the
+    threshold, so it is nearly a product model. A mixture with a single latent always counts as
+    collapsed.
 
     Args:
-        gathered: `mixture.gather(atoms)` for atoms drawn from the mixture.
-        log_weights: the law of the latents.
+        gathered: `mixture.gather(atoms)` for atoms drawn from the mixture, (B, L, D, N).
+        log_weights: log-probabilities of the latents, (L,).
         threshold: in nats.
 
     Raises:
@@ -158,10 +175,10 @@ def collapse_alarm(
 
 
 def _surprise(gathered: Tensor, log_weights: Tensor) -> Float[Tensor, "batch atom"]:
-    """KL(responsibilities || weights) at each atom; 0 at an atom without probability."""
+    """KL(responsibilities || weights) at each atom, (B, N); 0 at an atom of probability 0."""
     log_ratio = gathered.sum(2) - log_joint(gathered, log_weights)[:, None]  # log r - log w
     share = log_weights.to(gathered)[:, None] + log_ratio  # log r
-    # 0 log 0 = 0, and -inf - -inf at an atom without probability counts as 0 too.
+    # 0 log 0 = 0. At an atom of probability 0 the ratio is NaN, which counts as 0, too.
     return torch.where(share > -torch.inf, share.exp() * log_ratio, 0.0).sum(1)
 
 
@@ -172,7 +189,7 @@ def _mean(values: Float[Tensor, "batch atom"]) -> Estimate:
 
 
 def _everywhere(log_probs: Tensor, log_weights: Tensor) -> Tensor:
-    """The log-probabilities (B, L, D, S^D) at every state."""
+    """Log-probabilities (B, L, D, S^D) of the coordinates of every state."""
     batch, num_latents, num_dims, num_states = log_probs.shape
     size = 8 * batch * num_latents * num_dims * num_states**num_dims
     require_memory(2 * size, f"the log-probabilities of {num_states}^{num_dims} states")
@@ -181,13 +198,13 @@ def _everywhere(log_probs: Tensor, log_weights: Tensor) -> Tensor:
 
 
 class TermSummary(NamedTuple):
-    """Mean and spread of one loss term over the examples seen.
+    """Mean and spread of one loss term over examples.
 
     Attributes:
-        examples: how many.
-        mean: over them.
-        variance: of one example, unbiased; nan for a single one.
-        standard_error: of the mean.
+        examples: number of examples.
+        mean: mean over the examples.
+        variance: unbiased variance of one example; NaN for a single example.
+        standard_error: standard error of the mean; NaN for a single example.
     """
 
     examples: int
@@ -197,20 +214,23 @@ class TermSummary(NamedTuple):
 
 
 class LossLog:
-    """Running count, mean and variance of each named term over examples.
+    """Running count, mean and variance of each loss term over examples.
 
-    Batches are merged by their moments (Chan, Golub, LeVeque 1979), in float64: nothing is kept but
-    three numbers a term, and logs of several processes merge into the log of all their examples.
+    Batches are merged by their moments (Chan, Golub, LeVeque 1979) in float64, so a log keeps three
+    numbers for each term. Logs of several processes merge into the log of all their examples.
     """
 
     def __init__(self) -> None:
         self._moments: dict[str, tuple[int, float, float]] = {}
 
     def update(self, terms: Mapping[str, Tensor]) -> None:
-        """Add the values of each term, one an example (any shape).
+        """Add the values of each term.
+
+        Args:
+            terms: values by name, one for each example, in any shape.
 
         Raises:
-            ValueError: If a value is not finite; says which term and where. Nothing is added then.
+            ValueError: If a value is not finite. Nothing is added then.
         """
         moments = {}
         for name, values in terms.items():
@@ -219,7 +239,7 @@ class LossLog:
                 index = first_index(~values.isfinite())
                 raise ValueError(
                     f"term {name!r} is {float(values[index])} at index {list(index)}: look at the "
-                    "batch and the log-probabilities that made it"
+                    "batch and at the log-probabilities that made it"
                 )
             flat = values.double().flatten()
             if len(flat):
@@ -229,12 +249,12 @@ class LossLog:
             self._moments[name] = _merge(self._moments.get(name, (0, 0.0, 0.0)), added)
 
     def merge(self, other: "LossLog") -> None:
-        """Add all that another log has seen."""
+        """Add all examples of another log."""
         for name, added in other._moments.items():
             self._moments[name] = _merge(self._moments.get(name, (0, 0.0, 0.0)), added)
 
     def summary(self) -> dict[str, TermSummary]:
-        """What was seen of each term, in the order of first appearance."""
+        """Summary of each term, in the order in which the terms first appeared."""
         return {
             name: TermSummary(
                 count,
@@ -249,7 +269,7 @@ class LossLog:
 def _merge(
     one: tuple[int, float, float], other: tuple[int, float, float]
 ) -> tuple[int, float, float]:
-    """Count, mean and sum of squared deviations of two groups together."""
+    """Count, mean and sum of squared deviations of the union of two groups."""
     count = one[0] + other[0]
     gap = other[1] - one[1]
     mean = one[1] + gap * other[0] / count

@@ -1,7 +1,7 @@
-r"""The latent $\lambda$ in generation: its law, and when a sampler draws it anew.
+r"""The latent $\lambda$: its law, and when a sampler draws a new one.
 
-A law turns independent uniforms into latents, coordinate by coordinate through quantile functions.
-Stratified uniforms then give stratified latents, whatever the law.
+A law maps independent uniforms to latents, coordinate by coordinate, by quantile functions.
+Stratified uniforms therefore give stratified latents for every law.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ from di4c.rng import Generator, SampleGenerators, stratified_uniform, uniform
 
 @runtime_checkable  # beartype checks arguments against it in tests
 class LatentLaw(Protocol):
-    """The law of a latent, through its quantile functions."""
+    """The law of a latent, given by its quantile functions."""
 
     @property
     def uniform_shape(self) -> tuple[int, ...]:
-        """Shape of the uniforms that make one latent."""
+        """Shape of the uniforms that one latent is made from."""
         ...
 
     def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
@@ -37,7 +37,7 @@ class UniformLatent:
 
     Attributes:
         shape: shape of one latent; () is a scalar.
-        dtype: what the network expects.
+        dtype: dtype that the network expects.
     """
 
     shape: tuple[int, ...] = ()
@@ -45,12 +45,10 @@ class UniformLatent:
 
     @property
     def uniform_shape(self) -> tuple[int, ...]:
-        """See LatentLaw."""
         return self.shape
 
     def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
-        """See LatentLaw."""
-        # Rounding to a narrower dtype must not reach 1.
+        # Rounding to a narrower dtype must not give 1.
         return uniforms.to(self.dtype).clamp_max(1 - torch.finfo(self.dtype).eps / 2)
 
 
@@ -60,7 +58,7 @@ class GaussianLatent:
 
     Attributes:
         shape: shape of one latent.
-        dtype: what the network expects.
+        dtype: dtype that the network expects.
     """
 
     shape: tuple[int, ...] = (8,)
@@ -68,32 +66,29 @@ class GaussianLatent:
 
     @property
     def uniform_shape(self) -> tuple[int, ...]:
-        """See LatentLaw."""
         return self.shape
 
     def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
-        """See LatentLaw."""
-        tiny = torch.finfo(torch.float64).tiny  # the quantile at 0 is -inf
+        tiny = torch.finfo(torch.float64).tiny  # at 0 the quantile would be -inf
         return torch.special.ndtri(uniforms.double().clamp_min(tiny)).to(self.dtype)
 
 
 @dataclass(frozen=True)
 class FiniteLatent:
-    """A latent with finitely many values, e.g. the support of an exactly known mixture.
+    """A latent with finitely many values, e.g. the support of a mixture that is known exactly.
 
     Attributes:
         support: the values, (L, ...).
         weights: their probabilities, (L,); uniform if None.
 
     Raises:
-        ValueError: If there is no value, or the weights do not fit or do not sum to 1.
+        ValueError: If there is no value, or the weights have another shape or do not sum to 1.
     """
 
     support: Tensor
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         if self.support.ndim == 0 or len(self.support) == 0:
             raise ValueError(
                 f"support must hold at least one latent on its first axis; got shape "
@@ -102,18 +97,16 @@ class FiniteLatent:
         if self.weights is not None:
             if self.weights.shape != self.support.shape[:1]:
                 raise ValueError(
-                    f"weights must hold one entry a latent; got {tuple(self.weights.shape)} for "
-                    f"{len(self.support)} latents"
+                    f"weights must hold one entry for each latent; got "
+                    f"{tuple(self.weights.shape)} for {len(self.support)} latents"
                 )
             as_probabilities("weights", self.weights)
 
     @property
     def uniform_shape(self) -> tuple[int, ...]:
-        """See LatentLaw: one uniform, whatever the shape of a value."""
         return ()
 
     def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
-        """See LatentLaw."""
         count, device = len(self.support), uniforms.device
         if self.weights is None:
             index = (uniforms * count).long()
@@ -131,18 +124,29 @@ def draw_latents(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Latents (num_latents, ...): independent, or one in each of equally likely cells.
+    """Draw latents, independent or stratified.
 
-    With stratification each uniform behind a latent falls into its own one of num_latents cells (a
-    Latin hypercube where a latent takes several); each latent by itself keeps its law.
+    Stratified latents are made from stratified uniforms: each of num_latents equal cells holds one
+    of them. If a latent is made from several uniforms, this is a Latin hypercube. Each latent by
+    itself keeps its law.
+
+    Args:
+        law: law of one latent.
+        num_latents: how many.
+        stratified: whether to stratify them.
+        generator: source of randomness.
+        device: device of the latents.
+
+    Returns:
+        (num_latents, ...).
 
     Raises:
-        ValueError: If latents are to be stratified over samples that each have their own stream.
+        ValueError: If stratified is combined with SampleGenerators.
     """
     if stratified and isinstance(generator, SampleGenerators):
         raise ValueError(
-            "stratified=True ties the samples of a batch to each other, which SampleGenerators "
-            "rule out: use one torch.Generator, or stratified=False"
+            "stratified=True ties the samples of a batch to each other, but SampleGenerators keep "
+            "them independent: use one torch.Generator, or stratified=False"
         )
     if not stratified:
         shape = (num_latents, *law.uniform_shape)
@@ -159,7 +163,18 @@ def latent_batches(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Latents (B, L, ...) of B examples: independent, or stratified within each example."""
+    """Draw L latents for each of B examples, independent or stratified within each example.
+
+    Args:
+        law: law of one latent.
+        shape: (B, L).
+        stratified: whether to stratify the latents of an example.
+        generator: source of randomness.
+        device: device of the latents.
+
+    Returns:
+        (B, L, ...).
+    """
     batch, count = shape
     if not stratified:
         draws = uniform((batch, count, *law.uniform_shape), generator=generator, device=device)
@@ -178,10 +193,10 @@ class LatentPolicy:
     """When a sampler draws the latents of a batch, and from which law.
 
     Attributes:
-        redraw: "per_step" draws a new latent for each sample at every network call (the paper);
-            "fixed" keeps the one of the first call for the whole trajectory.
-        stratified: whether the latents of a batch are stratified over it at every draw.
-        law: the law of one latent.
+        redraw: "per_step" draws a new latent for each sample at every network call, as in the
+            paper. "fixed" keeps the latent of the first call for the whole trajectory.
+        stratified: whether the latents of a batch are stratified at every draw.
+        law: law of one latent.
 
     Raises:
         ValueError: If redraw is unknown.
@@ -192,7 +207,6 @@ class LatentPolicy:
     law: LatentLaw = field(default_factory=UniformLatent)
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         if self.redraw not in _REDRAWS:
             raise ValueError(
                 f"redraw must be one of {', '.join(map(repr, _REDRAWS))}; got {self.redraw!r}"
@@ -201,7 +215,7 @@ class LatentPolicy:
     def draws(
         self, batch: int, generator: Generator | None, device: torch.device | str | None
     ) -> Iterator[Tensor]:
-        """Latents (batch, ...) call by call, without end."""
+        """Endless iterator over the latents (batch, ...) of the network calls."""
         latents = None
         while True:
             if latents is None or self.redraw == "per_step":
@@ -212,13 +226,13 @@ class LatentPolicy:
 
 
 Latent = LatentPolicy | Sequence[Tensor] | Tensor | None
-"""What a sampler accepts: a policy, given latents (one entry a network call), or no latent."""
+"""What a sampler accepts: a policy, latents (one entry for each network call), or no latent."""
 
 
 def latent_draws(
     latent: Latent, batch: int, generator: Generator | None, device: torch.device | str | None
 ) -> Iterator[Tensor | None]:
-    """The latents of a sampler's calls, drawn when they are asked for."""
+    """Iterator over the latents of the network calls. Each is drawn when it is needed."""
     if latent is None:
         return repeat(None)
     if isinstance(latent, LatentPolicy):
@@ -229,7 +243,7 @@ def latent_draws(
 def uniform_log_weights(
     num_latents: int, device: torch.device | str | None = None
 ) -> Float[Tensor, "latent"]:
-    """Weights 1/L of L sampled latents, as logarithms: (L,), float64.
+    """Log-weights log(1/L) of L sampled latents, (L,), float64.
 
     Raises:
         ValueError: If there is no latent.

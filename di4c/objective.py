@@ -8,8 +8,8 @@ For each example, with one student mixture at $x_t$, the terms are
     consistency_correlation  correlation part of L_consis
     consistency_marginal     marginal part of L_consis
 
-The target of the consistency terms is the student at the earlier time u, at a state x_u from one
-teacher step. Here p-bar is the product of the marginals of the student.
+Here p-bar is the product of the marginals of the student. The target of the consistency terms is
+the student at the earlier time u, at a state x_u from one teacher step.
 
 Source: Hayakawa et al., ICML 2025, Section 3.3 and Appendix A. The losses are those of
 `di4c.losses`; a `di4c.recipes.Recipe` holds all choices.
@@ -27,9 +27,10 @@ from di4c.denoisers import MixtureNetwork
 from di4c.latents import LatentLaw, UniformLatent, latent_batches
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
 from di4c.processes import ForwardProcess
-from di4c.recipes import Recipe, SeparateDistillation, TeacherLaw, exact_step
+from di4c.recipes import Recipe, SeparateDistillation
 from di4c.rng import Generator, SampleGenerators
 from di4c.sampling_loop import prior_samples
+from di4c.teacher_steps import TeacherLaw, exact_step
 
 
 class Draws(NamedTuple):
@@ -75,8 +76,8 @@ TERMS = (
 class Di4CObjective:
     r"""The Di4C objective: a function from a batch of data to the loss of each example.
 
-    An evaluation calls the teacher and the target network once each, without autograd. A recipe
-    with `SeparateDistillation` calls the teacher a second time.
+    Teacher and target are called once each, without autograd; the teacher twice for a recipe with
+    `SeparateDistillation`.
 
     Attributes:
         process: forward process.
@@ -89,16 +90,15 @@ class Di4CObjective:
         teacher_latents: number of latents of a mixture teacher for each example; 0 for a product
             teacher.
         reference_steps: law of x_t. With 0 it is noised data, $r_t = q_t$. With n > 0 the teacher
-            generates x_t in n steps from the prior, which is the r of Theorem 2. This includes the
-            states of a separate distillation. There is no x_0 that belongs to such an x_t, so
-            data_weight must be Weight(0.0).
+            generates x_t in n steps from the prior, which is the r of Theorem 2, also for a
+            separate distillation. No x_0 belongs to such an x_t: data_weight must be Weight(0.0).
         same_calls: whether the networks are called equally often for all times that may be drawn.
-            This is needed with FSDP, where the processes share the weights of a network and must
-            call it together. If False, the consistency target is left out for a batch in which all
-            examples are distilled. The loss is the same.
+            FSDP needs this: its processes share the weights of a network and must call it together.
+            If False, a batch in which all examples are distilled skips the consistency target. The
+            loss is the same.
 
     Raises:
-        ValueError: If teacher_latents, reference_steps and the recipe do not fit together.
+        ValueError: If the numbers do not fit the recipe.
 
     Example:
         The exact product denoiser as teacher and student: the correlation part is 0.

@@ -1,4 +1,4 @@
-"""What a law given by a user must be, and what becomes of it: float64 that sums to 1."""
+"""Laws given by a user: checked to be probabilities and converted to float64."""
 
 from typing import Any
 
@@ -7,22 +7,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_TOLERANCE = 1e-9  # of a sum in float64
-_ROUNDINGS = 8  # of the entries, in units of the last place, where a law comes in a shorter type
+_TOLERANCE = 1e-9  # largest error of a sum in float64
+_ROUNDINGS = 8  # largest error of a sum in a shorter type, in units of its machine epsilon
 
 
 def as_probabilities(name: str, probs: Any) -> Float[Tensor, "*batch state"]:
-    """Probabilities in float64, checked to be a law over the last axis.
+    """Probabilities in float64, checked to be laws over the last axis.
 
-    A law in a type shorter than float64 sums to 1 within the rounding of its entries; it is divided
-    by its sum. One in float64 comes back as it is.
+    A law in float64 is returned as it is. A law in a shorter type sums to 1 only up to rounding, so
+    it is divided by its sum.
 
     Args:
         name: what to call the argument in errors.
-        probs: a tensor, an array or a list.
+        probs: a tensor, an array or a list, (..., S).
+
+    Returns:
+        (..., S), float64.
 
     Raises:
-        ValueError: Unless it is finite and non-negative and sums to 1.
+        ValueError: If an entry is negative or not finite, or a sum is not 1.
     """
     if not isinstance(probs, Tensor):
         probs = torch.as_tensor(np.asarray(probs))  # a list of floats is float64

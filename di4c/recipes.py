@@ -1,50 +1,34 @@
-r"""What differs between the experiments of Di4C, as data: times, weights, teacher and distil rule.
+r"""The published recipes of Di4C as data: times, weights, teacher step, and distillation rule.
 
-Time runs from 0 (data) to the horizon 1 (noise) everywhere; MaskGIT's r is 1 - t. Source of every
-number: Hayakawa et al., ICML 2025, experiments and code.
+`CIFAR10`, `IMAGENET` and `OPENWEBTEXT` are the published recipes. `dataclasses.replace` makes a
+variant of a recipe. Time runs from 0 (data) to the horizon 1 (noise); MaskGIT's r is 1 - t.
+
+Source of every number: Hayakawa et al., ICML 2025, experiments and code.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from di4c.confidence import teacher_step
-from di4c.processes import ForwardProcess
 from di4c.rng import Generator, uniform
+from di4c.teacher_steps import ConfidenceTeacher, TeacherMove, exact_step
 
 Device = torch.device | str | None
 
 
-class TeacherLaw(NamedTuple):
-    r"""What one teacher call says of $p^\psi_{0|t}(\cdot \mid x_t)$.
-
-    Attributes:
-        log_marginals: (B, D, S); all there is to a product teacher.
-        x_0: (B, L, D), a draw from each component of a mixture teacher; None for a product.
-    """
-
-    log_marginals: Float[Tensor, "batch dim value"]
-    x_0: Int[Tensor, "batch latent dim"] | None = None
-
-
-TeacherMove = Callable[
-    [ForwardProcess, TeacherLaw, Tensor, Tensor, Tensor, Generator | None], Tensor
-]
-"""(process, teacher, x_t (B, L, D), u (B,), t (B,), generator) -> x_u (B, L, D)"""
-
-
 @dataclass(frozen=True)
 class LogUniformGap:
-    r"""$t - u = e^{\mathrm{U}(\log a, \log b)}$, t uniform on what is left of [first, 1].
+    r"""Times with a log-uniform gap: $t - u = e^{\mathrm{U}(\log a, \log b)}$.
+
+    Given the gap, t is uniform on [first + gap, 1].
 
     Attributes:
-        first: no time lies below it.
-        shortest: a.
-        longest: b.
+        first: smallest possible time u.
+        shortest: a, the shortest possible gap.
+        longest: b, the longest possible gap.
     """
 
     first: float = 0.01
@@ -54,7 +38,7 @@ class LogUniformGap:
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Times (t, u), one pair an example, float64."""
+        """Draw times (t, u), each (B,), in float64."""
         draws = uniform((batch, 2), generator=generator, device=device).T
         gap = self.shortest * (self.longest / self.shortest) ** draws[0]
         t = self.first + gap + (1 - self.first - gap) * draws[1]
@@ -63,29 +47,35 @@ class LogUniformGap:
 
 @dataclass(frozen=True)
 class FixedGap:
-    r"""$t \sim \mathrm{U}(0, 1)$, $u = \max(t - \text{gap}, 0)$."""
+    r"""Times with a fixed gap: $t \sim \mathrm{U}(0, 1)$ and $u = \max(t - \text{gap}, 0)$.
+
+    Attributes:
+        gap: difference of t and u.
+    """
 
     gap: float = 0.05
 
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Times (t, u), one pair an example, float64."""
+        """Draw times (t, u), each (B,), in float64."""
         t = 1 - uniform((batch,), generator=generator, device=device)  # in (0, 1]
         return t, (t - self.gap).clamp_min(0)
 
 
 @dataclass(frozen=True)
 class SmallTimesOften:
-    r"""t from (0, split) with probability `share`, else from (split, 1); $t - u = \min(g, t/2)$.
+    r"""Times that are often small, with $t - u = \min(g, t/2)$.
 
-    The published code masks $x_0$ at the multiple of 1/1024 after t instead of at t itself; at
-    t = 1e-4 that masks ten times as many of the 1024 tokens, one instead of a tenth.
+    With probability `share` t is uniform on (0, split), otherwise on (split, 1).
+
+    The published code differs in one respect: it masks $x_0$ at the next multiple of 1/1024 above
+    t, not at t itself. At t = 1e-4 it masks one of 1024 tokens on average, we mask a tenth of one.
 
     Attributes:
-        split: times below it are those of the distillation loss.
-        share: how often to draw one of them.
-        gap: g, the teacher's step.
+        split: times below it train the distillation loss.
+        share: probability of a time below the split.
+        gap: g, the length of a teacher step.
     """
 
     split: float = 0.02
@@ -95,7 +85,7 @@ class SmallTimesOften:
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Times (t, u), one pair an example, float64."""
+        """Draw times (t, u), each (B,), in float64."""
         which, place = uniform((batch, 2), generator=generator, device=device).T
         place = 1 - place  # in (0, 1]: t = 0 has no step before it
         below = which < self.share
@@ -105,18 +95,20 @@ class SmallTimesOften:
 
 @dataclass(frozen=True)
 class Weight:
-    r"""$\alpha_t$, the weight of the data term's correlation part.
+    r"""The weight $\alpha_t$ of the correlation part of the data loss: scale times shape.
 
     Attributes:
-        scale: factor.
-        shape: "constant": 1; "linear": t; "sigmoid": $\sigma(20 (t - 1/2))$.
+        scale: factor, at least 0; 0 switches the term off.
+        shape: function of t: "constant" is 1, "linear" is t, "sigmoid" is $\sigma(20 (t - 1/2))$.
+
+    Raises:
+        ValueError: If the shape is unknown or the scale is negative.
     """
 
     scale: float = 1.0
     shape: str = "sigmoid"
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         if self.shape not in _WEIGHT_SHAPES:
             names = ", ".join(map(repr, _WEIGHT_SHAPES))
             raise ValueError(f"shape must be one of {names}; got {self.shape!r}")
@@ -124,7 +116,7 @@ class Weight:
             raise ValueError(f"scale must be >= 0; got {self.scale}: 0 switches the term off")
 
     def __call__(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
-        """The weight at t."""
+        """The weight at t, (B,)."""
         return self.scale * _WEIGHT_SHAPES[self.shape](t)
 
 
@@ -137,10 +129,12 @@ _WEIGHT_SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class SeparateDistillation:
-    """Every example is distilled at one small time, at states of its own, one for each latent.
+    """Distillation at one fixed small time, in addition to consistency training at x_t.
+
+    Every example takes part. Each of its latents gets its own noisy state at that time.
 
     Attributes:
-        time: delta.
+        time: delta, the fixed time.
         weight: factor of the distillation loss.
     """
 
@@ -154,12 +148,12 @@ class SeparateDistillation:
 
 @dataclass(frozen=True)
 class DistillationBelow:
-    """Below a time the example's own x_t is distilled; from there on it trains consistency.
+    """Examples with a small t train distillation at x_t; all others train consistency.
 
     Attributes:
-        time: where the rule changes.
+        time: times below it train distillation.
         weight: factor of the distillation loss.
-        inclusive: whether t = time is still distilled.
+        inclusive: whether t = time trains distillation, too.
     """
 
     time: float
@@ -167,86 +161,27 @@ class DistillationBelow:
     inclusive: bool = False
 
     def active(self, t: Float[Tensor, "batch"]) -> Tensor:
-        """Which examples are distilled; the others train consistency. (B,), bool."""
-        # Compared from the far end: t = 1 - r is exact there, so that r = .95 meets time = .05.
+        """Which examples train distillation instead of consistency, (B,), bool."""
+        # Compare 1 - t, because t = 1 - r has a rounding error: r = 0.95 must equal 1 - 0.05.
         return 1 - t >= 1 - self.time if self.inclusive else t < self.time
-
-
-def exact_step(
-    process: ForwardProcess,
-    teacher: TeacherLaw,
-    x_t: Int[Tensor, "batch latent dim"],
-    u: Float[Tensor, "batch"],
-    t: Float[Tensor, "batch"],
-    generator: Generator | None = None,
-) -> Int[Tensor, "batch latent dim"]:
-    r"""The teacher's exact step $x_u \sim p^\psi_{u|t}$, in two stages: x_0 first."""
-    if teacher.x_0 is not None:
-        return process.bridge(teacher.x_0, x_t, u, t, generator=generator)
-    probs = teacher.log_marginals.exp()[:, None].expand(-1, x_t.shape[1], -1, -1)
-    return process.reverse_step(probs, x_t, u, t, generator=generator)
-
-
-@dataclass(frozen=True)
-class ConfidenceTeacher:
-    """MaskGIT's step as the teacher: reveal what the schedule asks for, by noisy confidence.
-
-    Attributes:
-        temperature: scale of the Gumbel noise at r = 0.
-        num_steps: the sampler's number of steps, over which the noise decays.
-        schedule: of the mask ratio.
-    """
-
-    temperature: float = 4.5
-    num_steps: int = 8
-    schedule: str = "arccos"
-
-    def __call__(
-        self,
-        process: ForwardProcess,
-        teacher: TeacherLaw,
-        x_t: Int[Tensor, "batch latent dim"],
-        u: Float[Tensor, "batch"],
-        t: Float[Tensor, "batch"],
-        generator: Generator | None = None,
-    ) -> Int[Tensor, "batch latent dim"]:
-        """One step from t to u."""
-        if process.mask_state is None:
-            raise ValueError(
-                f"process must be masked for a confidence step; got {type(process).__name__}: "
-                "use exact_step"
-            )
-        if teacher.x_0 is not None:
-            raise ValueError(
-                "teacher_latents must be 0 for a confidence step, whose confidence is that of a "
-                "product teacher: use exact_step for a mixture teacher"
-            )
-        log_probs = teacher.log_marginals[:, None].expand(-1, x_t.shape[1], -1, -1)
-        return teacher_step(
-            log_probs,
-            x_t,
-            1 - t / process.horizon,
-            (t - u) / process.horizon,
-            process.mask_state,
-            num_steps=self.num_steps,
-            temperature=self.temperature,
-            schedule=self.schedule,
-            generator=generator,
-        )
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One experiment.
+    """All choices of a Di4C training that do not depend on the network or the data.
 
     Attributes:
-        times: draws (t, u).
-        data_weight: alpha_t.
-        teacher_move: one teacher step from t to u.
-        distillation: when and where the distillation loss is taken.
-        num_latents: latents for each example.
-        control_variate: whether the losses split off their independent part.
-        stratified: whether an example's latents are stratified.
+        times: how the time t and the earlier time u of an example are drawn.
+        data_weight: weight alpha_t of the correlation part of the data loss.
+        distillation: which examples train the distillation loss, at which times.
+        num_latents: L, the number of latents drawn for each example.
+        teacher_move: how the teacher steps from x_t to x_u.
+        control_variate: whether the losses are split into a correlation and a marginal part.
+        stratified: whether the L latents of an example are stratified (one in each of L equally
+            likely cells) instead of independent.
+
+    Raises:
+        ValueError: If there is no latent.
     """
 
     times: LogUniformGap | FixedGap | SmallTimesOften
@@ -258,7 +193,6 @@ class Recipe:
     stratified: bool = False
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
         if self.num_latents < 1:
             raise ValueError(
                 f"num_latents must be at least 1; got {self.num_latents}: draw some latents"
@@ -266,26 +200,39 @@ class Recipe:
 
 
 CIFAR10 = Recipe(
-    times=LogUniformGap(),
-    data_weight=Weight(),
-    distillation=SeparateDistillation(),
+    times=LogUniformGap(first=0.01, shortest=0.001, longest=0.01),
+    data_weight=Weight(scale=1.0, shape="sigmoid"),
+    distillation=SeparateDistillation(time=0.01, weight=1.0),
     num_latents=16,
+    teacher_move=exact_step,
 )
-"""Pixels with a discretised Gaussian: batch 8, Adam 2e-4, EMA .9999, clip 1, 320 000 iterations."""
+"""Pixels under discretised Gaussian noise.
+
+Published training: batch 8, Adam with learning rate 2e-4, EMA 0.9999, gradient clip 1, 320 000
+iterations.
+"""
 
 IMAGENET = Recipe(
-    times=FixedGap(),
-    data_weight=Weight(0.1),
-    distillation=DistillationBelow(0.05, weight=1 / 0.05, inclusive=True),
+    times=FixedGap(gap=0.05),
+    data_weight=Weight(scale=0.1, shape="sigmoid"),
+    distillation=DistillationBelow(time=0.05, weight=1 / 0.05, inclusive=True),
     num_latents=32,
-    teacher_move=ConfidenceTeacher(),
+    teacher_move=ConfidenceTeacher(temperature=4.5, num_steps=8, schedule="arccos"),
 )
-"""MaskGIT tokens, "di4c-d"; plain "di4c" has data_weight Weight(0.0). About 30 000 iterations."""
+"""MaskGIT tokens under masked noise; the paper calls this recipe "di4c-d".
+
+The paper's "di4c" has data_weight=Weight(0.0). Published training: about 30 000 iterations.
+"""
 
 OPENWEBTEXT = Recipe(
-    times=SmallTimesOften(),
-    data_weight=Weight(0.1),
-    distillation=DistillationBelow(0.02),
+    times=SmallTimesOften(split=0.02, share=0.3, gap=1 / 1024),
+    data_weight=Weight(scale=0.1, shape="sigmoid"),
+    distillation=DistillationBelow(time=0.02, weight=1.0, inclusive=False),
     num_latents=16,
+    teacher_move=exact_step,
 )
-"""GPT-2 tokens from an SDTT teacher: AdamW 3e-5, 2 500 warm-up steps, clip 1, bf16, EMA .9999."""
+"""GPT-2 tokens under masked noise, with an SDTT teacher.
+
+Published training: AdamW with learning rate 3e-5, 2 500 warm-up steps, gradient clip 1, bfloat16,
+EMA 0.9999.
+"""

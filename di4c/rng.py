@@ -1,7 +1,8 @@
-"""Random draws: every one takes a generator, and the numbers behind it are float64.
+"""Random draws. Every function takes a generator and draws in float64.
 
-`generator` is a torch.Generator, None for torch's own, or `SampleGenerators`: one stream a sample,
-so that sample i comes out the same whatever the batch size or the number of devices.
+A generator is a torch.Generator, None for torch's default one, or `SampleGenerators`.
+`SampleGenerators` hold one stream for each sample, so that sample i is the same for every batch
+size and every number of devices.
 """
 
 import hashlib
@@ -11,28 +12,30 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_CHUNK_NUMBERS = 2**22  # float64 numbers of a cumulative sum held at once: 32 MiB
+_CHUNK_NUMBERS = 2**22  # numbers in a chunk of cumulative sums: 32 MiB of float64
 _WORD = 2**32
 
-# MDLM's guards in its exponential race, which bias a draw by 1e-10: kept to reproduce its runs.
+# MDLM adds this number twice in its exponential race, which biases a draw by 1e-10. It is kept to
+# reproduce the runs of MDLM.
 _RACE_GUARD = 1e-10
 
 
 def fold_seed(seed: int, position: int, purpose: str) -> int:
-    """A seed for one purpose at one position of a run (a sample's number, a training step).
+    """A seed for one purpose at one position of a run, such as a sample number or a training step.
 
-    torch's CPU generator reads only the low 32 bits of a seed, so that hashing alone would give
-    two of 50,000 samples the same stream in one run out of four. Here the low half is a bijection
-    of the position: positions of one (seed, purpose) never share a stream. Two seeds share either
-    none of the streams of n positions or, in about one of 2^32 / n pairs, all in another order.
+    The CPU generator of torch reads only the low 32 bits of a seed. With a plain hash, two of
+    50,000 samples would have the same stream in one run out of four. Here the low 32 bits are a
+    bijection of the position, so that two positions of one (seed, purpose) never share a stream.
+    Two seeds usually share none of the streams of n positions. About one of 2^32 / n pairs of seeds
+    shares all of them, in another order.
 
     Args:
-        seed: the seed of the run, any integer.
+        seed: seed of the run, any integer.
         position: 0 <= position < 2^32.
-        purpose: what is drawn, e.g. "latent", so that purposes do not share a stream.
+        purpose: what is drawn, e.g. "latent". Different purposes have different streams.
 
     Raises:
-        ValueError: If the position does not fit.
+        ValueError: If the position is out of range.
     """
     if not 0 <= position < _WORD:
         raise ValueError(f"position must lie in 0..2^32 - 1; got {position}: count from 0")
@@ -42,7 +45,7 @@ def fold_seed(seed: int, position: int, purpose: str) -> int:
 
 
 def _scramble(word: int) -> int:
-    """A bijection of 32-bit words that spreads every bit (the finaliser of MurmurHash3)."""
+    """A bijection of 32-bit words that mixes all bits, the finaliser of MurmurHash3."""
     word = (word ^ word >> 16) * 0x85EBCA6B % _WORD
     word = (word ^ word >> 13) * 0xC2B2AE35 % _WORD
     return word ^ word >> 16
@@ -51,26 +54,30 @@ def _scramble(word: int) -> int:
 def generator_at(
     seed: int, position: int, purpose: str, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """A generator seeded by position: a resumed run draws what the first one would have drawn."""
+    """A generator seeded by `fold_seed`.
+
+    The seed depends on the position only, so a resumed run draws the same numbers as a run without
+    interruption.
+    """
     return torch.Generator(device).manual_seed(fold_seed(seed, position, purpose))
 
 
 class SampleGenerators:
-    """One generator a sample; the leading axis of every draw counts the samples.
+    """One generator for each sample of a batch. The first axis of every draw is the batch.
 
-    Numbers are drawn on the CPU and then moved: they do not depend on the device either.
+    Numbers are drawn on the CPU and then moved, so they do not depend on the device.
 
     Args:
-        seed: the seed of the run.
+        seed: seed of the run.
         positions: the number of each sample of this batch within the run.
-        purpose: see fold_seed.
+        purpose: see `fold_seed`.
     """
 
     def __init__(self, seed: int, positions: Iterable[int], purpose: str = "sample") -> None:
         self.generators = [generator_at(seed, position, purpose) for position in positions]
 
     def repeat_interleave(self, count: int) -> "SampleGenerators":
-        """The same streams for a batch that holds `count` rows of each sample, side by side."""
+        """The same streams for a batch with `count` consecutive rows of each sample."""
         repeated = SampleGenerators(0, ())
         repeated.generators = [g for g in self.generators for _ in range(count)]
         return repeated
@@ -81,11 +88,15 @@ class SampleGenerators:
         num_samples: int,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """Stack sampler(i, generator of sample i) over the samples."""
+        """Stack sampler(i, generator of sample i) over the samples.
+
+        Raises:
+            ValueError: If the batch has another number of samples.
+        """
         if num_samples != len(self.generators):
             raise ValueError(
                 f"generator has {len(self.generators)} streams for a batch of {num_samples} "
-                "samples: give SampleGenerators one position a sample"
+                "samples: give SampleGenerators one position for each sample"
             )
         return torch.stack([sampler(i, g) for i, g in enumerate(self.generators)]).to(device)
 
@@ -99,7 +110,7 @@ def uniform(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "..."]:
-    """Independent uniforms on [0, 1), float64, drawn where the generator is and then moved."""
+    """Independent uniforms on [0, 1), float64, drawn on the device of the generator, then moved."""
     if isinstance(generator, SampleGenerators):
         rest = tuple(shape[1:])
         if not (shape[0] or generator.generators):
@@ -121,14 +132,14 @@ def stratified_uniform(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "..."]:
-    """Uniforms of which the last axis puts exactly one into each of its n equal cells.
+    """Uniforms that are stratified over the last axis: each of its n equal cells holds one of them.
 
-    Every entry is uniform on [0, 1); entries of one row are negatively dependent, so that the mean
-    over a row has less variance than that of independent draws. Rows are independent.
+    Every entry by itself is uniform on [0, 1). The entries of a row are negatively dependent, so
+    the mean over a row varies less than for independent draws. Rows are independent.
     """
     cells = uniform(shape, generator=generator, device=device).argsort(-1)
     draws = (cells + uniform(shape, generator=generator, device=device)) / max(1, shape[-1])
-    return draws.clamp_max(1 - torch.finfo(torch.float64).eps / 2)  # the last may round to 1
+    return draws.clamp_max(1 - torch.finfo(torch.float64).eps / 2)  # the largest may round to 1
 
 
 def gumbel(
@@ -137,7 +148,10 @@ def gumbel(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "..."]:
-    """Standard Gumbel draws -log(-log u), float64 (float32 noise flatters generated text)."""
+    """Standard Gumbel draws -log(-log u), float64.
+
+    Float32 noise would lower the entropy of generated text.
+    """
     draws = uniform(shape, generator=generator, device=device)
     return -torch.log(-torch.log(draws.clamp_min(torch.finfo(torch.float64).tiny)))
 
@@ -145,7 +159,7 @@ def gumbel(
 def poisson(
     rates: Float[Tensor, "*batch"], *, generator: Generator | None = None
 ) -> Float[Tensor, "*batch"]:
-    """Independent Poisson counts with the given means."""
+    """Independent Poisson counts with the given means, in the shape of `rates`."""
     if isinstance(generator, SampleGenerators):
         host = rates.cpu()
         return generator.draw(
@@ -159,14 +173,18 @@ def poisson(
 def categorical(
     probs: Float[Tensor, "*batch state"], *, generator: Generator | None = None
 ) -> Int[Tensor, "*batch"]:
-    """One draw per row, from one float64 uniform a row (see `invert`).
+    """One draw for each row, from one uniform number (see `invert`).
 
-    Rows need not be normalised. A state of probability zero is never drawn. Float32 noise lowers
-    the entropy of draws at large S (tails below 2^-24 vanish), hence float64 whatever comes in.
+    A state of probability zero is never drawn. The uniforms are float64 for every dtype of probs:
+    float32 noise loses tails below 2^-24 and lowers the entropy of the draws at large S.
 
     Args:
-        probs: non-negative weights over the last axis, each row with a positive, finite sum.
+        probs: non-negative weights over the last axis, (..., S). Each row must have a positive,
+            finite sum; it need not be 1.
         generator: source of randomness, best on the device of probs.
+
+    Returns:
+        States, (...).
 
     Raises:
         ValueError: See `invert`.
@@ -177,14 +195,17 @@ def categorical(
 def invert(
     probs: Float[Tensor, "*batch state"], uniforms: Float[Tensor, "*batch"]
 ) -> Int[Tensor, "*batch"]:
-    """The state at which the cumulative sum of each row passes the given share of its total.
+    """The first state at which the cumulative sum of a row exceeds the given share of its total.
 
-    In chunks of rows: however large the input, its float64 sums never take more than 32 MiB.
+    The rows are processed in chunks, so that the float64 sums need at most 32 MiB.
 
     Args:
-        probs: non-negative weights over the last axis, each row with a positive, finite sum
-            (checked on the CPU; elsewhere the check would wait for the device).
-        uniforms: shares in [0, 1).
+        probs: non-negative weights over the last axis, (..., S). Each row must have a positive,
+            finite sum. This is checked on the CPU only; elsewhere it would wait for the device.
+        uniforms: shares in [0, 1), (...).
+
+    Returns:
+        States, (...).
 
     Raises:
         ValueError: If a row sums to zero, infinity or NaN.
@@ -199,7 +220,7 @@ def invert(
 def _invert(
     rows: Float[Tensor, "row state"], draws: Float[Tensor, "row 1"], first: int
 ) -> Int[Tensor, "row"]:
-    """See invert; `first` is the number of the first row."""
+    """`invert` for one chunk of rows; `first` is the number of its first row."""
     cdf = rows.cumsum(-1, dtype=torch.float64)
     total = cdf[:, -1:]
     if rows.device.type == "cpu":
@@ -211,7 +232,7 @@ def _invert(
                 f"flattened batch sums to {float(total[row])}: look for NaN or for a law "
                 "without support"
             )
-    # Stay strictly below the total: the first entry above the threshold has positive weight.
+    # The threshold stays below the total, so the state that is found has positive weight.
     threshold = torch.minimum(draws * total, torch.nextafter(total, torch.zeros_like(total)))
     return torch.searchsorted(cdf, threshold, right=True).squeeze(-1)
 
@@ -222,16 +243,21 @@ def exponential_race(
     uniforms: Float[Tensor, "*batch state"] | None = None,
     generator: Generator | None = None,
 ) -> Int[Tensor, "*batch"]:
-    r"""One draw per row as the winner of a race: $\arg\max_s w_s / (g - \log(u_s + g))$, g = 1e-10.
+    r"""One draw for each row as the winner of a race of exponential clocks.
 
-    The law is that of `categorical` up to the guard g, at S uniforms a row instead of one. This is
-    the draw of MDLM (Sahoo et al. 2024) and SDTT; with their recorded uniforms it returns their
-    tokens.
+    $$\arg\max_s \frac{w_s}{g - \log(u_s + g)}, \qquad g = 10^{-10}.$$
+
+    The law is that of `categorical` up to the small number g, but each row needs S uniforms. MDLM
+    (Sahoo et al. 2024) and SDTT draw in this way. With their recorded uniforms this function
+    returns their tokens.
 
     Args:
-        weights: non-negative weights over the last axis.
-        uniforms: the S uniforms of each row, where they are given and not drawn.
+        weights: non-negative weights over the last axis, (..., S).
+        uniforms: S uniforms for each row, (..., S); drawn if None.
         generator: source of randomness, best on the device of weights.
+
+    Returns:
+        States, (...).
     """
     if uniforms is None:
         uniforms = uniform(weights.shape, generator=generator, device=weights.device)

@@ -1,7 +1,8 @@
 r"""Noise schedules $\alpha(t)$ and the time grids of few-step sampling.
 
-Time 0 is data, the horizon $T$ is noise, and $\alpha$ falls from 1: the probability that a
-coordinate has not been touched by noise until $t$. Schedules work in float64 on floats or tensors.
+Time runs from 0 (data) to the horizon $T$ (noise). $\alpha(t)$ is the probability that noise has
+not changed a coordinate until time t; it falls from 1. Schedules work in float64 and accept floats
+and tensors.
 """
 
 import math
@@ -14,16 +15,18 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-Time = float | int | Tensor  # int: `transition(0, 1)` is fine
+Time = float | int | Tensor
 
 
 as_time: Callable[[Time], Tensor] = partial(torch.as_tensor, dtype=torch.float64)
-"""The time as a float64 tensor, on the device it came from."""
+"""A time as a float64 tensor. A tensor stays on its device."""
 
 
 @dataclass(frozen=True)
 class Schedule(ABC):
-    r"""Survival probability $\alpha: [0, T] \to [0, 1]$, decreasing, $\alpha(0) = 1$.
+    r"""Survival probability $\alpha: [0, T] \to [0, 1]$, decreasing, with $\alpha(0) = 1$.
+
+    All methods return float64 in the shape of their argument.
 
     Attributes:
         horizon: $T$, the time at which generation starts.
@@ -37,19 +40,19 @@ class Schedule(ABC):
 
     @abstractmethod
     def alpha(self, t: Time) -> Tensor:
-        """Survival probability at t, float64, the shape of t."""
+        """Survival probability at t."""
 
     @abstractmethod
     def complement(self, t: Time) -> Tensor:
-        r"""$1 - \alpha(t)$ to full relative accuracy, even near 0."""
+        r"""$1 - \alpha(t)$, without the rounding error of the subtraction near t = 0."""
 
     @abstractmethod
     def derivative(self, t: Time) -> Tensor:
-        """Derivative of alpha at t (not positive)."""
+        r"""$\alpha'(t)$, at most 0."""
 
     @abstractmethod
     def inverse(self, alpha: Time) -> Tensor:
-        """The time at which the survival probability equals alpha."""
+        """Time at which the survival probability equals alpha."""
 
 
 @dataclass(frozen=True)
@@ -57,28 +60,24 @@ class LinearSchedule(Schedule):
     r"""$\alpha(t) = 1 - t / T$."""
 
     def alpha(self, t: Time) -> Tensor:
-        """See Schedule.alpha."""
         return 1 - as_time(t) / self.horizon
 
     def complement(self, t: Time) -> Tensor:
-        """See Schedule.complement."""
         return as_time(t) / self.horizon
 
     def derivative(self, t: Time) -> Tensor:
-        """See Schedule.derivative."""
         return torch.full_like(as_time(t), -1 / self.horizon)
 
     def inverse(self, alpha: Time) -> Tensor:
-        """See Schedule.inverse."""
         return (1 - as_time(alpha)) * self.horizon
 
 
 @dataclass(frozen=True)
 class LogLinearSchedule(Schedule):
-    r"""$\alpha(t) = 1 - (1 - \varepsilon) t / T$: log-linear noise $-\log\alpha$ (MDLM).
+    r"""$\alpha(t) = 1 - (1 - \varepsilon) t / T$, the log-linear schedule of MDLM.
 
     Attributes:
-        epsilon: survival probability at the horizon.
+        epsilon: survival probability at the horizon, in (0, 1).
     """
 
     epsilon: float = 1e-3
@@ -89,19 +88,15 @@ class LogLinearSchedule(Schedule):
             raise ValueError(f"epsilon must lie in (0, 1); got {self.epsilon}")
 
     def alpha(self, t: Time) -> Tensor:
-        """See Schedule.alpha."""
         return 1 - (1 - self.epsilon) * as_time(t) / self.horizon
 
     def complement(self, t: Time) -> Tensor:
-        """See Schedule.complement."""
         return (1 - self.epsilon) * as_time(t) / self.horizon
 
     def derivative(self, t: Time) -> Tensor:
-        """See Schedule.derivative."""
         return torch.full_like(as_time(t), -(1 - self.epsilon) / self.horizon)
 
     def inverse(self, alpha: Time) -> Tensor:
-        """See Schedule.inverse."""
         return (1 - as_time(alpha)) * self.horizon / (1 - self.epsilon)
 
 
@@ -110,21 +105,17 @@ class CosineSchedule(Schedule):
     r"""$\alpha(t) = \cos(\pi t / 2T)$."""
 
     def alpha(self, t: Time) -> Tensor:
-        """See Schedule.alpha."""
-        # sin of the complement: exactly 0 at the horizon, where cos(pi/2) would leave 6e-17.
+        # The sine is exactly 0 at the horizon; cos(pi / 2) would be 6e-17.
         return torch.sin((1 - as_time(t) / self.horizon) * (math.pi / 2))
 
     def complement(self, t: Time) -> Tensor:
-        """See Schedule.complement."""
         return 2 * torch.sin(as_time(t) / self.horizon * (math.pi / 4)) ** 2
 
     def derivative(self, t: Time) -> Tensor:
-        """See Schedule.derivative."""
         rate = math.pi / (2 * self.horizon)
         return -rate * torch.sin(rate * as_time(t))
 
     def inverse(self, alpha: Time) -> Tensor:
-        """See Schedule.inverse."""
         return torch.acos(as_time(alpha)) * (2 * self.horizon / math.pi)
 
 
@@ -132,34 +123,32 @@ class CosineSchedule(Schedule):
 class ArccosSchedule(Schedule):
     r"""$\alpha(t) = \frac{2}{\pi}\arcsin(1 - t/T)$.
 
-    MaskGIT masks a share $\arccos(r) / (\pi/2)$ at $r = 1 - t/T$; its time runs the other way.
-    The derivative is infinite at $t = 0$.
+    MaskGIT's schedule: a share $\arccos(r) / (\pi/2)$ of the positions is masked at its time
+    $r = 1 - t/T$. The derivative is infinite at $t = 0$.
     """
 
     def alpha(self, t: Time) -> Tensor:
-        """See Schedule.alpha."""
         return torch.asin(1 - as_time(t) / self.horizon) * (2 / math.pi)
 
     def complement(self, t: Time) -> Tensor:
-        """See Schedule.complement."""
         return torch.asin(torch.sqrt(as_time(t) / self.horizon / 2)) * (4 / math.pi)
 
     def derivative(self, t: Time) -> Tensor:
-        """See Schedule.derivative."""
         r = 1 - as_time(t) / self.horizon
         return -(2 / math.pi) / (self.horizon * torch.sqrt(1 - r * r))
 
     def inverse(self, alpha: Time) -> Tensor:
-        """See Schedule.inverse."""
         return (1 - torch.sin(as_time(alpha) * (math.pi / 2))) * self.horizon
 
 
 @dataclass(frozen=True)
 class ExponentialSchedule(Schedule):
-    r"""$\alpha(t) = e^{-\text{rate}\, t}$: events at a constant rate; noise is never complete.
+    r"""$\alpha(t) = e^{-\text{rate}\, t}$: noise events at a constant rate.
+
+    The survival probability is positive at the horizon, so some data is left there.
 
     Attributes:
-        rate: events per unit of time.
+        rate: events for each unit of time.
     """
 
     rate: float = 1.0
@@ -170,24 +159,20 @@ class ExponentialSchedule(Schedule):
             raise ValueError(f"rate must be positive and finite; got {self.rate}")
 
     def alpha(self, t: Time) -> Tensor:
-        """See Schedule.alpha."""
         return torch.exp(-self.rate * as_time(t))
 
     def complement(self, t: Time) -> Tensor:
-        """See Schedule.complement."""
         return -torch.expm1(-self.rate * as_time(t))
 
     def derivative(self, t: Time) -> Tensor:
-        """See Schedule.derivative."""
         return -self.rate * self.alpha(t)
 
     def inverse(self, alpha: Time) -> Tensor:
-        """See Schedule.inverse."""
         return -torch.log(as_time(alpha)) / self.rate
 
 
 def check_grid(grid: Sequence[float] | Tensor) -> list[float]:
-    """The grid as floats t_0 < ... < t_N, or a ValueError that names what does not increase."""
+    """The grid as floats 0 <= t_0 < ... < t_N; raises ValueError if it is no such grid."""
     times = grid.tolist() if isinstance(grid, Tensor) else [float(t) for t in grid]
     if len(times) < 2:
         raise ValueError(f"grid must hold at least two times; got {times}")
@@ -209,12 +194,16 @@ def _fractions(num_steps: int) -> Tensor:
 
 
 def uniform_grid(num_steps: int, horizon: float = 1.0, start: float = 0.0) -> Tensor:
-    r"""$t_k = t_0 + (T - t_0) k / N$, float64, (N + 1,)."""
+    r"""Equispaced times $t_k = t_0 + (T - t_0) k / N$, (N + 1,), float64."""
     return start + (horizon - start) * _fractions(num_steps)
 
 
 def quadratic_grid(num_steps: int, horizon: float = 1.0) -> Tensor:
-    r"""$t_k = T (k / N)^2$: restores O(1/N) where $q_0$ has zeros (theory: the log N case)."""
+    r"""$t_k = T (k / N)^2$, (N + 1,), float64.
+
+    If $q_0$ has zeros, the error of the uniform grid may be of order log N / N. This grid restores
+    the order 1 / N.
+    """
     return horizon * _fractions(num_steps) ** 2
 
 
@@ -224,23 +213,28 @@ def _equispaced(num_steps: int, first: Tensor, last: Tensor) -> Tensor:
 
 def _times_of_alpha(schedule: Schedule, alphas: Tensor) -> Tensor:
     times = schedule.inverse(alphas)
-    times[0], times[-1] = 0.0, schedule.horizon  # no rounding at the two ends
+    times[0], times[-1] = 0.0, schedule.horizon  # without rounding
     return times
 
 
 def alpha_grid(schedule: Schedule, num_steps: int) -> Tensor:
-    r"""Equispaced in $\alpha$: the best grid for a masked pair (E1)."""
+    r"""N + 1 times equispaced in $\alpha$, the best grid for two coordinates under masked noise."""
     ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
     return _times_of_alpha(schedule, _equispaced(num_steps, ends[0], ends[1]))
 
 
 def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
-    r"""Equispaced in $\psi = \operatorname{artanh}(\theta\alpha^2)$: the best grid for E2.
+    r"""N + 1 times equispaced in $\psi = \operatorname{artanh}(|\theta|\alpha^2)$.
+
+    This is the best grid for two symmetric spins under uniform noise (`exact.pairs.UniformPair`).
 
     Args:
         schedule: survival probability of one coordinate; $\alpha = e^{-2rt}$ at flip rate r.
         num_steps: N.
-        theta: correlation of the symmetric pair, $0 < |\theta| < 1$.
+        theta: correlation of the two spins, $0 < |\theta| < 1$.
+
+    Raises:
+        ValueError: If theta is out of range.
     """
     theta = abs(theta)
     if not 0 < theta < 1:
@@ -255,12 +249,17 @@ def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
 
 
 def phi_grid(schedule: Schedule, num_steps: int, weight: float) -> Tensor:
-    r"""Equispaced in $\phi = \arctan(\sqrt{a / (1-a)}\,(1 - \alpha))$: the best grid for E3.
+    r"""N + 1 times equispaced in $\phi = \arctan(\sqrt{a / (1-a)}\,(1 - \alpha))$.
+
+    This is the best grid for two bits that fall to zero (`exact.pairs.AbsorbingPair`).
 
     Args:
         schedule: survival probability of a one.
         num_steps: N.
         weight: a, the probability of 11 in $(1-a)\delta_{00} + a\,\delta_{11}$, in (0, 1).
+
+    Raises:
+        ValueError: If the weight is out of range.
     """
     if not 0 < weight < 1:
         raise ValueError(f"weight must lie in (0, 1); got {weight}")

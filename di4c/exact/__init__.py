@@ -1,4 +1,4 @@
-"""The exact engine: every law is a vector over all S^D states, in float64."""
+"""The exact engine. Every law is a vector of probabilities of all S^D states, in float64."""
 
 from di4c.exact.closed_forms import parity_tv, repetition_tv
 from di4c.exact.composition import mixture_composition, product_composition, product_step

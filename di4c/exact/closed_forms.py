@@ -1,7 +1,7 @@
-r"""Laws on D bits whose few-step error under masked noise is rational at every D and N.
+r"""Two laws on D bits whose few-step error under masked noise is a known fraction for all D and N.
 
-A product step unmasks a batch of coordinates independently; the batches of N equal steps are
-those of D balls thrown into N boxes. Both errors fall like D / (4N).
+A product step unmasks a batch of coordinates and draws them independently of each other. In N equal
+steps the batches are those of D balls thrown into N boxes. Both errors fall like D / (4N).
 """
 
 import math
@@ -11,11 +11,22 @@ from fractions import Fraction
 def parity_tv(num_dims: int, num_steps: int) -> Fraction:
     r"""TV of N masked steps (linear schedule, uniform grid) on D bits of even parity.
 
-    $\tfrac12 (1 - D N^{-D} \sum_{k<N} k^{D-1})$: half the probability that the last batch holds
-    more than one bit. The only correlation is that of all D bits together. Beyond the paper.
+    It is $\tfrac12 (1 - D N^{-D} \sum_{k<N} k^{D-1})$, half the probability that the last batch
+    holds more than one bit: any D - 1 of the bits are independent. Beyond the paper.
+
+    Args:
+        num_dims: D.
+        num_steps: N.
+
+    Raises:
+        ValueError: If D or N is less than 1.
+
+    Example:
+        >>> parity_tv(2, 1)
+        Fraction(1, 2)
     """
     _check_counts(num_dims, num_steps)
-    # 0^0 = 1: a single bit is always alone in the last batch.
+    # With D = 1 the first term is 0^0 = 1, as needed: a single bit is alone in the last batch.
     alone = num_dims * sum(k ** (num_dims - 1) for k in range(num_steps))
     return (1 - Fraction(alone, num_steps**num_dims)) / 2
 
@@ -23,8 +34,15 @@ def parity_tv(num_dims: int, num_steps: int) -> Fraction:
 def repetition_tv(num_dims: int, num_steps: int) -> Fraction:
     r"""TV of N masked steps (linear schedule, uniform grid) on $(\delta_{0..0} + \delta_{1..1})/2$.
 
-    $\sum_k \binom{D}{k} N^{-k} \sum_{j=1}^N ((N-j)/N)^{D-k} (1 - 2^{1-k})$: the first batch, k bits
-    at step j, disagrees with itself. Beyond the paper.
+    It is $\sum_k \binom{D}{k} N^{-k} \sum_{j=1}^N ((N-j)/N)^{D-k} (1 - 2^{1-k})$: the probability
+    that the first batch, of k bits at step j, contains two bits that differ. Beyond the paper.
+
+    Args:
+        num_dims: D.
+        num_steps: N.
+
+    Raises:
+        ValueError: If D or N is less than 1.
     """
     _check_counts(num_dims, num_steps)
     terms = (

@@ -1,10 +1,10 @@
-r"""Few-step generation, exactly: the law of x_0 after N product or mixture steps.
+r"""The exact law of few-step generation: of x_0 after N product steps or N mixture steps.
 
-A product step sends a law p over n = S^D states to $\sum_x p(x) \prod_d m_d(\cdot \mid x)$. Its
-n x n kernel is a row-wise Kronecker (Khatri-Rao) product; with the coordinates split into two
-halves it never has to be formed: the new law, as a matrix over (first half, second half), is
-$A^\top \mathrm{diag}(p) B$ with A, B of shape n x sqrt(n). That is one matrix product of
-2 n^2 flops, done in row chunks that stay in cache.
+A product step maps a law p over n = S^D states to $\sum_x p(x) \prod_d m_d(\cdot \mid x)$. Its
+n x n kernel is a row-wise Kronecker (Khatri-Rao) product and is never formed. Instead, the
+coordinates are split into two halves. As a matrix over (first half, second half), the new law is
+$A^\top \mathrm{diag}(p) B$ with A and B of shape n x sqrt(n). This is one matrix product of 2 n^2
+operations, done in chunks of rows that stay in the cache.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ from di4c.probabilities import as_probabilities
 from di4c.processes import ForwardProcess
 from di4c.schedules import check_grid
 
-_CALL_ROWS = 2**10  # up to so many rows, a denoiser is asked for several latents at once
-_CHUNK_NUMBERS = 2**19  # numbers in one chunk of A or B: 4 MiB, a share of the last-level cache
+_CALL_ROWS = 2**10  # largest number of rows of a call for several latents at once
+_CHUNK_NUMBERS = 2**19  # numbers in one chunk of A or B: 4 MiB, part of the last-level cache
 
 
 def product_step(
@@ -35,20 +35,23 @@ def product_step(
     probs: Float[Tensor, "atom dim state"],
     mask_state: int | None = None,
 ) -> Float[Tensor, "image"]:
-    r"""$\sum_x p(x) \prod_d m_d(\cdot \mid x)$: one step of a product denoiser.
+    r"""Law after one step of a product denoiser: $\sum_x p(x) \prod_d m_d(\cdot \mid x)$.
 
     Args:
-        law: p over all states.
-        probs: $m_d(\cdot \mid x)$ for every state x.
-        mask_state: the mask, if unmasked coordinates are carried over; then only the
-            (2S + 1)^D transitions that exist are summed.
+        law: p, probabilities of all states, (n,).
+        probs: $m_d(\cdot \mid x)$ for every state x, (n, D, S).
+        mask_state: the mask, if all unmasked coordinates are carried over. Then only the
+            (2S + 1)^D possible transitions are summed.
+
+    Returns:
+        (S^D,), float64.
     """
     if mask_state is not None:
         return masked_step(law, probs, mask_state)
     num_atoms, num_dims, num_states = probs.shape
     half = num_dims // 2
     left, right = num_states**half, num_states ** (num_dims - half)
-    columns = probs.permute(1, 2, 0)  # (D, S, n): how `posterior_marginals` stores them
+    columns = probs.permute(1, 2, 0)  # (D, S, n), the order in which they are stored
     out = torch.zeros(left, right, dtype=torch.float64)
     chunk = max(64, _CHUNK_NUMBERS // right)
     for first in range(0, num_atoms, chunk):
@@ -61,7 +64,18 @@ def product_step(
 def start_law(
     process: ForwardProcess, num_dims: int, t: float, start: str | Tensor, q_0: Tensor | None
 ) -> Float[Tensor, "atom"]:
-    """The law of x_T that generation starts from: "q_T", "prior", or a law over all states."""
+    """The law over all states, (num_states^D,), from which generation starts.
+
+    Args:
+        process: forward process.
+        num_dims: D.
+        t: time at which generation starts.
+        start: "q_T" for the noised data at t, "prior", or a law over all states.
+        q_0: data law, for "q_T".
+
+    Raises:
+        ValueError: If start is none of these, or a law with another number of states.
+    """
     if isinstance(start, Tensor):
         start = as_probabilities("start", start)
         if len(start) != process.num_states**num_dims:
@@ -77,7 +91,7 @@ def start_law(
 
 
 def _finish(process: ForwardProcess, law: Tensor, num_dims: int, t: float) -> Tensor:
-    """At time 0 no coordinate is masked: drop the mask from the state space."""
+    """Drop the mask from the state space at time 0, when no coordinate is masked."""
     if t > 0 or process.mask_state is None:
         return law
     cube = law.reshape((process.num_states,) * num_dims)
@@ -91,21 +105,40 @@ def product_composition(
     start: str | Tensor = "q_T",
     progress: Callable[[list[int]], Sequence[int]] | None = None,
 ) -> Float[Tensor, "atom"]:
-    r"""Law at grid[0] of the N-step marginal-matching product sampler (Theorem 1).
+    r"""Exact law at grid[0] of the N-step marginal-matching product sampler (Theorem 1).
 
-    Composes $P_{t_0|t_1} \circ \dots \circ P_{t_{N-1}|t_N}$ on the law at $t_N$, each P the product
-    of the marginals of the true reverse kernel (`posterior_marginals`, with its convention where
-    $q_t = 0$).
+    $$P_{t_0|t_1} \circ \dots \circ P_{t_{N-1}|t_N}\, \text{start}, \qquad
+    P_{s|t}(x_s \mid x_t) = \prod_d q^d_{s|t}(x_s^d \mid x_t).$$
+
+    The marginals $q^d_{s|t}$ of the true reverse kernel are those of `posterior_marginals`, with
+    its convention for states of probability 0.
 
     Args:
         process: forward process.
         q_0: data law, (num_values^D,) or (num_values,)*D.
-        grid: times $t_0 < \dots < t_N$, data to noise.
+        grid: times $t_0 < \dots < t_N$, from data to noise.
         start: "q_T" (the noised data at $t_N$), "prior", or a law over all states.
-        progress: wraps the list of steps, e.g. tqdm.
+        progress: function that wraps the list of steps, e.g. tqdm.
 
     Returns:
-        (num_values^D,) when grid[0] is 0, else (num_states^D,).
+        (num_values^D,) if grid[0] is 0, otherwise (num_states^D,); float64, sums to 1.
+
+    Raises:
+        ValueError: If the law, the grid or the start does not fit.
+
+    Example:
+        Two bits that always agree, under masked noise: one step makes them independent, and the
+        error falls like 1 / N.
+
+        >>> import torch
+        >>> from di4c import MaskedProcess
+        >>> from di4c.exact import product_composition, total_variation
+        >>> agree = torch.tensor([0.5, 0.0, 0.0, 0.5], dtype=torch.float64)
+        >>> product_composition(MaskedProcess(2), agree, [0.0, 1.0])
+        tensor([0.2500, 0.2500, 0.2500, 0.2500], dtype=torch.float64)
+        >>> law = product_composition(MaskedProcess(2), agree, [0.0, 0.5, 1.0])
+        >>> total_variation(law, agree)
+        tensor(0.2500, dtype=torch.float64)
     """
     law_0, num_dims = as_law(q_0, process.num_values)
     times = check_grid(grid)
@@ -125,19 +158,28 @@ def mixture_composition(
     latents: Tensor | None = None,
     weights: Float[Tensor, "support"] | None = None,
 ) -> Float[Tensor, "image"]:
-    r"""Law at grid[0] of a few-step mixture sampler, one latent per step for all coordinates.
+    r"""Exact law at grid[0] of a few-step mixture sampler.
 
-    Each step is $p_{s|t}(\cdot|x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot|x_t; \lambda)$
-    with $p^d_{s|t}$ the $x_0$-parametrised step of the process.
+    $$p_{s|t}(\cdot \mid x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot \mid x_t; \lambda)$$
+
+    is the law of each step. One latent is drawn in each step for all coordinates, and $p^d_{s|t}$
+    is `ForwardProcess.reverse`.
 
     Args:
         process: forward process.
-        denoiser: as `di4c.denoisers.Denoiser`; asked for every state at once, and of few states for
-            several latents. Of many states the same x_t and t come with one latent after another.
-        grid: times $t_0 < \dots < t_N$, data to noise.
-        start: law of $x_{t_N}$ over all states.
-        latents: the support of $\lambda$, (L, ...); None for a product denoiser.
-        weights: its law, (L,); uniform by default.
+        denoiser: see `di4c.denoisers.Denoiser`. A call contains all states. If there are few
+            states, it also contains several latents. Otherwise the calls for the latents receive
+            the same tensors x_t and t.
+        grid: times $t_0 < \dots < t_N$, from data to noise.
+        start: law of $x_{t_N}$ over all states, (num_states^D,).
+        latents: all values of $\lambda$, (L, ...); None for a product denoiser.
+        weights: their probabilities, (L,); uniform by default.
+
+    Returns:
+        (num_values^D,) if grid[0] is 0, otherwise (num_states^D,); float64.
+
+    Raises:
+        ValueError: If the grid, the start, the latents or the weights do not fit.
     """
     times = check_grid(grid)
     num_dims = infer_num_dims(len(start), process.num_states)
@@ -150,7 +192,7 @@ def mixture_composition(
         weights = torch.full((count,), 1 / count, dtype=torch.float64)
     if len(weights) != count:
         raise ValueError(
-            f"weights must hold one entry a latent; got {len(weights)} for {count} latents"
+            f"weights must hold one entry for each latent; got {len(weights)} for {count} latents"
         )
     weights = as_probabilities("weights", weights)
     together = min(count, max(1, _CALL_ROWS // len(x_t)))
@@ -160,7 +202,7 @@ def mixture_composition(
         for first in range(0, count, together):
             part = weights[first : first + together]
             repeated = None if latents is None else latents[first : first + together]
-            # The very same tensors for single latents: a denoiser may keep what it made of them.
+            # Calls with one latent get the same tensors, so that a denoiser may cache results.
             x, times_t = x_t, once
             if len(part) > 1:
                 x, times_t = x_t.repeat(len(part), 1), once.repeat(len(part))
@@ -168,7 +210,8 @@ def mixture_composition(
                 repeated = repeated[:, None].expand(-1, len(x_t), *repeated.shape[1:]).flatten(0, 1)
             probs = denoiser(x, times_t, repeated).double().exp()
             step = process.reverse(probs, x, s, t)
-            mask_state = process.mask_state if len(part) == 1 else None  # needs each state once
+            # The faster step for masks takes each state once.
+            mask_state = process.mask_state if len(part) == 1 else None
             image += product_step(torch.outer(part, law).flatten(), step, mask_state)
         law = image
     return _finish(process, law, num_dims, times[0])

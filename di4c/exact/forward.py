@@ -1,6 +1,6 @@
 r"""Forward transforms and the marginals of the exact reverse kernel, dimension by dimension.
 
-With n = S^D states a transform costs D passes over n numbers; no n x n matrix is ever formed.
+With n = S^D states a transform costs D passes over n numbers. No n x n matrix is ever formed.
 """
 
 import torch
@@ -10,15 +10,23 @@ from torch import Tensor
 from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
 from di4c.processes import ForwardProcess
 
-# Dimensions are transformed in groups whose joint kernel has at most this many rows: fewer passes
-# over the law, each a small matrix product.
+# Dimensions are transformed in groups whose joint kernel has at most this many rows. This makes
+# fewer passes over the law, and each pass is a small matrix product.
 _GROUP_STATES = 32
 
 
 def push_forward(
     law: Float[Tensor, "atom"], kernel: Float[Tensor, "source target"]
 ) -> Float[Tensor, "image"]:
-    """Law of x_t when every coordinate of x_s ~ law moves by `kernel` ([from, to])."""
+    """Law of x_t if x_s has the given law and every coordinate moves independently.
+
+    Args:
+        law: law of x_s, (S^D,).
+        kernel: transition matrix of one coordinate, (S, T) as [from, to].
+
+    Returns:
+        (T^D,).
+    """
     num_dims = infer_num_dims(len(law), len(kernel))
     return _transform(law, kernel, 1, num_dims, 1).flatten()
 
@@ -42,15 +50,23 @@ def _transform(law: Tensor, kernel: Tensor, before: int, num_dims: int, after: i
 def leave_one_out(
     law: Float[Tensor, "atom"], kernel: Float[Tensor, "source target"]
 ) -> list[Tensor]:
-    r"""For each d: all coordinates but d moved by `kernel`, as an array (T^d, S, T^(D-d-1)).
+    r"""For each coordinate d, the law after all coordinates but d have moved by the kernel.
 
-    Divide and conquer over d: D log D single-coordinate passes instead of D^2.
+    The computation is divide and conquer over d. It takes D log D passes of one coordinate instead
+    of D^2.
+
+    Args:
+        law: law before the move, (S^D,).
+        kernel: transition matrix of one coordinate, (S, T) as [from, to].
+
+    Returns:
+        D arrays of shape (T^d, S, T^(D-d-1)).
     """
     return _leave_one_out(law, kernel, 0, infer_num_dims(len(law), len(kernel)))
 
 
 def _leave_one_out(array: Tensor, kernel: Tensor, first: int, last: int) -> list[Tensor]:
-    """Coordinates outside first..last-1 have moved already."""
+    """`leave_one_out` for the coordinates first..last-1, after all others have moved."""
     sources, targets = kernel.shape
     before = targets**first
     if last - first == 1:
@@ -64,7 +80,16 @@ def _leave_one_out(array: Tensor, kernel: Tensor, first: int, last: int) -> list
 
 
 def forward_law(process: ForwardProcess, q_0: Tensor, t: float) -> Float[Tensor, "atom"]:
-    r"""The noised law $q_t$ over all states (a mask included), (num_states^D,)."""
+    r"""The noised law $q_t$ over all states, a mask included.
+
+    Args:
+        process: forward process.
+        q_0: data law, (num_values^D,) or (num_values,)*D.
+        t: the time.
+
+    Returns:
+        (num_states^D,), float64.
+    """
     law, _ = as_law(q_0, process.num_values)
     return push_forward(law, process.transition(0.0, t)[: process.num_values])
 
@@ -72,12 +97,13 @@ def forward_law(process: ForwardProcess, q_0: Tensor, t: float) -> Float[Tensor,
 def posterior_marginals(
     process: ForwardProcess, q_0: Tensor, s: float, t: float
 ) -> Float[Tensor, "atom dim state"]:
-    r"""Marginals $q^d_{s|t}(\cdot \mid x_t)$ of the true reverse kernel, for every $x_t$ at once.
+    r"""Marginals $q^d_{s|t}(\cdot \mid x_t)$ of the true reverse kernel, for every $x_t$.
 
-    These are the marginal-matching product denoiser of the theory. Convention where
-    $q_t(x_t) = 0$ (such states are visited by product samplers): each coordinate follows its own
-    one-dimensional reverse kernel, and is carried over where even that is undefined. An unmasked
-    coordinate is therefore always carried over.
+    The product of these marginals is the marginal-matching product denoiser of the theory.
+
+    Product samplers also visit states with $q_t(x_t) = 0$, where the kernel is undefined. There
+    each coordinate follows its own one-dimensional reverse kernel. Where that is undefined, too,
+    the coordinate is carried over. So an unmasked coordinate is always carried over.
 
     Args:
         process: forward process.
@@ -86,8 +112,11 @@ def posterior_marginals(
         t: later time.
 
     Returns:
-        (num_states^D, D, num_states), float64; row i belongs to state i of
+        (num_states^D, D, num_states), float64. Row i belongs to state i of
         `states(D, num_states)`.
+
+    Raises:
+        ValueError: If the law does not fit, or the result would not fit into memory.
     """
     law, num_dims = as_law(q_0, process.num_values)
     num_states = process.num_states
@@ -95,7 +124,7 @@ def posterior_marginals(
         24 * num_dims * num_states ** (num_dims + 1),
         f"the posterior marginals of {num_states}^{num_dims} states",
     )
-    # At s = 0 there is no mask: condition the law of the data itself.
+    # At s = 0 there is no mask, so the law of x_s is the data law over the values.
     if s == 0:
         kernel, law_s = process.transition(0.0, t)[: process.num_values], law
     else:
@@ -103,14 +132,14 @@ def posterior_marginals(
     evidence = push_forward(law_s, kernel)
     reachable = bool((evidence > 0).all())
     single = marginals(law_s, num_dims, len(kernel))[:, :, None] * kernel  # (D, S_s, S_t)
-    # Stored with the states last: every pass below and in `product_step` has long inner loops.
+    # States are the last axis in memory, so that inner loops here and in `product_step` are long.
     result = torch.zeros(num_dims, num_states, num_states**num_dims, dtype=torch.float64)
     for d, rest in enumerate(leave_one_out(law_s, kernel)):
         before, _, after = rest.shape
         rows = result[d].view(num_states, before, num_states, after)
         for source, weights in enumerate(kernel):
             torch.mul(rest[:, source, None], weights[:, None], out=rows[source])
-        # The sum over x_s is q_t(x_t); dividing by the sum itself makes rows add up to 1.
+        # The sum over x_s is q_t(x_t). Division by this sum makes rows add up to 1 exactly.
         total = result[d].sum(0)
         if reachable:
             result[d] /= total
@@ -122,7 +151,7 @@ def posterior_marginals(
 
 
 def _one_dimensional_reverse(joint: Float[Tensor, "source target"]) -> Tensor:
-    """Reverse kernel [x_t, x_s] of one coordinate; carried over where undefined."""
+    """Reverse kernel [x_t, x_s] of one coordinate, carried over where it is undefined."""
     total = joint.sum(0)
     reverse = (joint / total.where(total > 0, 1.0)).T
     carry = torch.eye(joint.shape[1], joint.shape[0], dtype=joint.dtype)
@@ -130,7 +159,7 @@ def _one_dimensional_reverse(joint: Float[Tensor, "source target"]) -> Tensor:
 
 
 def _along(rows: Float[Tensor, "target source"], d: int, num_dims: int) -> Tensor:
-    """rows[x_t^d] for every x_t, (S_s, S^D)."""
+    """The row of coordinate d of every state x_t, (S_s, S^D)."""
     num_states = len(rows)
     after = num_states ** (num_dims - d - 1)
     return rows.T.repeat_interleave(after, 1).repeat(1, num_states**d)

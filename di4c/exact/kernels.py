@@ -1,4 +1,4 @@
-"""Dense kernels [x_t, x_s] of tiny spaces: where the joint law of a step itself is wanted."""
+"""Dense kernels of small spaces, for the joint law of two times."""
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,14 @@ from di4c.processes import ForwardProcess
 def forward_kernel(
     process: ForwardProcess, num_dims: int, s: float, t: float
 ) -> Float[Tensor, "source target"]:
-    r"""$q_{t|s}$ on $S^D$: a Kronecker power, [x_s, x_t]."""
+    r"""The forward kernel $q_{t|s}$ on $S^D$, a Kronecker power of that of one coordinate.
+
+    Returns:
+        (num_states^D, num_states^D) as [x_s, x_t]; rows sum to 1.
+
+    Raises:
+        ValueError: If the kernel would not fit into memory.
+    """
     size = process.num_states**num_dims
     require_memory(8 * size**2, f"a dense kernel of {size} x {size} states")
     kernel = single = process.transition(s, t)
@@ -26,7 +33,7 @@ def reverse_kernel(
 ) -> Float[Tensor, "target source"]:
     r"""The true reverse kernel $q_{s|t}(x_s \mid x_t) \propto q_s(x_s)\, q_{t|s}(x_t \mid x_s)$.
 
-    Rows with $q_t(x_t) = 0$, where it is undefined, carry over: $x_s = x_t$.
+    Where $q_t(x_t) = 0$ the kernel is undefined, and the state is carried over: $x_s = x_t$.
 
     Args:
         process: forward process.
@@ -35,7 +42,10 @@ def reverse_kernel(
         t: later time.
 
     Returns:
-        [x_t, x_s] over all states (a mask included), rows sum to 1.
+        (num_states^D, num_states^D) as [x_t, x_s], a mask included; rows sum to 1.
+
+    Raises:
+        ValueError: If the law does not fit, or the kernel would not fit into memory.
     """
     law, num_dims = as_law(q_0, process.num_values)
     joint = forward_kernel(process, num_dims, s, t) * forward_law(process, law, s)[:, None]
@@ -48,7 +58,17 @@ def reverse_kernel(
 def product_kernel(
     probs: Float[Tensor, "target dim state"],
 ) -> Float[Tensor, "target source"]:
-    r"""The dense kernel $\prod_d m_d(x_s^d \mid x_t)$ of a product denoiser, [x_t, x_s]."""
+    r"""The dense kernel $\prod_d m_d(x_s^d \mid x_t)$ of a product denoiser.
+
+    Args:
+        probs: $m_d(\cdot \mid x_t)$ for every state $x_t$, (n, D, S).
+
+    Returns:
+        (n, S^D) as [x_t, x_s]; rows sum to 1.
+
+    Raises:
+        ValueError: If the kernel would not fit into memory.
+    """
     num_atoms, num_dims, num_states = probs.shape
     require_memory(8 * num_atoms * num_states**num_dims, "a dense product kernel")
     return product_law(probs)

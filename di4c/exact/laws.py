@@ -1,4 +1,4 @@
-"""Laws on S^D as vectors over all states, and what one reads off them; float64 throughout."""
+"""Laws on S^D as vectors over all states, with their marginals, entropies and divergences."""
 
 import math
 import os
@@ -11,10 +11,10 @@ from di4c.probabilities import as_probabilities
 
 
 def require_memory(num_bytes: int, what: str) -> None:
-    """ValueError that says how large `what` would be, if this machine could not hold it."""
+    """Raise ValueError if an object of this size would take over 80 % of the machine's memory."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 5 * num_bytes > 4 * installed:
-        size = num_bytes // 2**30  # S^D may be beyond all floats
+        size = num_bytes // 2**30  # an integer, because S^D may exceed the range of floats
         shown = f"{num_bytes / 2**30:.3g}" if size < 2**60 else f"10^{len(str(size)) - 1}"
         raise ValueError(
             f"{what} would take {shown} GiB and this machine has {installed / 2**30:.3g} GiB; use "
@@ -23,7 +23,18 @@ def require_memory(num_bytes: int, what: str) -> None:
 
 
 def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
-    """All states of S^D in lexicographic order: row i is the law's entry i."""
+    """All states of S^D in lexicographic order; row i belongs to entry i of a law.
+
+    Args:
+        num_dims: D.
+        num_states: S.
+
+    Returns:
+        (S^D, D), int64.
+
+    Raises:
+        ValueError: If D or S is less than 1, or the table would not fit into memory.
+    """
     if num_dims < 1 or num_states < 1:
         raise ValueError(
             f"num_dims and num_states must be at least 1; got {num_dims} and {num_states}"
@@ -35,7 +46,7 @@ def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
 
 
 def infer_num_dims(size: int, num_states: int) -> int:
-    """D with num_states^D = size, or a ValueError."""
+    """The number D with num_states^D = size; raises ValueError if there is none."""
     if num_states < 2:
         raise ValueError(f"num_states must be at least 2 to tell D from a law; got {num_states}")
     num_dims = round(math.log(size) / math.log(num_states)) if size > 1 else 0
@@ -48,7 +59,18 @@ def infer_num_dims(size: int, num_states: int) -> int:
 
 
 def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
-    """A law given as a vector (S^D,) or as an array (S,)*D, checked: (float64 vector, D)."""
+    """Check a law given as a vector or as an array.
+
+    Args:
+        probs: (S^D,) or (S,)*D.
+        num_states: S.
+
+    Returns:
+        The law as a float64 vector (S^D,), and D.
+
+    Raises:
+        ValueError: If the shape does not fit, or it is no law.
+    """
     if probs.ndim > 1 and set(probs.shape) != {num_states}:
         raise ValueError(
             f"q_0 must be a vector of {num_states}^D entries or an array of shape "
@@ -61,7 +83,7 @@ def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
 def marginals(
     probs: Float[Tensor, "*batch atom"], num_dims: int, num_states: int
 ) -> Float[Tensor, "*batch dim state"]:
-    """Law of each coordinate."""
+    """Law of each coordinate, (..., D, S), of laws (..., S^D)."""
     rows = []
     for d in range(num_dims):
         split = (*probs.shape[:-1], num_states**d, num_states, num_states ** (num_dims - d - 1))
@@ -70,13 +92,13 @@ def marginals(
 
 
 def product_law(probs: Float[Tensor, "*batch dim state"]) -> Float[Tensor, "*batch atom"]:
-    """The law of independent coordinates with the given marginals."""
+    """Laws (..., S^D) of independent coordinates with the marginals (..., D, S)."""
     law = product_columns(probs.reshape(-1, *probs.shape[-2:]).permute(1, 2, 0))
     return law.T.reshape(*probs.shape[:-2], -1)
 
 
 def product_columns(probs: Float[Tensor, "dim state batch"]) -> Float[Tensor, "atom batch"]:
-    """`product_law` with the batch last: long inner loops, and two balanced factors at the end."""
+    """`product_law` with the batch as the last axis, which makes inner loops long."""
     num_dims, num_states, batch = probs.shape
     if num_dims == 0:
         return probs.new_ones(1, batch)
@@ -90,7 +112,21 @@ def product_columns(probs: Float[Tensor, "dim state batch"]) -> Float[Tensor, "a
 def total_variation(
     p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch states"]
 ) -> Float[Tensor, "*batch"]:
-    r"""$d_{TV}(p, q) = \tfrac12 \sum_x |p(x) - q(x)|$, in [0, 1]."""
+    r"""Total variation distance $d_{TV}(p, q) = \tfrac12 \sum_x |p(x) - q(x)|$, in [0, 1].
+
+    Args:
+        p: law, (..., n).
+        q: law on the same states, (..., n).
+
+    Raises:
+        ValueError: If the laws have different numbers of states.
+
+    Example:
+        >>> import torch
+        >>> from di4c.exact import total_variation
+        >>> total_variation(torch.tensor([0.5, 0.5]), torch.tensor([0.75, 0.25]))
+        tensor(0.2500)
+    """
     _check_same_states(p, q)
     return (p - q).abs().sum(-1) / 2
 
@@ -98,7 +134,17 @@ def total_variation(
 def kl(
     p: Float[Tensor, "*batch atom"], q: Float[Tensor, "*batch states"]
 ) -> Float[Tensor, "*batch"]:
-    r"""$\mathrm{KL}(p \| q) = \sum_x p \log (p / q)$ in nats; inf where p is not covered by q."""
+    r"""$\mathrm{KL}(p \| q) = \sum_x p \log (p / q)$ in nats, at least 0.
+
+    It is inf if some state has p > 0 and q = 0.
+
+    Args:
+        p: law, (..., n).
+        q: law on the same states, (..., n).
+
+    Raises:
+        ValueError: If the laws have different numbers of states.
+    """
     _check_same_states(p, q)
     return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(-1)
 
@@ -111,12 +157,18 @@ def _check_same_states(p: Tensor, q: Tensor) -> None:
 
 
 def entropy(p: Float[Tensor, "*batch atom"]) -> Float[Tensor, "*batch"]:
-    r"""$H(p) = -\sum_x p \log p$ in nats."""
+    r"""Entropy $H(p) = -\sum_x p \log p$ in nats, of laws (..., n)."""
     return torch.special.entr(p).sum(-1)
 
 
 def total_correlation(
     p: Float[Tensor, "*batch atom"], num_dims: int, num_states: int
 ) -> Float[Tensor, "*batch"]:
-    r"""$\mathrm{TC}(p) = \sum_d H(p^d) - H(p) = \mathrm{KL}(p \| \prod_d p^d)$ in nats."""
+    r"""Total correlation $\sum_d H(p^d) - H(p) = \mathrm{KL}(p \| \prod_d p^d)$ in nats.
+
+    Args:
+        p: law, (..., S^D).
+        num_dims: D.
+        num_states: S.
+    """
     return entropy(marginals(p, num_dims, num_states)).sum(-1) - entropy(p)

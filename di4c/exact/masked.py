@@ -1,9 +1,9 @@
-r"""Product steps of masked diffusion: unmasked coordinates stay, which leaves few transitions.
+r"""Product steps of masked diffusion, where unmasked coordinates stay and few transitions remain.
 
-Of the $(S+1)^{2D}$ entries of the kernel only $(2S+1)^D$ can be positive: an unmasked coordinate
-(S choices) stays, a masked one goes anywhere (S + 1). The first coordinates are enumerated with
-only the transitions that exist; the last few are summed as one small dense matrix product each.
-That costs $2 (2S+1)^{D_1} (S+1)^{2 D_2}$ flops at matrix-product speed.
+Only $(2S+1)^D$ of the $(S+1)^{2D}$ entries of the kernel can be positive: an unmasked coordinate
+(S choices) stays, a masked one may go to any of S + 1 states. The possible transitions of the first
+$D_1$ coordinates are enumerated. For each of them the last $D_2$ coordinates are summed by a small
+dense matrix product. This costs $2 (2S+1)^{D_1} (S+1)^{2 D_2}$ operations.
 """
 
 import itertools
@@ -14,18 +14,24 @@ from torch import Tensor
 
 from di4c.exact.laws import infer_num_dims, product_columns
 
-_TAIL_STATES = 300  # states of the last coordinates: large enough for matrix products to pay
+_TAIL_STATES = 300  # states of the last coordinates, enough for efficient matrix products
 
 
 def tail_dims(num_dims: int, num_states: int) -> int:
-    """How many of the last coordinates go into one dense matrix product, at least one."""
+    """Number of last coordinates that are summed by a dense matrix product, at least one."""
     return max(d for d in range(num_dims + 1) if d <= 1 or num_states**d <= _TAIL_STATES)
 
 
 def masked_step(
     law: Float[Tensor, "atom"], probs: Float[Tensor, "atom dim state"], mask_state: int
 ) -> Float[Tensor, "atom"]:
-    """One product step that carries unmasked coordinates over; the mask is the last state."""
+    """One product step in which all unmasked coordinates are carried over.
+
+    Args:
+        law: law before the step, ((S + 1)^D,).
+        probs: marginals after the step for every state, ((S + 1)^D, D, S + 1).
+        mask_state: the mask, which is the last state: S.
+    """
     num_states = mask_state + 1
     num_dims = infer_num_dims(len(law), num_states)
     tail = tail_dims(num_dims, num_states)

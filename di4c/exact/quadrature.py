@@ -1,10 +1,10 @@
-r"""Few-step generation with a continuous latent: an integral over it in every step.
+r"""The law of few-step generation with a continuous latent, by quadrature over the latent.
 
-One step from a law p is $\sum_x p(x)\, \mathbb{E}_\lambda \prod_d m_d(\cdot \mid x; \lambda)$. On
-a grid of latents that all states share, every point costs an evaluation of every state, and all
-states have the same error. Here each state integrates over points of its own, consecutive ones of
-one low-discrepancy sequence, more of them where p is larger: errors of different states average
-out, and evaluations go where the mass is.
+One step from a law p is $\sum_x p(x)\, \mathbb{E}_\lambda \prod_d m_d(\cdot \mid x; \lambda)$.
+With one grid of latents for all states, each point costs an evaluation for every state, and all
+states have the same error. Here each state has its own points, which are consecutive points of one
+low-discrepancy sequence. A state of larger probability gets more points. So the errors of different
+states average out, and most evaluations are spent on probable states.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,19 +18,19 @@ from di4c.exact.laws import infer_num_dims, states
 from di4c.processes import ForwardProcess
 from di4c.schedules import check_grid
 
-_ROWS = 2**12  # (state, latent) pairs in one call of the network
+_ROWS = 2**12  # largest number of pairs (state, latent) in one call of the network
 
 
 def latent_counts(law: Float[Tensor, "atom"], evaluations: int, most: int) -> Float[Tensor, "atom"]:
-    """Latents for each state: powers of two, in proportion to its probability.
+    """Number of latents for each state: powers of two, about proportional to its probability.
 
     Args:
-        law: p over all states.
-        evaluations: about how many in all; at least one for each state that can occur.
+        law: p, probabilities of all states, (n,).
+        evaluations: approximate sum of the counts. Each state with p > 0 gets at least one.
         most: the largest count, a power of two.
 
     Returns:
-        (n,), 0 where p is.
+        (n,), 0 for states of probability 0.
     """
     wanted = (evaluations * law).clamp(1, most)
     return torch.where(law > 0, 2 ** wanted.log2().floor(), 0)
@@ -44,30 +44,34 @@ def mixture_quadrature(
     points: Tensor,
     evaluations: int,
 ) -> Float[Tensor, "image"]:
-    r"""Law at grid[0] of a few-step mixture sampler: `mixture_composition` for many latents.
+    r"""Law at grid[0] of a few-step mixture sampler with a continuous latent, by quadrature.
 
-    Each step is $p_{s|t}(\cdot|x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot|x_t; \lambda)$, as
-    there. States in the order of their counts take one block of points after another, from the
-    beginning in every step. A block of a power of two of a scrambled Sobol' sequence is a net (of
-    one dimension: a point in each of its cells), and each point by itself has the law of
-    $\lambda$: one step from a given law is unbiased over scrambles. Later steps start from an
-    estimate that used the same points.
+    The law of each step is
+    $p_{s|t}(\cdot|x_t) = \mathbb{E}_\lambda \prod_d p^d_{s|t}(\cdot|x_t; \lambda)$, as in
+    `mixture_composition`.
+
+    In every step the states take consecutive blocks of points, in the order of their counts. A
+    block of a scrambled Sobol' sequence whose size is a power of two is a net; in one dimension it
+    has one point in each of its cells. Each point by itself has the law of $\lambda$. So one step
+    from a given law is unbiased over the scrambles. Later steps start from an estimate that used
+    the same points.
 
     Args:
         process: forward process.
-        network: (x_t (B, L, D), t (B,), latents (B, L, ...)) -> log-probabilities (B, L, D, S); the
-            L states of an example are one state, expanded.
-        grid: times $t_0 < \dots < t_N$, data to noise.
-        start: law of $x_{t_N}$ over all states.
-        points: latents in the order of the sequence, (P, ...), used over and over; P is a power of
-            two.
-        evaluations: of the network in each step, about; a state has at most P.
+        network: (x_t (B, L, D), t (B,), latents (B, L, ...)) -> log-probabilities (B, L, D, S). The
+            L states of an example are copies of one state.
+        grid: times $t_0 < \dots < t_N$, from data to noise.
+        start: law of $x_{t_N}$ over all states, (num_states^D,).
+        points: latents in the order of the sequence, (P, ...); P is a power of two. They are used
+            again from the beginning if there are too few.
+        evaluations: approximate number of evaluations of the network in each step. A state has at
+            most P.
 
     Returns:
-        (num_values^D,) when grid[0] is 0, else (num_states^D,).
+        (num_values^D,) if grid[0] is 0, otherwise (num_states^D,).
 
     Raises:
-        ValueError: If P is no power of two.
+        ValueError: If P is not a power of two.
     """
     times, size = check_grid(grid), len(points)
     if size < 1 or size & (size - 1):

@@ -1,4 +1,4 @@
-"""Forward processes: what noise does to one coordinate, and Bayes' rule back."""
+"""Forward processes: the noise of one coordinate, and its reverse steps by Bayes' rule."""
 
 from di4c.processes.base import ForwardProcess
 from di4c.processes.interpolating import (

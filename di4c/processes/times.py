@@ -1,4 +1,4 @@
-"""Times of a process: their checks, and how one time for each example meets a batch of states."""
+"""Times of a process: checks, and one time for each example against a batch of states."""
 
 import torch
 from jaxtyping import Float, Int

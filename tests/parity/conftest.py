@@ -1,4 +1,4 @@
-"""Where the recorded reference outputs are; without them these tests are skipped, in one line."""
+"""The folder of the recorded reference outputs. Without it these tests are skipped."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Reading the recordings: what a file says of itself, its tensors, and networks with its weights.
+"""Reads the recordings: descriptions, tensors, and networks with the recorded weights.
 
-Every size and setting of a test comes from here, so that another recording of the same layout goes
+Every size and setting of a test comes from here, so another recording of the same layout passes
 through the same tests.
 """
 
@@ -17,9 +17,9 @@ from full_scale.models import BackboneConfig
 from tests.parity.conftest import FOLDER
 from tests.parity.sizes import SIZES
 
-# README of the recordings: their float32 outputs are off by up to 2e-5 from float64, and so may
-# ours be. For comparison: another epsilon in the norms moves outputs by 4e-5 to 5e-4, the other
-# form of GELU by 4e-4 to 2e-3.
+# The float32 outputs of the recordings differ from float64 by up to 2e-5 (their README), and ours
+# may do so, too. For comparison: another epsilon in the norms changes outputs by 4e-5 to 5e-4, and
+# the other form of GELU by 4e-4 to 2e-3.
 FLOAT64 = {"rtol": 1e-5, "atol": 2e-5}
 FLOAT32 = {"rtol": 1e-5, "atol": 4e-5}
 BY_DTYPE = {torch.float32: FLOAT32, torch.float64: FLOAT64}
@@ -27,12 +27,12 @@ FEATURES = {"rtol": 0, "atol": 1e-4}
 
 
 def description(name: str) -> dict:
-    """What the file of that name says of itself."""
+    """The description that belongs to the file of this name."""
     return json.loads((FOLDER / f"{name}.json").read_text())
 
 
 def tensors(name: str, under: str = "") -> dict[str, Tensor]:
-    """Tensors of the file whose names begin with `under`, which is left out of them."""
+    """Tensors of the file whose names begin with `under`, by the rest of their names."""
     return {
         place.removeprefix(under): tensor
         for place, tensor in load_file(FOLDER / f"{name}.safetensors").items()
@@ -41,7 +41,7 @@ def tensors(name: str, under: str = "") -> dict[str, Tensor]:
 
 
 class Recording(NamedTuple):
-    """One network."""
+    """The recording of one network."""
 
     kind: str
     tensors: dict[str, Tensor]
@@ -54,22 +54,22 @@ class Recording(NamedTuple):
 
     @property
     def config(self) -> BackboneConfig:
-        """Its sizes, as the description has them."""
+        """Sizes of the network, from the description."""
         return SIZES[self.kind](self.tiny)
 
     @property
     def full_config(self) -> BackboneConfig:
-        """Those of the published network, likewise."""
+        """Sizes of the published network, from the description."""
         return SIZES[self.kind](self.description["full_size_config"])
 
     @property
     def unsaid(self) -> dict:
-        """Those of them that the weights do not say."""
+        """The sizes that cannot be inferred from the weights."""
         config = self.config
         return {name: getattr(config, name) for name in KINDS[self.kind].unsaid}
 
     def network(self, ema: bool = False, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """The network in eval mode; everything that its weights say is inferred from them."""
+        """The network in eval mode. Its sizes are inferred from the weights as far as possible."""
         config, state = to_ours(self.kind, self.checkpoint, ema, **self.unsaid)
         assert config == self.config
         network = config.build().to(dtype)
@@ -77,7 +77,7 @@ class Recording(NamedTuple):
         return network.eval().requires_grad_(False)
 
     def unread(self, known: str) -> list[str]:
-        """Tensors beside the checkpoint that no test knows."""
+        """Names of tensors beside the checkpoint that no test reads."""
         return [n for n in self.tensors if not n.startswith("ckpt/") and not re.fullmatch(known, n)]
 
 
@@ -88,11 +88,11 @@ def recording(kind: str, name: str) -> Recording:
 
 
 def full_size(recording: Recording) -> BackboneConfig:
-    """Sizes from the shapes of the published checkpoint; every name must be used."""
+    """Sizes inferred from the shapes of the published checkpoint. Every name must be used."""
     root = {"tauldr": "model", "maskgit": "model_state_dict"}.get(recording.kind, "state_dict")
     flat = {
         f"{root}/{name}": torch.empty(shape, device="meta")
         for name, shape in recording.description["full_size_state_dict"].items()
-        if not name.endswith("inv_freq")  # a buffer whose values are looked at
+        if not name.endswith("inv_freq")  # a buffer, of which the values matter
     }
     return to_ours(recording.kind, flat)[0]

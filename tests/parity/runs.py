@@ -1,5 +1,9 @@
-"""The recorded runs of MaskGIT and SDTT, replayed with every draw given and networks to answer."""
+"""The recorded samplers: their tensors by name, and the runs of MaskGIT and SDTT, replayed.
 
+A replay takes every random draw from the recording and the outputs of the network from its caller.
+"""
+
+import re
 from collections.abc import Callable
 
 import torch
@@ -12,9 +16,26 @@ from di4c.sampling_loop import call_grid
 from di4c.schedules import LogLinearSchedule
 from tests.parity.recordings import description, tensors
 
+# Names of the tensors of one update of MDLM.
+MDLM_UPDATE = (
+    r"sdtt/(x|log_p_x0|t|dt|q_xs|q_xs_f64|move_chance_[ts]|uniform|update|x_next|x_denoised|"
+    r"analytic_weights|x_next_analytic)"
+)
+
+
+def matching(recorded: dict[str, Tensor], pattern: str) -> list[tuple[Tensor, ...]]:
+    """(tensor, *groups of the pattern) for every name that matches, of which there must be one."""
+    found = [
+        (tensor, *match.groups())
+        for name, tensor in recorded.items()
+        if (match := re.fullmatch(pattern, name))
+    ]
+    assert found, f"nothing recorded under {pattern}"
+    return found
+
 
 def maskgit_run() -> dict[str, Tensor]:
-    """The run of MaskGIT with codes as (step, batch, dim)."""
+    """Tensors of the run of MaskGIT, with codes of shape (step, batch, dim)."""
     run = tensors("samplers", "maskgit/run/")
     for name in ("code_before", "mask_after"):
         run[name] = run[name].flatten(2)
@@ -25,22 +46,22 @@ def maskgit_run() -> dict[str, Tensor]:
 def replay_maskgit(
     process: MaskedProcess, answer: Callable[[str, int, Tensor, Tensor, Tensor], Tensor]
 ) -> None:
-    """Our sampler goes through the recorded codes and ends at the recorded ones.
+    """Check that our sampler visits the recorded codes and ends at the recorded result.
 
     Args:
-        process: whose last state is the mask.
-        answer: log-probabilities for (recorded name of the logits, step, x_t, t, latent).
+        process: a process whose last state is the mask.
+        answer: returns log-probabilities for (recorded name of the logits, step, x_t, t, latent).
     """
     run, config = maskgit_run(), description("samplers")["config"]
     num_steps = len(run["counts"])
-    num_done = len(run["code_before"])  # fewer if all was revealed before
+    num_done = len(run["code_before"])  # fewer steps if everything was revealed earlier
     asked = []
 
     def network(name):
         def denoiser(x_t, t, latent=None):
             step = round((1 - float(t[0])) * num_steps)
             assert torch.equal(x_t, run["code_before"][step])
-            assert torch.equal(latent, run["z"][step])  # the same in both branches
+            assert torch.equal(latent, run["z"][step])  # the same latent in both branches
             asked.append((name, step))
             return answer(name, step, x_t, t, latent)
 
@@ -58,7 +79,7 @@ def replay_maskgit(
         recorded=list(zip(run["pred_code"], run["gumbel"], strict=True)),
     )
     assert torch.equal(result.samples, run["code_final"])
-    # The first step has no guidance; without a weight none has.
+    # The first step is not guided. No step is guided if the weight is 0.
     guided = range(1, num_done) if config["cfg_w"] else ()
     assert [step for name, step in asked if name == "logits_cond"] == list(range(num_done))
     assert [step for name, step in asked if name == "logits_uncond"] == list(guided)
@@ -66,24 +87,24 @@ def replay_maskgit(
 
 
 def mdlm_process(num_states: int) -> MaskedProcess:
-    """MDLM's process on tokens whose last one is the mask."""
+    """MDLM's process on states of which the last one is the mask."""
     epsilon = description("sdtt_process")["config"]["eps"]
     return MaskedProcess(num_states - 1, LogLinearSchedule(epsilon=epsilon))
 
 
 def sdtt_run() -> dict[str, Tensor]:
-    """The run of SDTT."""
+    """Tensors of the run of SDTT."""
     return tensors("samplers", "sdtt/run/")
 
 
 def replay_sdtt(
     process: MaskedProcess, answer: Callable[[int, Tensor, Tensor, Tensor], Tensor]
 ) -> None:
-    """Our sampler goes through the recorded tokens, at the recorded times.
+    """Check that our sampler visits the recorded tokens at the recorded times.
 
     Args:
         process: see `mdlm_process`.
-        answer: log-probabilities for (call, x_t, t, latent).
+        answer: returns log-probabilities for (call, x_t, t, latent).
     """
     run = sdtt_run()
     num_steps = description("samplers")["config"]["sd_run_steps"]
@@ -110,6 +131,6 @@ def replay_sdtt(
         uniforms=run["uniform"],
     )
     assert torch.equal(result.samples, run["x_final"])
-    # Ours stops at the last mask; the reference goes on through updates that change nothing.
+    # Our sampler stops at the last mask. The reference makes more updates, which change nothing.
     assert asked == times[: result.nfe].tolist()
     assert all(torch.equal(x, run["x_final"]) for x in run["x_before"][result.nfe :])

@@ -1,4 +1,4 @@
-"""The recordings' descriptions of network sizes as our configs."""
+"""Network sizes from the descriptions of the recordings, as our configs."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def _unet(sizes: dict) -> UNetConfig:
         base_width=sizes["ch"],
         multipliers=sizes["ch_mult"],
         num_res_blocks=sizes["num_res_blocks"],
-        # Any number that is no scale's means no attention, for which weights are read as -1.
+        # A number that belongs to no scale means no attention, which our config writes as -1.
         attention_scale=attention_scale if attention_scale in range(num_scales) else -1,
         time_features=sizes["time_embed_dim"],
         time_scale=float(sizes["time_scale_factor"]),
@@ -96,4 +96,4 @@ SIZES: dict[str, Callable[[dict], BackboneConfig]] = {
     "mdlm": _dit,
     "sdtt": _dit,
 }
-"""Config of a network of each kind from the sizes in its description."""
+"""Functions from the sizes in a description to the config, by kind of network."""

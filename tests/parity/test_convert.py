@@ -1,7 +1,7 @@
-"""Every recorded checkpoint, saved as published, converted by the command, loaded, and compared.
+"""Every recorded checkpoint is saved as published, converted by the command, loaded and compared.
 
-What a published file holds besides the recorded tensors (optimiser states, counters, config
-objects of programs that are not installed) is put around them.
+A published file also holds other objects, such as optimiser states, counters, and configs of
+programs that are not installed. The tests add them to the recorded tensors.
 """
 
 import pytest
@@ -31,7 +31,7 @@ def named(name):
 
 
 def options(recorded):
-    """What the command has to be told, since the weights of a small network do not say it."""
+    """Options for the sizes that the command cannot infer from the weights of a small network."""
     return [word for item in recorded.unsaid.items() for word in ("--set", "{}={}".format(*item))]
 
 
@@ -46,7 +46,7 @@ def recorded(request):
 
 
 def check(recorded, model, averaged):
-    """Outputs of the loaded model against the recorded ones."""
+    """Compare the outputs of the loaded model with the recorded ones."""
     tensors = recorded.tensors
     assert model.is_student == getattr(recorded.config, "latent", False)
     if recorded.kind == "vqgan":
@@ -103,7 +103,7 @@ def test_the_other_weights(recorded, tmp_path):
 @pytest.mark.parametrize("prefix", ["", "backbone.", "backbone.backbone.", "backbone._orig_mod."])
 @pytest.mark.parametrize("name", ["sdtt_dit_teacher", "sdtt_dit_student"])
 def test_safetensors_of_the_hub(name, prefix, tmp_path):
-    """MDLM and SDTT publish the bare tensors, under several prefixes."""
+    """MDLM and SDTT publish plain tensors with several prefixes of their names."""
     recorded = named(name)
     bare = {
         prefix + place.removeprefix("state_dict/backbone."): tensor
@@ -133,7 +133,7 @@ def test_prefixes_of_distributed_training(name, tmp_path):
 
 
 def test_training_keys_of_the_vqgan(tmp_path):
-    """A checkpoint from VQGAN's training holds its losses, which are no part of the model."""
+    """A checkpoint from the training of the VQGAN also holds tensors of its losses."""
     recorded = named("maskgit_vqgan")
     recorded.checkpoint["state_dict/loss.discriminator.main.0.weight"] = torch.ones(3)
     out = tmp_path / "model.safetensors"

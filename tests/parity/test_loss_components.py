@@ -1,7 +1,8 @@
-"""The recorded loss terms of the reference implementation, values and gradients, to 1e-10.
+"""The recorded loss terms of the reference implementation: values and gradients agree to 1e-10.
 
-Recorded with -1e6 for minus infinity ("subs"), which a DenseMixture takes as it is; our transform
-writes true infinities, and a HeadMixture never holds the log-probabilities: all must agree.
+The variant "subs" is recorded with -1e6 in place of minus infinity. Three routes must agree: a
+DenseMixture of the recorded log-probabilities, our transform with true infinities, and a
+HeadMixture, which never holds the log-probabilities.
 """
 
 import re
@@ -24,11 +25,11 @@ from tests.parity.recordings import description, tensors
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 LAWS = ("student_lam", "teacher", "student_mixture", "teacher_mixture")
-CODES = {"dense": ("tauldr", "maskgit"), "subs": ("sdtt",)}  # whose losses each variant has
+CODES = {"dense": ("tauldr", "maskgit"), "subs": ("sdtt",)}  # codes of each variant
 
 
 def data_weight(settings, schedule):
-    """The alpha_t that a reference code calls by that name."""
+    """The weight alpha_t that a reference code calls by this name."""
     if schedule == "zero":
         return Weight(0.0)
     shape = {"none": "constant", "const": "constant"}.get(schedule, schedule)
@@ -36,12 +37,12 @@ def data_weight(settings, schedule):
 
 
 def own_data_weight(settings):
-    """The alpha_t that the settings of a reference code choose."""
+    """The weight alpha_t that the settings of a reference code select."""
     return data_weight(settings, settings.get("alpha_t") or settings["time_schedule"])
 
 
 def maskgit_distillation(settings):
-    """MaskGIT's rule, over t = 1 - r."""
+    """The rule of MaskGIT, for t = 1 - r."""
     delta = settings["r_delta"]
     return DistillationBelow(delta, weight=1 / delta, inclusive=True)
 
@@ -51,7 +52,7 @@ def sdtt_distillation(settings):
 
 
 class Recorded:
-    """One variant of the fixture, and the mixtures that its logits stand for."""
+    """One recorded variant, and the mixtures of its logits on one route."""
 
     def __init__(self, config, variant, route):
         self.config, self.variant, self.route = config, variant, route
@@ -68,12 +69,12 @@ class Recorded:
 
     @property
     def schedules(self):
-        """(code, schedule) of every recorded alpha_t."""
+        """Pairs (code, schedule) of every recorded alpha_t."""
         found = (re.fullmatch(r"out/(\w+)_time_coeff_(\w+)", name) for name in self.tensors)
         return [match.groups() for match in found if match]
 
     def log_probs(self, logits, x):
-        """Log-probabilities (B, L, D, S) in the reference's own convention."""
+        """Log-probabilities (B, L, D, S) in the convention of the reference."""
         if not self.subs:
             return logits.log_softmax(-1)
         x = x if x.ndim == 3 else x[:, None]
@@ -112,7 +113,7 @@ class Recorded:
         return Target.from_samples(self["in/x0_clean"][:, None], log_teacher)
 
     def terms(self):
-        """Every recorded loss of the student at t, by its recorded name."""
+        """Every recorded loss of the student at t, by its name in the recording."""
         teacher, mixed = self.log_teacher, self.log_mixture_teacher
         data, data_mixed = self.data(teacher), self.data(mixed)
         consistency = self.consistency
@@ -158,7 +159,7 @@ def test_every_loss_and_its_gradient(recorded):
 
 
 def test_log_probabilities(recorded):
-    """Those of the student, and the marginals that targets are made of."""
+    """Log-probabilities of the student, and the marginals of the targets."""
     if isinstance(recorded.student, DenseMixture):
         for name, mixture in (("t", recorded.student), ("u", recorded.u_student)):
             expected = recorded[f"out/log_p0{name}_student_lam"]
@@ -174,7 +175,7 @@ def test_tauldr_total(recorded, config):
         assert "out/tauldr_total" not in recorded.tensors
         return
     logits = recorded["in/mint_student_logits"].clone().requires_grad_()
-    # One state for each latent: B L examples of one latent each, averaged over the L.
+    # Each latent has its own state: B L examples with one latent, averaged over the L latents.
     mint = recorded.mixture(logits[:, None], None)
     distil = distillation_loss(mint, recorded["in/mint_teacher_logits"].log_softmax(-1))
     distil = distil.unflatten(0, (config["B"], config["L"])).mean(1)
@@ -247,7 +248,7 @@ def test_the_recipes_are_the_defaults_of_the_reference(config):
 
 
 def _total_below(recorded, rule, data_weight, t):
-    """Distil below a time, train consistency above it."""
+    """Total of a rule that trains distillation below a time and consistency above it."""
     terms = recorded.terms()
     distilled = rule.weight * terms["distil_loss"]
     consistency = terms["consis_loss_cor_cv"] + terms["consis_loss_indep"]
@@ -262,7 +263,7 @@ def _assert_total(recorded, name, total, reduced):
 
 
 def _assert_same_law(log_probs, expected):
-    """Equal where there is mass; as good as minus infinity in both where there is none."""
+    """Log-probabilities agree where there is mass; both are below -1e5 where there is none."""
     empty = expected < -1e5
     assert (log_probs[empty] < -1e5).all()
     torch.testing.assert_close(log_probs[~empty], expected[~empty], **TOLERANCE)

@@ -1,4 +1,4 @@
-"""The recorded MaskGIT transformers, and the recorded run of the sampler with the network in it."""
+"""The recorded transformers of MaskGIT, and the recorded run of the sampler with our network."""
 
 import pytest
 import torch
@@ -84,8 +84,8 @@ def test_the_full_size(recorded):
     assert full_size(recorded) == published == recorded.full_config
 
 
-def test_a_run_of_the_sampler_with_the_network_in_it():
-    """From labels, latents and draws alone to the recorded codes; every logit on the way."""
+def test_a_run_of_the_sampler_with_our_network():
+    """Labels, latents and draws lead to the recorded codes, with the recorded logits."""
     run, backbone = maskgit_run(), recording("maskgit", STUDENT).network()
     process = MaskedProcessConfig(backbone.config.codebook_size, "arccos").build()
     conditional = Network(backbone, process, labels=run["labels"])

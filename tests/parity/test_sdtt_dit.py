@@ -1,4 +1,4 @@
-"""The recorded transformers of MDLM and SDTT, and the recorded run with the network in it."""
+"""The recorded transformers of MDLM and SDTT, and the recorded run with our network."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ KNOWN = (
     r"sigma_features)"
 )
 STUDENT = "sdtt_dit_student"
-EXCLUDED = -1e5  # recorded in place of -inf: -1e6, give or take a logit
+EXCLUDED = -1e5  # the recordings have a logit minus 1e6 in place of -inf
 
 
 @pytest.fixture(scope="module", params=["sdtt_dit_teacher", STUDENT])
@@ -30,7 +30,7 @@ def _logits(network, indices, sigma, latent):
 
 
 def _assert_close_log_probs(found, recorded):
-    """-inf where the recording has about -1e6."""
+    """Ours is -inf where the recording is below EXCLUDED; elsewhere both are equal."""
     excluded = recorded < EXCLUDED
     assert torch.equal(found == -torch.inf, excluded)
     torch.testing.assert_close(found[~excluded], recorded[~excluded], **FLOAT32)
@@ -62,7 +62,7 @@ def test_logits_without_noise_level_and_of_short_texts(recorded):
 
 
 def test_the_denoiser_and_the_mixture(recorded):
-    """The adapters exclude the mask and carry over what is not masked."""
+    """The adapters exclude the mask and carry over unmasked coordinates."""
     tensors, num_values = recorded.tensors, recorded.tiny["mask_index"]
     backbone = recorded.network()
     network = Network(backbone, MaskedProcessConfig(num_values, "log-linear").build())
@@ -78,7 +78,7 @@ def test_the_denoiser_and_the_mixture(recorded):
     x_0 = torch.where(x_t == num_values, 1, x_t)
     expected = tensors["out/log_probs_forward"].gather(-1, x_0[..., None])[..., 0]
     torch.testing.assert_close(mixture.gather(x_0[:, None])[:, 0, :, 0], expected, **FLOAT32)
-    # The same at the recorded noise level, through the same transform.
+    # Logits at the recorded noise level, through the same transform.
     logits = _logits(backbone, x_t, tensors["in/sigma"], tensors.get("in/z"))
     found = network._transform(x_t[:, None]).log_probs(logits[:, None])[:, 0]
     _assert_close_log_probs(found[..., :-1], tensors["out/log_probs_subs"][..., :-1])
@@ -113,8 +113,8 @@ def test_the_full_size(recorded):
     assert full_size(recorded) == published == recorded.full_config
 
 
-def test_a_run_of_the_sampler_with_the_network_in_it():
-    """From latents and uniforms alone to the recorded tokens; every log-probability on the way."""
+def test_a_run_of_the_sampler_with_our_network():
+    """Latents and uniforms lead to the recorded tokens, with the recorded log-probabilities."""
     run, backbone = sdtt_run(), recording("sdtt", STUDENT).network()
     process = mdlm_process(backbone.config.num_states)
     network = Network(backbone, process)

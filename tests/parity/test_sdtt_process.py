@@ -1,4 +1,4 @@
-"""The recorded noise schedule and masking of MDLM and SDTT, from the files alone."""
+"""The recorded noise schedule and masking of MDLM and SDTT."""
 
 import re
 
@@ -12,7 +12,7 @@ from di4c.schedules import LogLinearSchedule
 from tests.parity import recordings
 
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}
-HALF_ULP = 2**-24  # of float32 at 1
+HALF_ULP = 2**-24  # half a unit in the last place of float32 at 1
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_every_recorded_tensor_is_read(recorded):
 
 
 def _slope(schedule, t):
-    """d sigma / dt."""
+    """Derivative of sigma with respect to t."""
     return -schedule.derivative(t) / schedule.alpha(t)
 
 
@@ -52,9 +52,9 @@ def test_noise_in_double_precision(recorded, schedule):
 
 
 def _single(found, recorded, alpha, amplified):
-    """Agreement to the precision of float32, where 1 - (1 - eps) t loses a factor 1 / alpha.
+    """Check agreement to the precision of float32; 1 - (1 - eps) t loses a factor 1 / alpha.
 
-    Discretised times lie beyond themselves: where that leaves less than nothing, both are NaN.
+    Discretised times are moved up. Where this makes alpha negative, both values are NaN.
     """
     recorded = recorded.double().reshape(found.shape)
     bound = 8 * HALF_ULP * ((1 / alpha.abs() if amplified else 1) + found.abs())
@@ -75,7 +75,7 @@ def test_the_conditioning_of_discretised_times(recorded, description, schedule):
     for num_times in description["config"]["T_values"]:
         sigma = noise_level(schedule, t, num_times)
         rounded = (t * num_times).floor().double() / num_times + 1 / num_times if num_times else t
-        alpha = schedule.alpha(rounded)  # below zero where sigma is NaN
+        alpha = schedule.alpha(rounded)  # negative where sigma is NaN
         recorded_at = {
             name: recorded[f"out/T{num_times}/{name}"]
             for name in ("conditioning", "move_chance", "dsigma")
@@ -91,7 +91,7 @@ def test_the_ends_of_the_schedule(description, schedule):
     ends = noise_level(schedule, torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
     eps = description["config"]["eps"]
     assert ends[1] == pytest.approx(constants["sigma_max"], abs=8 * HALF_ULP / eps)
-    # The reference offsets the noise at time 0 by eps.
+    # The reference adds eps to the noise at time 0.
     assert ends[0] + eps == pytest.approx(constants["sigma_min"], rel=1e-6)
 
 

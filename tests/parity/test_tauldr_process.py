@@ -1,4 +1,4 @@
-"""The recorded discretised Gaussian of tauLDR and its reverse step, from the files alone."""
+"""The recorded discretised Gaussian of tauLDR and its reverse step."""
 
 import re
 
@@ -12,8 +12,8 @@ FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}
 FLOOR = 1e-8  # smaller transition probabilities are recorded as 0
 
-# Accuracy of kernels where the stationary law is uniform: the recordings' own `accuracy` is up to
-# 1.4e-14 against another matrix exponential, and 3e-7 with products in float32.
+# Accuracy of kernels with a uniform stationary law. By their own description, the recordings differ
+# from another matrix exponential by up to 1.4e-14, and by 3e-7 with products in float32.
 KERNEL64, KERNEL32 = 2e-14, 5e-7
 
 
@@ -54,24 +54,24 @@ class Variant:
         return f"{self.name}/{name}" in self.tensors
 
     def step(self):
-        """x_t, s, t of the recorded reverse step."""
+        """The states x_t and the times s, t of the recorded reverse step."""
         return self["pst/x_t"], self["pst/s"], self["pst/t"]
 
     def kernel_noise(self, kernel=KERNEL64):
-        """Absolute noise of a transition probability.
+        """Absolute error of a transition probability.
 
-        The eigenvectors of a reversible chain are an orthogonal matrix between the roots of the
-        stationary law and their inverses: their condition is the root of its largest ratio. Noise
-        above the floor would be no recording.
+        The eigenvectors of a reversible chain are an orthogonal matrix between the square roots of
+        the stationary law and their inverses. So their condition number is the square root of the
+        largest ratio of its probabilities. The error is at most the floor.
         """
         law = self["initial_pmf"]
         return kernel * min(float((law.max() / law.min()).sqrt()), FLOOR / KERNEL64)
 
     def bayes_noise(self, *spans, kernel=KERNEL64):
-        """Relative noise (B, 1, 1) of products and quotients of the kernels over those (s, t).
+        """Relative error (B, 1, 1) of products and quotients of the kernels over the given (s, t).
 
-        Largest in the smallest probability that is not cut off, which at small t is near 1e-8:
-        two good eigendecompositions leave reverse steps there that differ by 5e-10.
+        It is that of the smallest probability that is not cut off, which is near 1e-8 at small t.
+        There the reverse steps from two good eigendecompositions differ by 5e-10.
         """
         process = self.process()
         kernels = torch.stack([process.transition(s, t) for s, t in spans])
@@ -105,7 +105,7 @@ def test_rates(recorded, variants):
         torch.testing.assert_close(
             process.integrated_rate(t), variant["integral_rate_scalar"], **FLOAT64
         )
-        count = len(variant["rate"])  # fewer times where S is large
+        count = len(variant["rate"])  # fewer times are recorded if S is large
         torch.testing.assert_close(beta[:count, None, None] * base, variant["rate"], **FLOAT64)
         torch.testing.assert_close(process.prior(), variant["initial_pmf"], **FLOAT64)
 
@@ -130,7 +130,7 @@ def test_the_reverse_step(variants):
         spans = ((0.0, t), (0.0, s), (s, t))
         noise = found * variant.bayes_noise(*spans)
         _assert_close(found, variant["pst/p_s_given_t"], FLOAT64, noise)
-        # At small t the reference's own precision loses what it divides by.
+        # At small t the float32 reference loses the precision of its denominators.
         noise = found * variant.bayes_noise(*spans, kernel=KERNEL32)
         _assert_close(found, variant["pst/p_s_given_t_f32"], FLOAT32, noise)
 
@@ -144,10 +144,10 @@ def test_the_bridge(variants):
 
 
 def test_the_unnormalised_logarithm(variants):
-    """The same step in logarithms, with the regularisation added twice as in the reference.
+    """The same step in logarithms, with the regularisation added twice, as in the reference.
 
-    Twice is once with twice the epsilon, which is a process of ours, and once more on the sum over
-    x_0.
+    A process with twice the epsilon adds it twice to the likelihoods. For the sum over x_0 the test
+    adds it once more.
     """
     for variant in variants:
         x_t, s, t = variant.step()
@@ -171,7 +171,7 @@ def test_reverse_rates(variants):
 
 
 def _assert_close(found, recorded, tolerance, noise):
-    """To the tolerance and, on top, to the noise: one number for all, or one an entry."""
+    """Agreement to the tolerance plus the noise, which is one number or one for each entry."""
     assert found.shape == recorded.shape
     bound = tolerance["atol"] + tolerance["rtol"] * recorded.double().abs() + noise
     excess = (found - recorded.double()).abs() - bound

@@ -1,4 +1,4 @@
-"""The recorded U-Nets of tauLDR: weights raw and averaged, network outputs, head, names."""
+"""The recorded U-Nets of tauLDR: raw and averaged weights, outputs, head, parameter names."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def recorded(request):
 
 
 def _as_image(features, sizes):
-    """(B, D, 2) as the recorded (B, 2 C, H, W)."""
+    """Features (B, D, 2) in the recorded layout (B, 2 C, H, W)."""
     return features.movedim(-1, 1).reshape(len(features), -1, *sizes["shape"][1:])
 
 
@@ -59,7 +59,7 @@ def test_another_latent():
 
 
 def _assert_close_logits(found, recorded):
-    """Probabilities to 1e-6; logits as far as the floor inside their logarithm leaves them."""
+    """Probabilities agree to 1e-5. A floor in a logarithm limits the accuracy of small logits."""
     torch.testing.assert_close(found.softmax(-1), recorded.softmax(-1), rtol=0, atol=1e-5)
     torch.testing.assert_close(found, recorded, rtol=0, atol=0.1)
     off = (found - recorded).abs() > 1e-3
@@ -77,7 +77,7 @@ def test_logits_of_the_head(recorded):
 
 
 def test_the_denoiser_and_the_mixture(recorded):
-    """Through the adapters: x_t of each latent its own row."""
+    """Outputs through both adapters. In the mixture each latent has its own row of x_t."""
     tensors, network = recorded.tensors, recorded.network(ema=True)
     network = Network(network, GaussianProcessConfig(recorded.tiny["S"]).build())
     latent = tensors.get("in/lam")
@@ -114,4 +114,4 @@ def test_the_full_size(recorded):
     sizes = recorded.full_config
     assert full_size(recorded) == UNetConfig(latent=sizes.latent)
     low, high = sizes.value_range
-    assert (low, high) == (0, sizes.num_states - 1)  # what None stands for
+    assert (low, high) == (0, sizes.num_states - 1)  # the meaning of None

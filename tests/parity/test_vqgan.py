@@ -1,4 +1,4 @@
-"""The recorded VQGAN: image to codes, codes to image."""
+"""The recorded VQGAN: from images to codes and back."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_images_to_codes_and_back(recorded, dtype):
 
 
 def test_codes_are_the_nearest_by_the_recorded_margin(recorded):
-    """Distances by another formula; the second nearest is as far off as recorded."""
+    """The margin between the nearest and the second nearest code, from another distance formula."""
     network = recorded.network(dtype=torch.float64)
     image = recorded.tensors["in/image"].double()
     features = network.features(image).movedim(1, -1)

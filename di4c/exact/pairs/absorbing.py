@@ -1,4 +1,4 @@
-"""E3: two bits that fall to zero, the literal absorbing chain on two states."""
+"""Absorbing pair: two bits that fall to zero, the absorbing chain on {0, 1} without a mask."""
 
 import itertools
 import math
@@ -15,16 +15,17 @@ from di4c.schedules import phi_grid
 
 
 def absorbing_tv(alphas: Sequence[Number], weight: Number, start: str = "q_T") -> Number:
-    r"""E3: the chain 1 -> 0 from $p_0 = (1-a)\delta_{00} + a\,\delta_{11}$.
+    r"""$TV_N$ of the absorbing pair: the chain 1 -> 0 from $(1-a)\delta_{00} + a\,\delta_{11}$.
 
-    With $\phi = \arctan(\sqrt{a/(1-a)}\,(1-\alpha))$ only $P(00) = (1-a) \prod_k
-    \cos^2(\phi_k - \phi_{k-1})$ and $P(01) = P(10) = (1-a) \sin^2\phi_1 \prod_{k \ge 2}
-    \cos^2(\phi_k - \phi_{k-1})$ enter: $TV = \max\{1 - a - P(00),\ 2 P(01)\}$ from q_T. From the
-    prior (all-zero) both probabilities are divided by $q_T(00) = (1-a)/\cos^2\phi_N$.
+    With $\phi = \arctan(\sqrt{a/(1-a)}\,(1-\alpha))$ the sampler has the probabilities
+    $P(00) = (1-a) \prod_k \cos^2(\phi_k - \phi_{k-1})$ and $P(01) = P(10) =
+    (1-a) \sin^2\phi_1 \prod_{k \ge 2} \cos^2(\phi_k - \phi_{k-1})$. The error from q_T is
+    $TV_N = \max\{1 - a - P(00),\ 2 P(01)\}$. From the prior (both bits zero) these probabilities
+    are divided by $q_T(00) = (1-a)/\cos^2\phi_N$.
 
     Args:
-        alphas: $\alpha_0 = 1 > \dots > \alpha_N$, survival of a one.
-        weight: a in (0, 1).
+        alphas: $\alpha_0 = 1 > \dots > \alpha_N$, probabilities that a one survives until $t_k$.
+        weight: a in (0, 1), the probability of 11.
         start: "q_T" or "prior".
     """
     stay, mixed = absorbing_probabilities(alphas, weight, start)
@@ -35,7 +36,7 @@ def absorbing_tv(alphas: Sequence[Number], weight: Number, start: str = "q_T") -
 def absorbing_probabilities(
     alphas: Sequence[Number], weight: Number, start: str = "q_T"
 ) -> tuple[Number, Number]:
-    """E3: the sampler's P(00) and P(01) = P(10); arguments as in `absorbing_tv`."""
+    """The probabilities P(00) and P(01) = P(10) of the sampler; arguments as in `absorbing_tv`."""
     odds = weight / (1 - weight)
 
     def cosine_squared(a: Number, b: Number) -> Number:
@@ -53,15 +54,21 @@ def absorbing_probabilities(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AbsorbingPair(Pair):
-    r"""E3: the literal absorbing chain 1 -> 0; $\phi = \arctan(\sqrt{a/(1-a)}\, (1-\alpha))$.
+    r"""Absorbing pair: two bits of law $(1-a)\delta_{00} + a\,\delta_{11}$ that fall to zero.
 
-    $p_0 = (1-a)\delta_{00} + a\,\delta_{11}$. With $c_k = \cos^2(\phi_k - \phi_{k-1})$,
-    $TV_N = (1-a) \max\{1 - \prod_k c_k,\ 2 (1 - c_1) \prod_{k \ge 2} c_k\}$ from q_T. Bounds, limit
-    and best grid are for that start; from the prior (all-zero) they are known, and the same, only
-    where $\alpha_N = 0$.
+    The noise is the absorbing chain 1 -> 0. Let $\phi = \arctan(\sqrt{a/(1-a)}\, (1-\alpha))$ and
+    $c_k = \cos^2(\phi_k - \phi_{k-1})$. Then, from q_T,
+
+    $$TV_N = (1-a) \max\{1 - \prod_k c_k,\ 2 (1 - c_1) \prod_{k \ge 2} c_k\}.$$
+
+    Bounds, limit and best grid are those from q_T. From the prior (both bits zero) they are known
+    only if $\alpha_N = 0$, and then they are the same.
 
     Attributes:
         weight: a in (0, 1), the probability of 11.
+
+    Raises:
+        ValueError: If the weight is out of range.
     """
 
     weight: float = 0.5
@@ -73,20 +80,17 @@ class AbsorbingPair(Pair):
 
     @property
     def data_law(self) -> Float[Tensor, "value value"]:
-        """See Pair.data_law."""
         return torch.tensor([[1 - self.weight, 0.0], [0.0, self.weight]], dtype=torch.float64)
 
     @property
     def process(self) -> ForwardProcess:
-        """See Pair.process."""
         return absorbing_process(self.schedule)
 
     def closed_form(self, grid: Grid) -> float:
-        """See Pair.closed_form: E3."""
         return float(absorbing_tv(self._alphas(grid), self.weight, self.start))
 
     def lower_bound(self, grid: Grid) -> float | None:
-        r"""$(1-a) (1 - e^{-\phi_N^2 / N})$, on any grid."""
+        r"""$(1-a) (1 - e^{-\phi_N^2 / N})$, on every grid."""
         alphas = self._alphas(grid)
         if self._floored(alphas[-1]):
             return None
@@ -110,7 +114,7 @@ class AbsorbingPair(Pair):
         return (1 - self.weight) * horizon * energy
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
-        r"""Equispaced in $\phi$; the best one from q_T."""
+        r"""The grid that is equispaced in $\phi$; it is the best one from q_T."""
         return phi_grid(self.schedule, num_steps, self.weight)
 
     def best_tv(self, num_steps: int) -> float | None:
@@ -123,10 +127,10 @@ class AbsorbingPair(Pair):
         return math.atan(math.sqrt(self.weight / (1 - self.weight)) * (1 - alpha))
 
     def _slope(self, complement: Tensor) -> Tensor:
-        """Derivative of phi by 1 - alpha."""
+        """Derivative of phi with respect to 1 - alpha."""
         odds = self.weight / (1 - self.weight)
         return math.sqrt(odds) / (1 + odds * complement**2)
 
     def _floored(self, last_alpha: float) -> bool:
-        """From the prior with ones left at the end the error does not vanish."""
+        """Whether the error does not vanish: start from the prior with ones left at the end."""
         return self.start == "prior" and last_alpha > 0

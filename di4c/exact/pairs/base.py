@@ -1,4 +1,4 @@
-"""What is known of the few-step error of a pair: the interface of the three families."""
+"""The interface of the three families of pairs with a known few-step error."""
 
 import math
 from abc import ABC, abstractmethod
@@ -22,12 +22,16 @@ Grid = Sequence[float] | Tensor
 class Pair(ABC):
     r"""A data law on two coordinates whose few-step error is known in closed form.
 
-    Grids run from $t_0 = 0$ to any $t_N \le T$. Bounds hold for the grid they are given; None
-    says that no bound is known for it.
+    $TV_N$ is the total variation between the data law and the law of the samples after N product
+    steps. A grid runs from $t_0 = 0$ to any $t_N \le T$. A bound holds for the given grid; None
+    means that no bound is known for it.
 
     Attributes:
         schedule: survival probability alpha of one coordinate, and the horizon T.
-        start: "q_T" (noised data) or "prior".
+        start: law from which generation starts: "q_T" (noised data) or "prior".
+
+    Raises:
+        ValueError: If start is neither of the two.
     """
 
     schedule: Schedule
@@ -40,7 +44,7 @@ class Pair(ABC):
     @property
     @abstractmethod
     def data_law(self) -> Float[Tensor, "value value"]:
-        """$p_0$."""
+        """$p_0$, a table (V, V)."""
 
     @property
     @abstractmethod
@@ -49,19 +53,19 @@ class Pair(ABC):
 
     @abstractmethod
     def closed_form(self, grid: Grid) -> float:
-        """$TV_N$ on the grid."""
+        """$TV_N$ on this grid."""
 
     @abstractmethod
     def lower_bound(self, grid: Grid) -> float | None:
-        """At most $TV_N$ on this grid."""
+        """Lower bound of $TV_N$ on this grid; None if none is known."""
 
     @abstractmethod
     def upper_bound(self, grid: Grid) -> float | None:
-        """At least $TV_N$ on this grid; None unless the grid is uniform."""
+        """Upper bound of $TV_N$ on this grid; None if none is known, as for non-uniform grids."""
 
     @abstractmethod
     def limit(self) -> float | None:
-        r"""$\lim N \cdot TV_N$ on the uniform grid of [0, T]; None where it is infinite."""
+        r"""$\lim N \cdot TV_N$ on the uniform grid of [0, T]; None if it is infinite."""
 
     @abstractmethod
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
@@ -69,7 +73,7 @@ class Pair(ABC):
 
     @abstractmethod
     def best_tv(self, num_steps: int) -> float | None:
-        r"""$\inf TV_N$ over all grids of [0, T] with N steps; None where it is not known."""
+        r"""$\inf TV_N$ over all grids of [0, T] with N steps; None if it is not known."""
 
     def _alphas(self, grid: Grid) -> list[float]:
         times = check_grid(grid)
@@ -81,9 +85,9 @@ class Pair(ABC):
         return self.schedule.alpha(torch.tensor(times, dtype=torch.float64)).tolist()
 
     def _energy(self, end: float, slope: Callable[[Tensor], Tensor]) -> float | None:
-        r"""$\int_0^{end} (\alpha'(t)\, slope(1 - \alpha))^2 dt$; None where alpha'(0) is infinite.
+        r"""$\int_0^{end} (\alpha'(t)\, slope(1 - \alpha))^2 dt$; None if $\alpha'(0)$ is infinite.
 
-        Gauss-Legendre on intervals that halve towards 0, where the integrand may peak.
+        Gauss-Legendre quadrature on intervals that halve towards 0, where the integrand may peak.
         """
         if not math.isfinite(float(self.schedule.derivative(0.0))):
             return None
@@ -101,7 +105,7 @@ class Pair(ABC):
 
 
 def uniform_end(grid: Grid) -> float | None:
-    """The last time of a uniform grid, None for any other."""
+    """The last time of a uniform grid; None for any other grid."""
     times = check_grid(grid)
     end, num_steps = times[-1], len(times) - 1
     ideal = uniform_grid(num_steps, end).tolist()

@@ -1,4 +1,4 @@
-"""E1: a pair under masked noise, any vocabulary, any law."""
+"""Masked pair: two coordinates of any law under masked noise."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,15 +16,16 @@ from di4c.schedules import alpha_grid
 
 
 def masked_tv(alphas: Sequence[Number], dependence: Number, start: str = "q_T") -> Number:
-    r"""E1: $d_{12} \sum_k (\alpha_{k-1} - \alpha_k)^2$, over $(1 - \alpha_N)^2$ from all-mask.
+    r"""$TV_N$ of the masked pair: $d_{12} \sum_k (\alpha_{k-1} - \alpha_k)^2$ from q_T.
 
-    The two coordinates are drawn independently of each other exactly when they are unmasked in
-    the same step.
+    From the prior (both masked) it is divided by $(1 - \alpha_N)^2$. The reason for the formula:
+    the sampler draws the two coordinates independently if and only if it unmasks both in the same
+    step.
 
     Args:
-        alphas: $\alpha_0 = 1 > \dots > \alpha_N$, the unmasked shares on the grid.
+        alphas: $\alpha_0 = 1 > \dots > \alpha_N$, probabilities that a coordinate is unmasked.
         dependence: $d_{12} = d_{TV}(p_0, p_0^1 \otimes p_0^2)$.
-        start: "q_T" or "prior" (all-mask).
+        start: "q_T" or "prior".
     """
     total = dependence * sum((a - b) ** 2 for a, b in itertools.pairwise(alphas))
     return total / (1 - alphas[-1]) ** 2 if start == "prior" else total
@@ -32,13 +33,17 @@ def masked_tv(alphas: Sequence[Number], dependence: Number, start: str = "q_T") 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MaskedPair(Pair):
-    r"""E1: masked noise, any vocabulary, any law; the angle is $\alpha$ itself.
+    r"""Masked pair: two coordinates of any law, with any vocabulary, under masked noise.
 
-    $TV_N = d_{12} \sum_k (\alpha_{k-1} - \alpha_k)^2$ with $d_{12} = d_{TV}(p_0, p_0^1 \otimes
-    p_0^2)$; from the prior (all-mask) everything is divided by $(1 - \alpha_N)^2$.
+    $TV_N = d_{12} \sum_k (\alpha_{k-1} - \alpha_k)^2$ with the dependence
+    $d_{12} = d_{TV}(p_0, p_0^1 \otimes p_0^2)$. From the prior (both masked) the error and its
+    bounds are divided by $(1 - \alpha_N)^2$.
 
     Attributes:
         p_0: data law, (V, V).
+
+    Raises:
+        ValueError: If p_0 is no law on pairs.
     """
 
     p_0: Float[Tensor, "first second"]
@@ -51,31 +56,28 @@ class MaskedPair(Pair):
 
     @property
     def data_law(self) -> Float[Tensor, "value value"]:
-        """See Pair.data_law."""
         return as_probabilities("p_0", self.p_0.reshape(-1)).reshape(self.p_0.shape)
 
     @property
     def process(self) -> ForwardProcess:
-        """See Pair.process."""
         return MaskedProcess(len(self.p_0), self.schedule)
 
     @property
     def dependence(self) -> float:
-        r"""$d_{12}$."""
+        r"""$d_{12}$, the total variation between $p_0$ and the product of its marginals."""
         law, num_values = self.data_law.reshape(-1), len(self.p_0)
         return float(total_variation(law, product_law(marginals(law, 2, num_values))))
 
     def closed_form(self, grid: Grid) -> float:
-        """See Pair.closed_form: E1."""
         return float(masked_tv(self._alphas(grid), self.dependence, self.start))
 
     def lower_bound(self, grid: Grid) -> float:
-        r"""$d_{12} (1 - \alpha_N)^2 / N$, on any grid."""
+        r"""$d_{12} (1 - \alpha_N)^2 / N$, on every grid."""
         alphas = self._alphas(grid)
         return self._scaled((1 - alphas[-1]) ** 2 / (len(alphas) - 1), alphas[-1])
 
     def upper_bound(self, grid: Grid) -> float | None:
-        r"""$d_{12}\, t_N \int \alpha'^2 / N$, the limit over N, on the uniform grid."""
+        r"""$d_{12}\, t_N \int \alpha'^2 / N$ (the limit divided by N), on the uniform grid only."""
         end, alphas = uniform_end(grid), self._alphas(grid)
         energy = None if end is None else self._energy(end, torch.ones_like)
         if end is None or energy is None:
@@ -89,7 +91,7 @@ class MaskedPair(Pair):
         return None if energy is None else self._scaled(horizon * energy, self._last_alpha)
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
-        r"""Equispaced in $\alpha$."""
+        r"""The grid that is equispaced in $\alpha$."""
         return alpha_grid(self.schedule, num_steps)
 
     def best_tv(self, num_steps: int) -> float:

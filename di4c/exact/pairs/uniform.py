@@ -1,4 +1,4 @@
-"""E2: two symmetric spins under uniform noise."""
+"""Uniform pair: two symmetric spins under uniform noise."""
 
 import itertools
 import math
@@ -15,20 +15,23 @@ from di4c.schedules import ExponentialSchedule, psi_grid, uniform_grid
 
 
 def uniform_tv(correlations: Sequence[Number], start: str = "q_T") -> Number:
-    r"""E2: $[\prod_k \cosh 2(\psi_{k-1} - \psi_k) - 1] / (2 \sinh 2\psi_0)$, $\psi = $ artanh w.
+    r"""$TV_N$ of the uniform pair, as a rational function of the correlations.
 
-    Evaluated as a rational function of w without cancellation, by
-    $\cosh 2(\psi - \psi') = 1 + 2 (w - w')^2 / ((1 - w^2)(1 - w'^2))$; $w_0 = \pm 1$ (all mass on
-    two states) is the limit. The uniform prior is one more step, from correlation 0.
+    $$TV_N = \frac{\prod_k \cosh 2(\psi_{k-1} - \psi_k) - 1}{2 \sinh 2\psi_0}, \qquad
+    \psi = \operatorname{artanh} w.$$
+
+    The identity $\cosh 2(\psi - \psi') = 1 + 2 (w - w')^2 / ((1 - w^2)(1 - w'^2))$ avoids
+    cancellation. At $w_0 = \pm 1$, with all mass on two states, the value is the limit. A start
+    from the uniform prior adds one step, from correlation 0.
 
     Args:
-        correlations: $w_k = \theta \alpha_k^2$ on the grid, $w_0 = \theta$ in [-1, 1].
+        correlations: $w_k = \theta \alpha_k^2$ on the grid, with $w_0 = \theta$ in [-1, 1].
         start: "q_T" or "prior".
     """
     w = [abs(value) for value in correlations] + ([0 * correlations[0]] if start == "prior" else [])
     if w[0] == 0:
         return w[0]
-    excess = 0 * w[0]  # the product over all steps but the last, minus 1
+    excess = 0 * w[0]  # the product over all steps but the last (k = 1), minus 1
     for a, b in itertools.pairwise(w[1:]):
         gap = 2 * (a - b) ** 2 / ((1 - a * a) * (1 - b * b))
         excess = excess * (1 + gap) + gap
@@ -38,16 +41,23 @@ def uniform_tv(correlations: Sequence[Number], start: str = "q_T") -> Number:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UniformPair(Pair):
-    r"""E2: two symmetric spins under uniform noise; $\psi = $ artanh w, $w = |\theta| \alpha^2$.
+    r"""Uniform pair: two symmetric spins $s_1, s_2 = \pm 1$ under uniform noise.
 
-    $p_0(s_1, s_2) = (1 + \theta s_1 s_2) / 4$ and
-    $TV_N = [\prod_k \cosh 2(\psi_{k-1} - \psi_k) - 1] / (2 \sinh 2\psi_0)$; from the uniform prior
-    the product gains the factor $\cosh 2\psi_N$. A constant flip rate r is
-    `ExponentialSchedule(rate=2 * r)`. At $|\theta| = 1$ ($\psi_0 = \infty$)
-    $TV_N = \tfrac12 f_1 \prod_{k \ge 2} \cosh 2(\psi_{k-1} - \psi_k)$, $f = (1 - w) / (1 + w)$.
+    The data law is $p_0(s_1, s_2) = (1 + \theta s_1 s_2) / 4$. With
+    $\psi = \operatorname{artanh} w$ and $w = |\theta| \alpha^2$ the error from q_T is
+
+    $$TV_N = \frac{\prod_k \cosh 2(\psi_{k-1} - \psi_k) - 1}{2 \sinh 2\psi_0}.$$
+
+    From the uniform prior the product has one more factor, $\cosh 2\psi_N$. At $|\theta| = 1$,
+    where $\psi_0 = \infty$, the error is
+    $TV_N = \tfrac12 f_1 \prod_{k \ge 2} \cosh 2(\psi_{k-1} - \psi_k)$ with
+    $f = (1 - w) / (1 + w)$. A constant flip rate r is `ExponentialSchedule(rate=2 * r)`.
 
     Attributes:
-        theta: $\mathbb{E}[s_1 s_2]$ in [-1, 1]; its sign changes nothing.
+        theta: correlation $\mathbb{E}[s_1 s_2]$ in [-1, 1]. The error does not depend on its sign.
+
+    Raises:
+        ValueError: If theta is out of range.
     """
 
     theta: float
@@ -59,25 +69,23 @@ class UniformPair(Pair):
 
     @property
     def data_law(self) -> Float[Tensor, "value value"]:
-        """See Pair.data_law."""
         same, different = (1 + self.theta) / 4, (1 - self.theta) / 4
         return torch.tensor([[same, different], [different, same]], dtype=torch.float64)
 
     @property
     def process(self) -> ForwardProcess:
-        """See Pair.process."""
         return UniformProcess(2, self.schedule)
 
     def closed_form(self, grid: Grid) -> float:
-        """See Pair.closed_form: E2."""
         correlations = [self.theta * alpha**2 for alpha in self._alphas(grid)]
         return float(uniform_tv(correlations, self.start))
 
     def lower_bound(self, grid: Grid) -> float:
-        r"""$(\psi_0 - \psi_N)^2 / (N \sinh 2\psi_0)$, any grid; $\tfrac12 f_1$ at $|\theta| = 1$.
+        r"""$(\psi_0 - \psi_N)^2 / (N \sinh 2\psi_0)$, on every grid.
 
-        From the prior the factor $\cosh 2\psi_N$ enters as in the closed form. At $|\theta| = 1$ a
-        grid may beat 1/N: the bound is of order 1/N only where the first step is.
+        From the prior the factor $\cosh 2\psi_N$ enters as in the closed form. At $|\theta| = 1$
+        the bound is $\tfrac12 f_1$. It is of order 1/N only if the first step is, and other grids
+        may have a smaller error.
         """
         alphas = self._alphas(grid)
         if abs(self.theta) == 1:
@@ -86,11 +94,11 @@ class UniformPair(Pair):
         return self._bounded(2 * drop**2 / (len(alphas) - 1), alphas[-1])
 
     def upper_bound(self, grid: Grid) -> float | None:
-        r"""$[e^{2 t_N J / N} - 1] / (2 \sinh 2\psi_0)$, $J = \int \psi'^2$; uniform grid.
+        r"""$[e^{2 t_N J / N} - 1] / (2 \sinh 2\psi_0)$ with $J = \int \psi'^2$, and at most 1.
 
-        Cut at 1. At $|\theta| = 1$, for the exponential schedule only, it is
-        $\tfrac12 f_1 \prod_{k=2}^N [1 + 1 / 2k(k-1)]$, since $f = \tanh 2rt$ is concave; that never
-        exceeds limit / N.
+        The bound is for the uniform grid. At $|\theta| = 1$ a bound is known for the exponential
+        schedule only. There it is $\tfrac12 f_1 \prod_{k=2}^N [1 + 1 / 2k(k-1)]$, because
+        $f = \tanh 2rt$ is concave. It never exceeds limit / N.
         """
         end, alphas = uniform_end(grid), self._alphas(grid)
         num_steps = len(alphas) - 1
@@ -104,16 +112,16 @@ class UniformPair(Pair):
         energy = self._energy(end, self._slope)
         if energy is None:
             return None
-        # Beyond e^700 the bound says nothing: a total variation is at most 1.
+        # Cut at e^700 to avoid an overflow. A bound above 1 says nothing about a total variation.
         excess = math.expm1(min(2 * end * energy / num_steps, 700.0))
         return min(1.0, self._bounded(excess, alphas[-1]))
 
     def limit(self) -> float | None:
         r"""$T \int \psi'^2 / \sinh 2\psi_0$; $T |\alpha'(0)| \cosh(\pi/2) / \pi$ at $|\theta| = 1$.
 
-        At constant flip rate: $r T \theta (1 - e^{-8rT}) / (1 - \theta^2 e^{-8rT})$, and
-        $2 \cosh(\pi/2)\, r T / \pi$. From the prior at $|\theta| < 1$ the error has a floor, and no
-        limit exists, unless $\alpha_T = 0$.
+        At a constant flip rate r the two are $r T \theta (1 - e^{-8rT}) / (1 - \theta^2 e^{-8rT})$
+        and $2 \cosh(\pi/2)\, r T / \pi$. From the prior at $|\theta| < 1$ the limit exists only if
+        $\alpha_T = 0$; otherwise the error does not vanish as N grows.
         """
         horizon, last = self.schedule.horizon, self._last_alpha
         if abs(self.theta) == 1:
@@ -128,16 +136,20 @@ class UniformPair(Pair):
         return self._bounded(2 * horizon * energy, last)
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
-        r"""Equispaced in $\psi$; ValueError for $|\theta|$ = 0 or 1, where N > 1 has none."""
+        r"""The grid that is equispaced in $\psi$.
+
+        Raises:
+            ValueError: If $|\theta|$ is 0 or 1 and N > 1; there is no best grid then.
+        """
         if num_steps == 1:
             return uniform_grid(1, self.schedule.horizon)
         return psi_grid(self.schedule, num_steps, self.theta)
 
     def best_tv(self, num_steps: int) -> float:
-        r"""$[\cosh^N(2(\psi_0 - \psi_T) / N) - 1] / (2 \sinh 2\psi_0)$; $2^{-N} f_T$ at 1.
+        r"""$[\cosh^N(2(\psi_0 - \psi_T) / N) - 1] / (2 \sinh 2\psi_0)$.
 
-        The latter is an infimum that no grid of N > 1 steps attains: there is no Omega(1/N) over
-        all grids.
+        At $|\theta| = 1$ it is $2^{-N} f_T$, an infimum that no grid of N > 1 steps attains. So
+        the error over all grids is not bounded below by a multiple of 1 / N.
         """
         last = self._last_alpha
         if abs(self.theta) == 1:
@@ -150,7 +162,7 @@ class UniformPair(Pair):
         return math.atanh(abs(self.theta) * alpha**2)
 
     def _slope(self, complement: Tensor) -> Tensor:
-        """Derivative of psi by alpha, at 1 - alpha; 1 - w is taken without cancellation."""
+        """Derivative of psi with respect to alpha, from 1 - alpha; 1 - w without cancellation."""
         theta, alpha = abs(self.theta), 1 - complement
         far = (1 - theta) + theta * complement * (2 - complement)
         return 2 * theta * alpha / (far * (1 + theta * alpha**2))
@@ -159,7 +171,7 @@ class UniformPair(Pair):
         return math.cosh(2 * self._psi(last_alpha)) if self.start == "prior" else 1.0
 
     def _bounded(self, excess: float, last_alpha: float) -> float:
-        """(product - 1) / (2 sinh 2 psi_0) when the product from q_T is 1 + excess."""
+        """(product - 1) / (2 sinh 2 psi_0), where the product from q_T is 1 + excess."""
         theta = abs(self.theta)
         if theta == 0:
             return 0.0
@@ -167,5 +179,5 @@ class UniformPair(Pair):
         return (excess * factor + (factor - 1)) * (1 - theta**2) / (4 * theta)
 
     def _extreme(self, alpha: float, last_alpha: float) -> float:
-        """|theta| = 1: f / 2 at alpha, with the factor of the prior."""
+        """Value of f / 2 at alpha, for |theta| = 1, times the factor of the prior."""
         return (1 - alpha**2) / (1 + alpha**2) / 2 * self._prior_factor(last_alpha)
