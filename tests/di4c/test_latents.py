@@ -84,7 +84,7 @@ def test_bad_latents_are_refused():
         LatentPolicy("often")
     with pytest.raises(ValueError, match="support must hold at least one latent"):
         FiniteLatent(torch.zeros(0, 2))
-    with pytest.raises(ValueError, match="weights must hold one entry a latent"):
+    with pytest.raises(ValueError, match="weights must hold one entry for each latent"):
         FiniteLatent(torch.zeros(3), torch.ones(2) / 2)
     with pytest.raises(ValueError, match="weights must sum to 1"):
         FiniteLatent(torch.zeros(2), torch.tensor([0.5, 0.6]))
