@@ -1,23 +1,23 @@
 """Train a teacher or a Di4C student.
 
-    python -m full_scale.train digits-teacher               minutes on two CPU cores
-    python -m full_scale.train digits                       its student
+    python -m full_scale.train digits-teacher               a teacher; minutes on two CPU cores
+    python -m full_scale.train digits                       the student of that teacher
     python -m full_scale.train cifar10 --teacher tauldr.safetensors --data.folder cifar10
     accelerate launch --num-processes 2 -m full_scale.train imagenet --teacher maskgit.safetensors
     torchrun --nproc-per-node 2 -m full_scale.train openwebtext --teacher sdtt.safetensors
 
-A recipe's options and what to expect of it: python -m full_scale.train RECIPE --help. With
---dry-run it prints the configuration, parameter counts, estimates of memory and hours and what is
-still missing (it needs neither data nor teacher), and stops.
-The same command again resumes a run from its newest checkpoint, exactly; SIGTERM saves and stops.
+`python -m full_scale.train EXPERIMENT --help` lists the options of an experiment and says what to
+expect of it. --dry-run prints the configuration, the numbers of parameters, estimates of memory and
+hours, and what is still missing; it needs neither data nor teacher. The same command again resumes
+a run exactly, from its newest checkpoint. SIGTERM makes a run save and stop.
 The folder of a run holds
 
-    run.json            configuration and where it was started from
-    checkpoints/        the newest states, whole or absent
-    log.jsonl           loss terms, gradient norm, what the student makes of its latent
-    clock.jsonl         seconds a step, memory
+    run.json            configuration, code version, seed and hardware
+    checkpoints/        the newest states of the training
+    log.jsonl           loss terms, norm of the gradient, how the student uses its latent
+    clock.jsonl         seconds per step, memory
     samples/            sheets of samples
-    model.safetensors   when finished: the averaged weights, for full_scale.sample and evaluate
+    model.safetensors   averaged weights, for full_scale.sample; written at the end
     failure/            batches whose loss was not finite
 """
 
@@ -36,23 +36,21 @@ import tyro
 from accelerate import Accelerator
 
 from full_scale.data.order import share_of
-from full_scale.memory import free_memory, require_fits
 from full_scale.training.assemble import assemble
 from full_scale.training.checkpoint import latest_checkpoint
 from full_scale.training.config import Run, as_json
-from full_scale.training.cost import Outline, outline
+from full_scale.training.cost import Outline, free_memory, outline, require_fits
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.trainer import CHECKPOINTS, Outcome, Trainer
 from reporting import manifest, run_script, write_json
 
 RECORD = "run.json"
-_SUSTAINED = {"cpu": 5e10, "gpu": 5e13}  # operations a second: what the shown hours assume
-_ADDED = ("data_sha256",)  # to the identity later on: runs that were begun without it may go on
-_FUNCTION = re.compile(r"<function (\w+) at \w+>")  # how a repr shows one: its name is enough
+_SUSTAINED = {"cpu": 5e10, "gpu": 5e13}  # operations per second, to estimate the hours
+_FUNCTION = re.compile(r"<function (\w+) at \w+>")  # a function in a repr
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train, or say what would be trained."""
+    """Train, or print what would be trained."""
     run = parse(argv)
     outcome = train(run)
     if outcome is None:
@@ -69,7 +67,7 @@ def parse(argv: list[str] | None = None) -> Run:
     Raises:
         ValueError: If the command line is wrong, in one line.
     """
-    recipes = tyro.extras.subcommand_type_from_defaults(
+    experiments = tyro.extras.subcommand_type_from_defaults(
         {name: run for name, (_, run) in EXPERIMENTS.items()},
         {name: inspect.cleandoc(text) for name, (text, _) in EXPERIMENTS.items()},
     )
@@ -77,7 +75,7 @@ def parse(argv: list[str] | None = None) -> Run:
     try:
         with contextlib.redirect_stderr(errors):
             return tyro.cli(
-                recipes,
+                experiments,
                 prog="python -m full_scale.train",
                 description=__doc__,
                 args=argv,
@@ -90,21 +88,21 @@ def parse(argv: list[str] | None = None) -> Run:
 
 
 def train(run: Run, *, progress: bool = True) -> Outcome | None:
-    """Do a run, or the rest of it.
+    """Train a run to its end, from its newest checkpoint if there is one.
 
     Args:
         run: configuration.
         progress: whether to show a progress bar.
 
     Returns:
-        How it ended; None for a dry run.
+        How the run ended; None for a dry run.
 
     Raises:
-        ValueError: If teacher, data, folder or memory do not fit the run, or its loss is not
-            finite; nothing is overwritten.
+        ValueError: If teacher, data, folder or memory do not fit the run, or if its loss is not
+            finite. Nothing is overwritten.
     """
     plan, world = outline(run), int(os.environ.get("WORLD_SIZE", "1"))
-    share_of(run.parts, 0, world)  # an error now, not after the folder was made
+    share_of(run.parts, 0, world)  # checked before the folder is created
     if run.dry_run:
         if _is_first():
             _describe(plan, world)
@@ -129,12 +127,18 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
 def claim_folder(
     folder: Path, identity: dict[str, Any], configuration: dict[str, Any], seed: int
 ) -> None:
-    """Make the folder that of this run, or check that it is.
+    """Create the run folder, or check that it belongs to this configuration.
 
-    A run that never reached a checkpoint gives way: it may have been too large for the memory.
+    A run that never reached a checkpoint is replaced: it may have been too large for the memory.
+
+    Args:
+        folder: folder of the run.
+        identity: everything that the result depends on.
+        configuration: all options of the run.
+        seed: seed of the run.
 
     Raises:
-        ValueError: If it holds another run (says what differs), or other files.
+        ValueError: If the folder holds another run (the message says what differs), or other files.
     """
     record = folder / RECORD
     if record.exists():
@@ -143,7 +147,7 @@ def claim_folder(
         differing = [
             f"{name} is {_short(identity.get(name))} here and {_short(other.get(name))} there"
             for name in sorted(identity.keys() | other.keys())
-            if identity.get(name) != other.get(name) and (name in other or name not in _ADDED)
+            if identity.get(name) != other.get(name)
         ]
         if differing and latest_checkpoint(folder / CHECKPOINTS) is not None:
             raise ValueError(
@@ -161,16 +165,15 @@ def claim_folder(
 
 
 def _one_line(box: str) -> str:
-    """What tyro says in a box of several lines: the text between its title and its last part."""
+    """The message of a tyro error as one line. Tyro draws a box, and has no option against it."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
-    inside = [line.strip("\u2502 ") for line in lines if line.startswith("\u2502")]
-    ends = (i for i, line in enumerate(inside) if line.startswith("\u2500"))
-    text = " ".join(inside[: next(ends, None)])
+    inside = " ".join(line.strip("\u2502 ") for line in lines if line.startswith("\u2502"))
+    text = inside.partition(" \u2500")[0].rstrip(".")
     return text.removeprefix("Error parsing Run: ") or "the command line is wrong"
 
 
 def _describe(plan: Outline, num_processes: int) -> None:
-    """Print configuration and parameter counts as JSON, then what it costs and what is missing."""
+    """Print configuration and parameter counts as JSON, then the costs and what is missing."""
     run = plan.run
     last = latest_checkpoint(run.out / CHECKPOINTS)
     data: dict[str, int] = {}
@@ -182,7 +185,7 @@ def _describe(plan: Outline, num_processes: int) -> None:
         missing = str(error)
     described = {
         "run": as_json(run),
-        "recipe": None if run.method == "teacher" else _FUNCTION.sub(r"\1", repr(run.recipe)),
+        "recipe": None if run.recipe == "teacher" else _FUNCTION.sub(r"\1", repr(run.di4c_recipe)),
         "data": data or None,
         "parameters": plan.parameters(),
         "resumes": None if last is None else last.name,
@@ -193,8 +196,8 @@ def _describe(plan: Outline, num_processes: int) -> None:
     speed = _SUSTAINED["cpu" if run.device == "cpu" else "gpu"]
     print(
         f"work: {plan.operations():.2g} operations a step, {total:.2g} in all: about "
-        f"{total / num_processes / speed / 3600:.2g} hours if a device sustains {speed:.0e} a "
-        "second (what yours does depends on its kind and on --precision)"
+        f"{total / num_processes / speed / 3600:.2g} hours if a device sustains {speed:.0e} "
+        "operations per second (the speed of yours depends on its kind and on --precision)"
     )
     if missing is not None:
         print(f"cannot start yet: {missing}")
@@ -211,7 +214,7 @@ def _say(text: str) -> None:
 
 
 def _is_first() -> bool:
-    """Whether this process speaks for its group, as torchrun and accelerate launch number them."""
+    """Whether this is the first process of its group, as torchrun and accelerate number them."""
     return os.environ.get("RANK", "0") == "0"
 
 

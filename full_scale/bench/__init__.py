@@ -1,1 +1,1 @@
-"""Speed and memory of the losses, of a training step and of sampling: `python -m full_scale.bench`."""
+"""Speed and memory of losses, training steps and sampling: `python -m full_scale.bench`."""

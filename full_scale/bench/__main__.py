@@ -1,19 +1,17 @@
-"""Speed and memory of what training and sampling spend their time on.
+"""Speed and memory of losses, training steps and sampling.
 
 python -m full_scale.bench loss --json results/loss_bench.json     the losses and their gradients
 python -m full_scale.bench latency --json results/latency.json     mixture against product model
 python -m full_scale.bench train --json results/train_bench.json   one step of each experiment
-python -m full_scale.bench loss --help                             its options
+python -m full_scale.bench loss --help                             options of a benchmark
 """
 
 from argparse import REMAINDER
 
-from full_scale.bench import latency as bench_latency
-from full_scale.bench import loss as bench_loss
-from full_scale.bench import train_step as bench_train
+from full_scale.bench import latency, loss, train_step
 from reporting import run_script, script_parser
 
-BENCHMARKS = {"loss": bench_loss.main, "latency": bench_latency.main, "train": bench_train.main}
+BENCHMARKS = {"loss": loss.main, "latency": latency.main, "train": train_step.main}
 
 
 def main(argv: list[str] | None = None) -> None:

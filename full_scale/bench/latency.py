@@ -1,93 +1,82 @@
-"""Latency of generation: the mixture (a student and its latents) against the product (a teacher).
+"""Time to generate samples: a mixture (student with latents) against a product model (teacher).
 
-Both have random weights and the same sizes, and generate with the same sampler from the same start.
-They take turns, in an order that changes from round to round, with a second run of the product
-between them: what that differs by is noise. The overhead is the median over rounds of the ratio
-within a round, with an interval that needs no law (order statistics, at least 95 %). Beside it
-stands what the latent adds in floating-point operations, counted and not timed.
+Both have random weights and the same sizes, and generate with the same sampler and the same random
+numbers. In each round both models generate once, and the product model a second time; the order
+rotates. The overhead is the median over rounds of the ratio within a round, with an interval from
+order statistics, which holds for any law with at least 95 %. The ratio of the two runs of the
+product model shows the noise of the machine. The last column counts what the latent adds in
+floating-point operations, without a clock.
 
     python -m full_scale.bench latency                      reduced sizes, CPU: minutes
     python -m full_scale.bench latency --device cuda        published sizes, bfloat16 autocast
     python -m full_scale.bench latency --quick              seconds
 
-Expected: at most 1 % for the published sizes, by count .05 % (cifar10), .41 % (imagenet) and .08 %
-(openwebtext); the paper reports up to 5 %. One more token weighs more in the short sequences of the
-reduced sizes.
+Expected at the published sizes: an overhead of at most 1 %. Counted in operations it is 0.05 %
+(cifar10), 0.41 % (imagenet) and 0.08 % (openwebtext); the paper reports up to 5 %. At reduced sizes
+it is larger: the latent is one more token, which weighs more in a short sequence.
 """
 
 import math
 import statistics
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from di4c.latents import LatentPolicy
+from full_scale.bench.measure import Case, Workload, check_device, check_positive, seconds
 from full_scale.bench.networks import (
-    MODELS,
-    check_device,
+    QUICK,
+    autocast,
+    network_parser,
     networks,
+    precision_of,
     sizes_for,
     teacher_config,
 )
-from full_scale.counts import operations
-from full_scale.models import DenoiserBackbone
+from full_scale.models.base import DenoiserBackbone
 from full_scale.models.network import Network
 from full_scale.models.sampling import Plan, draw
-from reporting import format_table, manifest, script_parser, write_json
+from full_scale.training.cost import operations
+from reporting import format_table, manifest, write_json
 
 STEPS = {"cifar10": 10, "imagenet": 4, "openwebtext": 8}
+_CALLS = ("product", "mixture", "product_again")
 
 
-@dataclass(frozen=True)
-class Case:
-    """One comparison.
+class Generation(Workload):
+    """Generation of a batch by a product model and by a mixture."""
 
-    Attributes:
-        experiment: "cifar10", "imagenet" or "openwebtext".
-        batch: samples generated together.
-        steps: n, as the experiment counts them (`full_scale.models.sampling`).
-        sizes: fields of the network that differ from the published ones; none at full size.
-        device: where it runs.
-        autocast: "bfloat16", or "none" for float32.
-        threads: of the CPU.
-        seed: of weights and draws.
-    """
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self.teacher, self.student, self.process = networks(case)
 
-    experiment: str
-    batch: int
-    steps: int
-    sizes: dict[str, Any]
-    device: str
-    autocast: str
-    threads: int
-    seed: int
+    @staticmethod
+    def small(case: Case) -> Case:
+        """See `Workload.small`."""
+        return replace(case, sizes=QUICK[case.experiment], batch=1)
 
-    @property
-    def label(self) -> str:
-        """What a table calls it."""
-        size = "reduced" if self.sizes else "full size"
-        return f"{size}, {self.device}, batch {self.batch}, {self.steps} steps"
+    def product(self) -> object:
+        """Generate with the product model."""
+        return self._generate(self.teacher, None)
 
+    def mixture(self) -> object:
+        """Generate with the mixture."""
+        return self._generate(self.student, LatentPolicy())
 
-def generators(case: Case) -> dict[str, Callable[[], object]]:
-    """The calls that are timed: one generation each."""
-    torch.set_num_threads(case.threads)
-    teacher, student, process = networks(case.experiment, case.sizes, case.device, case.seed)
-    labels = None
-    if case.experiment == "imagenet":
-        labels = torch.arange(case.batch, device=case.device) % 10
+    def product_again(self) -> object:
+        """Generate with the product model, to see how much two equal runs differ."""
+        return self.product()
 
-    def generate(backbone: DenoiserBackbone, latent: LatentPolicy | None) -> object:
+    def _generate(self, backbone: DenoiserBackbone, latent: LatentPolicy | None) -> object:
+        case, labels = self.case, None
+        assert case.steps is not None
+        if case.experiment == "imagenet":
+            labels = torch.arange(case.batch, device=case.device) % 10
         generator = torch.Generator(case.device).manual_seed(case.seed)
-        half = torch.autocast(case.device, torch.bfloat16)
-        with torch.inference_mode(), half if case.autocast == "bfloat16" else nullcontext():
+        with torch.inference_mode(), autocast(case):
             return draw(
-                Network(backbone, process),
+                Network(backbone, self.process),
                 case.batch,
                 Plan(case.steps),
                 latent=latent,
@@ -95,36 +84,18 @@ def generators(case: Case) -> dict[str, Callable[[], object]]:
                 generator=generator,
             )
 
-    return {
-        "product": lambda: generate(teacher, None),
-        "mixture": lambda: generate(student, LatentPolicy()),
-        "product again": lambda: generate(teacher, None),
-    }
 
-
-def interleaved(
-    calls: dict[str, Callable[[], object]], rounds: int, device: str, title: str
-) -> dict[str, list[float]]:
-    """Seconds of each call in each round, after one that warms up; the order rotates."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    names = list(calls)
-    for number in tqdm(range(rounds + 1), desc=title, leave=False):
-        shift = number % len(names)
-        for name in names[shift:] + names[:shift]:
-            _wait(device)
-            started = time.perf_counter()
-            calls[name]()
-            _wait(device)
-            if number:
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
+def label(case: Case) -> str:
+    """The case in a table."""
+    size = "reduced" if case.sizes else "full size"
+    return f"{size}, {case.device}, batch {case.batch}, {case.steps} steps"
 
 
 def median_interval(values: list[float]) -> tuple[float, float]:
-    """Order statistics that enclose the median with probability of at least 95 %.
+    """Order statistics that enclose the median with a probability of at least 95 %.
 
-    The number of values below the median is binomial, whatever their law. The whole range where
-    there are fewer than six values, which cannot reach 95 %.
+    The number of values below the median is binomial, whatever their law. Fewer than six values
+    cannot reach 95 %; the result is then their whole range.
     """
     ordered, n = sorted(values), len(values)
     tail = [sum(math.comb(n, j) for j in range(k + 1)) / 2**n for k in range(n)]
@@ -133,20 +104,20 @@ def median_interval(values: list[float]) -> tuple[float, float]:
 
 
 def compare(case: Case, rounds: int) -> dict[str, Any]:
-    """Seconds of both and the overhead of the mixture, in percent."""
-    seconds = interleaved(generators(case), rounds, case.device, case.experiment)
+    """Seconds of both models, and the overhead of the mixture in percent."""
+    times = seconds(Generation, case, _CALLS, rounds, case.experiment)
     overhead, noise = (
-        [100 * (b / a - 1) for a, b in zip(seconds["product"], seconds[name], strict=True)]
-        for name in ("mixture", "product again")
+        [100 * (b / a - 1) for a, b in zip(times["product"], times[name], strict=True)]
+        for name in ("mixture", "product_again")
     )
     low, high = median_interval(overhead)
     config = teacher_config(case.experiment, case.sizes)
     counts = [operations(replace(config, latent=latent)) for latent in (False, True)]
     return {
         "experiment": case.experiment,
-        "label": case.label,
-        "product_seconds": statistics.median(seconds["product"]),
-        "mixture_seconds": statistics.median(seconds["mixture"]),
+        "label": label(case),
+        "product_seconds": statistics.median(times["product"]),
+        "mixture_seconds": statistics.median(times["mixture"]),
         "overhead_percent": statistics.median(overhead),
         "overhead_low": low,
         "overhead_high": high,
@@ -158,51 +129,33 @@ def compare(case: Case, rounds: int) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure and print, one row an experiment."""
-    parser = script_parser(__doc__, figure=False)
-    parser.prog = "python -m full_scale.bench latency"
-    add = parser.add_argument
-    add("--experiment", choices=MODELS, nargs="+", default=list(MODELS), help="which (all)")
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
-    add("--full-size", action="store_true", help="published sizes on a CPU too")
-    add("--batch", type=int, metavar="INT", help="samples together (2 on a CPU, 16 on a GPU)")
-    add("--steps", type=int, metavar="INT", help=f"steps ({STEPS})")
-    add("--rounds", type=int, metavar="INT", help="timed rounds (21)")
-    add("--threads", type=int, default=2, metavar="INT", help="CPU threads")
-    add("--autocast", choices=("bfloat16", "none"), help="precision (bfloat16 on a GPU)")
+    """Measure and print, one row for each experiment."""
+    parser = network_parser(__doc__, "latency", "samples at once (2 on a CPU, 16 on a GPU)")
+    parser.add_argument("--steps", type=int, metavar="INT", help=f"sampling steps ({STEPS})")
+    parser.add_argument("--rounds", type=int, metavar="INT", help="timed rounds (21)")
     args = parser.parse_args(argv)
     check_device(args.device)
-    on_gpu = args.device == "cuda"
     sizes = sizes_for(args.device, args.quick, args.full_size)
     rounds = (3 if args.quick else 21) if args.rounds is None else args.rounds
-    batch = (16 if on_gpu else 2) if args.batch is None else args.batch
-    for name, value in {"rounds": rounds, "batch": batch, "threads": args.threads}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
-    rows = [
-        compare(
-            Case(
-                experiment,
-                batch,
-                STEPS[experiment] if args.steps is None else args.steps,
-                sizes.get(experiment, {}),
-                args.device,
-                args.autocast or ("bfloat16" if on_gpu and experiment != "cifar10" else "none"),
-                args.threads,
-                args.seed,
-            ),
-            rounds,
+    batch = (16 if args.device == "cuda" else 2) if args.batch is None else args.batch
+    check_positive(rounds=rounds, batch=batch, threads=args.threads)
+    cases = [
+        Case(
+            experiment=experiment,
+            batch=batch,
+            sizes=sizes.get(experiment, {}),
+            steps=STEPS[experiment] if args.steps is None else args.steps,
+            device=args.device,
+            precision=precision_of(experiment, args.device, args.autocast),
+            threads=args.threads,
+            seed=args.seed,
         )
         for experiment in args.experiment
     ]
+    rows = [compare(case, rounds) for case in cases]
     print(format_table(rows, _COLUMNS))
     if args.json:
         write_json(args.json, {"manifest": manifest(args.seed), "rows": rows})
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 _COLUMNS = {

@@ -1,20 +1,23 @@
-"""Consistency and data loss, forward and backward: the plain formula against `HeadMixture`.
+"""Consistency and data loss with their gradients: the plain formula against `HeadMixture`.
 
-The plain formula takes the log-softmax of all logits and gathers once for each target, as published
-code does. Bare products are the four that no algorithm of bounded memory avoids: logits, logits
-again, grad features, grad weight. Extra memory is the peak above the state before the call, the
-gradients included; work space is without them. Every measurement has a process of its own.
+"plain" takes the log-softmax of all logits and gathers once for each target, as published code
+does. "ours" computes both losses in chunks, through a `HeadMixture`. "products" are the four matrix
+products that no algorithm of bounded memory avoids: logits, logits again, gradient of the features,
+gradient of the weight. Extra memory is the peak minus what was held before the call, the gradients
+included; the work space is extra memory without the gradients. Every measurement has a process of
+its own.
 
     python -m full_scale.bench loss                     two threads, float32, S = 8192: 5 minutes
     python -m full_scale.bench loss --device cuda       bfloat16, D = 1024, S = 50258
     python -m full_scale.bench loss --quick             seconds
 
-Expected on a CPU: a fifth of the time, a tenth of the memory, 1.3 times the bare products, and a
-work space that does not grow with S.
+Expected on a CPU, ours against plain: a fifth of the time and a tenth of the memory. Ours takes 1.3
+times as long as the bare products, and its work space does not grow with S.
 """
 
 import math
-from dataclasses import asdict, astuple, dataclass, replace
+import statistics
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -23,90 +26,90 @@ from torch import Tensor
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import HeadMixture, LinearHead
 from di4c.losses import Target, consistency_loss, data_loss, prefetch
-from full_scale.bench.measure import extra_memory, in_fresh_process, median_seconds
+from full_scale.bench.measure import (
+    MIB,
+    Case,
+    Workload,
+    check_device,
+    check_positive,
+    memory,
+    seconds,
+)
 from reporting import format_table, manifest, script_parser, write_json
+from reporting.measure import in_fresh_process
 
-MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Case:
-    """One problem: shapes, precision and where it runs."""
-
-    batch: int = 1
-    num_latents: int = 16
-    num_dims: int = 256
-    num_states: int = 8192
-    width: int = 256
-    dtype: str = "float32"
-    device: str = "cpu"
-    threads: int = 2
-    seed: int = 0
-
-
-CPU = Case()
-GPU = Case(num_dims=1024, num_states=50258, width=768, dtype="bfloat16", device="cuda")
-QUICK = Case(num_latents=4, num_dims=32, num_states=512, width=32)
+CPU = Case("loss", 1, {"num_dims": 256, "num_states": 8192, "width": 256}, num_latents=16)
+GPU = replace(
+    CPU,
+    sizes={"num_dims": 1024, "num_states": 50258, "width": 768},
+    precision="bfloat16",
+    device="cuda",
+)
+QUICK = replace(CPU, sizes={"num_dims": 32, "num_states": 512, "width": 32}, num_latents=4)
 SWEEP = (1024, 4096, 16384, 50258)
 QUICK_SWEEP = (256, 1024)
 
 
-class Problem:
-    """Features, a head and the two targets, at random."""
+class Losses(Workload):
+    """Features, a head and two targets, at random: a consistency and a data loss."""
 
     def __init__(self, case: Case) -> None:
-        torch.set_num_threads(case.threads)
+        super().__init__(case)
+        assert case.num_latents is not None
+        self.num_latents = case.num_latents
+        self.num_dims, self.num_states = case.sizes["num_dims"], case.sizes["num_states"]
         self.generator = torch.Generator(case.device).manual_seed(case.seed)
-        self.case = case
-        dtype = getattr(torch, case.dtype)
-        shape = (case.batch, case.num_latents, case.num_dims, case.width)
+        dtype, width = getattr(torch, case.precision), case.sizes["width"]
         self.inputs = [
             tensor.to(dtype).requires_grad_()
             for tensor in (
-                self._randn(*shape),
-                self._randn(case.num_states, case.width) / math.sqrt(case.width),
-                self._randn(case.num_states),
+                self._randn(case.batch, self.num_latents, self.num_dims, width),
+                self._randn(self.num_states, width) / math.sqrt(width),
+                self._randn(self.num_states),
             )
         ]
         self.laws = [self._law(), self._law()]
         self.targets = [
             Target.from_samples(self._samples(num_samples), law)
-            for num_samples, law in zip((case.num_latents, 1), self.laws, strict=True)
+            for num_samples, law in zip((self.num_latents, 1), self.laws, strict=True)
         ]
+
+    @staticmethod
+    def small(case: Case) -> Case:
+        """See `Workload.small`."""
+        return replace(case, sizes=case.sizes | {"num_dims": 2, "num_states": 64})
 
     def _randn(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.case.device)
 
     def _law(self) -> Tensor:
-        case = self.case
-        return self._randn(case.batch, case.num_dims, case.num_states).log_softmax(-1)
+        return self._randn(self.case.batch, self.num_dims, self.num_states).log_softmax(-1)
 
     def _samples(self, count: int) -> Tensor:
-        case = self.case
-        shape = (case.batch, count, case.num_dims)
-        return torch.randint(case.num_states, shape, generator=self.generator, device=case.device)
+        shape, device = (self.case.batch, count, self.num_dims), self.case.device
+        return torch.randint(self.num_states, shape, generator=self.generator, device=device)
 
     def ours(self) -> tuple[Tensor, ...]:
-        """Loss and gradients through one sweep over the head."""
+        """Loss and gradients in chunks, by one pass over the head."""
         hidden, *head = self.inputs
-        log_weights = uniform_log_weights(self.case.num_latents, hidden.device)
+        log_weights = uniform_log_weights(self.num_latents, hidden.device)
         student = prefetch(HeadMixture(hidden, LinearHead(*head), log_weights), self.targets)
         consistency, data = self.targets
         loss = consistency_loss(student, consistency).total + data_loss(student, data).total
         return self._with_grads(loss.sum())
 
     def plain(self) -> tuple[Tensor, ...]:
-        """The formulas as they stand: all log-probabilities, then one gather for each target."""
+        """Loss and gradients by the plain formula: all log-probabilities, then one gather each."""
         hidden, weight, bias = self.inputs
         wide = torch.promote_types(hidden.dtype, torch.float32)
         log_probs = torch.log_softmax(hidden @ weight.T + bias, -1, dtype=wide)  # (B, L, D, S)
-        log_num_latents = math.log(self.case.num_latents)
+        log_num_latents = math.log(self.num_latents)
         log_mean = log_probs.logsumexp(1) - log_num_latents  # (B, D, S)
         loss = torch.zeros((), device=hidden.device)
         for target, law in zip(self.targets, self.laws, strict=True):
             num_atoms = target.atoms.shape[1]
             for n in range(num_atoms):
-                x = target.atoms[:, n, None, :, None].expand(-1, self.case.num_latents, -1, -1)
+                x = target.atoms[:, n, None, :, None].expand(-1, self.num_latents, -1, -1)
                 at_x = log_probs.gather(-1, x).squeeze(-1)  # (B, L, D)
                 joint = at_x.sum(-1).logsumexp(1) - log_num_latents
                 product = (at_x.logsumexp(1) - log_num_latents).sum(-1)
@@ -130,38 +133,22 @@ class Problem:
         return loss.detach(), *torch.autograd.grad(loss, self.inputs)
 
 
-def memory(case: Case, method: str) -> int | None:
-    """Extra bytes of one call, None if they are not to be had."""
-    small = replace(case, num_dims=2, num_states=64)
-    getattr(Problem(small), method)()  # libraries and threads start here
-    problem = Problem(case)
-    try:
-        return extra_memory(getattr(problem, method), case.device)
-    except torch.OutOfMemoryError:
-        return None
-
-
-def seconds(case: Case, methods: tuple[str, ...], repeats: int) -> dict[str, float]:
-    """Median wall time of each method."""
-    problem = Problem(case)
-    return median_seconds({name: getattr(problem, name) for name in methods}, repeats, case.device)
-
-
 def largest_difference(case: Case) -> float:
-    """Between both methods' loss and gradients, relative to the largest entry of each."""
-    problem = Problem(case)
-    pairs = zip(problem.ours(), problem.plain(), strict=True)
+    """Between the losses and gradients of both methods, relative to the largest entry of each."""
+    losses = Losses(case)
+    pairs = zip(losses.ours(), losses.plain(), strict=True)
     return max(
         float((ours.double() - plain).abs().max() / plain.double().abs().max())
         for ours, plain in pairs
     )
 
 
-def compare(case: Case, repeats: int) -> dict[str, Any]:
+def compare(case: Case, rounds: int) -> dict[str, Any]:
     """The plain formula, ours and the bare products on one case."""
-    extra = {name: in_fresh_process(memory, case, name, lean=True) for name in ("plain", "ours")}
-    fits = tuple(name for name in ("plain", "ours") if extra[name] is not None)
-    time = in_fresh_process(seconds, case, (*fits, "products"), repeats)
+    names = ("plain", "ours")
+    extra = {name: in_fresh_process(memory, Losses, case, name, lean=True) for name in names}
+    fits = tuple(name for name in names if extra[name] is not None)
+    time = _medians(case, (*fits, "products"), rounds)
     both = len(fits) == 2
     return {
         "rows": [
@@ -170,7 +157,7 @@ def compare(case: Case, repeats: int) -> dict[str, Any]:
                 "seconds": time.get(name),
                 "extra_mib": None if extra.get(name) is None else extra[name] / MIB,
             }
-            for name in ("plain", "ours", "products")
+            for name in (*names, "products")
         ],
         "time_ratio": time["ours"] / time["plain"] if both else None,
         "memory_ratio": extra["ours"] / extra["plain"] if both else None,
@@ -179,17 +166,17 @@ def compare(case: Case, repeats: int) -> dict[str, Any]:
     }
 
 
-def sweep(case: Case, sizes: tuple[int, ...], repeats: int) -> list[dict[str, Any]]:
-    """Ours as S grows; the gradients themselves are part of the result, not of the work space."""
+def sweep(case: Case, sizes: tuple[int, ...], rounds: int) -> list[dict[str, Any]]:
+    """Time and memory of ours as S grows."""
     rows = []
+    assert case.num_latents is not None
+    tokens, width = case.batch * case.num_latents * case.sizes["num_dims"], case.sizes["width"]
     for num_states in sizes:
-        grown = replace(case, num_states=num_states)
-        extra = in_fresh_process(memory, grown, "ours", lean=True)
-        time = in_fresh_process(seconds, grown, ("ours", "products"), repeats)
-        gradients = (
-            case.batch * case.num_latents * case.num_dims * case.width
-            + num_states * (case.width + 1)
-        ) * getattr(torch, case.dtype).itemsize
+        grown = replace(case, sizes=case.sizes | {"num_states": num_states})
+        extra = in_fresh_process(memory, Losses, grown, "ours", lean=True)
+        time = _medians(grown, ("ours", "products"), rounds)
+        numbers = tokens * width + num_states * (width + 1)
+        gradients = numbers * getattr(torch, case.precision).itemsize
         rows.append(
             {
                 "num_states": num_states,
@@ -198,54 +185,56 @@ def sweep(case: Case, sizes: tuple[int, ...], repeats: int) -> list[dict[str, An
                 "extra_mib": extra / MIB,
                 "gradients_mib": gradients / MIB,
                 "workspace_mib": (extra - gradients) / MIB,
-                "logits_mib": 4 * math.prod(astuple(case)[:3]) * num_states / MIB,
+                "logits_mib": 4 * tokens * num_states / MIB,
             }
         )
     return rows
 
 
+def _medians(case: Case, methods: tuple[str, ...], rounds: int) -> dict[str, float]:
+    times = in_fresh_process(seconds, Losses, case, methods, rounds)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Measure and print; the two ratios of the issue are keys of the JSON file."""
+    """Measure and print; the JSON file holds the ratios as well."""
     parser = script_parser(__doc__, figure=False)
     parser.prog = "python -m full_scale.bench loss"
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
-    parser.add_argument("--threads", type=int, default=2, metavar="INT", help="CPU threads")
-    parser.add_argument("--repeats", type=int, default=7, metavar="INT", help="timed rounds")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float64"))
-    for name, field in _SIZES.items():
-        parser.add_argument(f"--{name}", type=int, metavar="INT", dest=field)
+    add = parser.add_argument
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
+    add("--threads", type=int, default=2, metavar="INT", help="number of CPU threads")
+    add("--repeats", type=int, default=7, metavar="INT", help="timed rounds")
+    add("--dtype", choices=("float32", "bfloat16", "float64"), help="type of features and head")
+    add("--latents", type=int, metavar="INT", help="L, latents of each example")
+    add("--dims", type=int, metavar="INT", help="D, tokens of an example")
+    add("--states", type=int, metavar="INT", help="S, states of a token")
+    add("--width", type=int, metavar="INT", help="features of a token")
     args = parser.parse_args(argv)
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device is cuda and torch sees no GPU: leave it out to run on the CPU")
+    check_device(args.device)
     case = QUICK if args.quick else GPU if args.device == "cuda" else CPU
-    given = {field: getattr(args, field) for field in ("dtype", *_SIZES.values())}
-    given = {field: value for field, value in given.items() if value is not None}
-    numbers = {"threads": args.threads, "repeats": args.repeats} | given
-    for name, value in numbers.items():
-        if isinstance(value, int) and value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
-    case = replace(case, device=args.device, threads=args.threads, seed=args.seed, **given)
-
+    given = {"num_dims": args.dims, "num_states": args.states, "width": args.width}
+    check_positive(threads=args.threads, repeats=args.repeats, num_latents=args.latents, **given)
+    case = replace(
+        case,
+        sizes=case.sizes | {name: value for name, value in given.items() if value is not None},
+        num_latents=args.latents or case.num_latents,
+        precision=args.dtype or case.precision,
+        device=args.device,
+        threads=args.threads,
+        seed=args.seed,
+    )
     comparison = compare(case, args.repeats)
     print(", ".join(f"{name} {value}" for name, value in asdict(case).items()), end="\n\n")
     print(format_table(comparison["rows"], _COLUMNS), end="\n\n")
     for name, (what, target) in _RATIOS.items():
         value = comparison[name]
         print(f"{what}: {'-' if value is None else format(value, '.3f')} ({target})")
-    sizes = QUICK_SWEEP if args.quick else SWEEP
-    rows = sweep(case, sizes, max(1, args.repeats // 2))
+    rows = sweep(case, QUICK_SWEEP if args.quick else SWEEP, max(1, args.repeats // 2))
     print("", format_table(rows, _SWEEP_COLUMNS), sep="\n")
     if args.json:
         provenance = {"manifest": manifest(args.seed), "case": asdict(case)}
         write_json(args.json, provenance | comparison | {"sweep": rows})
 
-
-_SIZES = {
-    "latents": "num_latents",
-    "dims": "num_dims",
-    "states": "num_states",
-    "width": "width",
-}
 
 _RATIOS = {
     "time_ratio": ("time, ours over plain", "at most 0.5"),

@@ -1,106 +1,101 @@
-"""Time and memory of a call, each in a process of its own."""
+"""One case of a benchmark, and its time and memory. `reporting.measure` does the measuring."""
 
-import multiprocessing
-import os
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-# Every block of more than this goes straight to the system and back, so that the process holds what
-# is alive and nothing else. Without it glibc keeps freed blocks for later, at its own discretion.
-_MEMORY_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+from reporting.measure import Meter, seconds_of
+
+MIB = 2**20
 
 
-def in_fresh_process(function: Callable[..., Any], *args: Any, lean: bool = False) -> Any:
-    """What a function of a module returns in a new interpreter.
+@dataclass(frozen=True)
+class Case:
+    """What is measured, how large it is, and where it runs.
+
+    Attributes:
+        experiment: "cifar10", "imagenet" or "openwebtext"; "loss" for the losses alone.
+        batch: examples or samples at once.
+        sizes: fields of the network that differ from the published ones, none at full size. For
+            the losses alone: the shapes.
+        num_latents: L, latents of each example; for losses and training steps.
+        steps: n, as the experiment counts sampling steps; for generation.
+        device: "cpu" or "cuda".
+        precision: type of the numbers in a loss; with "bfloat16", networks run under autocast.
+        threads: threads of the CPU.
+        seed: seed of weights, data and random draws.
+    """
+
+    experiment: str
+    batch: int
+    sizes: dict[str, Any]
+    num_latents: int | None = None
+    steps: int | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 2
+    seed: int = 0
+
+
+class Workload(ABC):
+    """Something to measure: each method without arguments is one call.
 
     Args:
-        function: importable; its arguments and result can be pickled.
-        *args: its arguments.
-        lean: give freed memory back at once; slower, for measuring memory.
+        case: what to build.
+    """
+
+    def __init__(self, case: Case) -> None:
+        torch.set_num_threads(case.threads)
+        self.case = case
+
+    @staticmethod
+    @abstractmethod
+    def small(case: Case) -> Case:
+        """A small version of the case, whose call starts all libraries and threads."""
+
+
+def memory(workload: type[Workload], case: Case, method: str) -> int | None:
+    """Additional bytes at the peak of one call; None if the device has too little memory.
 
     Raises:
-        RuntimeError: If the process dies, by a signal for example.
+        ValueError: If the system does not tell the memory of a process.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_report, args=(sender, function, args), daemon=True)
-    before = {name: os.environ.get(name) for name in _MEMORY_ENVIRONMENT}
+    getattr(workload(workload.small(case)), method)()
+    call = getattr(workload(case), method)
     try:
-        if lean:
-            os.environ.update(_MEMORY_ENVIRONMENT)  # read at the start of the process
-        process.start()
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-    sender.close()
-    try:
-        result = receiver.recv()
-    except EOFError:
-        process.join()
-        name = getattr(function, "__name__", function)
-        raise RuntimeError(f"{name} died with exit code {process.exitcode}") from None
-    process.join()
-    return result
-
-
-def _report(sender: Any, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    sender.send(function(*args))
-
-
-def extra_memory(call: Callable[[], Any], device: str) -> int:
-    """Bytes at the peak of a call above what was held before it; its result counts.
-
-    On a GPU what the allocator handed out, elsewhere the resident memory of the process.
-
-    Raises:
-        ValueError: If neither is known on this system.
-    """
-    if device == "cuda":
-        torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        call()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
-    except OSError:
-        raise ValueError("peak memory is read from /proc, which this system lacks") from None
-    before = _resident("VmRSS")
-    result = call()
-    peak = _resident("VmHWM")
+        with Meter(case.device) as meter:
+            result = call()
+    except torch.OutOfMemoryError:
+        return None
     del result
-    return peak - before
+    if meter.memory is None:
+        raise ValueError("peak memory is read from /proc, which this system lacks")
+    return meter.memory
 
 
-def _resident(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:")) * 1024
+def seconds(
+    workload: type[Workload],
+    case: Case,
+    methods: tuple[str, ...],
+    rounds: int,
+    title: str | None = None,
+) -> dict[str, list[float]]:
+    """Wall times of each method's call, one for each round (`reporting.measure.seconds_of`)."""
+    built = workload(case)
+    calls = {name: getattr(built, name) for name in methods}
+    return seconds_of(calls, rounds, case.device, title)
 
 
-def median_seconds(
-    calls: Mapping[str, Callable[[], Any]], repeats: int, device: str
-) -> dict[str, float]:
-    """Median wall time of each call; they take turns, so that a disturbance meets them all."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for repeat in range(repeats + 1):
-        for name, call in calls.items():
-            _wait(device)
-            started = time.perf_counter()
-            call()
-            _wait(device)
-            if repeat:  # the first round warms up
-                seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+def check_positive(**numbers: int | None) -> None:
+    """Raise a ValueError for a number below 1."""
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}")
 
 
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
+def check_device(device: str) -> None:
+    """Raise a ValueError unless torch sees the device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device is cuda and torch sees no GPU: leave it out to run on the CPU")

@@ -1,14 +1,18 @@
-"""The networks that benchmarks run: published sizes for a GPU, smaller ones for a CPU."""
+"""The networks of the benchmarks: published sizes for a GPU, smaller ones for a CPU."""
 
+from argparse import ArgumentParser
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from di4c.processes import ForwardProcess
+from full_scale.bench.measure import Case
 from full_scale.models import DenoiserBackbone, DenoiserConfig
 from full_scale.models.network import start_student
 from full_scale.models.presets import PRESETS
+from reporting import script_parser
 
 MODELS = {"cifar10": "tauldr-cifar10", "imagenet": "maskgit-imagenet", "openwebtext": "sdtt-owt"}
 
@@ -26,7 +30,7 @@ REDUCED: Sizes = {
         "num_heads": 6,
     },
 }
-"""What a CPU does in minutes."""
+"""Sizes that a CPU measures in minutes."""
 
 QUICK: Sizes = {
     "cifar10": {
@@ -55,30 +59,28 @@ QUICK: Sizes = {
         "num_heads": 2,
     },
 }
-"""What runs in seconds, to see that it runs."""
+"""Sizes that run in seconds, to see that the benchmark works."""
 
 
 def sizes_for(device: str, quick: bool, full_size: bool) -> Sizes:
-    """Published sizes on a GPU or where they are asked for, reduced ones on a CPU."""
+    """Published sizes on a GPU or on request; reduced sizes on a CPU."""
     if quick:
         return QUICK
     return {} if full_size or device == "cuda" else REDUCED
 
 
 def teacher_config(experiment: str, sizes: dict[str, Any]) -> DenoiserConfig:
-    """The published sizes with some of them changed."""
+    """The teacher of an experiment, with some of its sizes changed."""
     return replace(PRESETS[MODELS[experiment]].student(), latent=False, **sizes)
 
 
-def networks(
-    experiment: str, sizes: dict[str, Any], device: str, seed: int
-) -> tuple[DenoiserBackbone, DenoiserBackbone, ForwardProcess]:
+def networks(case: Case) -> tuple[DenoiserBackbone, DenoiserBackbone, ForwardProcess]:
     """A teacher with random weights, its student, and the process that they were made for.
 
-    Every weight is drawn: in a network as it is initialised many are zero.
+    Noise is added to every weight, because many weights of a new network are zero.
     """
-    config = teacher_config(experiment, sizes)
-    torch.manual_seed(seed)
+    config = teacher_config(case.experiment, case.sizes)
+    torch.manual_seed(case.seed)
     teacher = config.build()
     with torch.no_grad():
         for weight in teacher.parameters():
@@ -86,10 +88,37 @@ def networks(
     student = replace(config, latent=True).build()
     start_student(student, teacher.state_dict())
     process = config.default_process()
-    return teacher.to(device).eval(), student.to(device).eval(), process.build()
+    return teacher.to(case.device).eval(), student.to(case.device).eval(), process.build()
 
 
-def check_device(device: str) -> None:
-    """ValueError unless torch sees the device."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device is cuda and torch sees no GPU: leave it out to run on the CPU")
+def autocast(case: Case, **options: bool) -> AbstractContextManager[Any]:
+    """The autocast of a case; nothing for float32."""
+    if case.precision != "bfloat16":
+        return nullcontext()
+    return torch.autocast(case.device, torch.bfloat16, **options)
+
+
+def network_parser(doc: str | None, name: str, batch: str) -> ArgumentParser:
+    """A parser with the options that benchmarks of networks share.
+
+    Args:
+        doc: docstring of the benchmark.
+        name: name of the benchmark.
+        batch: help text of --batch.
+    """
+    parser = script_parser(doc, figure=False)
+    parser.prog = f"python -m full_scale.bench {name}"
+    add = parser.add_argument
+    add("--experiment", choices=MODELS, nargs="+", default=list(MODELS), help="which (all)")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
+    add("--full-size", action="store_true", help="published sizes on a CPU too")
+    add("--batch", type=int, metavar="INT", help=batch)
+    add("--threads", type=int, default=2, metavar="INT", help="number of CPU threads")
+    add("--autocast", choices=("bfloat16", "none"), help="precision (bfloat16 on a GPU)")
+    return parser
+
+
+def precision_of(experiment: str, device: str, asked: str | None) -> str:
+    """Precision of a case: the published one on a GPU, float32 on a CPU, unless asked otherwise."""
+    published = "bfloat16" if device == "cuda" and experiment != "cifar10" else "none"
+    return "bfloat16" if (asked or published) == "bfloat16" else "float32"

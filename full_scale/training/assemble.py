@@ -1,4 +1,4 @@
-"""From a run's configuration to the objects it needs; what does not fit is found here."""
+"""Opens and builds what a run needs, and checks that the parts fit each other."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,28 +14,28 @@ from full_scale.models.network import latent_parameters, start_student
 from full_scale.models.presets import Preset, preset
 from full_scale.training.config import Run
 from full_scale.training.cost import outline
-from full_scale.training.objectives import Distillation, Problem, TeacherTraining
+from full_scale.training.objectives import Distillation, TeacherTraining, TrainingObjective
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """What `Trainer` takes.
+    """The parts that `Trainer` works with.
 
     Attributes:
-        problem: what is trained.
-        data: on what.
+        objective: network and loss.
+        data: training data.
         preset: networks and noise.
-        identity: what a resumed run must agree in.
+        identity: everything that the result depends on; a resumed run must agree in it.
     """
 
-    problem: Problem
+    objective: TrainingObjective
     data: TokenData
     preset: Preset
     identity: dict[str, Any]
 
 
 def assemble(run: Run) -> Assembly:
-    """Everything that a run needs, on the CPU.
+    """Open and build everything that a run needs, on the CPU.
 
     Raises:
         ValueError: If preset, data, teacher or student are missing or do not fit each other.
@@ -51,10 +51,10 @@ def assemble(run: Run) -> Assembly:
         "process": chosen.process.build(),
         "label_dropout": run.label_dropout,
     }
-    if run.method == "teacher":
+    if run.recipe == "teacher":
         network = _build(config, run.seed)
-        problem: Problem = TeacherTraining(network=network, config=config, **common)
-        return Assembly(problem, data, chosen, identity)
+        training = TeacherTraining(network=network, config=config, **common)
+        return Assembly(training, data, chosen, identity)
     if run.teacher is None:
         raise ValueError(
             f"teacher is missing: --teacher FILE, a checkpoint of {chosen.title} from "
@@ -70,17 +70,17 @@ def assemble(run: Run) -> Assembly:
     start_student(student, start.backbone.state_dict())
     if run.latent_gain is not None:
         _separate_components(student, config, run.latent_gain, run.seed)
-    problem = Distillation(
+    distillation = Distillation(
         network=student,
         config=config,
         teacher=teacher.backbone,
-        recipe=run.recipe,
+        recipe=run.di4c_recipe,
         latent=chosen.latent,
         mixture_teacher=run.mixture_teacher,
         sharded=run.strategy == "fsdp",
         **common,
     )
-    return Assembly(problem, data, chosen, identity)
+    return Assembly(distillation, data, chosen, identity)
 
 
 def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenData) -> None:
@@ -109,7 +109,7 @@ def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenDat
 
 
 def _build(config: DenoiserConfig, seed: int) -> nn.Module:
-    """A network whose random weights depend on the seed alone."""
+    """Build a network whose random weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold_seed(seed, 0, "weights"))
         return config.build()
@@ -118,7 +118,7 @@ def _build(config: DenoiserConfig, seed: int) -> nn.Module:
 def _separate_components(
     student: nn.Module, config: DenoiserConfig, gain: float, seed: int
 ) -> None:
-    """Fill the latent's matrices that are zero, so that components differ from the start."""
+    """Fill the matrices of the latent that are zero, so that components differ from the start."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold_seed(seed, 1, "weights"))
         parameters = dict(student.named_parameters())

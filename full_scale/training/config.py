@@ -1,4 +1,8 @@
-"""The configuration of a training run; the texts below attributes are the command's --help."""
+"""The configuration of a training run, and the recipes that it may name.
+
+The texts below the attributes of `Data`, `Optimizer`, `Reports` and `Run` are what the command
+`python -m full_scale.train EXPERIMENT --help` prints.
+"""
 
 import dataclasses
 import math
@@ -6,8 +10,64 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from di4c.recipes import Recipe
-from full_scale.methods import METHODS
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from di4c.recipes import (
+    CIFAR10,
+    IMAGENET,
+    OPENWEBTEXT,
+    DistillationBelow,
+    LogUniformGap,
+    Recipe,
+    Weight,
+)
+from di4c.rng import Generator, uniform
+
+
+@dataclass(frozen=True)
+class NoiseOften(LogUniformGap):
+    """Times as in `LogUniformGap`, but with probability `share` t is uniform on [noisy, 1].
+
+    Attributes:
+        noisy: after this time x_t tells nearly nothing about x_0.
+        share: probability of drawing such a time on purpose.
+    """
+
+    noisy: float = 0.75
+    share: float = 0.5
+
+    def draw(
+        self, batch: int, generator: Generator | None, device: torch.device | str | None = None
+    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
+        """Times (t, u), one pair for each example, float64."""
+        t, u = super().draw(batch, generator, device)
+        which, place = uniform((batch, 2), generator=generator, device=device).unbind(1)
+        late = torch.where(which < self.share, self.noisy + (1 - self.noisy) * place, t)
+        return late, late - (t - u)
+
+
+DIGITS = replace(
+    CIFAR10,
+    times=NoiseOften(shortest=0.01, longest=0.1),
+    distillation=DistillationBelow(0.05),
+)
+"""The recipe of CIFAR-10, changed for a training of some hundred steps instead of 320 000.
+
+The steps of the teacher are ten times as long. Half of the times are drawn where x_t is nearly
+noise, as it is in the first of few sampling steps. Where t < 0.05, the distillation loss takes the
+x_t of the example and no further noisy state, which halves the cost of a training step.
+"""
+
+RECIPES: dict[str, Recipe] = {
+    "cifar10": CIFAR10,
+    "imagenet-d": IMAGENET,
+    "imagenet": replace(IMAGENET, data_weight=Weight(0.0)),
+    "openwebtext": OPENWEBTEXT,
+    "digits": DIGITS,
+}
+"""The names that `Run.recipe` may have besides "teacher". All but "digits" are the paper's."""
 
 
 @dataclass(frozen=True)
@@ -15,33 +75,33 @@ class Data:
     """The data set."""
 
     name: str = "digits"
-    """data set: cifar10, digits, imagenet or openwebtext"""
+    """name of the data set: cifar10, digits, imagenet or openwebtext"""
     folder: Path | None = None
-    """where it lies; its usual place, or none for digits, if left out"""
+    """folder of the prepared data; data/NAME if left out (digits need none)"""
     workers: int = 0
-    """processes that read ahead; 0 reads in the training process"""
+    """number of processes that read ahead; 0 reads in the training process"""
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Optimiser, learning rate and averaging."""
+    """Optimiser, learning rate and averaging of the weights."""
 
     name: Literal["adam", "adamw"] = "adam"
-    """adamw decouples the weight decay"""
+    """optimiser; adamw keeps the weight decay apart from the gradient"""
     learning_rate: float = 2e-4
-    """after the warm-up"""
+    """learning rate after the warm-up"""
     betas: tuple[float, float] = (0.9, 0.999)
-    """decay of the two moments"""
+    """decay rates of the first and second moments"""
     weight_decay: float = 0.0
     """factor of the weight decay"""
     warmup: int = 0
-    """steps over which the learning rate grows linearly"""
+    """number of steps over which the learning rate grows linearly"""
     schedule: Literal["constant", "cosine"] = "constant"
-    """of the learning rate after the warm-up; cosine ends at zero"""
+    """learning rate after the warm-up: constant, or half a cosine that ends at zero"""
     clip: float | None = 1.0
-    """largest norm of the gradient; None clips nothing"""
+    """largest norm of the gradient; None does not clip"""
     ema_decay: float = 0.9999
-    """of the averaged weights, which are those to sample from"""
+    """decay of the moving average of the weights; samples are drawn with the average"""
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step number `step`, counted from 0, of `steps`."""
@@ -54,25 +114,25 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Reports:
-    """What a run writes, and when. May be changed when a run is resumed."""
+    """What a run writes, and when. May be changed when a run is resumed, but for log-every."""
 
     log_every: int = 100
-    """steps between rows of the log; the rows of a run belong together: keep it when resuming"""
+    """steps between two rows of the log; a resumed run must keep this number"""
     save_every: int = 1000
-    """steps between checkpoints"""
+    """steps between two checkpoints"""
     keep: int = 3
-    """newest checkpoints that stay"""
+    """number of newest checkpoints that are kept"""
     sample_every: int = 5000
-    """steps between sheets of samples; 0 for none"""
+    """steps between two sheets of samples; 0 draws none"""
     num_samples: int = 16
-    """samples on a sheet"""
+    """number of samples on a sheet"""
     sample_steps: int = 8
-    """network calls for a sample"""
+    """number of sampling steps for a sheet"""
     decoder: str | None = None
-    """turns samples into pictures or text: converted VQGAN for ImageNet, tokenizer (a folder, or
-    gpt2 from the hub) for text; numbers if left out"""
+    """turns samples into pictures or text: a converted VQGAN for ImageNet; a tokenizer for text
+    (a folder, or gpt2 from the hub). Samples are written as numbers if left out"""
     tensorboard: bool = False
-    """also write TensorBoard events"""
+    """also write events for TensorBoard"""
 
 
 @dataclass(frozen=True)
@@ -80,58 +140,60 @@ class Run:
     """One training run. The same command resumes it from its newest checkpoint."""
 
     out: Path
-    """folder of the run: checkpoints, log, samples"""
+    """folder of the run: checkpoints, log, samples, model"""
     preset: str
-    """networks, forward process and latent, by name in full_scale.models.presets"""
-    method: str
-    """"teacher" trains a teacher by cross-entropy; else the Di4C recipe: cifar10, imagenet-d (with
-    the data term), imagenet (without), openwebtext, digits"""
+    """networks, forward process and latent: a name of full_scale.models.presets"""
+    recipe: str
+    """"teacher" trains a teacher by cross-entropy. The other names are recipes of Di4C: cifar10,
+    imagenet-d (with the data term), imagenet (without it), openwebtext, digits"""
     steps: int
-    """optimiser steps in all"""
+    """number of optimiser steps in all"""
     batch_size: int
-    """examples of a step, over all devices and accumulated micro-batches"""
+    """examples of one step, over all devices and accumulated micro-batches"""
     micro_batch: int
-    """examples that go through the networks at once; the batch_size / micro_batch parts of a step
-    are shared out among the processes, and each accumulates its share"""
+    """examples that go through the networks at once. A step has batch_size / micro_batch of these
+    parts; the processes share them out, and each process accumulates the gradient of its share"""
     data: Data
     optimizer: Optimizer
     teacher: str | None = None
-    """model file of the teacher (from full_scale.convert or full_scale.train), folder of a finished
-    run, or hf://owner/name@revision/file; none to train one"""
+    """model of the teacher: a file from full_scale.convert or full_scale.train, the folder of a
+    finished run, or hf://owner/name@revision/file. Not needed to train a teacher"""
     student: str | None = None
-    """likewise, the model whose weights the student starts from; the teacher's if left out"""
+    """model whose weights the student starts from, given like the teacher; the teacher if left
+    out"""
     mixture_teacher: bool = False
     """the teacher is itself a Di4C student: iterated Di4C"""
     num_latents: int | None = None
-    """latents for each example; the recipe's if left out"""
+    """latents for each example; the number of the recipe if left out"""
     latent_gain: float | None = None
-    """gain of the student's first weights on the latent (Xavier) where they would be zero. At zero
-    the student starts as its teacher, as published, and all components are equal: there the
-    gradient of every correlation term vanishes, and it takes time to leave"""
+    """gain of Xavier weights on the student's latent, instead of the zeros that the published
+    students start with. At zero all components of the mixture are equal and the gradient of every
+    correlation term vanishes, so that training takes long to leave this point"""
     dropout: float | None = None
-    """of the trained network; the preset's if left out. In a short distillation the student learns
-    to tell components apart by their dropout masks instead of their latents: use 0"""
+    """dropout of the trained network; that of the preset if left out. Use 0 for a short
+    distillation: the student could tell components apart by their dropout masks instead of their
+    latents"""
     label_dropout: float = 0.0
-    """share of the examples that are shown without their label, for guidance"""
+    """share of the examples that are shown without their label, which guidance needs"""
     precision: Literal["no", "bf16"] = "no"
-    """bf16 computes under autocast; the weights stay float32"""
+    """bf16 computes in bfloat16 where autocast allows it; the weights stay in float32"""
     strategy: Literal["ddp", "fsdp"] = "ddp"
-    """how several processes share the student: copies, or shards (FSDP2)"""
+    """how several processes hold the student: as copies (ddp), or as shards (fsdp, FSDP2)"""
     device: Literal["auto", "cpu"] = "auto"
-    """cpu stays on the CPU even where there is a GPU"""
+    """cpu computes on the CPU even where there is a GPU"""
     reports: Reports = field(default_factory=Reports)
     seed: int = 0
-    """of everything random: the order of the data, noise, latents, dropout"""
+    """seed of everything random: order of the data, noise, latents, dropout"""
     check_memory: bool = True
-    """refuse to start where the estimate of the memory exceeds what is free"""
+    """refuse to start if the estimated memory exceeds the free memory"""
     dry_run: bool = False
-    """print the configuration, parameter counts and an estimate of the memory, and stop"""
+    """print the configuration, the numbers of parameters and what the run would cost; then stop"""
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
-        if self.method != "teacher" and self.method not in METHODS:
-            names = ", ".join(["teacher", *METHODS])
-            raise ValueError(f"method must be one of {names}; got {self.method!r}")
+        """Check every value."""
+        if self.recipe != "teacher" and self.recipe not in RECIPES:
+            names = ", ".join(["teacher", *RECIPES])
+            raise ValueError(f"recipe must be one of {names}; got {self.recipe!r}")
         for name in ("steps", "batch_size", "micro_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
@@ -161,22 +223,23 @@ class Run:
 
     @property
     def parts(self) -> int:
-        """Micro-batches of a step, over all processes."""
+        """Number of micro-batches of a step, over all processes."""
         return self.batch_size // self.micro_batch
 
     @property
-    def recipe(self) -> Recipe:
-        """The Di4C recipe of the method, with this run's number of latents."""
-        recipe = METHODS[self.method]
+    def di4c_recipe(self) -> Recipe:
+        """The recipe of that name, with this run's number of latents; not for a teacher."""
+        recipe = RECIPES[self.recipe]
         if self.num_latents is None:
             return recipe
         return replace(recipe, num_latents=self.num_latents)
 
     def identity(self) -> dict[str, Any]:
-        """Everything that the result depends on, as JSON; a resumed run must agree in it.
+        """Everything that the result depends on, as JSON. A resumed run must agree in all of it.
 
-        Paths are left out (weights are compared by their hashes), and so are the number of
-        processes and what only reports. Without a schedule a run may be prolonged.
+        Paths are left out, because weights are compared by their hashes. The number of processes
+        and the reports are left out as well. With a constant learning rate the number of steps is
+        left out, so that a run may be prolonged.
         """
         options = as_json(self)
         for name in ("out", "teacher", "student", "strategy", "device", "check_memory", "dry_run"):

@@ -1,29 +1,69 @@
-"""What a run trains and what it takes, from its configuration alone: no data, no weights."""
+"""What a run costs: parameters, operations and memory, from its configuration alone.
 
+Nothing is computed, and neither data nor weights are needed: networks are built on torch's meta
+device, whose tensors have shapes but no values.
+"""
+
+import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
 
+from di4c.likelihood import LinearHead
 from di4c.recipes import SeparateDistillation
-from full_scale.counts import activation_bytes, num_parameters, operations
-from full_scale.memory import Estimate
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.presets import preset
 from full_scale.training.config import Run
 
-_BACKWARD = 3  # operations of a call with its gradients, in calls without: twice the products more
-_BYTES_A_WEIGHT = 20  # weight, gradient, two moments, average: float32
+GIB = 2**30
+_BACKWARD = 3  # a call with its gradients, in calls without: gradients take two more products each
+_BYTES_PER_WEIGHT = 20  # weight, gradient, two moments, average: float32
+_CGROUP = Path("/sys/fs/cgroup")
+_CONTAINER = (  # files of the limit and the use, key in memory.stat: for cgroup versions 2 and 1
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes on one device.
+
+    Attributes:
+        weights: of the student, with its gradient, two moments and the average; float32.
+        teacher: weights of the teacher.
+        activations: what autograd keeps of one micro-batch.
+    """
+
+    weights: float
+    teacher: float
+    activations: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return self.weights + self.teacher + self.activations
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total / GIB:.2f} GiB a device: student {self.weights / GIB:.2f} (weights, "
+            f"gradient, two moments, average), teacher {self.teacher / GIB:.2f}, activations of a "
+            f"micro-batch {self.activations / GIB:.2f}"
+        )
 
 
 @dataclass(frozen=True)
 class Outline:
-    """The networks of a run.
+    """The networks of a run, and what they cost.
 
     Attributes:
-        run: its configuration.
-        trained: the network that is trained.
-        teacher: the one it learns from; None where a teacher is trained.
+        run: configuration.
+        trained: sizes of the network that is trained.
+        teacher: sizes of its teacher; None where a teacher is trained.
     """
 
     run: Run
@@ -31,45 +71,47 @@ class Outline:
     teacher: DenoiserConfig | None
 
     def parameters(self) -> dict[str, int]:
-        """Parameter counts."""
-        counts = {"trained": num_parameters(_on_meta(self.trained))}
+        """Number of parameters of each network."""
+        counts = {"trained": num_parameters(self.trained)}
         if self.teacher is not None:
-            counts["teacher"] = num_parameters(_on_meta(self.teacher))
+            counts["teacher"] = num_parameters(self.teacher)
         return counts
 
     def operations(self) -> float:
-        """Floating-point operations of one step of the whole batch; the losses are not counted."""
+        """Floating-point operations of one step on the whole batch, without those of the losses."""
         run, own = self.run, operations(self.trained)
         if self.teacher is None:
             return float(run.batch_size * _BACKWARD * own)
-        latents = run.recipe.num_latents
+        recipe = run.di4c_recipe
+        latents = recipe.num_latents
         asked = latents if run.mixture_teacher else 1  # teacher calls for one state
         trained, taught = latents, asked
-        if isinstance(run.recipe.distillation, SeparateDistillation):
+        if isinstance(recipe.distillation, SeparateDistillation):
             trained, taught = 2 * latents, asked + latents * asked
         calls = own * (_BACKWARD * trained + latents) + operations(self.teacher) * taught
         return float(run.batch_size * calls)
 
     def estimate(self, num_processes: int, num_dims: int | None = None) -> Estimate:
-        """The memory that one of so many processes will take.
+        """The memory that each process takes.
 
         Args:
-            num_processes: that share the run.
+            num_processes: number of processes that share the run.
             num_dims: D of the data; that of the preset if left out.
         """
-        run, distils = self.run, self.teacher is not None
-        rows = run.micro_batch * (run.recipe.num_latents if distils else 1)
+        run, rows, passes = self.run, self.run.micro_batch, 1
+        if self.teacher is not None:
+            rows *= run.di4c_recipe.num_latents
+            separate = isinstance(run.di4c_recipe.distillation, SeparateDistillation)
+            passes = 2 if separate else 1
         network = _on_meta(self.trained).train()
         with torch.device("meta"):
             inputs = self.trained.example_inputs(rows, num_dims)
-            activations = activation_bytes(network, *inputs)
-        if distils and isinstance(run.recipe.distillation, SeparateDistillation):
-            activations *= 2  # a second pass of the student
+            activations = passes * activation_bytes(network, *inputs)
         if run.precision == "bf16":
             activations /= 2
         counts = self.parameters()
         shards = num_processes if run.strategy == "fsdp" else 1
-        weights = _BYTES_A_WEIGHT * counts["trained"] / shards
+        weights = _BYTES_PER_WEIGHT * counts["trained"] / shards
         return Estimate(weights, 4 * counts.get("teacher", 0), activations)
 
 
@@ -82,10 +124,87 @@ def outline(run: Run) -> Outline:
     chosen = preset(run.preset)
     if chosen.process is None or not isinstance(chosen.network, DenoiserConfig):
         raise ValueError(f"preset is {run.preset}, {chosen.title}, which cannot be trained here")
-    if run.method == "teacher":
+    if run.recipe == "teacher":
         return Outline(run, _with_dropout(chosen.network, run.dropout), None)
     teacher = chosen.student() if run.mixture_teacher else chosen.network
     return Outline(run, _with_dropout(chosen.student(), run.dropout), teacher)
+
+
+def num_parameters(config: DenoiserConfig) -> int:
+    """Number of parameters of a network."""
+    return sum(parameter.numel() for parameter in _on_meta(config).parameters())
+
+
+def operations(config: DenoiserConfig) -> int:
+    """Floating-point operations of one call of a network and its head, for one example."""
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        backbone = config.build().eval()
+        features = backbone(*config.example_inputs(1))
+        if isinstance(head := backbone.head(), LinearHead):
+            torch.matmul(features, head.weight.T)
+    return counter.get_total_flops()
+
+
+def activation_bytes(network: nn.Module, *inputs: Tensor | None) -> int:
+    """Bytes that autograd keeps of one call. Shared memory counts once, parameters do not count.
+
+    Args:
+        network: on the meta device, in training mode.
+        *inputs: arguments of the call, on the meta device.
+    """
+    own = {p.untyped_storage()._cdata for p in network.parameters()}
+    seen: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        seen[tensor.untyped_storage()._cdata] = tensor  # kept alive: no address is used again
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = network(*inputs)
+    del result
+    return sum(t.untyped_storage().nbytes() for key, t in seen.items() if key not in own)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Free bytes on a device; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if ":" in line}
+    return int(min(kilobytes["MemAvailable"] * 1024, _left_in_container()))
+
+
+def require_fits(estimate: Estimate, free: int | None) -> None:
+    """Raise a ValueError with the estimate if it exceeds the free memory."""
+    if free is not None and estimate.total > free:
+        raise ValueError(
+            f"the run needs about {estimate}; {free / GIB:.2f} GiB are free: use a smaller "
+            "--micro-batch, fewer --num-latents, --strategy fsdp over more processes, or "
+            "--no-check-memory"
+        )
+
+
+def _left_in_container() -> float:
+    """Bytes that the container may still take; infinite where it has no limit.
+
+    The recorded use includes the cache of files that were read. The inactive part of this cache is
+    free memory, since the system gives it up at once.
+    """
+    for limit, use, inactive in _CONTAINER:
+        try:
+            allowed = (_CGROUP / limit).read_text().strip()
+            used = int((_CGROUP / use).read_text())
+            lines = (_CGROUP / limit).with_name("memory.stat").read_text().splitlines()
+        except OSError:
+            continue
+        if allowed == "max":
+            return math.inf
+        given_up = int(dict(line.split() for line in lines).get(inactive, 0))
+        return max(0, int(allowed) - used + given_up)
+    return math.inf
 
 
 def _with_dropout(config: DenoiserConfig, dropout: float | None) -> DenoiserConfig:

@@ -10,13 +10,13 @@ from torch import Tensor
 class EMA:
     r"""The average of some parameters over the steps of training.
 
-    After step n (counted from 1) the decay is $d_n = \min(d, (1 + n) / (10 + n))$, so that a young
-    average forgets its start (the rule of Song et al.'s score SDE code, which tauLDR shares). It is
-    a function of the step alone: the shadows are the whole state. They are kept in float32 or
-    wider, on the device and in the sharding of the parameters.
+    After step n, counted from 1, the decay is $d_n = \min(d, (1 + n) / (10 + n))$: at first the
+    average forgets the random start quickly. The score SDE code of Song et al. and tauLDR have the
+    same rule. Since $d_n$ depends on the step alone, the averages ("shadows") are the whole state.
+    They are kept in float32 or wider, on the device and in the shards of the parameters.
 
     Args:
-        parameters: by name, as they are trained (sharded where they are).
+        parameters: parameters by name, as they are trained.
         decay: d.
 
     Raises:
@@ -43,7 +43,7 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The network computes with the average inside this context, bit by bit as before after."""
+        """Give the network its averaged weights inside this context, and restore it exactly."""
         with torch.no_grad():
             trained = {name: p.detach().clone() for name, p in self.parameters.items()}
             for name, parameter in self.parameters.items():

@@ -1,7 +1,8 @@
-"""The training runs by name, and what to expect of each. `full_scale.train` runs them.
+"""The experiments by name: the training run of each, and what to expect of it.
 
-Published numbers and settings are those of Hayakawa et al., ICML 2025, and its code; what it does
-not state is called unknown, and the value here is then our choice.
+`python -m full_scale.train EXPERIMENT` runs them. Published numbers and settings are those of
+Hayakawa et al., ICML 2025, and of its code. A setting that these do not state is called unknown,
+and the value here is our choice.
 """
 
 from dataclasses import replace
@@ -12,7 +13,7 @@ from full_scale.training.config import Data, Optimizer, Run
 _OPENWEBTEXT = Run(
     out=Path("runs/openwebtext"),
     preset="sdtt-owt",
-    method="openwebtext",
+    recipe="openwebtext",
     steps=100_000,
     batch_size=2,
     micro_batch=1,
@@ -23,16 +24,17 @@ _OPENWEBTEXT = Run(
 
 EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "cifar10": (
-        """CIFAR-10 pixels from the tauLDR teacher.
+        """A student of the tauLDR teacher, for the pixels of CIFAR-10.
 
-        Hardware: one GPU; which, and hours: unknown for the published run (320 000 steps of 8
-        examples, 16 latents; 4.1e18 operations).
-        Expected FID of 50 000 samples: student 20.64 at 10 steps and 9.77 at 20, hybrid 9.5 at 20;
-        the teacher has 32.61, 12.36 and, at 40 steps, 8.0.""",
+        Hardware: one GPU. Its kind and the hours are unknown. The published run has 320 000 steps
+        of 8 examples with 16 latents: 4.1e18 operations.
+        Expected FID of 50 000 samples (lower is better): the student has 20.64 after 10 steps and
+        9.77 after 20, the hybrid 9.5 after 20. The teacher has 32.61 after 10 steps, 12.36 after
+        20 and 8.0 after 40.""",
         Run(
             out=Path("runs/cifar10"),
             preset="tauldr-cifar10",
-            method="cifar10",
+            recipe="cifar10",
             steps=320_000,
             batch_size=8,
             micro_batch=8,
@@ -41,17 +43,18 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         ),
     ),
     "imagenet": (
-        """ImageNet 256 x 256 as VQGAN tokens from the MaskGIT teacher ("di4c-d").
+        """A student of the MaskGIT teacher, for VQGAN tokens of ImageNet 256 x 256 ("di4c-d").
 
-        Hardware: 2 GPUs with 2 examples each, 32 latents; which, and hours: unknown. About 30 000
-        steps (1.5e18 operations). Expected at 4 steps, 50 000 samples: FID 6.57, IS 213.6 (the
-        teacher: about 10.7 and 190; at 8 steps 6.6 and 222). --method imagenet leaves out the data
-        term: 6.79 and 209.2. The share of dropped labels and the average of the weights are our
-        choice.""",
+        Hardware: 2 GPUs with 2 examples each and 32 latents. Their kind and the hours are unknown.
+        The published run has about 30 000 steps: 1.5e18 operations.
+        Expected of 50 000 samples after 4 steps: FID 6.57 (lower is better) and inception score
+        213.6 (higher is better). The teacher has about 10.7 and 190 after 4 steps, 6.6 and 222
+        after 8. Without the data term (--recipe imagenet) the student has 6.79 and 209.2.
+        The share of dropped labels and the average of the weights are unknown and our choice.""",
         Run(
             out=Path("runs/imagenet"),
             preset="maskgit-imagenet",
-            method="imagenet-d",
+            recipe="imagenet-d",
             steps=30_000,
             batch_size=4,
             micro_batch=1,
@@ -62,29 +65,31 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         ),
     ),
     "openwebtext": (
-        """OpenWebText, GPT-2 tokens, from an SDTT teacher.
+        """A student of an SDTT teacher, for GPT-2 tokens of OpenWebText.
 
-        Hardware: 2 GPUs with 1 example each, 16 latents; which, hours and steps: unknown (100 000
-        steps is our choice: 3.8e18 operations). Expected: the generative perplexity of the teacher
-        with less than half its steps (32 instead of 64 to 128), at equal entropy.""",
+        Hardware: 2 GPUs with 1 example each and 16 latents. Their kind, the hours and the steps
+        are unknown. Our choice is 100 000 steps: 3.8e18 operations.
+        Expected: the student needs less than half the steps of the teacher (32 instead of 64 to
+        128) for the same generative perplexity, at equal entropy.""",
         _OPENWEBTEXT,
     ),
     "openwebtext-round2": (
-        """A second round: the student of openwebtext is the teacher (iterated Di4C).
+        """A second round (iterated Di4C): the student of openwebtext is the teacher.
 
-        Hardware, hours, steps: unknown (100 000 steps is our choice: 4.7e18 operations). Expected
-        at 16 steps: generative perplexity 44.8 at entropy 5.34, where SDTT alone has 61.3 (both as
-        measured by IDLM).""",
+        Hardware, hours and steps are unknown. Our choice is 100 000 steps: 4.7e18 operations.
+        Expected after 16 steps: generative perplexity 44.8 at entropy 5.34 (lower perplexity at
+        equal entropy is better). SDTT alone has 61.3. Both were measured by IDLM.""",
         replace(_OPENWEBTEXT, out=Path("runs/openwebtext-round2"), mixture_teacher=True),
     ),
     "digits-teacher": (
-        """A teacher for 8 x 8 digit images by cross-entropy. Minutes on two CPU cores.
+        """A teacher for 8 x 8 images of digits, trained by cross-entropy.
 
-        Nothing published; `python -m full_scale.digits` trains, distils, samples and evaluates.""",
+        Takes minutes on two CPU cores. Nothing published to compare with.
+        `python -m full_scale.digits` trains the teacher, distils, samples and evaluates.""",
         Run(
             out=Path("runs/digits-teacher"),
             preset="digits",
-            method="teacher",
+            recipe="teacher",
             steps=4000,
             batch_size=64,
             micro_batch=64,
@@ -94,13 +99,14 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         ),
     ),
     "digits": (
-        """8 x 8 digit images from the teacher of digits-teacher. Minutes on two CPU cores.
+        """A student of the teacher of digits-teacher, for 8 x 8 images of digits.
 
-        Nothing published; `python -m full_scale.digits` trains, distils, samples and evaluates.""",
+        Takes minutes on two CPU cores. Nothing published to compare with.
+        `python -m full_scale.digits` trains the teacher, distils, samples and evaluates.""",
         Run(
             out=Path("runs/digits"),
             preset="digits",
-            method="digits",
+            recipe="digits",
             steps=500,
             batch_size=8,
             micro_batch=8,
@@ -116,4 +122,4 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         ),
     ),
 }
-"""Recipes by name: what to expect, and the run."""
+"""By name of the experiment: what to expect, and the run."""

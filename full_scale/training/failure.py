@@ -1,4 +1,4 @@
-"""What a run leaves behind when a loss or a gradient is not finite."""
+"""What a run writes when a loss or a gradient is not finite."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,19 +20,19 @@ def report_failure(
     together: Mapping[str, Tensor],
     norm: float,
 ) -> ValueError:
-    """Write this process's micro-batches that went wrong, and say what happened.
+    """Write the micro-batches of this process that went wrong, and say what happened.
 
     Args:
         run: configuration.
         step: the step that failed, counted from 0.
         share: numbers of this process's micro-batches within the step.
-        micro_batches: their examples.
-        own: loss and terms of this process's examples.
-        together: those of all processes.
-        norm: of the gradient.
+        micro_batches: examples of these micro-batches.
+        own: loss and terms of the examples of this process.
+        together: loss and terms of the examples of all processes.
+        norm: norm of the gradient.
 
     Returns:
-        The error to raise: one line with the terms, the examples, the files, and what to do.
+        The error to raise. Its one line names terms, examples and files, and says what to do.
     """
     bad = {name: values for name, values in own.items() if not bool(values.isfinite().all())}
     files = []
@@ -41,7 +41,6 @@ def report_failure(
         guilty = [name for name, values in bad.items() if not bool(values[rows].isfinite().all())]
         if guilty or not bad:
             path = run.out / FAILURE / f"step_{step:08d}_part_{part}.safetensors"
-            path.parent.mkdir(parents=True, exist_ok=True)
             values = {f"term.{name}": term[rows].contiguous() for name, term in own.items()}
             about = {"step": step, "part": part, "not_finite": guilty, "gradient_norm": str(norm)}
             write_tensors(path, {**batch, **values}, about)

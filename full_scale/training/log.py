@@ -1,8 +1,8 @@
-"""The log of a training run: one JSON row every K steps, and TensorBoard where it is wanted.
+"""The log of a training run: one JSON row every K steps, and TensorBoard if asked for.
 
-log.jsonl holds what was computed: loss terms, gradient norm, diagnostics. It is a function of the
-run's configuration alone: a run that was stopped and resumed writes the same bytes. clock.jsonl
-holds what it took, seconds a step and peak memory, which differs from run to run.
+log.jsonl holds what was computed: loss terms, norm of the gradient, diagnostics. It depends on the
+configuration alone, so that a run which was stopped and resumed writes the same bytes. clock.jsonl
+holds seconds per step and peak memory, which differ from run to run.
 """
 
 import time
@@ -21,12 +21,12 @@ LOG, CLOCK = "log.jsonl", "clock.jsonl"
 
 
 class Logbook:
-    """Collects values between rows, and writes rows.
+    """Collects values and writes them as rows.
 
     Args:
-        folder: of the run.
-        tensorboard: also write TensorBoard events, to folder/tensorboard.
-        writes: False in all processes but the first, which collect and write nothing to disk.
+        folder: folder of the run.
+        tensorboard: whether to write TensorBoard events as well, to folder/tensorboard.
+        writes: whether this process writes to the disk; True in the first process alone.
     """
 
     def __init__(self, folder: Path, *, tensorboard: bool = False, writes: bool = True) -> None:
@@ -36,13 +36,17 @@ class Logbook:
         self._events = _events(folder / "tensorboard") if tensorboard and writes else None
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """Keep the values of each name, one an example (or a step), until the next row."""
+        """Keep values of each name, one for each example or step, until the next row."""
         for name, value in values.items():
             value = value.detach().double().flatten().cpu()
             self.pending[name] = torch.cat([self.pending.get(name, value[:0]), value])
 
     def row(self, step: int, numbers: Mapping[str, float | bool | None]) -> dict[str, Any]:
-        """Write the mean of each name, its standard error, and further numbers; forget the values.
+        """Write the mean and standard error of each name, and further numbers. Forget the values.
+
+        Args:
+            step: number of steps taken.
+            numbers: further numbers of the row.
 
         Raises:
             ValueError: If a value is not finite; names it.
@@ -66,7 +70,7 @@ class Logbook:
         return row
 
     def clock(self, step: int, peak_memory: int | None) -> None:
-        """Write how long a step took since the last row or start, and the peak memory in bytes."""
+        """Write the seconds per step since the last row or the start, and peak memory in bytes."""
         now = time.perf_counter()
         seconds, steps = now - self.started, step - self.clocked
         self.started, self.clocked = now, step
@@ -76,11 +80,11 @@ class Logbook:
             append_row(self.folder / CLOCK, row)
 
     def state(self) -> dict[str, Tensor]:
-        """What is not in any row yet, for a checkpoint."""
+        """The values that are in no row yet, for a checkpoint."""
         return dict(self.pending)
 
     def resume(self, step: int, state: Mapping[str, Tensor]) -> None:
-        """Go back to a checkpoint: drop the rows after its step, take up its pending values."""
+        """Go back to a checkpoint: drop the rows after its step and restore its pending values."""
         self.pending = dict(state)
         self.clocked = step
         if self.writes:
@@ -89,7 +93,7 @@ class Logbook:
 
 
 def _drop_rows_after(path: Path, step: int) -> None:
-    """Cut a JSONL file after its last row of that step or before; whole or unchanged."""
+    """Cut a JSONL file after its last row of that step or an earlier one."""
     if not path.exists():
         return
     kept = sum(row["step"] <= step for row in read_rows(path))

@@ -19,20 +19,20 @@ from full_scale.models.sampling import Plan, draw, samples_at_once
 from full_scale.training.config import Run
 
 DIAGNOSED = 4
-"""Examples of a batch that diagnostics look at."""
+"""Number of examples of a batch that the diagnostics look at."""
 
-_PREVIEW_BYTES = 2**31  # of probabilities: the weights in training are there as well
+_PREVIEW_BYTES = 2**31  # for probabilities; the rest of the memory is needed for training
 
 
 @dataclass(kw_only=True)
-class Problem(ABC):
+class TrainingObjective(ABC):
     """What the training of teachers and of students has in common.
 
     Attributes:
-        network: the one that is trained.
-        config: its sizes.
-        process: the noise.
-        label_dropout: share of the examples that lose their label.
+        network: the network that is trained.
+        config: sizes of the network.
+        process: the forward process.
+        label_dropout: share of the examples that are shown without their label.
     """
 
     network: nn.Module
@@ -45,24 +45,24 @@ class Problem(ABC):
         """Loss and terms of each example of a batch.
 
         Args:
-            network: the trained one, as the processes share it.
-            batch: "x_0" (B, D), and "label" (B,) where there are classes.
-            generator: source of all randomness but dropout.
+            network: the trained network, as the processes share it.
+            batch: "x_0" (B, D), and "label" (B,) if the data has classes.
+            generator: source of all random draws except dropout.
         """
 
     def diagnose(
         self, network: nn.Module, batch: dict[str, Tensor], generator: Generator
     ) -> dict[str, float | bool]:
-        """Numbers about the network that are no loss, for the log."""
+        """Further numbers about the network for the log; they are no losses."""
         return {}
 
-    def to(self, device: torch.device) -> None:  # noqa: B027  # teachers have nothing to move
-        """Move everything but the network."""
+    def to(self, device: torch.device) -> None:  # noqa: B027  # nothing to move by default
+        """Move everything except the trained network to a device."""
 
     def labels(
         self, batch: dict[str, Tensor], generator: Generator | None
     ) -> Int[Tensor, "batch"] | None:
-        """The labels of a batch, some replaced by "no class"; None where the network takes none."""
+        """Labels of a batch, some replaced by "no class"; None if the network takes no labels."""
         if self.config.num_classes is None:
             return None
         labels = batch["label"]
@@ -70,7 +70,7 @@ class Problem(ABC):
         return torch.where(draws < self.label_dropout, self.config.num_classes, labels)
 
     def preview(self, network: nn.Module, run: Run, device: torch.device) -> Tensor:
-        """Samples (N, D); the same noise at every step of a run, to see what training changes."""
+        """Samples (N, D), drawn with the same noise each time, so that sheets can be compared."""
         count, model = run.reports.num_samples, Network(network, self.process)
         size = samples_at_once(model, _PREVIEW_BYTES, count)
         parts = []
@@ -91,18 +91,21 @@ class Problem(ABC):
         return torch.cat(parts)
 
     def latent_policy(self) -> LatentPolicy | None:
-        """Where samplers get latents from: nowhere, for a teacher."""
+        """Where samplers get latents from; None for a network without latents."""
         return None
 
 
 @dataclass(kw_only=True)
-class TeacherTraining(Problem):
-    r"""A product denoiser by cross-entropy, $\mathbb{E}_t\, \sum_d -\log p^d_{0|t}(x_0^d | x_t)$.
+class TeacherTraining(TrainingObjective):
+    r"""Train a product denoiser by cross-entropy.
 
-    Its minimiser at every t is the true marginals of the posterior, which is all that a product
-    teacher can know, and all that an $x_0$-parametrised sampler asks of it. The ELBO has the same
-    minimiser, but weighs times by the noise's rates, without bound as t goes to 0. t is uniform on
-    [0.01, horizon] for pixels, where samplers end at 0.01, and on (0, horizon] for masks.
+    The loss is $\mathbb{E}_t\, \sum_d -\log p^d_{0|t}(x_0^d | x_t)$.
+
+    At every t, the loss is smallest for the true marginals of the posterior. A product teacher can
+    represent nothing more, and a sampler that is parametrised by $x_0$ asks for nothing more. The
+    ELBO has the same minimiser, but weighs times by the rates of the noise, which are unbounded as
+    t goes to 0. Times are uniform from `config.first_time` to the horizon: from 0.01 for pixels,
+    where samplers end, and from 0 for masks.
     """
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
@@ -119,15 +122,16 @@ class TeacherTraining(Problem):
 
 
 @dataclass(kw_only=True)
-class Distillation(Problem):
-    """A Di4C student of a teacher.
+class Distillation(TrainingObjective):
+    """Train a Di4C student of a teacher.
 
     Attributes:
-        teacher: a product denoiser, or a student of an earlier round (`mixture_teacher`).
+        teacher: a product denoiser, or the student of an earlier round (`mixture_teacher`).
         recipe: times, weights, teacher step, number of latents.
         latent: law of the latents.
         mixture_teacher: whether the teacher takes latents.
-        sharded: whether processes share out the student's weights, and must call it together.
+        sharded: whether each process holds a shard of the student's weights. All processes must
+            then call the student equally often.
     """
 
     teacher: nn.Module
@@ -137,7 +141,7 @@ class Distillation(Problem):
     sharded: bool = False
 
     def to(self, device: torch.device) -> None:
-        """Move the teacher."""
+        """Move the teacher to a device."""
         self.teacher.to(device).eval().requires_grad_(False)
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
@@ -157,7 +161,7 @@ class Distillation(Problem):
     def diagnose(
         self, network: nn.Module, batch: dict[str, Tensor], generator: Generator
     ) -> dict[str, float | bool]:
-        """What the student makes of its latent at the noisiest time, where it matters most."""
+        """How the student uses its latent at the horizon, where it matters most."""
         x_0 = batch["x_0"][:DIAGNOSED]
         labels = self.labels(batch, generator)
         t = torch.full((len(x_0),), self.process.horizon, dtype=torch.float64, device=x_0.device)
@@ -179,5 +183,5 @@ class Distillation(Problem):
         }
 
     def latent_policy(self) -> LatentPolicy:
-        """A new latent for each sample and call."""
+        """A new latent for each sample and each call."""
         return LatentPolicy(law=self.latent)

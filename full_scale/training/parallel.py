@@ -1,8 +1,8 @@
-"""The student over several processes: copies (DDP) or shards (FSDP2), and its whole state again.
+"""The trained network on several processes, as copies (DDP) or shards (FSDP2), and its whole state.
 
-Sharding is `torch.distributed.fsdp.fully_shard`, applied here and not through accelerate, so that
-it can be tested on CPUs. The outermost group of weights stays gathered between forward and
-backward, since a `HeadMixture` reads the head there.
+Sharding uses `torch.distributed.fsdp.fully_shard` directly and not through accelerate, so that it
+can be tested on CPUs. The outermost group of weights stays gathered between the forward and the
+backward pass, because a `HeadMixture` reads the head there.
 """
 
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 def share_student(accelerator: Accelerator, network: nn.Module, strategy: str) -> nn.Module:
-    """The network as the processes share it: itself where there is one process.
+    """The network as the processes share it; the network itself if there is one process.
 
     Args:
-        accelerator: process and device.
-        network: on the device; with "fsdp" its parameters are replaced by shards.
+        accelerator: processes and device.
+        network: on the device. With "fsdp" its parameters are replaced by shards.
         strategy: "ddp" or "fsdp".
     """
     if accelerator.num_processes == 1:
@@ -50,9 +50,10 @@ def share_student(accelerator: Accelerator, network: nn.Module, strategy: str) -
 
 
 def regather(network: nn.Module) -> None:
-    """Let a sharded network gather its weights anew, as is due when the shards were written to.
+    """Make a sharded network gather its weights again, after the shards were changed.
 
-    What a call without a backward pass has gathered stays, and would be used once more.
+    FSDP keeps the weights that a forward pass without a backward pass has gathered. Free them, or
+    the next call would use outdated weights.
     """
     for module in network.modules():
         if isinstance(module, FSDPModule):
@@ -60,7 +61,7 @@ def regather(network: nn.Module) -> None:
 
 
 def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]:
-    """The context of a micro-batch: only the last one of a step exchanges gradients of copies."""
+    """Context of a micro-batch: copies exchange gradients only in the last one of a step."""
     if last or not isinstance(network, DistributedDataParallel):
         return nullcontext()
     return network.no_sync()
@@ -69,9 +70,10 @@ def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]
 def full_state(
     network: nn.Module, optimizer: torch.optim.Optimizer, ema: EMA
 ) -> dict[str, dict[str, Any]]:
-    """Weights, optimiser state and averages, whole, on the CPU, by parameter name.
+    """Whole weights, optimiser state and averages, on the CPU, by name of the parameter.
 
-    All processes must call it; in a group only the first gets the first two.
+    All processes must call this. Of several processes, only the first one gets the weights and the
+    optimiser state.
     """
     weights, moments = get_state_dict(network, optimizer, options=_WHOLE)
     shadows = {name: whole(value).cpu() for name, value in ema.shadows.items()}
@@ -84,8 +86,8 @@ def load_full_state(
     ema: EMA,
     state: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Take up what `full_state` gave; every process reads the whole and keeps its share."""
-    # Learning rate and betas are the configuration's, which set_state_dict would overwrite.
+    """Restore what `full_state` returned. Every process reads the whole and keeps its share."""
+    # set_state_dict would overwrite the learning rate and betas of the configuration.
     own = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     set_state_dict(
         network,
@@ -104,5 +106,5 @@ def load_full_state(
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The tensor itself, or all of it where this process holds a shard."""
+    """The whole tensor, where this process may hold only a shard of it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -1,10 +1,11 @@
-"""The training loop: exact to resume, the same on any number of processes.
+"""The training loop. It can be resumed exactly, and gives the same on any number of processes.
 
-Everything random is a function of the seed and of an example's position in the run: order of the
-data, noise, times, latents (dropout: of the position of its micro-batch). The weights, their
-average, the optimiser's state and the log's pending values are the whole state. So a run that is
-stopped at any point and resumed gives the same bits (on the CPU), and several processes, or several
-micro-batches, compute the gradients of one large batch up to the order of sums.
+Everything random is a function of the seed and of an example's position in the run: the order of
+the data, noise, times and latents. Dropout is a function of the position of its micro-batch. The
+state of a run is its weights, their average, the state of the optimiser and the values of the log
+that are in no row yet. A run that is stopped at any point and resumed therefore gives the same bits
+on the CPU. Several processes, or several micro-batches, compute the gradient of one large batch up
+to the order of sums.
 """
 
 import math
@@ -24,7 +25,6 @@ from tqdm import tqdm
 from di4c.rng import SampleGenerators, fold_seed, generator_at
 from full_scale.data.order import MicroBatches, share_of
 from full_scale.evaluation.decoding import Previews
-from full_scale.memory import peak_memory
 from full_scale.models.model_file import write_model
 from full_scale.training.assemble import Assembly
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
@@ -50,9 +50,9 @@ class Outcome(NamedTuple):
     """How a run ended.
 
     Attributes:
-        step: steps taken in all.
-        finished: whether these are all; False after SIGTERM.
-        exported: the averaged weights, for `full_scale.load_model`; None unless finished.
+        step: number of steps taken in all.
+        finished: whether the run took all its steps; False after SIGTERM.
+        exported: file of the averaged weights, for `full_scale.load_model`; None unless finished.
     """
 
     step: int
@@ -65,8 +65,8 @@ class Trainer:
 
     Args:
         run: configuration.
-        parts: what is trained, and on what.
-        accelerator: device, processes, autocast.
+        parts: objective, data and preset.
+        accelerator: device, processes and autocast.
         progress: whether to show a progress bar.
     """
 
@@ -78,12 +78,12 @@ class Trainer:
         *,
         progress: bool = True,
     ) -> None:
-        self.run, self.parts, self.problem, self.data = run, parts, parts.problem, parts.data
+        self.run, self.parts, self.data, self.objective = run, parts, parts.data, parts.objective
         self.accelerator, self.progress = accelerator, progress and accelerator.is_main_process
         self.device = accelerator.device
         self.share = share_of(run.parts, accelerator.process_index, accelerator.num_processes)
-        self.problem.to(self.device)
-        self.plain = self.problem.network.to(self.device)
+        self.objective.to(self.device)
+        self.plain = self.objective.network.to(self.device)
         self.network = share_student(accelerator, self.plain, run.strategy)
         kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
         self.optimizer = kinds[run.optimizer.name](
@@ -96,15 +96,15 @@ class Trainer:
         self.logbook = Logbook(
             run.out, tensorboard=run.reports.tensorboard, writes=accelerator.is_main_process
         )
-        self.previews = Previews(self.problem.config, run.reports.decoder)
+        self.previews = Previews(self.objective.config, run.reports.decoder)
         self.step = 0
         self.resume()
 
     def resume(self) -> None:
-        """Take up the newest checkpoint of the folder, if there is one."""
+        """Continue from the newest checkpoint in the folder, if there is one."""
         path = latest_checkpoint(self.run.out / CHECKPOINTS)
         if path is None:
-            self.logbook.resume(0, {})  # rows of a run that was killed before its first checkpoint
+            self.logbook.resume(0, {})  # drops rows that a killed run left
             return
         checkpoint = load_checkpoint(path)
         load_full_state(self.plain, self.optimizer, self.ema, checkpoint.state)
@@ -113,7 +113,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of the state after the current step."""
-        state = full_state(self.plain, self.optimizer, self.ema)  # all processes take part
+        state = full_state(self.plain, self.optimizer, self.ema)  # all processes must call this
         if self.accelerator.is_main_process:
             state["pending"] = self.logbook.state()
             config = {"run": as_json(self.run), "identity": self.parts.identity}
@@ -124,15 +124,16 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def fit(self) -> Outcome:
-        """Train to the last step, or until SIGTERM; save either way.
+        """Train to the last step, or until SIGTERM, and save.
 
         Raises:
             ValueError: If a loss term or the gradient is not finite. The last checkpoint stays,
-                and the batch is written to `failure/`.
+                and the batch is written to the folder `failure`.
         """
         run, reports = self.run, self.run.reports
         if self.step >= run.steps and (run.out / MODEL).exists():
-            return Outcome(self.step, True, run.out / MODEL)  # students know it by its hash
+            # The file stays untouched, because students of this model record its hash.
+            return Outcome(self.step, True, run.out / MODEL)
         bar = tqdm(
             total=run.steps, initial=self.step, disable=not self.progress, unit="step", leave=False
         )
@@ -144,7 +145,7 @@ class Trainer:
                     self._log(micro_batches[-1], bar)
                 if self.step % reports.save_every == 0 or last or stop:
                     self.save()
-                # After it: should a sheet not fit into the memory, the run can go on without.
+                # After the checkpoint: if memory runs out here, the run can go on without a sheet.
                 if reports.sample_every and (self.step % reports.sample_every == 0 or last):
                     self._preview()
                 bar.update()
@@ -165,7 +166,7 @@ class Trainer:
             rank=self.accelerator.process_index,
             world=self.accelerator.num_processes,
         )
-        # A generator of its own: the loader's seed for its workers must not come from torch's.
+        # The loader draws a seed for its workers; it must not draw it from torch's generator.
         loader = iter(
             DataLoader(
                 self.data,  # pyright: ignore[reportArgumentType]  # a map-style set need not inherit
@@ -179,7 +180,7 @@ class Trainer:
             yield [next(loader) for _ in self.share]
 
     def _advance(self, micro_batches: list[Batch], asked: bool) -> bool:
-        """One optimiser step; whether any process was asked to stop."""
+        """Take one optimiser step. Return whether any process was asked to stop."""
         run = self.run
         for group in self.optimizer.param_groups:
             group["lr"] = run.optimizer.rate(self.step, run.steps)
@@ -191,7 +192,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.plain.parameters(), clip)
         norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)  # type: ignore[operator]
         stops = torch.full_like(local[:1], float(asked))
-        together = torch.cat([local, stops]).T.contiguous()  # gathering joins the first axis
+        together = torch.cat([local, stops]).T.contiguous()  # gather joins along the first axis
         together = self.accelerator.gather(together).T.cpu()  # type: ignore[union-attr]
         values = dict(zip(names, together, strict=False))
         if not (math.isfinite(norm) and all(bool(v.isfinite().all()) for v in values.values())):
@@ -204,28 +205,28 @@ class Trainer:
         return bool(together[-1].any())
 
     def _backward(self, index: int, batch: Batch) -> dict[str, Tensor]:
-        """Add one micro-batch's share of the gradient; its loss and terms, one an example."""
+        """Add the gradient of one micro-batch. Return its loss and terms, one for each example."""
         run, last = self.run, index + 1 == len(self.share)
         part = self.step * run.parts + self.share[index]
         examples = range(part * run.micro_batch, (part + 1) * run.micro_batch)
         generator = SampleGenerators(run.seed, examples, "objective")
-        # Networks draw their dropout from torch's own generator, for a micro-batch at once.
+        # Networks draw their dropout from torch's own generator, for a whole micro-batch at once.
         torch.manual_seed(fold_seed(run.seed, part, "dropout"))
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         self.network.train()
         with accumulating(self.network, last):
             with self._autocast():
-                objective = self.problem.loss(self.network, batch, generator)
-            (objective.loss.mean() / len(self.share)).backward()
-        terms = {"loss": objective.loss} | objective.terms
+                found = self.objective.loss(self.network, batch, generator)
+            (found.loss.mean() / len(self.share)).backward()
+        terms = {"loss": found.loss} | found.terms
         return {name: value.detach().double() for name, value in terms.items()}
 
     def _autocast(self) -> AbstractContextManager[None]:
-        """Autocast without its cache: each call casts the weights for itself.
+        """Autocast without its cache, so that each call casts the weights again.
 
-        The consistency target calls the student without gradients first. Weights cast then and
-        kept have no graph (torch < 2.10), or one that is older than the shards' (FSDP): the call
-        that is trained would use them, and their gradients would be lost without a word.
+        The consistency loss first calls the student without gradients. With a cache, the call that
+        is trained would use the weights that were cast in the first call. These have no graph
+        (torch < 2.10), or an outdated one (FSDP), and their gradients would be lost silently.
         """
         return self.accelerator.autocast(AutocastKwargs(cache_enabled=False))
 
@@ -234,16 +235,18 @@ class Trainer:
         batch = {name: value.to(self.device) for name, value in batch.items()}
         generator = generator_at(run.seed, self.step, "diagnostics", self.device)
         with self._evaluating(averaged=False), torch.no_grad(), self._autocast():
-            numbers = self.problem.diagnose(self.network, batch, generator)
+            numbers = self.objective.diagnose(self.network, batch, generator)
         rate = run.optimizer.rate(self.step - 1, run.steps)
         row = self.logbook.row(self.step, {**numbers, "learning_rate": rate})
-        self.logbook.clock(self.step, peak_memory(self.device))
+        on_gpu = self.device.type == "cuda"
+        peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else None
+        self.logbook.clock(self.step, peak)
         shown = {k: f"{v:.4g}" for k, v in row.items() if k in _SHOWN and v is not None}
         bar.set_postfix(shown, refresh=False)
 
     def _preview(self) -> None:
         with self._evaluating(averaged=True), torch.no_grad(), self._autocast():
-            samples = self.problem.preview(self.network, self.run, self.device)
+            samples = self.objective.preview(self.network, self.run, self.device)
         if self.accelerator.is_main_process:
             self.previews.write(samples.cpu(), self.run.out / "samples" / f"step_{self.step:08d}")
 
@@ -259,7 +262,7 @@ class Trainer:
             self.network.train()
 
     def _export(self) -> Path:
-        """The averaged weights as a model that `full_scale.models.load` reads."""
+        """Write the averaged weights as a model file, for `full_scale.load_model`."""
         path = self.run.out / MODEL
         shadows = full_state(self.plain, self.optimizer, self.ema)["ema"]
         if self.accelerator.is_main_process:
@@ -267,7 +270,7 @@ class Trainer:
             weights |= shadows
             provenance = manifest(self.run.seed, run=as_json(self.run), step=self.step)
             preset = self.parts.preset
-            write_model(path, self.problem.config, preset.process, weights, provenance)
+            write_model(path, self.objective.config, preset.process, weights, provenance)
         self.accelerator.wait_for_everyone()
         return path
 
@@ -276,16 +279,17 @@ _SHOWN = ("loss", "gradient_norm", "captured_correlation", "effective_components
 
 
 def _outlive_sigterm(_: int) -> None:
-    """Loader workers leave it to the main process, which needs them to end its step and save.
+    """Let the processes that read ahead ignore SIGTERM.
 
-    Launchers and schedulers send SIGTERM to all processes of a group or of a job.
+    Launchers and schedulers send SIGTERM to all processes of a group or of a job. The main process
+    still needs its workers to end the step and save.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextmanager
 def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that is empty until SIGTERM arrives."""
+    """Yield a list that is empty until SIGTERM arrives."""
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:

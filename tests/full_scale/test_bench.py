@@ -10,15 +10,10 @@ from scipy.stats import binom
 from full_scale.bench import __main__ as bench
 from full_scale.bench import latency as bench_latency
 from full_scale.bench import train_step as bench_train
-from full_scale.bench.networks import (
-    MODELS,
-    QUICK,
-    REDUCED,
-    networks,
-    teacher_config,
-)
-from full_scale.counts import operations
+from full_scale.bench.measure import Case
+from full_scale.bench.networks import MODELS, QUICK, REDUCED, networks, teacher_config
 from full_scale.models.presets import PRESETS
+from full_scale.training.cost import operations
 
 
 @pytest.mark.parametrize("n", [1, 5, 6, 21, 50])
@@ -35,19 +30,11 @@ def test_the_interval_encloses_the_median(n):
         assert (low, high) == (1, n)
 
 
-def test_rounds_rotate():
-    order = []
-    calls = {name: (lambda name=name: order.append(name)) for name in "abc"}
-    seconds = bench_latency.interleaved(calls, 3, "cpu", "test")
-    assert "".join(order) == "abc" + "bca" + "cab" + "abc"
-    assert {name: len(values) for name, values in seconds.items()} == dict.fromkeys("abc", 3)
-
-
 @pytest.mark.parametrize("experiment", MODELS)
 def test_smaller_sizes_are_smaller(experiment):
     counts = []
     for sizes in (QUICK, REDUCED):
-        teacher, student, process = networks(experiment, sizes[experiment], "cpu", 0)
+        teacher, student, process = networks(Case(experiment, 1, sizes[experiment]))
         assert student.config.latent
         assert process.num_states == teacher.config.num_states
         counts.append(sum(p.numel() for p in teacher.parameters()))
@@ -101,7 +88,7 @@ def test_plain_and_ours_train_alike(tmp_path):
 
 @pytest.mark.parametrize("experiment", MODELS)
 def test_steps_of_every_experiment_agree(experiment):
-    case = bench_train.Case(experiment, 1, 3, QUICK[experiment], "cpu", "none", 1, seed=1)
+    case = Case(experiment, 1, QUICK[experiment], num_latents=3, threads=1, seed=1)
     plain, ours = (bench_train.first_loss(case, method) for method in bench_train.METHODS)
     assert math.isclose(plain, ours, rel_tol=1e-4, abs_tol=1e-5)
 

@@ -8,50 +8,55 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.latents import UniformLatent
 from di4c.rng import SampleGenerators
-from full_scale import memory
-from full_scale.counts import activation_bytes
-from full_scale.memory import GIB, Estimate, free_memory, require_fits
 from full_scale.models import UNetConfig
 from full_scale.models.presets import preset
-from full_scale.training.cost import outline
+from full_scale.training import cost
+from full_scale.training.cost import (
+    GIB,
+    Estimate,
+    activation_bytes,
+    free_memory,
+    outline,
+    require_fits,
+)
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.objectives import Distillation, TeacherTraining
 from reporting import ROOT
 
 
 @pytest.mark.parametrize("mixture_teacher", [False, True])
-@pytest.mark.parametrize("method", ["teacher", "cifar10", "digits"])
-def test_operations_of_a_step_against_a_real_one(method, mixture_teacher):
+@pytest.mark.parametrize("recipe", ["teacher", "cifar10", "digits"])
+def test_operations_of_a_step_against_a_real_one(recipe, mixture_teacher):
     """Counted while the objective and its gradients are computed.
 
     The estimate is above by the first layer, whose input has no gradient, and below by the losses.
     """
     run = replace(
-        EXPERIMENTS["digits" if method != "teacher" else "digits-teacher"][1],
-        method=method,
+        EXPERIMENTS["digits" if recipe != "teacher" else "digits-teacher"][1],
+        recipe=recipe,
         batch_size=2,
         micro_batch=2,
-        num_latents=None if method == "teacher" else 3,
+        num_latents=None if recipe == "teacher" else 3,
         mixture_teacher=mixture_teacher,
     )
     plan = outline(run)
     network = plan.trained.build().train()
     process = preset(run.preset).process.build()
     if plan.teacher is None:
-        problem = TeacherTraining(network=network, config=plan.trained, process=process)
+        objective = TeacherTraining(network=network, config=plan.trained, process=process)
     else:
-        problem = Distillation(
+        objective = Distillation(
             network=network,
             config=plan.trained,
             process=process,
             teacher=plan.teacher.build().eval().requires_grad_(False),
-            recipe=run.recipe,
+            recipe=run.di4c_recipe,
             latent=UniformLatent(),
             mixture_teacher=mixture_teacher,
         )
     batch = {"x_0": torch.randint(17, (2, 64), generator=torch.Generator().manual_seed(0))}
     with FlopCounterMode(display=False) as counter:
-        loss = problem.loss(network, batch, SampleGenerators(0, range(2), "test")).loss
+        loss = objective.loss(network, batch, SampleGenerators(0, range(2), "test")).loss
         loss.sum().backward()
     assert plan.operations() == pytest.approx(counter.get_total_flops(), rel=0.03)
 
@@ -85,7 +90,7 @@ def test_estimate_grows_with_the_micro_batch():
 @pytest.mark.parametrize("version", [1, 2])
 def test_what_a_container_already_uses_is_not_free(tmp_path, monkeypatch, version):
     """Files that were read are: the system gives them back."""
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(cost, "_CGROUP", tmp_path)
     folder = tmp_path / "memory" if version == 1 else tmp_path
     folder.mkdir(exist_ok=True)
     names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")

@@ -11,8 +11,7 @@ import torch
 from figures import digits as figure
 from full_scale import digits
 from full_scale.data import open_data
-from full_scale.methods import DIGITS
-from full_scale.training.config import Reports
+from full_scale.training.config import DIGITS, Reports
 from tests.helpers import train_cases
 from tests.helpers.digits_result import SAMPLE, digits_result
 

@@ -51,13 +51,13 @@ def test_accumulated_gradient_is_that_of_the_mean_over_the_batch(run):
     """The other side by autograd of one objective on the whole batch, without the trainer."""
     _, grads = _gradient(replace(run, micro_batch=1), step=5)
     fresh = train_cases.trainer(replace(run, out=run.out / "fresh"), torch.float64)
-    problem = fresh.problem
+    objective = fresh.objective
     positions = range(5 * run.batch_size, 6 * run.batch_size)
     items = items_at(run.seed, positions.start, run.batch_size, len(fresh.data))
     batch = {"x_0": torch.stack([fresh.data[i]["x_0"] for i in items])}
-    network = problem.network.train()
+    network = objective.network.train()
     generator = SampleGenerators(run.seed, positions, "objective")
-    loss = problem.loss(network, batch, generator).loss.mean()
+    loss = objective.loss(network, batch, generator).loss.mean()
     expected = torch.autograd.grad(loss, list(network.parameters()))
     assert max(float(g.abs().max()) for g in expected) > 1e-3
     for ours, theirs in zip(grads, expected, strict=True):

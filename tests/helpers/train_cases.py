@@ -1,4 +1,4 @@
-"""Small problems for the tests of training: real recipes on tiny networks, digits or tokens."""
+"""Small problems for the tests of training: real experiments on tiny networks, digits or tokens."""
 
 import multiprocessing
 import os
@@ -44,7 +44,7 @@ _EXPERIMENT = {"tiny-text": "openwebtext", "tiny-codes": "imagenet"}
 
 
 def register() -> None:
-    """Let the recipes' `preset` name the tiny networks."""
+    """Make the tiny networks known as presets."""
     presets.PRESETS.update(CASES)
 
 
@@ -61,10 +61,10 @@ def write_teacher(path, preset=TINY, seed=0, network=None):
 
 def student_run(folder, **changes):
     """A short Di4C run with dropout, clipping, averaging and a warm-up; it can be prolonged."""
-    recipe = EXPERIMENTS["digits"][1]
+    published = EXPERIMENTS["digits"][1]
     run = replace(
-        recipe,
-        optimizer=replace(recipe.optimizer, schedule="constant"),
+        published,
+        optimizer=replace(published.optimizer, schedule="constant"),
         dropout=None,
         out=folder / "run",
         preset="tiny",
@@ -83,7 +83,7 @@ def short_run(folder, preset, **changes):
     if preset in _EXPERIMENT:
         name = _EXPERIMENT[preset]
         tokens = Data(name, folder / "tokens")
-        changes = {"method": EXPERIMENTS[name][1].method, "data": tokens} | changes
+        changes = {"recipe": EXPERIMENTS[name][1].recipe, "data": tokens} | changes
     reports = Reports(log_every=3, save_every=2, sample_every=2, num_samples=2, sample_steps=2)
     changes = {"reports": reports, "steps": 3} | changes
     return student_run(folder, preset=preset, **changes)
@@ -101,18 +101,18 @@ def write_tokens(folder, preset, seed=0, **changes):
     pack(folder / "tokens" / "train", description, lambda _: iter([Rows(x_0, label, 0)]))
 
 
-def problem_class(run):
-    """What trains it."""
-    return TeacherTraining if run.method == "teacher" else Distillation
+def objective_class(run):
+    """The class of the run's training objective."""
+    return TeacherTraining if run.recipe == "teacher" else Distillation
 
 
 def trainer(run, dtype=torch.float32, precision="no"):
     """A trainer in this process (or in this rank)."""
     accelerator = Accelerator(cpu=True, mixed_precision=precision)
     parts = assemble(run)
-    parts.problem.network.to(dtype)
-    if hasattr(parts.problem, "teacher"):
-        parts.problem.teacher.to(dtype)
+    parts.objective.network.to(dtype)
+    if hasattr(parts.objective, "teacher"):
+        parts.objective.teacher.to(dtype)
     return Trainer(run, parts, accelerator, progress=False)
 
 

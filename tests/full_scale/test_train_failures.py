@@ -1,0 +1,135 @@
+"""Training itself: that it learns, what clipping does, and what a failing run leaves."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from full_scale import train as program
+from full_scale.models.tensor_file import read_tensors
+from full_scale.training.checkpoint import latest_checkpoint
+from full_scale.training.config import Optimizer
+from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.trainer import Trainer
+from tests.helpers import train_cases
+
+
+@pytest.fixture(autouse=True)
+def _presets():
+    train_cases.register()
+
+
+@pytest.fixture
+def run(tmp_path):
+    train_cases.write_teacher(tmp_path / "teacher.safetensors")
+    return train_cases.student_run(tmp_path, preset="tiny", steps=2)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_loss_that_is_not_finite(run, monkeypatch, poison):
+    """Stops, keeps the last checkpoint, names term and example, writes the batch."""
+    run = replace(run, steps=6)
+    objective_loss = train_cases.objective_class(run).loss
+    calls = []
+
+    def poisoned(self, network, batch, generator):
+        objective = objective_loss(self, network, batch, generator)
+        calls.append(batch)
+        if len(calls) == 6:  # second micro-batch of step 2
+            bad = torch.tensor([0.0, poison])
+            terms = {**objective.terms, "data_marginal": objective.terms["data_marginal"] + bad}
+            return objective._replace(terms=terms, loss=objective.loss + bad)
+        return objective
+
+    monkeypatch.setattr(train_cases.objective_class(run), "loss", poisoned)
+    with pytest.raises(ValueError, match="step 2: ") as caught:
+        program.train(run, progress=False)
+    message = str(caught.value)
+    assert f"data_marginal is {poison} for example 3" in message
+    assert "the last good checkpoint is" in message
+    assert latest_checkpoint(run.out / "checkpoints").name == "step_00000002.pt"
+    assert not (run.out / "model.safetensors").exists()
+    (path,) = (run.out / "failure").iterdir()
+    assert path.name == "step_00000002_part_1.safetensors"
+    tensors, about = read_tensors(path)
+    assert torch.equal(tensors["x_0"], calls[5]["x_0"])
+    assert tensors["term.data_marginal"].isfinite().tolist() == [True, False]
+    assert "data_marginal" in about["not_finite"]
+    # Mended, the run goes on where it was.
+    monkeypatch.undo()
+    train_cases.register()
+    assert program.train(run, progress=False).step == 6
+
+
+def test_gradient_that_is_not_finite(run, monkeypatch):
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: torch.tensor(math.nan))
+    with pytest.raises(ValueError, match="the norm of the gradient is nan; its batch is in"):
+        program.train(run, progress=False)
+    assert len(list((run.out / "failure").iterdir())) == 2
+
+
+def test_out_of_memory_is_one_line(run, monkeypatch):
+    def fail(self, *args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB.")
+
+    monkeypatch.setattr(Trainer, "_advance", fail)
+    with pytest.raises(ValueError, match=r"out of memory on cpu \(CUDA out of memory\); the estim"):
+        program.train(run, progress=False)
+
+
+def test_a_run_that_never_reached_a_checkpoint_gives_way(run, monkeypatch):
+    """What an error tells one to change may be changed."""
+
+    def too_large(self):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried much")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(program.Trainer, "fit", too_large)
+        with pytest.raises(
+            ValueError, match=r"out of memory on cpu .*: use a smaller --micro-batch"
+        ):
+            program.train(run, progress=False)
+    smaller = replace(run, micro_batch=1, num_latents=2)
+    assert program.train(smaller, progress=False).finished
+    assert json.loads((run.out / "run.json").read_text())["run"]["micro_batch"] == 1
+
+
+def test_uneven_processes_are_refused(run, monkeypatch):
+    monkeypatch.setattr(Accelerator, "num_processes", 3)
+    with pytest.raises(ValueError, match="2 micro-batches cannot be shared out evenly among 3"):
+        train_cases.trainer(run)
+
+
+def test_teachers_learn(tmp_path):
+    """Cross-entropy falls well below that of the untrained network, 64 log 17 at most."""
+    run = replace(
+        EXPERIMENTS["digits-teacher"][1],
+        out=tmp_path / "run",
+        preset="tiny-exact",
+        steps=30,
+        batch_size=16,
+        micro_batch=16,
+        optimizer=Optimizer("adam", 1e-2, ema_decay=0.5),
+    )
+    run = replace(run, reports=replace(run.reports, log_every=10, sample_every=30, num_samples=4))
+    program.train(run, progress=False)
+    rows = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
+    assert rows[0]["loss"] > 1.2 * rows[-1]["loss"]
+    assert rows[0]["loss"] < 1.1 * 64 * math.log(17)
+    assert (run.out / "samples" / "step_00000030.png").stat().st_size > 100
+
+
+def test_gradients_may_stay_as_they_are(run):
+    """What the refusal of clip 0 recommends: as with a bound that no gradient reaches."""
+    unclipped = program.parse(["digits", "--optimizer.clip", "None"]).optimizer.clip
+    models = []
+    for clip in (unclipped, 1e9, 1e-3):
+        out = run.out.with_name(str(clip))
+        other = replace(run, out=out, optimizer=replace(run.optimizer, clip=clip))
+        program.train(other, progress=False)
+        models.append(read_tensors(out / "model.safetensors")[0])
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+    assert any(not torch.equal(models[0][name], models[2][name]) for name in models[0])
