@@ -1,11 +1,11 @@
-"""Diagnostics against entropies of enumerated laws, and estimates against their exact values."""
+"""Diagnostics by entropies of enumerated laws, and estimates against the exact numbers."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from di4c import exact
@@ -44,6 +44,7 @@ def _laws(log_probs, log_weights):
 sizes = st.tuples(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 3), st.integers(2, 3))
 
 
+@settings(max_examples=40)
 @given(sizes)
 def test_exact_numbers_are_differences_of_entropies(size):
     log_probs, log_weights = _mixture(*size)
@@ -61,9 +62,10 @@ def test_exact_numbers_are_differences_of_entropies(size):
     )
 
 
+@settings(max_examples=40)
 @given(sizes)
-def test_correlation_is_information_counted_by_dimension_less_the_whole(size):
-    """TC = sum_d I(latent; x^d) - I(latent; x), each I by enumeration of its own space."""
+def test_total_correlation_is_a_difference_of_informations(size):
+    """TC = sum_d I(latent; x^d) - I(latent; x), every I by enumeration."""
     log_probs, log_weights = _mixture(*size)
     whole = exact_latent_information(log_probs, log_weights)
     parts = sum(
@@ -83,7 +85,7 @@ def test_atoms_are_drawn_from_the_mixture():
     for b in range(2):
         assert p_value(atoms[b], law[b], 2) > P_VALUE
         product = exact.product_law(exact.marginals(law[b], 3, 2))
-        assert p_value(atoms[b], product, 2) < P_VALUE  # not from independent dimensions
+        assert p_value(atoms[b], product, 2) < P_VALUE  # the product of the marginals is rejected
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_atoms_are_drawn_from_the_mixture():
         (latent_information, exact_latent_information),
     ],
 )
-def test_estimates_are_unbiased_and_know_their_error(estimate, truth):
+def test_estimates_are_unbiased_with_the_right_standard_error(estimate, truth):
     log_probs, log_weights = _mixture(2)
     expected = truth(log_probs, log_weights)
     deviations = []
@@ -121,7 +123,7 @@ def test_impossible_states_are_harmless():
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 6])
-def test_components_that_are_alike_count_once(groups):
+def test_equal_components_count_once(groups):
     num_latents = 6
     log_probs = torch.full((1, num_latents, 2, 6), -torch.inf, dtype=torch.float64)
     for k in range(num_latents):
@@ -136,7 +138,7 @@ def _alarm(log_probs, log_weights, **options):
     return collapse_alarm(gathered, log_weights, **options)
 
 
-def test_the_alarm_rings_when_the_latent_is_ignored_and_only_then():
+def test_the_collapse_alarm_reports_an_ignored_latent():
     log_probs, _ = _mixture(3, num_latents=8, num_dims=4, batch=4)
     weights = _even(8)
     used = _alarm(log_probs, weights)
@@ -146,7 +148,7 @@ def test_the_alarm_rings_when_the_latent_is_ignored_and_only_then():
     assert ignored.collapsed
     assert ignored.information == pytest.approx(0, abs=1e-12)
     assert ignored.effective_components == pytest.approx(1)
-    # Nearly ignored: the threshold decides.
+    # If the latent is nearly ignored the threshold decides.
     faint = log_probs[:, :1] + 0.02 * torch.randn(4, 8, 4, 2, generator=generator()).double()
     faint = faint.log_softmax(-1)
     assert _alarm(faint, weights).collapsed
@@ -160,8 +162,9 @@ def test_a_single_latent_is_always_an_alarm():
     assert _alarm(log_probs, _even(1)).collapsed
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=6), st.integers(0, 2**31))
-def test_the_log_has_the_moments_of_all_examples(batches, seed):
+def test_the_loss_log_has_the_moments_of_all_examples(batches, seed):
     source = np.random.default_rng(seed)
     values = [1e3 + source.normal(size=n) for n in batches]
     whole, halves = LossLog(), [LossLog(), LossLog()]
@@ -184,7 +187,7 @@ def test_the_log_has_the_moments_of_all_examples(batches, seed):
             assert math.isnan(summary.variance)
 
 
-def test_the_log_refuses_nan_and_keeps_what_it_had():
+def test_the_loss_log_refuses_nan_and_stays_as_it_was():
     log = LossLog()
     log.update({"consistency": torch.ones(2), "data": torch.zeros(0)})
     bad = torch.tensor([[0.0, 1.0], [2.0, math.nan]])

@@ -1,10 +1,10 @@
-"""DenseMixture: its statistics against loops over Python floats, infinities, and bad input."""
+"""DenseMixture: statistics against loops over Python floats, infinities, and bad input."""
 
 import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from di4c.latents import uniform_log_weights
@@ -15,7 +15,7 @@ INF = float("inf")
 
 
 def dense(seed, batch=2, num_latents=3, num_dims=4, num_states=5, **options):
-    """A random mixture, non-uniform in its latents, and two random laws of its coordinates."""
+    """A random mixture with random weights, and a random law for each coordinate."""
     generator = torch.Generator().manual_seed(seed)
 
     def law(*shape):
@@ -37,8 +37,9 @@ SIZES = st.tuples(
 )
 
 
+@settings(max_examples=50)
 @given(SIZES, st.integers(1, 4))
-def test_gather_joint_and_product_are_what_they_say(sizes, num_atoms):
+def test_gather_joint_and_product_against_loops(sizes, num_atoms):
     mixture, _ = dense(*sizes)
     batch, num_latents, num_dims, num_states = mixture.log_probs.shape
     generator = torch.Generator().manual_seed(sizes[0])
@@ -52,16 +53,17 @@ def test_gather_joint_and_product_are_what_they_say(sizes, num_atoms):
             each = [[p[b][k][d][s] for d, s in enumerate(x)] for k in range(num_latents)]
             for k in range(num_latents):
                 assert gathered[b, k, :, n].exp().tolist() == pytest.approx(each[k], rel=1e-13)
-            in_common = math.fsum(w[k] * math.prod(each[k]) for k in range(num_latents))
-            apart = math.prod(
+            shared = math.fsum(w[k] * math.prod(each[k]) for k in range(num_latents))
+            independent = math.prod(
                 math.fsum(w[k] * each[k][d] for k in range(num_latents)) for d in range(num_dims)
             )
-            assert joint[b, n].exp().item() == pytest.approx(in_common, rel=1e-12)
-            assert product[b, n].exp().item() == pytest.approx(apart, rel=1e-12)
+            assert joint[b, n].exp().item() == pytest.approx(shared, rel=1e-12)
+            assert product[b, n].exp().item() == pytest.approx(independent, rel=1e-12)
 
 
+@settings(max_examples=50)
 @given(SIZES)
-def test_divergences_are_what_they_say(sizes):
+def test_divergences_against_loops(sizes):
     mixture, log_target = dense(*sizes)
     batch, num_latents, num_dims, num_states = mixture.log_probs.shape
     p, w, r = (x.exp().tolist() for x in (mixture.log_probs, mixture.log_weights, log_target))
@@ -80,8 +82,9 @@ def test_divergences_are_what_they_say(sizes):
         assert mixture.mean_latent_kl(log_target)[b].item() == pytest.approx(latent, abs=1e-12)
 
 
+@settings(max_examples=50)
 @given(SIZES)
-def test_latent_kl_bounds_marginal_kl_and_both_vanish_at_the_target(sizes):
+def test_the_latent_kl_bounds_the_marginal_kl_and_both_are_0_at_the_target(sizes):
     mixture, log_target = dense(*sizes)
     gap = mixture.mean_latent_kl(log_target) - mixture.marginal_kl(log_target)
     assert gap.min() >= -1e-13  # convexity
@@ -94,27 +97,30 @@ def test_latent_kl_bounds_marginal_kl_and_both_vanish_at_the_target(sizes):
 
 
 def _two_latents(zero):
-    """Two latents, one coordinate, three states; state 2 impossible, state 1 for one latent."""
+    """Two latents, one coordinate, three states.
+
+    State 2 is impossible, and state 1 is impossible for the second latent.
+    """
     probs = torch.tensor([[[[0.25, 0.75, 0.0]], [[1.0, 0.0, 0.0]]]], dtype=torch.float64)
     return probs.log().clamp(min=zero).requires_grad_()
 
 
 @pytest.mark.parametrize("zero", [-INF, -1e6])
-def test_zero_log_zero_is_zero_with_its_gradient(zero):
+def test_zero_log_zero_counts_as_zero_in_value_and_gradient(zero):
     log_probs = _two_latents(zero)
     mixture = DenseMixture(log_probs, uniform_log_weights(2))
-    # The law of the mean: (0.625, 0.375, 0); a target without mass on state 2.
+    # The mean is (0.625, 0.375, 0), and the target has no mass on state 2.
     log_target = torch.tensor([[[0.5, 0.5, 0.0]]], dtype=torch.float64).log().clamp(min=zero)
     value = mixture.marginal_kl(log_target)
     expected = 0.5 * math.log(0.5 / 0.625) + 0.5 * math.log(0.5 / 0.375)
     assert value.item() == pytest.approx(expected, abs=1e-14)
     (grad,) = torch.autograd.grad(value.sum(), log_probs)
-    # -P times the share of each latent in the mean.
+    # The gradient is -P times the share of each latent in the mean.
     shares = torch.tensor([[[[0.2, 1.0, 0.0]], [[0.8, 0.0, 0.0]]]], dtype=torch.float64)
     torch.testing.assert_close(grad, -0.5 * shares, rtol=0, atol=1e-14)
 
 
-def test_excluding_what_the_target_has_costs_infinity_without_nan():
+def test_a_target_outside_the_support_costs_infinity_without_nan():
     log_probs = _two_latents(-INF)
     mixture = DenseMixture(log_probs, uniform_log_weights(2))
     log_target = torch.tensor([[[0.5, 0.0, 0.5]]], dtype=torch.float64).log()
@@ -138,7 +144,7 @@ def test_a_latent_of_weight_zero_does_not_count():
     assert mixture.marginal_kl(log_target).item() == pytest.approx(expected, abs=1e-15)
 
 
-def test_targets_are_constants():
+def test_targets_get_no_gradient():
     mixture, log_target = dense(0)
     log_target.requires_grad_()
     assert not mixture.marginal_kl(log_target).requires_grad
@@ -156,20 +162,21 @@ def test_half_precision_is_reduced_in_float32():
         torch.testing.assert_close(*values, rtol=1e-5, atol=1e-5)
 
 
-def test_draw_follows_each_latent_and_gives_the_marginals():
+def test_draws_follow_each_latent_and_come_with_the_marginals():
     mixture, _ = dense(2, batch=1, num_latents=2, num_dims=2, num_states=3)
     many = DenseMixture(mixture.log_probs.expand(20_000, -1, -1, -1), mixture.log_weights)
     samples, log_marginals = many.draw(torch.Generator().manual_seed(0))
     counts = torch.nn.functional.one_hot(samples, 3).double().sum(0)  # (L, D, S)
     expected = 20_000 * mixture.log_probs[0].exp()
-    # 4 independent chi-squares of 2 degrees of freedom: 33.4 is exceeded once in 20,000 seeds.
+    # 4 chi-squares of 2 degrees of freedom; 33.4 is exceeded by one seed in 20,000.
     assert ((counts - expected) ** 2 / expected).sum().item() < 33.4
     mean = (mixture.log_weights[:, None, None] + mixture.log_probs[0]).exp().sum(0)
     torch.testing.assert_close(log_marginals[7].exp(), mean, rtol=1e-13, atol=0)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.booleans())
-def test_transform_is_the_masked_parametrisation(seed, capped):
+def test_the_transform_is_the_masked_parametrisation(seed, capped):
     generator = torch.Generator().manual_seed(seed)
     logits = 5 * torch.randn(2, 3, 4, 5, generator=generator, dtype=torch.float64)
     x_t = torch.randint(5, (2, 4), generator=generator)
@@ -197,7 +204,7 @@ def _spoilt(mixture, value, index):
 MIXTURE, TARGET = dense(3)
 
 
-def test_known_coordinates_send_no_gradient_even_where_no_state_is_left():
+def test_known_coordinates_get_no_gradient():
     logits = torch.randn(1, 1, 2, 3, dtype=torch.float64)
     logits[0, 0, 0] = -INF
     logits.requires_grad_()
@@ -285,7 +292,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_named(name, as_installed):
+def test_bad_input_is_refused_with_argument_value_and_remedy(name, as_installed):
     assert_refused(*BAD[name])
 
 

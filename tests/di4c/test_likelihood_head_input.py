@@ -1,4 +1,4 @@
-"""What a mixture with a head refuses, and that each message names the argument."""
+"""What a HeadMixture refuses: the message names the argument, the value and the remedy."""
 
 import math
 
@@ -85,7 +85,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_named(name, as_installed):
+def test_bad_input_is_refused_with_argument_value_and_remedy(name, as_installed):
     assert_refused(*BAD[name])
 
 

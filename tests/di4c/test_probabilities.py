@@ -1,4 +1,4 @@
-"""Laws that users give: what is taken, in which types, and what is refused."""
+"""Laws passed as arguments: which types are accepted, and what is refused."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_law_of_any_float_type_sums_to_one_in_float64(dtype):
     torch.testing.assert_close(found, torch.tensor(TENTHS, dtype=torch.float64), rtol=0, atol=atol)
 
 
-def test_normalised_float32_laws_are_taken():
+def test_laws_normalised_in_float32_are_accepted():
     """200 random laws of 19 683 entries, each normalised in float32."""
     generator = torch.Generator().manual_seed(0)
     for _ in range(200):
@@ -34,7 +34,7 @@ def test_normalised_float32_laws_are_taken():
         assert float(found.sum()) == pytest.approx(1, abs=1e-13)
 
 
-def test_lists_and_arrays_are_laws_too():
+def test_lists_and_arrays_are_accepted():
     for values in (TENTHS, np.array(TENTHS), np.array(TENTHS, dtype=np.float32)):
         found = as_probabilities("p", values)
         assert found.dtype == torch.float64
@@ -42,7 +42,7 @@ def test_lists_and_arrays_are_laws_too():
     assert as_probabilities("p", [1, 0]).tolist() == [1.0, 0.0]
 
 
-def test_every_door_takes_float32():
+def test_every_function_accepts_float32():
     law, process = torch.tensor(TENTHS), UniformProcess(2)
     found = exact.product_composition(process, law, [0.0, 0.5, 1.0])
     same = exact.product_composition(process, law.double() / law.double().sum(), [0.0, 0.5, 1.0])
@@ -62,18 +62,18 @@ def test_every_door_takes_float32():
         ([0.5, 0.5 + 1e-8], "p must sum to 1"),
     ],
 )
-def test_what_is_no_law_is_refused(values, words):
+def test_arguments_that_are_no_law_are_refused(values, words):
     with pytest.raises(ValueError, match=words):
         as_probabilities("p", values)
 
 
-def test_one_state_a_coordinate_has_no_number_of_dimensions():
+def test_a_coordinate_needs_two_states():
     with pytest.raises(ValueError, match=r"num_states must be at least 2.*got 1"):
         infer_num_dims(2, 1)
 
 
-def test_a_step_leaves_its_kernels_alone():
-    """`posterior_marginals` has the very layout in which one chunk needs no copy."""
+def test_a_product_step_does_not_change_its_kernels():
+    """The output of `posterior_marginals` has a layout that a chunk can use without a copy."""
     process = UniformProcess(2)
     law = torch.tensor(TENTHS, dtype=torch.float64)
     kernels = exact.posterior_marginals(process, law, 0.25, 0.5)

@@ -1,9 +1,9 @@
-"""Draws against their laws, and streams that depend on nothing but their position."""
+"""Random draws follow their laws, and a random stream depends only on seed, position and name."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -18,7 +18,7 @@ LAWS = [
 ]
 
 
-def test_draws_may_be_wanted_on_another_device_than_the_generators():
+def test_draws_can_be_on_another_device_than_the_generator():
     """The meta device stands for a GPU."""
     source, x = generator(), torch.ones(2, 3, device="meta")
     assert rng.uniform((2, 3), generator=source, device="meta").device == x.device
@@ -28,22 +28,23 @@ def test_draws_may_be_wanted_on_another_device_than_the_generators():
 
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("draw", [rng.categorical, rng.exponential_race])
-def test_draws_have_the_law_of_the_weights(draw, law):
+def test_draws_follow_the_weights(draw, law):
     law = torch.tensor(law, dtype=torch.float64)
     draws = draw(law.expand(200_000, -1), generator=generator())
     assert p_value(draws[:, None], law, len(law)) > P_VALUE
 
 
 @pytest.mark.parametrize("draw", [rng.categorical, rng.exponential_race])
-def test_the_law_test_rejects_a_wrong_law(draw):
+def test_the_chi_square_test_rejects_a_wrong_law(draw):
     law = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
     draws = draw(law.expand(200_000, -1), generator=generator())
     assert p_value(draws[:, None], torch.tensor([0.31, 0.30, 0.39]), 3) < P_VALUE
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 9))
-def test_inversion_is_the_left_continuous_quantile(seed, rows, num_states):
-    """Against numpy, row by row: the first state whose cumulative sum exceeds u times the total."""
+def test_inversion_by_cumulative_sums(seed, rows, num_states):
+    """The first state whose cumulative sum exceeds u times the total, by numpy."""
     source = np.random.default_rng(seed)
     probs = source.random((rows, num_states)) * (source.random((rows, num_states)) < 0.7)
     probs[:, 0] += 1e-3
@@ -62,7 +63,7 @@ def test_inversion_never_returns_an_impossible_state_at_the_ends():
     assert rng.invert(probs.expand(3, -1), ends).tolist() == [1, 2, 2]
 
 
-def test_chunks_change_nothing(monkeypatch):
+def test_the_size_of_a_chunk_changes_nothing(monkeypatch):
     probs = torch.rand(5, 7, 11, generator=generator(1))
     whole = rng.categorical(probs, generator=generator(2))
     monkeypatch.setattr(rng, "_CHUNK_NUMBERS", 30)
@@ -70,11 +71,11 @@ def test_chunks_change_nothing(monkeypatch):
     assert whole.shape == (5, 7)
 
 
-def test_tails_below_single_precision_are_drawn():
-    """Of 50,000 equal states each must come: float32 cumulative sums and noise would skip some."""
+def test_50_000_equal_states_are_all_drawn():
+    """Cumulative sums or noise in float32 would never draw some of them."""
     law = torch.ones(50_000, dtype=torch.float32)
     draws = rng.categorical(law.expand(2_000, -1), generator=generator())
-    # Halves of the range, and the parity of the state, which too coarse a cumulative sum loses.
+    # The half of the range, and the parity of the state, which a coarse cumulative sum loses.
     for bit in (draws >= 25_000, draws % 2 == 1):
         assert stats.binomtest(int(bit.sum()), draws.numel()).pvalue > P_VALUE
 
@@ -87,7 +88,7 @@ def test_empty_batches_draw_nothing():
 
 
 @pytest.mark.parametrize("bad", [0.0, float("nan"), float("inf")])
-def test_a_row_without_a_law_is_named(bad):
+def test_a_row_that_is_no_law_is_refused_by_its_number(bad):
     probs = torch.ones(4, 3)
     probs[2] = bad
     with pytest.raises(ValueError, match=r"probs .* row 2 .* sums to"):
@@ -101,7 +102,7 @@ def test_stratified_uniforms_fill_each_cell_once_and_are_uniform():
     )
     for entry in draws.T[:3]:
         assert stats.kstest(entry.numpy(), "uniform").pvalue > P_VALUE
-    # Two entries of a row are never in one cell: negatively correlated by -1/(n-1).
+    # Two entries of a row are never in the same cell, so their correlation is -1/(n-1).
     corr = float(torch.corrcoef(draws.T)[0, 1])
     assert corr == pytest.approx(-1 / 7, abs=0.05)
 
@@ -113,7 +114,7 @@ def test_stratified_uniforms_stay_below_one(monkeypatch):
     assert float(rng.stratified_uniform((16,)).max()) < 1
 
 
-def test_gumbel_and_poisson_laws():
+def test_gumbel_and_poisson_draws_follow_their_laws():
     draws = rng.gumbel((100_000,), generator=generator())
     assert draws.dtype == torch.float64
     assert stats.kstest(draws.numpy(), "gumbel_r").pvalue > P_VALUE
@@ -124,20 +125,21 @@ def test_gumbel_and_poisson_laws():
     assert p_value(tail[:, None], law, len(law)) > P_VALUE
 
 
+@settings(max_examples=50)
 @given(st.integers(-(2**40), 2**40), st.lists(st.integers(0, 2**32 - 1), min_size=2, unique=True))
-def test_positions_never_share_the_half_of_the_seed_that_the_cpu_reads(seed, positions):
-    positions += [positions[0] ^ 1 << bit for bit in range(32)]  # one bit apart, each bit
+def test_positions_differ_in_the_lower_half_of_the_seed(seed, positions):
+    positions += [positions[0] ^ 1 << bit for bit in range(32)]  # positions that differ in one bit
     low = {rng.fold_seed(seed, position, "latent") % 2**32 for position in positions}
     assert len(low) == len(set(positions))
 
 
 def test_the_cpu_generator_reads_only_half_of_a_seed():
-    """Why fold_seed is a bijection there. If this fails, torch has changed for the better."""
+    """fold_seed makes the lower half unique. If this fails, torch reads the whole seed now."""
     one, other = generator(5), generator(5 + 2**32)
     assert torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=other))
 
 
-def test_streams_are_independent_of_each_other_and_repeatable():
+def test_streams_are_independent_and_repeatable():
     def first(*args):
         return torch.rand(1, dtype=torch.float64, generator=rng.generator_at(*args)).item()
 
@@ -172,6 +174,6 @@ def test_a_sample_is_the_same_in_every_batch(draw):
     assert not torch.equal(whole[0], whole[1])
 
 
-def test_one_stream_a_sample_is_required():
+def test_every_sample_needs_a_stream():
     with pytest.raises(ValueError, match="3 streams for a batch of 4"):
         rng.uniform((4, 2), generator=rng.SampleGenerators(0, range(3)))

@@ -1,4 +1,4 @@
-"""The laws of the samplers against the exact engine, and samplers that must be told from them."""
+"""The laws of the samplers against the exact engine, and wrong samplers that must be rejected."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ PROCESSES = {
 
 
 def _student(process: ForwardProcess, num_dims: int, seed: int = 0) -> TableDenoiser:
-    """A mixture whose latent decides much: the one of dimension d agrees with that of d + 1."""
+    """A random denoiser with three latents, each of which prefers one value in all dimensions."""
     shape = (3, process.num_states**num_dims, num_dims, process.num_values)
     logits = torch.randn(shape, generator=generator(seed), dtype=torch.float64)
     preferred = LATENTS % process.num_values
@@ -100,7 +100,7 @@ def test_a_grid_may_end_before_the_data():
     assert p_value(samples, law, process.num_states) > P_VALUE
 
 
-def test_one_latent_for_the_whole_trajectory_is_another_law_and_is_sampled_too():
+def test_one_latent_for_all_steps_has_another_law():
     process, num_dims = UniformProcess(3), 2
     student, grid = _student(process, num_dims), _grid(process, 3)
     start = _prior_law(process, num_dims)
@@ -122,7 +122,7 @@ def test_one_latent_for_the_whole_trajectory_is_another_law_and_is_sampled_too()
 
 
 class _LatentPerDimension:
-    """The mistake to be caught: each dimension draws a latent of its own."""
+    """A wrong denoiser: each dimension draws its own latent."""
 
     def __init__(self, student: TableDenoiser) -> None:
         self.student, self.source = student, generator(7)
@@ -136,7 +136,7 @@ class _LatentPerDimension:
 
 
 class _Marginalised:
-    """The other mistake: x_0 from the average over latents, so that none is shared."""
+    """A wrong denoiser: x_0 is drawn from the average over latents, so none is shared."""
 
     def __init__(self, student: TableDenoiser) -> None:
         self.student = student
@@ -162,7 +162,7 @@ def test_samplers_that_lose_the_shared_latent_are_rejected(name, num_steps, mist
 
 
 @pytest.mark.parametrize("name", ["masked", "uniform"])
-def test_the_one_stage_race_has_the_same_law(name):
+def test_steps_from_given_uniforms_have_the_same_law(name):
     process, num_dims = PROCESSES[name]
     student, grid = _student(process, num_dims), _grid(process, 2)
     source = generator(5)
@@ -183,7 +183,7 @@ def test_the_one_stage_race_has_the_same_law(name):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_the_last_step_may_take_the_most_likely_value(name):
+def test_the_last_step_can_take_the_most_likely_value(name):
     process, num_dims = PROCESSES[name]
     student, grid = _student(process, num_dims), _grid(process, 2)
     samples = ancestral(
@@ -212,7 +212,7 @@ def test_the_last_step_may_take_the_most_likely_value(name):
 
 
 @pytest.mark.parametrize(("name", "teacher_steps"), [("masked", 2), ("masked", 3), ("uniform", 1)])
-def test_a_hybrid_has_the_law_of_student_steps_followed_by_teacher_steps(name, teacher_steps):
+def test_a_hybrid_takes_student_steps_and_then_teacher_steps(name, teacher_steps):
     process, num_dims = PROCESSES[name]
     size = process.num_values**num_dims
     q_0 = torch.rand(size, generator=generator(3), dtype=torch.float64)
@@ -237,7 +237,7 @@ def test_a_hybrid_has_the_law_of_student_steps_followed_by_teacher_steps(name, t
 
 
 @pytest.mark.parametrize("name", ["masked", "uniform", "two-state"])
-def test_an_exact_teacher_samples_the_marginal_matching_composition(name):
+def test_an_exact_teacher_samples_the_composition_of_its_product_steps(name):
     process, num_dims = PROCESSES[name]
     q_0 = torch.zeros(process.num_values**num_dims, dtype=torch.float64)
     q_0[0], q_0[-1], q_0[1] = 0.5, 0.4, 0.1
@@ -247,14 +247,16 @@ def test_an_exact_teacher_samples_the_marginal_matching_composition(name):
     samples = ancestral(process, teacher, start, grid, generator=generator(2)).samples
     law = mixture_composition(process, teacher, grid, _prior_law(process, num_dims))
     assert p_value(samples, law, process.num_values) > P_VALUE
-    if name == "masked":  # here the prior is q_T, and p_{s|t} of the teacher is q_{s|t}'s marginals
+    if (
+        name == "masked"
+    ):  # the prior is q_T, and the teacher's steps are products of the true marginals
         exact = product_composition(process, q_0, grid)
         assert float(total_variation(law, exact)) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["masked", "uniform", "gaussian"])
 def test_a_step_takes_a_time_for_each_example(name):
-    """Against `ForwardProcess.reverse`, for two pairs of times and two latents of each example."""
+    """Two examples with their own times, against `ForwardProcess.reverse`."""
     process, _ = PROCESSES[name]
     batch, copies = 2, 30_000
     s, t = torch.tensor([0.1, 0.5]), torch.tensor([0.4, 0.9])

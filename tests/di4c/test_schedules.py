@@ -1,11 +1,11 @@
-"""Schedules against their own derivatives and inverses; grids against the coordinate they space."""
+"""Schedules against derivatives, inverses and fifty digits; grids against their coordinate."""
 
 import math
 
 import mpmath
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from di4c import schedules as sch
@@ -21,8 +21,9 @@ fractions = st.floats(0.01, 0.99)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+@settings(max_examples=40)
 @given(fraction=fractions)
-def test_inverse_and_derivative(schedule, fraction):
+def test_the_inverse_and_the_derivative(schedule, fraction):
     t = torch.tensor(fraction * schedule.horizon, dtype=torch.float64, requires_grad=True)
     alpha = schedule.alpha(t)
     (slope,) = torch.autograd.grad(alpha, t)
@@ -41,9 +42,10 @@ EXACT_ALPHA = {
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+@settings(max_examples=40)
 @given(power=st.floats(-12, 0))
-def test_complement_near_zero(schedule, power):
-    """Against 1 - alpha with fifty digits."""
+def test_the_complement_keeps_its_digits_near_0(schedule, power):
+    """1 - alpha against fifty digits."""
     t = schedule.horizon * 10**power
     with mpmath.workdps(50):
         expected = float(1 - EXACT_ALPHA[type(schedule)](schedule, mpmath.mpf(t)))
@@ -51,7 +53,7 @@ def test_complement_near_zero(schedule, power):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
-def test_ends(schedule):
+def test_alpha_at_both_ends(schedule):
     assert float(schedule.alpha(0.0)) == 1.0
     assert 0 <= float(schedule.alpha(schedule.horizon)) < 0.2
     assert (float(schedule.alpha(schedule.horizon)) == 0) == (
@@ -59,14 +61,15 @@ def test_ends(schedule):
     )
 
 
-def test_known_values():
+def test_known_values_of_alpha():
     assert float(sch.CosineSchedule().alpha(2 / 3)) == pytest.approx(0.5, abs=1e-15)
     assert float(sch.ExponentialSchedule(rate=2.0).alpha(1.0)) == pytest.approx(math.exp(-2))
     assert float(sch.LogLinearSchedule().alpha(1.0)) == pytest.approx(1e-3, abs=1e-16)
-    # MaskGIT: at r = 1/2 a share arccos(1/2) / (pi/2) = 2/3 is masked.
+    # At r = 1/2 MaskGIT masks a share arccos(1/2) / (pi/2) = 2/3.
     assert float(sch.ArccosSchedule().alpha(0.5)) == pytest.approx(1 / 3, abs=1e-15)
 
 
+@settings(max_examples=40)
 @given(num_steps=st.integers(1, 40), horizon=st.floats(0.1, 10))
 def test_grids_increase_and_reach_both_ends(num_steps, horizon):
     cosine = sch.CosineSchedule(horizon)
@@ -89,6 +92,7 @@ def _is_equispaced(values):
     torch.testing.assert_close(steps, steps.mean().expand_as(steps), rtol=1e-9, atol=1e-12)
 
 
+@settings(max_examples=40)
 @given(num_steps=st.integers(2, 20), theta=st.floats(0.05, 0.99), weight=st.floats(0.05, 0.95))
 def test_grids_are_equispaced_in_their_coordinate(num_steps, theta, weight):
     schedule = sch.CosineSchedule(1.3)
@@ -114,6 +118,6 @@ def test_grids_are_equispaced_in_their_coordinate(num_steps, theta, weight):
         (lambda: sch.check_grid([0.0, math.nan]), "nan"),
     ],
 )
-def test_bad_input_names_argument_and_value(call, words):
+def test_bad_input_is_refused_with_argument_and_value(call, words):
     with pytest.raises(ValueError, match=words):
         call()

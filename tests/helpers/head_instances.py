@@ -1,4 +1,4 @@
-"""Random instances of a mixture from hidden states, and of the dense one that it must equal."""
+"""Random mixtures from hidden states and the dense mixtures that they must equal."""
 
 import torch
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ TRANSFORMS = ("none", "soft cap", "excluded", "subs", "subs, capped", "given by 
 
 
 class Instance:
-    """Features, a head and everything that a loss can ask for, at random."""
+    """Random features, a random head, and random arguments for every statistic."""
 
     def __init__(self, seed, sizes, transform="none", bias=True, dtype=torch.float64, scale=1.0):
         self.generator = torch.Generator().manual_seed(seed)
@@ -67,7 +67,7 @@ class Instance:
         return DenseMixture.from_logits(logits, self.log_weights, self.transform)
 
     def statistics(self, mixture):
-        """(B, L, D, N + 1), (2, B), (2, B)."""
+        """Gathered (B, L, D, N + 1), two marginal KLs (2, B), two mean latent KLs (2, B)."""
         return (
             torch.cat([mixture.gather(self.atoms), mixture.gather(self.x_0)], -1),
             torch.stack([mixture.marginal_kl(target) for target in self.targets[:2]]),
@@ -79,7 +79,7 @@ class Instance:
 
 
 def value_and_grads(instance, mixture, names=STATISTICS):
-    """Statistics and the gradients of a random linear function of those that are finite."""
+    """Statistics, and the gradients of a random linear function of the finite ones."""
     found = dict(zip(STATISTICS, instance.statistics(mixture), strict=True))
     found = {name: found[name].double() for name in names}
     generator = torch.Generator().manual_seed(7)
