@@ -1,4 +1,4 @@
-"""The pictures of the benchmark: what is drawn where a logarithmic axis has no place."""
+"""The pictures of the benchmark: values, readability, and zeros on logarithmic axes."""
 
 import itertools
 from pathlib import Path
@@ -23,7 +23,7 @@ def _closed():
 
 
 def _row(method, nfe, tv, half=None, teacher="exact"):
-    """What `toys.benchmark.ranking.summarise` says of the seeds of one method on one task."""
+    """A line of `toys.benchmark.ranking.summarise`."""
     return {
         **{"task": "pair", "process": "masked", "method": method, "teacher": teacher, "nfe": nfe},
         **{"tv": tv, "tv_interval": half, "latent": "none", "seeds": 3, "speed_up": 1 / nfe},
@@ -34,7 +34,7 @@ CURVE = [_row("teacher", n, 0.5 / n) for n in (1, 2, 4)]
 
 
 def _drawn(*rows):
-    """The panel of the task, its points by method, and the panel of speed-ups."""
+    """The figure, the panel of the task, its points by colour, and the panel of speed-ups."""
     rows = [*CURVE, *(row | {"teacher": "network"} for row in rows)]
     record = {"summary": rows, "tasks": {"pair": "a pair"}, "limits": []}
     fig = draw_leaderboard_panels(record, "masked")
@@ -71,7 +71,7 @@ def test_points_of_one_number_of_evaluations_stand_side_by_side():
     rows = [_row(name, nfe, 0.1) for nfe in (1, 2) for name in names]
     _, panel, _, _ = _drawn(*rows, _row("di4c", 8, 0.1))
     x = np.sort([x for bar in panel.containers for x in bar.lines[0].get_xdata()])
-    assert x[-1] == 8  # one alone is where it belongs
+    assert x[-1] == 8  # a single point is not moved
     once, twice = np.split(np.log2(x[:-1]), 2)
     for places, middle in ((once, 0), (twice, 1)):
         assert np.diff(places).min() > 0.03

@@ -36,7 +36,7 @@ def _clone(folder, **files):
     ],
 )
 def test_rows_depend_on_every_file_of_the_library_and_the_toys(tmp_path, change, same):
-    """Committed or not: a clone without git will do."""
+    """The folders here are no git clones: files count whether they are committed or not."""
     files = {"toys__a": "x = 1", "di4c__exact__b": "y = 1"}
     before = code_hash(_clone(tmp_path / "before", **files))
     after = code_hash(_clone(tmp_path / "after", **(files | change)))
@@ -89,7 +89,7 @@ def test_finished_runs_are_read_and_rows_of_other_code_are_computed_again(tmp_pa
     assert [row["tv"] for row in first] == pytest.approx([0.45, 0.225])
     (line,) = read_rows(path)
     tv = line["rows"][0]["tv"]
-    line["rows"][0]["tv"] = 0.123  # what is trusted is what is in the file
+    line["rows"][0]["tv"] = 0.123  # the value in the file is trusted
     path.write_text(json.dumps(line) + "\n")
     assert execute([pair_run()], RowCache(path), jobs=1)[0]["tv"] == 0.123
     assert execute([pair_run()], RowCache(path), jobs=1, resume=False)[0]["tv"] == tv

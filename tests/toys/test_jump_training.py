@@ -35,7 +35,7 @@ def test_data_term_is_the_likelihood_of_the_enumerated_mixture(control_variate):
 
 
 def test_consistency_term_is_the_cross_entropy_of_teacher_then_student():
-    """With u = t the target is the student itself: on average its own entropy, and no less."""
+    """With u = t the jump ends where it starts, so the target is the student's own law."""
     setting = setting_of(random_law(8, 15), 2, 3)
     options = replace(SMALL, ratio=1.0, start_atoms=20_000)
     student = student_of(setting, options)

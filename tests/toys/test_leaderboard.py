@@ -151,7 +151,7 @@ def test_what_is_no_record_is_refused(tmp_path):
 
 
 def test_an_earlier_record_stands_in_for_runs_that_have_not_ended(tmp_path, capsys):
-    """The cache lost one of two runs; the record has both, of other code."""
+    """The cache has one of two runs; the record has both, computed by other code."""
     record = tmp_path / "record.json"
     options = ["--task", "pair", "--process", "masked", "--method", "sequential", "teacher"]
     _main(tmp_path, *options, "--json", str(record))

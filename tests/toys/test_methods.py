@@ -1,4 +1,4 @@
-"""The exact methods by other routes: fractions, closed forms, brute force, the sampler itself."""
+"""The exact methods against fractions, closed forms, brute force and samples."""
 
 import itertools
 import math
@@ -59,7 +59,7 @@ def test_masked_curve_is_the_composition_of_its_steps(shape, seed, num_steps, sp
 
 
 def test_masked_curve_when_the_head_is_enumerated_too():
-    """Seven bits: the last five in a dense product, the first two enumerated."""
+    """With seven bits the last five are in a dense product and the first two enumerated."""
     law = _random_law(5, 128, zeros=40)
     expected = product_composition(PROCESSES["masked"](2), law, uniform_grid(4))
     torch.testing.assert_close(BatchLaws(law, 2).output(4), expected, atol=1e-14, rtol=1e-12)
@@ -201,7 +201,7 @@ def test_sequential_generation_loses_nothing(zeros):
 
 
 def _confidence_by_fractions(weights, num_values, num_dims, counts):
-    """All draws of all masked positions, one after the other, in rational arithmetic."""
+    """The law by enumerating all draws of all masked positions in rational arithmetic."""
     cells = list(itertools.product(range(num_values), repeat=num_dims))
     law = {x: Fraction(w, sum(weights)) for x, w in zip(cells, weights, strict=True)}
 
@@ -212,7 +212,7 @@ def _confidence_by_fractions(weights, num_values, num_dims, counts):
             matching, total = law, Fraction(1)
         return [sum(p for x, p in matching.items() if x[d] == v) / total for v in range(num_values)]
 
-    current = {(): Fraction(1)}  # sorted (position, value) pairs that are seen
+    current = {(): Fraction(1)}  # keys: sorted (position, value) pairs of the seen positions
     for count in counts:
         later = {}
         for seen, probability in current.items():
@@ -233,7 +233,7 @@ def _confidence_by_fractions(weights, num_values, num_dims, counts):
 @pytest.mark.parametrize(("num_values", "num_dims"), [(2, 3), (3, 2), (2, 4)])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_confidence_law_by_rational_enumeration(num_values, num_dims, seed):
-    """Small integer weights, zeros among them: ties and impossible parts occur."""
+    """Small integer weights, some of them 0, so that ties and impossible states occur."""
     weights = np.random.default_rng(seed).integers(0, 4, size=num_values**num_dims).tolist()
     law = torch.tensor(weights).double() / sum(weights)
     setting = _setting(law, num_values, num_dims, "masked")
@@ -262,17 +262,19 @@ def test_confidence_law_is_that_of_the_sampler():
 
 
 def test_a_trained_teacher_takes_the_place_of_the_exact_one():
-    """Every coordinate by a fair coin: a teacher that knows nothing gives the uniform law."""
+    """A teacher that draws each coordinate by a fair coin gives the uniform law."""
     law = _random_law(1, 8)
 
     def blind(setting):
-        # Sums to 1 up to float32, as what a network answers.
+        # Sums to 1 up to float32 only, as the answer of a network does.
         return lambda x_t, t, latent=None: torch.full((*x_t.shape, 2), 0.5 + 1e-8).log()
 
     setting = Setting(Task("mine", "mine", 2, 3, law.clone), "masked", make_teacher=blind)
     for name in ("teacher", "sequential", "confidence"):
         for output in find_method(name).outputs(setting, (1, 2)):
-            check_output(output, setting, name)  # although the teacher is one of float32
+            check_output(
+                output, setting, name
+            )  # accepts it, although the teacher is normalised in float32
             torch.testing.assert_close(output.law, torch.full((8,), 0.125).double())
 
 

@@ -1,4 +1,4 @@
-"""Fits of mixtures of products, and the bounds that no fit can pass, by other routes."""
+"""Fits of mixtures of products and their exact bounds, by other routes."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ def _mixture(seed, num_values, num_dims, count):
 
 
 def _by_hand(weights, rows):
-    """The law of a mixture, one state after the other."""
+    """The law of a mixture by a loop over the states."""
     num_dims, num_values = rows.shape[1:]
     return torch.tensor(
         [
@@ -59,7 +59,7 @@ SHAPES = st.sampled_from([(2, 3), (3, 2), (2, 4), (4, 2)])
 @settings(max_examples=20)
 @given(SHAPES, st.integers(1, 4), st.integers(0, 10**6))
 def test_no_mixture_of_k_products_comes_closer_than_the_lower_bound(shape, count, seed):
-    """Any mixture, not only a fitted one."""
+    """Random mixtures, and fitted ones."""
     num_values, num_dims = shape
     law = torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(num_values**num_dims)))
     other = _by_hand(*_mixture(seed + 1, num_values, num_dims, count))
@@ -148,12 +148,19 @@ def test_as_many_seeds_as_states_find_a_law_exactly():
     assert _tv(law, mixture_law(*fitted)) < 1e-6
 
 
-def test_a_component_may_die_out():
-    """Nothing is left of two of the three components on a law with a single state."""
+def test_a_dead_component_has_weight_zero_and_uniform_marginals(monkeypatch):
+    def responsibilities(size, **_):
+        share = torch.ones(size).double()
+        share[1] = 0
+        return share
+
     law = torch.zeros(4).double()
     law[2] = 1
-    weights, rows = fit_mixture(law, 2, 3, 5, _generator())
-    assert bool(torch.isfinite(rows).all())
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "rand", responsibilities)
+        weights, rows = fit_mixture(law, 2, 3, 5, _generator())
+    assert weights.tolist() == pytest.approx([0.5, 0, 0.5])
+    assert rows[1].tolist() == [[0.5, 0.5], [0.5, 0.5]]
     torch.testing.assert_close(mixture_law(weights, rows), law)
 
 

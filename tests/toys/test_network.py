@@ -32,7 +32,7 @@ def test_network_keeps_what_is_known(process, latent):
         known = x_t < 3 if process == "masked" else (t < 0.1)[:, None].expand(-1, 3)
         own = probs.gather(-1, x_t.clamp_max(2)[..., None])[..., 0]
         torch.testing.assert_close(own[known], torch.ones(int(known.sum())))
-    # At the horizon every noisy state that can occur is the same to the network.
+    # At the horizon all noisy states that can occur look the same to the network.
     start = torch.full((4, 3), 3) if process == "masked" else x_t[:4]
     same = None if latents is None else latents[:1].expand(4, *latents.shape[1:])
     probs = network.denoiser(start, torch.ones(4, dtype=torch.float64), same)

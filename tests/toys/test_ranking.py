@@ -1,4 +1,4 @@
-"""Teacher-equivalent steps, intervals and medians by hand-made curves and scipy."""
+"""Teacher-equivalent steps, intervals and medians against made-up curves and scipy."""
 
 import math
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_interval_covers_the_mean_as_often_as_it_says():
 
 
 def _ranked(rows):
-    """Rows with values of `rank` that do not matter."""
+    """Rows as `rank` returns them, with constant values."""
     return [row | {"equivalent_steps": 1.0, "bound": "", "speed_up": 1.0} for row in rows]
 
 
@@ -157,7 +157,7 @@ def test_curves_are_continued_by_the_limit_of_n_tv():
 
 
 def test_the_recorded_rows_give_the_recorded_summary_and_medians():
-    """The record was made by other code, one group of seeds after the other in plain Python."""
+    """The record was written by earlier code that did the same sums in plain Python."""
     record = read_json(RESULTS / "leaderboard.json")
     assert max(row["latent_refinement"] for row in record["rows"]) < 1e-3
     ranked = rank(record["rows"], {("digits4x4", "masked"): record["limits"][0]["n_tv"]})

@@ -1,4 +1,4 @@
-"""Runs of the benchmark: their plan, what a kill leaves, limits, bad laws."""
+"""Runs of the benchmark: their plan, resuming after a kill, limits, bad laws."""
 
 import os
 import signal
@@ -128,7 +128,7 @@ def _lines(path):
 
 @pytest.mark.slow
 def test_killed_and_restarted_it_loses_no_finished_run(tmp_path):
-    """SIGKILL to the whole group after a few runs, a torn last line on top, then once more."""
+    """Killed after a few runs, with a torn last line in the cache, and started again."""
     path = tmp_path / "rows.jsonl"
     process = _start(path)
     deadline = time.monotonic() + 240

@@ -1,4 +1,4 @@
-"""The benchmark's laws by other routes: sums over paths, closed forms, counting."""
+"""The laws of the tasks against sums over paths, closed forms and counting."""
 
 import itertools
 import math
@@ -122,7 +122,7 @@ def test_a_law_from_a_file(tmp_path):
 
 @pytest.mark.parametrize("scale", [1 + 5e-10, 1 - 5e-10])
 def test_a_law_off_by_rounding_sums_to_one_to_the_last_digit(tmp_path, scale):
-    """The sum of a product of marginals is off by D times as much."""
+    """Otherwise the sum of a product of D marginals would be off by D times as much."""
     np.save(tmp_path / "mine.npy", np.full((2,) * 6, scale / 64))
     assert float(task_from_file(tmp_path / "mine.npy").law().sum()) == pytest.approx(1, abs=1e-15)
 

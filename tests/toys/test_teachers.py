@@ -1,4 +1,4 @@
-"""What students of the benchmark learn from: exact teachers, data, long jumps."""
+"""Exact teachers, samples of the data, and long jumps."""
 
 import pytest
 import torch
@@ -65,7 +65,7 @@ def test_masked_jump_is_the_exact_reverse_law_in_one_call_a_coordinate():
     x_t = torch.full((count, 3), 2)
     t = torch.ones(count, dtype=torch.float64)
     x_u = TeacherJump(process, counted)(x_t, 0.3 * t, t, generator(2))
-    # The noised data itself: no error of the teacher's factorisation is left.
+    # It is the noised data law itself, without an error of factorisation.
     assert p_value(x_u, forward_law(process, law, 0.3), 3) > P_VALUE
     coarse = mixture_composition(process, exact, [0.3, 1.0], forward_law(process, law, 1.0))
     assert p_value(x_u, coarse, 3) < P_VALUE
@@ -80,7 +80,7 @@ def test_masked_jump_keeps_what_is_revealed_and_its_own_times():
     x_u = jump(x_t, 0.0 * t, t, generator(3))
     assert bool((x_u < 2).all())
     assert torch.equal(x_u[x_t < 2], x_t[x_t < 2])
-    assert torch.equal(jump(x_t, t, t, generator(3)), x_t)  # nowhere to go
+    assert torch.equal(jump(x_t, t, t, generator(3)), x_t)  # u = t
 
 
 def test_uniform_jump_is_the_composition_of_its_steps():

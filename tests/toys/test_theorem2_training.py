@@ -1,4 +1,4 @@
-"""Theorem 2 while training: both sides against the dense chains of theory/, and the bound."""
+"""Theorem 2 while training: both sides agree with theory/, and the bound holds."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_sides_are_those_of_the_dense_chains(seed, num_steps):
     network = make_network(setting, FiniteLatent(torch.arange(3)))
     sides = Sides(setting, grid)
     found = sides.measure(network)
-    # theory/ keeps the mask in the state space at time 0 too: pad the student's kernels.
+    # In theory/ the states at time 0 include the mask, so pad the student's kernels.
     values = torch.tensor([i for i in range(27) if all(i // 3**k % 3 < 2 for k in range(3))])
     students = []
     for t in grid[1:]:
@@ -66,7 +66,7 @@ def test_grid_times_are_neighbours_each_equally_often():
 
 
 def test_latent_batch_estimates_the_exact_loss_without_bias_where_all_latents_count():
-    """Stratified into many cells the estimate of the loss is nearly exact; one latent is not."""
+    """With 64 stratified latents the bias is within its error; the exact loss is known."""
     setting = _setting(3)
     options = latent_batch.JumpOptions(latent="scalar", data=True, consistency=False)
     tiny = latent_batch.Budget("tiny", 2 * 1024)

@@ -55,7 +55,7 @@ def test_rectified_pairs_are_those_of_the_flow():
     alphas = [1 - t / rectified.TEACHER_STEPS for t in range(rectified.TEACHER_STEPS + 1)]
     for kind, theta in ((x_T[:, 0] == x_T[:, 1], _PAIR), (x_T[:, 0] != x_T[:, 1], -_PAIR)):
         agree = (x_0 == x_T)[kind].double().flatten() * 2 - 1
-        error = 1 / math.sqrt(len(agree) / 2)  # the two bits are correlated
+        error = 1 / math.sqrt(len(agree) / 2)  # the two bits of a pair count as one draw
         assert abs(float(agree.mean()) - rectified_pair.kept(theta, alphas)) < 4 * error
 
 
@@ -80,7 +80,7 @@ def test_the_law_of_the_students_flow_by_enumeration(nfe):
 @pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("gap", [4, 16])
 def test_the_loss_of_sdtt_by_enumeration(process, gap):
-    """The mean over x_0, t, x_t and x_u of a random network (6 standard errors: 2e-9)."""
+    """The mean loss of a random network is within 6 standard errors (chance 2e-9) of the sum."""
     setting = setting_of(random_law(4, 21), 2, 2, process)
     network = make_network(setting, None)
     noise, teacher, law = setting.process, setting.teacher, setting.q_0

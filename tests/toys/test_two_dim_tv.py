@@ -9,7 +9,7 @@ import pytest
 from theory.tools import oracle
 from toys import two_dim_tv
 
-HALF = ["--p0", ".5", "0", "0", ".5"]
+AGREE = ["--p0", ".5", "0", "0", ".5"]
 
 
 def _run(tmp_path, *options):
@@ -19,7 +19,8 @@ def _run(tmp_path, *options):
 
 
 def test_uniform_noise_gives_the_known_rationals(tmp_path):
-    options = ["--process", "uniform", "--schedule", "linear", *HALF, "--steps", "1", "2", "3", "4"]
+    options = ["--process", "uniform", "--schedule", "linear", *AGREE]
+    options += ["--steps", "1", "2", "3", "4"]
     result = _run(tmp_path, *options)
     expected = [Fraction(1, 2), Fraction(17, 50), Fraction(136489, 540800)]
     expected += [Fraction(16090513, 81281250)]

@@ -80,7 +80,7 @@ def markdown(
         laws = group.groupby("nfe")["tasks"].first()
         header = [
             "method",
-            *(f"{n} call{'s' if n > 1 else ''}, {laws[n]} laws" for n in calls),
+            *(f"{n} call{'s' * (n > 1)}, {laws[n]} law{'s' * (laws[n] > 1)}" for n in calls),
         ]
         rows = [header, ["---"] * len(header)]
         for method in order:

@@ -80,9 +80,10 @@ def draw_leaderboard(record: Mapping[str, Any]) -> "Figure":
         for process in noises:
             own = [line for line in here if line["process"] == process]
             known[f"{process} noise"] = _draw_noise(axes, own, places, *_NOISE[process])
-        laws = {line["process"]: str(line["tasks"]) for line in here}
-        numbers = " and ".join(dict.fromkeys(laws[name] for name in noises if name in laws))
-        axes.set_title(f"{nfe} call{'s' if nfe > 1 else ''}\n({numbers} laws)", size=9)
+        laws = {line["process"]: line["tasks"] for line in here}
+        numbers = list(dict.fromkeys(laws[name] for name in noises if name in laws))
+        shown = f"{' and '.join(map(str, numbers))} law{'s' * (numbers != [1])}"
+        axes.set_title(f"{nfe} call{'s' * (nfe > 1)}\n({shown})", size=9)
         axes.set(xscale="log", xlim=_LIMITS, ylim=(len(places) - 0.4, -0.6))
         axes.set_xticks([1, 10, 100], ["1", "10", "100"], size=8)
         axes.minorticks_off()
