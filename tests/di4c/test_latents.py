@@ -1,4 +1,4 @@
-"""Latents: their laws, stratification over a batch, and when they are drawn anew."""
+"""Latents: their laws, stratification over a batch, and when a sampler draws new ones."""
 
 import itertools
 
@@ -19,7 +19,7 @@ from tests.helpers.goodness_of_fit import P_VALUE, generator
 
 
 @pytest.mark.parametrize("stratified", [False, True])
-def test_continuous_latents_have_their_law(stratified):
+def test_continuous_latents_follow_their_law(stratified):
     options = {"stratified": stratified, "generator": generator()}
     uniform = draw_latents(UniformLatent((2,), torch.float64), 50_000, **options)
     assert uniform.shape == (50_000, 2)
@@ -36,7 +36,7 @@ def test_gaussian_quantiles_are_finite_at_the_ends(dtype):
 
 
 @pytest.mark.parametrize("stratified", [False, True])
-def test_finite_latents_have_their_weights(stratified):
+def test_finite_latents_follow_their_weights(stratified):
     support = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
     weights = torch.tensor([0.2, 0.0, 0.8], dtype=torch.float64)
     law = FiniteLatent(support, weights)
@@ -44,13 +44,13 @@ def test_finite_latents_have_their_weights(stratified):
     assert draws.shape == (10_000, 2)
     counts = [int((draws == value).all(-1).sum()) for value in support]
     assert counts[1] == 0
-    if stratified:  # one in each of 10,000 cells: no more than rounding
+    if stratified:  # one draw in each of 10,000 cells: the count is exact up to rounding
         assert abs(counts[0] - 2_000) <= 1
     else:
         assert stats.binomtest(counts[0], 10_000, 0.2).pvalue > P_VALUE
 
 
-def test_stratification_is_per_coordinate_and_over_the_batch():
+def test_each_coordinate_is_stratified_over_the_batch():
     draws = draw_latents(
         UniformLatent((3,), torch.float64), 16, stratified=True, generator=generator()
     )
@@ -59,7 +59,7 @@ def test_stratification_is_per_coordinate_and_over_the_batch():
     assert not torch.equal(cells[:, 0], cells[:, 1])
 
 
-def test_policies_draw_per_step_or_once():
+def test_a_policy_draws_for_each_step_or_once():
     def three(policy):
         return list(itertools.islice(latent_draws(policy, 4, generator(), None), 3))
 
@@ -74,7 +74,7 @@ def test_policies_draw_per_step_or_once():
     assert three(None) == [None] * 3
 
 
-def test_given_latents_come_in_order():
+def test_latents_that_are_passed_come_in_order():
     given = [torch.tensor([0.1, 0.2]), torch.tensor([0.3, 0.4])]
     assert list(latent_draws(given, 2, None, None)) == given
 
