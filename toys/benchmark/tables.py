@@ -80,7 +80,10 @@ def markdown(
         laws = group.groupby("nfe")["tasks"].first()
         header = [
             "method",
-            *(f"{n} call{'s' * (n > 1)}, {laws[n]} law{'s' * (laws[n] > 1)}" for n in calls),
+            *(
+                f"{n} call{'s' if n > 1 else ''}, {laws[n]} law{'s' if laws[n] > 1 else ''}"
+                for n in calls
+            ),
         ]
         rows = [header, ["---"] * len(header)]
         for method in order:
