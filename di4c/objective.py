@@ -248,8 +248,8 @@ class Di4CObjective:
         sizes = (self.process.num_values, self.process.num_states)
         if log_marginals.shape[-1] not in sizes:
             raise ValueError(
-                f"teacher must have the {sizes[0]} values of the process (or all {sizes[1]} "
-                f"states); got {log_marginals.shape[-1]}"
+                f"teacher must return probabilities of the {sizes[0]} values of the process (or of "
+                f"all {sizes[1]} states); got {log_marginals.shape[-1]} on the last axis"
             )
         return TeacherLaw(log_marginals, x_0)
 

@@ -113,7 +113,7 @@ class Weight:
             names = ", ".join(map(repr, _WEIGHT_SHAPES))
             raise ValueError(f"shape must be one of {names}; got {self.shape!r}")
         if not self.scale >= 0:
-            raise ValueError(f"scale must be >= 0; got {self.scale}: 0 switches the term off")
+            raise ValueError(f"scale must be >= 0; got {self.scale}: use 0 to switch the term off")
 
     def __call__(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
         """The weight at t, (B,)."""

@@ -48,12 +48,12 @@ def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
 def infer_num_dims(size: int, num_states: int) -> int:
     """The number D with num_states^D = size; raises ValueError if there is none."""
     if num_states < 2:
-        raise ValueError(f"num_states must be at least 2 to tell D from a law; got {num_states}")
+        raise ValueError(f"num_states must be at least 2, otherwise D is unknown; got {num_states}")
     num_dims = round(math.log(size) / math.log(num_states)) if size > 1 else 0
     if num_dims < 1 or num_states**num_dims != size:
         raise ValueError(
-            f"a law on {num_states} states a coordinate must have {num_states}^D entries; "
-            f"got {size}"
+            f"a law of D coordinates with {num_states} states each must have {num_states}^D "
+            f"entries; got {size}"
         )
     return num_dims
 

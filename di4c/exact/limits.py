@@ -230,7 +230,7 @@ def _integrate(
     if not info.success and error > 100 * tolerance * max(1.0, float(np.linalg.norm(value))):
         raise ValueError(
             f"the integral over [{first}, {last}] did not converge: error {error:.2g}; "
-            "raise tolerance, or stop early"
+            "raise the tolerance, or stop later than time 0"
         )
     return torch.from_numpy(value)
 
@@ -287,8 +287,8 @@ def _pair_weights(schedule: Schedule, num_dims: int, tolerance: float) -> Tensor
     ends = torch.tensor([0.0, schedule.horizon], dtype=torch.float64)
     if not bool(torch.isfinite(schedule.derivative(ends)).all()):
         raise ValueError(
-            f"the schedule must have a finite derivative; {type(schedule).__name__} has not, "
-            "and N TV grows like log N"
+            f"the schedule must have a finite derivative; {type(schedule).__name__} has none, "
+            "and N TV grows like log N: choose another schedule"
         )
     power = torch.arange(num_dims - 1, dtype=torch.float64)
 

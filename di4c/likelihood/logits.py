@@ -37,9 +37,7 @@ class LogitsTransform:
 
     def __post_init__(self) -> None:
         if self.soft_cap is not None and not self.soft_cap > 0:
-            raise ValueError(
-                f"soft_cap must be positive; got {self.soft_cap}: None switches it off"
-            )
+            raise ValueError(f"soft_cap must be positive; got {self.soft_cap}: use None for no cap")
         if len(set(self.excluded_states)) < len(self.excluded_states):
             raise ValueError(f"excluded_states must be distinct; got {self.excluded_states}")
         if self.given is not None and self.given.ndim not in (2, 3):

@@ -53,7 +53,7 @@ class RateMatrixProcess(ForwardProcess):
         epsilon: float = 0.0,
     ) -> None:
         rates = torch.as_tensor(rate_matrix, dtype=torch.float64)
-        _check_generator(rates)
+        _check_rates(rates)
         if not (math.isfinite(horizon) and horizon > 0):
             raise ValueError(f"horizon must be positive and finite; got {horizon}")
         self.rate_matrix = rates
@@ -81,8 +81,8 @@ class RateMatrixProcess(ForwardProcess):
         elapsed = elapsed[..., None, None]
         if self._eigen is None:
             # scipy is used because torch's matrix_exp has errors of about 1e-12.
-            generators = (elapsed.cpu() * self.rate_matrix).numpy()
-            kernel = torch.from_numpy(scipy.linalg.expm(generators)).to(elapsed)
+            exponents = (elapsed.cpu() * self.rate_matrix).numpy()
+            kernel = torch.from_numpy(scipy.linalg.expm(exponents)).to(elapsed)
         else:
             left, values, right = (part.to(elapsed) for part in self._eigen)
             kernel = (left * torch.exp(elapsed * values)) @ right
@@ -139,7 +139,7 @@ class RateMatrixProcess(ForwardProcess):
         return align_time(self.speed(t).to(rates), rates) * rates
 
 
-def _check_generator(rates: Tensor) -> None:
+def _check_rates(rates: Tensor) -> None:
     if rates.ndim != 2 or rates.shape[0] != rates.shape[1] or len(rates) < 2:
         raise ValueError(f"rate_matrix must be square, at least 2 x 2; got {tuple(rates.shape)}")
     off_diagonal = rates - rates.diagonal().diag()

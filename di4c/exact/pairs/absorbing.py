@@ -76,7 +76,9 @@ class AbsorbingPair(Pair):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.weight < 1:
-            raise ValueError(f"weight must lie in (0, 1), it is P(11); got {self.weight}")
+            raise ValueError(
+                f"weight must lie in (0, 1), it is the probability of 11; got {self.weight}"
+            )
 
     @property
     def data_law(self) -> Float[Tensor, "value value"]:
