@@ -65,7 +65,7 @@ def increments(
     group="paper",
     source="Theorem 1, upper bound",
     hypotheses="int alpha'^2 finite, and one of: full support, masked noise, noise that starts at "
-    "rate 0; S^D up to 64 states, N up to 256",
+    "rate 0; S^D up to 27, N up to 256",
 )
 def verify_rate(record: Record) -> None:
     """The last increment over the one before, for eight processes and four laws each."""
@@ -93,8 +93,8 @@ def verify_rate(record: Record) -> None:
 
 @claim(
     "theorem1-early-stopping",
-    "With early stopping at time delta the error is O(1/N) for any p_0, zeros included; under "
-    "uniform noise with rho <= 1 + S alpha_delta / (1 - alpha_delta).",
+    "With early stopping at time delta the error is O(1/N) for any p_0, zeros included. Under "
+    "uniform noise theorem1-upper-uniform holds with rho <= 1 + S alpha_delta / (1 - alpha_delta).",
     group="sharper",
     source="Theorem 1, upper bound; the constant: this project",
     hypotheses="fixed delta > 0; the error is the distance to q_delta; uniform grid",
