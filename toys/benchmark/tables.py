@@ -47,6 +47,11 @@ def comparison(record: Mapping[str, Any]) -> list[Row]:
     return found
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun, as in `1 call` and `2 calls`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def title_of(method: str) -> str:
     """What pictures and tables call a method."""
     return METHODS[method].title if method in METHODS else method
@@ -78,13 +83,7 @@ def markdown(
         best = {n: max(line["speed_up"] for (_, k), line in cells.items() if k == n) for n in calls}
         order = group.sort_values(["nfe", "speed_up"], ascending=[True, False])["method"].unique()
         laws = group.groupby("nfe")["tasks"].first()
-        header = [
-            "method",
-            *(
-                f"{n} call{'s' if n > 1 else ''}, {laws[n]} law{'s' if laws[n] > 1 else ''}"
-                for n in calls
-            ),
-        ]
+        header = ["method", *(f"{count(n, 'call')}, {count(laws[n], 'law')}" for n in calls)]
         rows = [header, ["---"] * len(header)]
         for method in order:
             row = [cells.get((method, n)) for n in calls]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reporting import PALETTE, use_style
 from toys.benchmark.ranking import continued, medians
-from toys.benchmark.tables import CALLS, comparison, title_of
+from toys.benchmark.tables import CALLS, comparison, count, title_of
 from toys.pictures.laws import FLOOR
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def draw_leaderboard(record: Mapping[str, Any]) -> "Figure":
     lines = comparison(record)
     places = {method: place for place, method in enumerate(_order(lines))}
     noises = [name for name in _NOISE if any(line["process"] == name for line in lines)]
-    calls = [n for n in CALLS if any(line["nfe"] == n for line in lines)] or [1]
+    calls = [n for n in CALLS if any(line["nfe"] == n for line in lines)] or CALLS
     size = (5.0, 0.225 * len(places) + 1.25)  # small, so that a phone shows readable text
     shared = {"sharex": True, "sharey": True, "squeeze": False}
     fig, (panels,) = plt.subplots(1, len(calls), figsize=size, **shared)
@@ -81,9 +81,9 @@ def draw_leaderboard(record: Mapping[str, Any]) -> "Figure":
             own = [line for line in here if line["process"] == process]
             known[f"{process} noise"] = _draw_noise(axes, own, places, *_NOISE[process])
         laws = {line["process"]: line["tasks"] for line in here}
-        numbers = list(dict.fromkeys(laws[name] for name in noises if name in laws))
-        shown = f"{' and '.join(map(str, numbers))} law{'s' * (numbers != [1])}"
-        axes.set_title(f"{nfe} call{'s' * (nfe > 1)}\n({shown})", size=9)
+        *first, last = dict.fromkeys(laws[name] for name in noises if name in laws) or [0]
+        shown = " and ".join([*map(str, first), count(last, "law")])
+        axes.set_title(f"{count(nfe, 'call')}\n({shown})", size=9)
         axes.set(xscale="log", xlim=_LIMITS, ylim=(len(places) - 0.4, -0.6))
         axes.set_xticks([1, 10, 100], ["1", "10", "100"], size=8)
         axes.minorticks_off()
