@@ -166,8 +166,8 @@ def confidence_sampling(
 ) -> Samples:
     """MaskGIT's sampler: reveal the most confident positions, in num_steps steps.
 
-    In step i of n the guidance has the weight `guidance * ramp(i / n)`, and the Gumbel noise has
-    the scale `temperature * (1 - ramp(i / n))`. Each step uses one latent for all positions and for
+    In step i of n the weight of the guidance is `guidance * ramp(i / n)`. The scale of the Gumbel
+    noise is `temperature * (1 - ramp(i / n))`. Each step uses one latent for all positions and for
     both branches of the guidance.
 
     A position that is revealed as a mask (see `confidence_step`) becomes the last value at the end,

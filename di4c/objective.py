@@ -1,12 +1,11 @@
 r"""The training objective of Di4C: draw what the losses need, compute it once, weigh the losses.
 
-For each example, with one student mixture at $x_t$, the terms are
+For each example, with one student mixture p at $x_t$, the terms are
 
-    distillation             convex surrogate of L_distil at small t
-    data_correlation         alpha_t [ -log p(x_0) + log p-bar(x_0) ]
-    data_marginal            KL(marginals of the teacher || marginals of the student)
-    consistency_correlation  correlation part of L_consis
-    consistency_marginal     marginal part of L_consis
+- distillation: the convex surrogate of L_distil at small t;
+- data_correlation: alpha_t [ -log p(x_0) + log p-bar(x_0) ];
+- data_marginal: KL(marginals of the teacher || marginals of the student);
+- consistency_correlation and consistency_marginal: the two parts of L_consis.
 
 Here p-bar is the product of the marginals of the student. The target of the consistency terms is
 the student at the earlier time u, at a state x_u from one teacher step.

@@ -1,24 +1,23 @@
 r"""Statistics of a mixture from features and a head, without a (B, L, D, S) tensor.
 
 Let $z_l$ be the logits of a position, $q_l = \mathrm{softmax}(z_l)$, $m(s) = \sum_l w_l q_l(s)$ the
-mixture, and P a target law. The table shows the three statistics of the position and the gradient
-that each sends to the logits $z_l(s)$:
+mixture, and P a target law. Let G and g be incoming gradients, and $r = -g P / m$. The statistics
+of the position, and the gradients that they send to the logits $z_l(s)$, are
 
-    gather       $z_l(x) - \log Z_l$                   $G_l \,[\delta_x(s) - q_l(s)]$
-    marginal KL  $\sum_s P \log (P / m)$               $w_l q_l(s) \,[r(s) - \sum q_l r]$
-    latent KL    $\sum_l w_l \sum_s P \log (P / q_l)$  $-g w_l \,[P(s) - q_l(s) \sum P]$
+- gather: $z_l(x) - \log Z_l$; gradient $G_l \,[\delta_x(s) - q_l(s)]$;
+- marginal KL: $\sum_s P \log (P / m)$; gradient $w_l q_l(s) \,[r(s) - \sum q_l r]$;
+- latent KL: $\sum_l w_l \sum_s P \log (P / q_l)$; gradient $-g w_l \,[P(s) - q_l(s) \sum P]$.
 
-Here G and g are the incoming gradients, and $r = -g P / m$. One sweep over the chunks computes all
-of them:
+One sweep over the chunks computes all of them. It costs
 
-    products     The forward pass computes the logits. The backward pass computes the logits again,
-                 the gradient of the features and that of the weight. Each of the four products has
-                 2 B L D S H operations. Plain autograd saves the second one and keeps all logits.
-    traffic      A chunk is read 5 times and written 2 times in the forward pass, 8 and 6 times in
-                 the backward pass, from the cache if the chunk fits. Plain autograd makes about as
-                 many passes, and three more for each atom, over (B, L, D, S) tensors in memory.
-    memory       Two buffers of P L S numbers for chunks of P positions, the gradients, and a few
-                 vectors of P S numbers.
+- products: one in the forward pass for the logits; three in the backward pass, for the logits
+  again, the features and the weight. Each has 2 B L D S H operations. Plain autograd saves the
+  second one and keeps all logits;
+- memory traffic: a chunk is read 5 times and written 2 times in the forward pass, 8 and 6 times in
+  the backward pass, in the cache if the chunk fits. Plain autograd makes about as many passes, and
+  three more for each atom, over (B, L, D, S) tensors in memory;
+- memory: two buffers of P L S numbers for chunks of P positions, the gradients, and a few vectors
+  of P S numbers.
 
 Coordinates that are given (carried over) need no product. Sums are in float32 or wider.
 """
