@@ -118,8 +118,8 @@ def latent_covariance(base: Tensor, noise: Tensor, weights: Tensor) -> Tensor:
 
 @claim(
     "control-variate-weak-latents",
-    "If latents matter little, the control variate divides the variance: the ratio falls like "
-    "kappa^4.",
+    "If latents matter little, the control variate removes nearly all variance: the ratio falls "
+    "like kappa^4.",
     group="beyond",
     source="this project",
     hypotheses="p_l proportional to p_0 exp(kappa u_l), kappa to 0. The ratio over kappa^4 tends "

@@ -261,8 +261,8 @@ def verify_library(record: Record) -> None:
 
 @claim(
     "jensen-bias-correlation-sign",
-    "False in general: every part of the loss is biased up. The correlation part is biased down if "
-    "latents differ in single coordinates only.",
+    "False in general: every part of the loss is biased up. The correlation part is biased down "
+    "where latents differ in the coordinates but agree on the whole state.",
     group="fails",
     source="this project",
     hypotheses="two bits, two latents with the same likelihood of the state and different ones of "

@@ -44,8 +44,8 @@ def test_no_two_latents_beat_the_bound_on_four_values():
     target = copied_latent(equal_latents(4), 2).law()
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 2, 4, dtype=torch.float64, generator=generator).requires_grad_()
-    optimiser = torch.optim.Adam([logits], lr=0.1)
-    for _ in range(400):
+    optimiser = torch.optim.Adam([logits], lr=0.3)
+    for _ in range(150):
         student = FiniteMixture(equal_latents(2), logits.softmax(-1))
         loss = exact.kl(target, student.law())
         optimiser.zero_grad()
