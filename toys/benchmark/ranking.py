@@ -137,7 +137,8 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
     if not rows:
         return []
     groups = pd.DataFrame(rows).astype(dict.fromkeys(_MEANS, float)).groupby(_ONE_LINE, sort=False)
-    lines = groups[list(_MEANS)].mean(skipna=False)
+    values = groups[list(_MEANS)]
+    lines = values.mean().where(values.count().eq(groups.size(), axis=0))
     lines["latent"] = groups["latent"].first()
     lines["seeds"] = groups.size()
     lines["tv_interval"] = _half_width(groups["tv"])
