@@ -4,8 +4,9 @@ Let f = log p and let g be the log of the product of p's marginals. Without the 
 loss of one draw from the target has variance Var f. With it the variance is
 Var(f - g) = Var f + Var g - 2 Cov(f, g). It helps if and only if 2 Cov(f, g) > Var g.
 
-The following is not in the paper. Everything is exact, by enumeration. The ratio is the variance
-with the control variate over the variance without.
+The paper introduces the control variate to reduce the variance. By how much it does so is not in
+the paper. Everything below is exact, by enumeration. The ratio is the variance with the control
+variate over the variance without.
 
 * The control variate helps most if latents matter little, $p_l^d \propto p_0^d e^{\kappa u_l^d}$.
   Then $(f - g)/\kappa^2 \to \sum_{d<e} \mathrm{Cov}_w(v_l^d, v_l^e)$ with v the centred u, and the
