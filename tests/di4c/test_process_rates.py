@@ -1,4 +1,4 @@
-"""Jump rates of a process: they generate its transitions, and a process without them says so."""
+"""The jump rates of a process generate its transitions; a process without rates refuses them."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ class Unknown(ForwardProcess):
         return torch.full((2,), 0.5, dtype=torch.float64)
 
 
-HALF = torch.full((1, 2, 1, 2), 0.5, dtype=torch.float64)
+FAIR = torch.full((1, 2, 1, 2), 0.5, dtype=torch.float64)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ HALF = torch.full((1, 2, 1, 2), 0.5, dtype=torch.float64)
     [
         lambda process, x: process.unit_rates(),
         lambda process, x: process.speed(0.5),
-        lambda process, x: process.reverse_rates(HALF[0, :1], x[:1], 0.5),
+        lambda process, x: process.reverse_rates(FAIR[0, :1], x[:1], 0.5),
         lambda process, x: limit_n_tv(process, torch.full((4,), 0.25, dtype=torch.float64)),
-        lambda process, x: tau_leaping(process, TableDenoiser(HALF.log(), 2), x, [0.5, 0.9]),
+        lambda process, x: tau_leaping(process, TableDenoiser(FAIR.log(), 2), x, [0.5, 0.9]),
     ],
 )
-def test_a_process_without_rates_says_so(call):
+def test_a_process_without_rates_refuses_to_give_them(call):
     with pytest.raises(ValueError, match=r"known jump rates.*got Unknown: use ancestral"):
         call(Unknown(), torch.zeros(3, 1, dtype=torch.long))
 
