@@ -5,17 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 
 from full_scale.data import cifar10, digits, open_data
 from full_scale.data.imagenet import SUFFIXES, picture
 from full_scale.data.packed import HEADER, PackedTokens
-from full_scale.evaluation.decoding import pictures
+from full_scale.evaluation.decoding import Pictures, pictures
 from full_scale.evaluation.features import Extractor
 from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
 
-Pictures = UInt8[Tensor, "batch 3 height width"]
 Look = Callable[[Pictures], Pictures]
 """A change of pictures, real and generated, before their features are computed."""
 
@@ -73,9 +71,7 @@ def open_reference(
     return FrechetReference(moments.mean, moments.covariance)
 
 
-def stretched(
-    batch: UInt8[Tensor, "batch 3 height width"],
-) -> UInt8[Tensor, "batch 3 height width"]:
+def stretched(batch: Pictures) -> Pictures:
     """Pictures whose range is stretched to 0..255 each, as in the published ImageNet evaluation."""
     low, high = (extreme(batch.flatten(1), 1) for extreme in (torch.amin, torch.amax))
     low, span = low[:, None, None, None], (high - low).clamp_min(1)[:, None, None, None]

@@ -101,13 +101,14 @@ class DenoiserConfig(BackboneConfig):
         """What the samples are, as JSON.
 
         Returns:
-            `{"kind": "pixels", "shape": [channels, height, width], "levels": S}` for pixels,
-            `{"kind": "codes"}` for codes of a VQGAN, `{"kind": "text"}` for tokens of a text.
+            `{"kind": "pixels", "shape": [channels, height, width], "levels": grey levels}` for
+            pixels, `{"kind": "codes"}` for codes of a VQGAN, or `{"kind": "text"}` for tokens of
+            a text.
         """
 
     @abstractmethod
     def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
-        """The times of n sampling steps, increasing. Samplers make one call less than its length.
+        """The times of n sampling steps, increasing. Samplers make one call for each interval.
 
         Args:
             steps: n, counted as in the publication of this network.
@@ -124,8 +125,9 @@ class DenoiserConfig(BackboneConfig):
             num_dims: D; that of the config if left out.
         """
         x_t = torch.zeros(rows, num_dims or self.num_dims, dtype=torch.long)
+        t = torch.zeros(rows, dtype=torch.float64)  # as in training
         labels = None if self.num_classes is None else torch.zeros(rows, dtype=torch.long)
-        return x_t, torch.zeros(rows), labels, torch.zeros(rows) if self.latent else None
+        return x_t, t, labels, torch.zeros(rows) if self.latent else None
 
 
 class DenoiserBackbone(nn.Module):
@@ -144,7 +146,7 @@ class DenoiserBackbone(nn.Module):
         labels: Int[Tensor, "batch"] | None = None,
         latent: Tensor | None = None,
     ) -> Float[Tensor, "batch dim feature"]:
-        """The features of each token. A network ignores the arguments that it has no use for.
+        """The features of each token. A network ignores the arguments that it does not use.
 
         Args:
             x_t: states.
@@ -157,8 +159,7 @@ class DenoiserBackbone(nn.Module):
     def head(self) -> Head:
         """The map from features to the logits of all S states.
 
-        Ask for it after each call: weights that are shared out between processes are only there
-        then.
+        Ask for it after each call. With FSDP, the weights are complete only after a call.
         """
         raise NotImplementedError
 
@@ -176,8 +177,8 @@ class DenoiserBackbone(nn.Module):
         Args:
             x_t: states.
             mask_state: the mask of the process, if it has one.
-            keep_mask: whether the mask keeps its share of the softmax. By default it does so if
-                this is True, and is excluded otherwise.
+            keep_mask: True if the mask keeps its share of the softmax, False if it is excluded. A
+                network that never predicts the mask excludes it in any case.
         """
         if mask_state is None or keep_mask:
             return LogitsTransform()
@@ -209,5 +210,7 @@ class Preset:
             ValueError: For a network that is not a denoiser.
         """
         if not isinstance(self.network, DenoiserConfig):
-            raise ValueError(f"{self.title} is a {self.network.name} and has no student")
+            raise ValueError(
+                f"{self.title} is a {self.network.name} and has no student; choose a denoiser"
+            )
         return replace(self.network, latent=True)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from di4c.latents import LatentLaw, LatentPolicy, UniformLatent
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator
-from full_scale.models.base import BackboneConfig, Preset
+from full_scale.models.base import BackboneConfig, DenoiserConfig, Preset
 from full_scale.models.model_file import Model, check_fit, read_model
 from full_scale.models.network import Network
 from full_scale.models.presets import preset, to_json
@@ -180,7 +180,7 @@ def load_model(
     model = read_model(located.path)
     if like is not None:
         check_like(model, preset(like), located.origin)
-    latent = getattr(model.network, "latent", False)
+    latent = isinstance(model.network, DenoiserConfig) and model.network.latent
     if student is not None and student != latent:
         has, wanted = ("a", "teacher") if latent else ("no", "student")
         raise ValueError(f"{located.origin} has {has} latent; give a {wanted}")

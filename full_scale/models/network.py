@@ -43,12 +43,12 @@ class Network:
     keep_mask: bool = True
 
     def __post_init__(self) -> None:
-        """Check what arrived."""
+        """Check that process and backbone fit."""
         config = self.config
         if config.num_states != self.process.num_states:
             raise ValueError(
                 f"process has {self.process.num_states} states and the backbone "
-                f"{config.num_states}: build the process at the network's size"
+                f"{config.num_states}; build the process with the network's number"
             )
         masked = config.default_process().masked
         if masked != (self.process.mask_state is not None):
@@ -113,7 +113,7 @@ class Network:
         head = core.head()
         if isinstance(head, LinearHead) and torch.is_autocast_enabled(x_t.device.type):
             # Under autocast the last norm returns float32. The product with the head is by far
-            # the largest one and shall run in half precision: cast once, not in every chunk.
+            # the largest one, so it should run in half precision. Cast once, not in every chunk.
             dtype = torch.get_autocast_dtype(x_t.device.type)
             features, head = features.to(dtype), LinearHead(head.weight.to(dtype), head.bias)
         return features, head
@@ -126,7 +126,7 @@ class Network:
 def head_logits(
     head: Head, features: Float[Tensor, "*rows feature"]
 ) -> Float[Tensor, "*rows state"]:
-    """All logits of the features in float32 or wider, for samplers. Losses take them in chunks."""
+    """All logits of the features in float32 or wider, for samplers. Losses compute chunks."""
     wide = torch.promote_types(features.dtype, torch.float32)
     with torch.autocast(features.device.type, enabled=False):
         if not torch.is_grad_enabled():

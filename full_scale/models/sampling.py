@@ -66,7 +66,9 @@ class Plan:
                 f"{self.teacher_steps}"
             )
         if self.teacher_steps > 0 and teacher is None:
-            raise ValueError(f"teacher_steps is {self.teacher_steps} and there is no teacher")
+            raise ValueError(
+                f"teacher_steps is {self.teacher_steps} and there is no teacher; give one"
+            )
         calls = len(config.time_grid(self.steps, network.process.horizon)) - 1
         if self.teacher_steps > calls:
             raise ValueError(
@@ -98,7 +100,7 @@ def draw(
     teacher_latent: Latent = None,
     generator: Generator | None = None,
 ) -> Samples:
-    """Samples (num_samples, D) of a network. Scripts and `load_model` both draw through this one.
+    """Samples (num_samples, D) of a network. Scripts and loaded models draw by this function.
 
     Args:
         network: a teacher or a student.
@@ -125,7 +127,7 @@ def draw(
     if plan.sampler == "confidence":
         assert isinstance(process, MaskedProcess)
         if plan.guidance != 0 and labels is None:
-            raise ValueError(f"guidance is {plan.guidance} and there are no labels; give some")
+            raise ValueError(f"guidance is {plan.guidance} and there are no labels; give labels")
         return confidence_sampling(
             process,
             network.denoise,
@@ -137,7 +139,7 @@ def draw(
             latent=latent,
             generator=generator,
         )
-    # These samplers reveal by time, so the mask must never be drawn.
+    # The other samplers decide by time which positions to reveal, so the mask must not be drawn.
     network = replace(network, keep_mask=False)
     teacher = network if teacher is None else replace(teacher.given(labels), keep_mask=False)
     grid = config.time_grid(plan.steps, process.horizon)
@@ -187,5 +189,5 @@ def _check_labels(labels: Int[Tensor, "batch"], num_samples: int, config: Denois
     if bool(((labels < 0) | (labels >= num_classes)).any()):
         raise ValueError(
             f"labels must lie in 0..{num_classes - 1}; got {int(labels.min())} to "
-            f"{int(labels.max())}: None means no class"
+            f"{int(labels.max())}: use None for no class"
         )

@@ -117,7 +117,7 @@ def test_labels_belong_to_classes(files):
     [
         ([0, 1], r"labels must hold one class for each of 4 samples; got the shape \(2,\)"),
         ([[0, 1, 2, 0]], r"for each of 4 samples; got the shape \(1, 4\)"),
-        ([0, 1, 2, 3], r"labels must lie in 0\.\.2; got 0 to 3: None means no class"),
+        ([0, 1, 2, 3], r"labels must lie in 0\.\.2; got 0 to 3: use None for no class"),
         ([0, 1, 2, -1], r"labels must lie in 0\.\.2; got -1 to 2"),
     ],
 )
