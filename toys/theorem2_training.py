@@ -1,4 +1,4 @@
-r"""Both sides of Theorem 2, computed exactly while a student is trained.
+"""Both sides of Theorem 2, computed exactly while a student is trained.
 
 A student with K categories learns from the exact product teacher on a grid of N steps, by the
 sampled losses of `Di4CObjective`. The law is a ring of Ising spins with masked noise. At each
@@ -7,10 +7,10 @@ checkpoint dense kernels give both sides of the theorem, without sampling:
     left side   TV(law of the teacher's N steps, law of the student's one step)
     right side  [ sqrt L_distil(r_{t_1}) + sum_n sqrt L_consis(r_{t_n}, 0, t_{n-1}, t_n) ] / sqrt 2
 
-Here $r_{t_{n-1}} = p^\psi_{t_{n-1}|t_n} \circ r_{t_n}$, from the start of generation. The theorem
-says that the left side is at most the right side. The two parts of the right side are columns too.
-The last columns are TV to the data law, of the student and of the teacher after N steps; lower is
-better.
+Here r_{t_n} is the law of the teacher's states at time t_n, from the start of generation. The
+theorem says that the left side is at most the right side. The two parts of the right side are
+columns too. The last columns are TV to the data law, of the student and of the teacher after N
+steps; lower is better.
 
 Expected: during training the left side falls from 0.703 to 0.051 and the right side from 1.71 to
 0.294. At the end the student's one step has TV 0.154 to the data, the teacher's 8 steps 0.152.

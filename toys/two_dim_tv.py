@@ -1,4 +1,4 @@
-r"""The error of an N-step product sampler on two coordinates is of order 1/N (Theorem 1).
+"""The error of an N-step product sampler on two coordinates is of order 1/N (Theorem 1).
 
 Prints for each N, and draws:
 
