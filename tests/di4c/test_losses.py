@@ -83,9 +83,8 @@ def test_a_student_that_ignores_its_latent_has_no_correlation(sizes):
     student = example.student
     assert consistency_loss(student, example.target).correlation.abs().max() < 1e-12
     surrogate = distillation_loss(student, example.log_teacher)
-    exact = consistency_loss(
-        student, example.target
-    ).marginal  # the target has the teacher's marginals
+    # The target has the teacher's marginals.
+    exact = consistency_loss(student, example.target).marginal
     torch.testing.assert_close(surrogate, exact, **TIGHT)
 
 

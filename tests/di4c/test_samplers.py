@@ -247,9 +247,8 @@ def test_an_exact_teacher_samples_the_composition_of_its_product_steps(name):
     samples = ancestral(process, teacher, start, grid, generator=generator(2)).samples
     law = mixture_composition(process, teacher, grid, _prior_law(process, num_dims))
     assert p_value(samples, law, process.num_values) > P_VALUE
-    if (
-        name == "masked"
-    ):  # the prior is q_T, and the teacher's steps are products of the true marginals
+    # With masks the prior is q_T, and the teacher's steps are products of the true marginals.
+    if name == "masked":
         exact = product_composition(process, q_0, grid)
         assert float(total_variation(law, exact)) < 1e-12
 

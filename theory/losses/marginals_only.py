@@ -62,7 +62,7 @@ class JointModel:
 
     @property
     def num_dims(self) -> int:
-        """D."""
+        """The number of dimensions D."""
         return infer_num_dims(len(self.q_0), self.process.num_values)
 
     def joint(self, t: float) -> Tensor:
@@ -74,7 +74,7 @@ class JointModel:
         return exact.product_law(exact.marginals(law, self.num_dims, self.process.num_states))
 
     def step(self, s: float, t: float) -> Tensor:
-        r"""$p_{s|t}$, [x_t, x_s]: draw $x_0$ from the joint, then $x_s$ given both, literally."""
+        r"""$p_{s|t}$, [x_t, x_s]: draw $x_0$ from the joint law, then $x_s$ given both."""
         size = self.process.num_states
         x = exact.states(self.num_dims, size)
         x_0, x_t = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
@@ -96,7 +96,7 @@ def forward_rates(process: InterpolatingProcess, t: float) -> Tensor:
 
 
 def rates_from_marginals(process: InterpolatingProcess, marginals: Tensor, t: float) -> Tensor:
-    r"""$\hat R_t$, [x, y] with 0 for y = x and for double flips; marginals (n, D, S)."""
+    r"""$\hat R_t$, [x, y], 0 unless y differs from x in one coordinate; marginals (n, D, S)."""
     num_dims, size = marginals.shape[1:]
     noise, rates = process.transition(0.0, t), forward_rates(process, t)
     x = exact.states(num_dims, size)

@@ -41,7 +41,7 @@ class NoisedData:
 
     @property
     def num_dims(self) -> int:
-        """D."""
+        """The number of dimensions D."""
         return infer_num_dims(len(self.q_0), self.process.num_values)
 
     def target(self, laws: Tensor) -> Target:

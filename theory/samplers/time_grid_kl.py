@@ -66,7 +66,7 @@ def path_divergence(law: Law, survivals: Survivals) -> LogSum:
 
 
 def bernstein(curve: Sequence[Value], x: Fraction) -> Value:
-    """z(x)."""
+    """The Bernstein polynomial z of the curve at x."""
     n = len(curve) - 1
     weights = (math.comb(n, m) * x**m * (1 - x) ** (n - m) for m in range(n + 1))
     return sum((w * value for w, value in zip(weights, curve, strict=True)), 0 * curve[0])
