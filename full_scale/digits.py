@@ -1,17 +1,18 @@
-"""First evidence on real data: 8 x 8 digit images, from a teacher's training to a student's score.
+"""An experiment on real data: 8 x 8 images of digits, from training a teacher to scoring students.
 
-Trains a teacher on half of scikit-learn's 1797 digit images and distils Di4C students of it, one
-for each seed; draws samples from the teacher, each student and its hybrid (second half of the calls
-by the teacher) at 1 to 32 network calls; and measures their Frechet distance in pixel space to the
-images that were held out, beside the distance of the training images (the floor). Stopped at any
-point, it goes on from there. About 10 minutes on one idle CPU core for the teacher and 4 for each
-student; --quick takes under a minute and shows that the path works, not a result.
+It trains a teacher on half of the 1797 digit images of scikit-learn and distils Di4C students from
+it, one for each seed. It draws samples with 1 to 32 network calls: from the teacher, from each
+student, and from the hybrid, where the teacher makes the second half of the calls. It measures the
+Frechet distance in pixel space from samples to held-out images (lower is better). The distance of
+the training images, the floor, is what a perfect model would score. A run that was stopped
+continues where it was. The teacher takes about 10 minutes on one idle CPU core, each student 4.
+--quick takes less than a minute; it shows that everything works, and is no result.
 
-Expected: at 1 and 2 calls the student is better than the teacher at as many (4.1 for 6.7, 1.09 for
-1.40), at 4 level with it, and nowhere as good as the teacher at twice as many; from 8 calls on the
-teacher is ahead and the hybrid is level with it. 500 steps are few: the paper's students had
-320 000. But 2000 steps of the same recipe were better at one call alone (3.5), worse at two (2.2;
-one seed, results/digits_2000_steps.jsonl).
+Expected Frechet distances: with 1 call the student has 4.1 and the teacher 6.7; with 2 calls 1.09
+and 1.40; with 4 calls they are about equal. From 8 calls on the teacher is better, and the hybrid
+equals it. No student is as good as the teacher with twice as many calls. Students here are trained
+for 500 steps, those of the paper for 320 000. A student with 2000 steps (one seed,
+results/digits_2000_steps.jsonl) is better with one call (3.5) and worse with two (2.2).
 
     python -m full_scale.digits --json results/digits.json
     python -m full_scale.digits --quick
@@ -51,23 +52,31 @@ from reporting import (
 STEPS = (1, 2, 4, 8, 16, 32)
 TEACHER_STEPS = (*STEPS, 64)
 SHOWN = 10
-"""Samples of each kind that the record keeps, for the picture."""
+"""Number of samples of each kind that the record keeps, for the picture."""
 
-_LEVELS = "0123456789abcdefg"  # a grey level as one character of the record
+_LEVELS = "0123456789abcdefg"  # the record holds one character for each grey level
 
 COMPARISON = {
     "model": ("model", "s"),
     "steps": ("n", "d"),
-    "equal": ("less teacher at n", "+.3f"),
+    "equal": ("minus teacher at n", "+.3f"),
     "equal_interval": ("+-", ".3f"),
-    "double": ("less teacher at 2n", "+.3f"),
+    "double": ("minus teacher at 2n", "+.3f"),
     "double_interval": ("+-", ".3f"),
 }
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much work to do."""
+    """How much work to do.
+
+    Attributes:
+        students: number of students.
+        teacher: training run of the teacher.
+        student: training run of each student.
+        steps: numbers of network calls of students and hybrids.
+        teacher_steps: numbers of network calls of the teacher.
+    """
 
     students: int
     teacher: Run
@@ -87,7 +96,7 @@ QUICK = Size(
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train, distil, sample, evaluate; print the table."""
+    """Train, distil, sample and evaluate; print the tables."""
     parser = script_parser(__doc__, figure=False)
     parser.prog = "python -m full_scale.digits"
     parser.add_argument(
@@ -98,8 +107,8 @@ def main(argv: list[str] | None = None) -> None:
         type=int,
         nargs="+",
         metavar="SEED",
-        help="seeds of the students (three from --seed on, with --quick one); give one to each of "
-        "several processes to share the work, then run all to collect it",
+        help="seeds of the students (three from --seed on; one with --quick). Several processes "
+        "can share the work: give each its own seed, then collect with all seeds",
     )
     args = parser.parse_args(argv)
     size = QUICK if args.quick else FULL
@@ -124,12 +133,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def study(seed: int, folder: Path, teacher_run: Run, size: Size) -> list[dict[str, Any]]:
-    """Everything for one student, or what is left of it: a row for each model and step count."""
+    """Train and score one student, or finish it; one row for each model and step count."""
     own = folder / f"student{seed}"
     student_run = replace(size.student, out=own, seed=seed, teacher=str(teacher_run.out))
     _train(student_run)
     teacher, student = (load_model(run.out).network for run in (teacher_run, student_run))
-    # Beside the run and not inside: a run's folder holds what the trainer wrote.
+    # Not inside the run folder, which holds only files of the trainer.
     record = folder / f"rows{seed}.jsonl"
     done = read_rows(record) if record.exists() else []
     rows = []
@@ -150,21 +159,21 @@ def study(seed: int, folder: Path, teacher_run: Run, size: Size) -> list[dict[st
 
 
 def _train(run: Run) -> None:
-    """Train to the end; after a SIGTERM the program ends well, and goes on when called again."""
+    """Train to the end. After SIGTERM the program ends; the next call continues the training."""
     outcome = train(run)
     if outcome is None or not outcome.finished:
         raise SystemExit(0)
 
 
 def cells(size: Size) -> Iterator[tuple[str, int]]:
-    """Models and numbers of network calls."""
+    """Each model with its numbers of network calls."""
     yield from (("teacher", steps) for steps in size.teacher_steps)
     yield from (("student", steps) for steps in size.steps)
     yield from (("hybrid", steps) for steps in size.steps if steps > 1)
 
 
 def sample(network: Network, plan: Plan, seed: int, teacher: Network) -> Int[Tensor, "sample dim"]:
-    """As many samples as images are held out; sample i has a stream of its own."""
+    """As many samples as there are held-out images; each one has random numbers of its own."""
     count = len(open_data("digits", split="test"))
     return draw(
         network,
@@ -177,10 +186,10 @@ def sample(network: Network, plan: Plan, seed: int, teacher: Network) -> Int[Ten
 
 
 def score(samples: Int[Tensor, "sample dim"]) -> dict[str, Any]:
-    """Frechet distance to the held-out half, and a check that the model is not mere memory.
+    """Frechet distance to the held-out half, and a check whether the model copies its data.
 
-    "training_share" is the share of samples whose nearest real image is one of the training half:
-    near 1/2 for a model that has learned the law, near 1 for one that has learned the images.
+    "training_share" is the share of samples whose nearest real image is a training image. It is
+    near 1/2 for a model of the law, and near 1 for a model that copies training images.
     """
     held_out, training, grey = images("test"), images("train"), _grey(samples)
     nearer = torch.cdist(grey, training).amin(1) < torch.cdist(grey, held_out).amin(1)
@@ -194,20 +203,20 @@ def score(samples: Int[Tensor, "sample dim"]) -> dict[str, Any]:
 
 
 def floor_distance() -> float:
-    """Of as many training images as there are held-out ones: what perfection would score."""
+    """Frechet distance of as many training images as there are held-out images."""
     held_out = images("test")
     training = images("train")[: len(held_out)]
     return frechet_distance(FeatureMoments.of(held_out), FeatureMoments.of(training))
 
 
 def images(split: str) -> Tensor:
-    """All images of a half, (N, 64), grey levels in [0, 1], float64."""
+    """All images of one half, (N, 64): grey levels in [0, 1], float64."""
     data: TokenData = open_data("digits", split=split)
     return _grey(torch.stack([data[i]["x_0"] for i in range(len(data))]))
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean over seeds of each model and step count, with a 95 % interval where there are two."""
+    """Mean over seeds for each model and step count, with a 95 % interval for two seeds or more."""
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["model"], row["steps"]), []).append(row)
@@ -229,9 +238,10 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Student and hybrid at n calls less the teacher at n and at 2n, seed by seed.
+    """Distance of student and hybrid with n calls minus that of the teacher, seed by seed.
 
-    "double" at most 0: at n calls the model is as good as its teacher at 2n.
+    "equal" compares with the teacher at n calls, "double" with the teacher at 2n calls. Where
+    "double" is at most 0, the model needs at most half the calls of its teacher.
     """
     distance = {(row["model"], row["steps"], row["seed"]): row["frechet"] for row in rows}
     seeds = sorted({row["seed"] for row in rows})
@@ -251,7 +261,7 @@ def compare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _mean(values: list[float]) -> tuple[float, float | None]:
-    """Mean, and half of its 95 % interval (Student's t) where there are two values or more."""
+    """Mean, and half the width of its 95 % interval (Student's t); None for a single value."""
     from scipy.stats import t  # slow
 
     count, mean = len(values), statistics.fmean(values)

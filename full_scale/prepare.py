@@ -1,16 +1,17 @@
-"""Prepare the data of the full-scale experiments: read once, written as memory-mapped tokens.
+"""Prepare the data of the full-scale experiments: read it once and write it as tokens.
 
-Every command can be interrupted at any time; the same command goes on where it stopped.
+Every command can be interrupted at any time; the same command continues where it stopped.
 
     python -m full_scale.prepare cifar10                       from the hub (uoft-cs/cifar10)
     python -m full_scale.prepare cifar10 --source DIR          a folder with the columns img, label
-    python -m full_scale.prepare openwebtext                   from the hub, GPT-2 tokens
+    python -m full_scale.prepare openwebtext                   from the hub, as GPT-2 tokens
     python -m full_scale.prepare openwebtext --source DIR --tokenizer DIR
     python -m full_scale.prepare imagenet --source ILSVRC/train --vqgan vqgan.safetensors
     python -m full_scale.prepare imagenet --source ILSVRC/val --split test --vqgan vqgan.safetensors
 
-Disk, for the result: CIFAR-10 0.18 GB; ImageNet 0.66 GB, twice that with --mirror; OpenWebText two
-bytes for each of about 9 billion tokens. What the hub sends stays in the cache of datasets, too.
+The results take 0.18 GB of disk for CIFAR-10, 0.66 GB for ImageNet (twice that with --mirror) and
+18 GB for OpenWebText (2 bytes for each of about 9 billion tokens). Files from the hub also stay in
+the cache of the library datasets.
 """
 
 from argparse import Namespace
@@ -27,36 +28,36 @@ MODULES = {"cifar10": cifar10, "imagenet": imagenet, "openwebtext": openwebtext}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Prepare the asked splits of one data set."""
+    """Prepare the splits of one data set, and print a table of them."""
     parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
     parser.prog = "python -m full_scale.prepare"
     parser.add_argument("data", choices=MODULES, help="which data set")
     parser.add_argument("--source", metavar="SOURCE", help="hub name[@revision] or local folder")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (data/NAME)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (data/NAME)")
     parser.add_argument(
-        "--split", choices=("train", "test"), help="one split alone; imagenet: train by default"
+        "--split", choices=("train", "test"), help="only this split (imagenet: train by default)"
     )
     parser.add_argument(
         "--tokenizer",
         metavar="NAME_OR_DIR",
         default=openwebtext.TOKENIZER,
-        help="openwebtext: hub name or local folder",
+        help="openwebtext: hub name or local folder of the tokenizer",
     )
     parser.add_argument(
         "--length",
         type=int,
         metavar="D",
         default=openwebtext.NUM_DIMS,
-        help="openwebtext: tokens of a sequence",
+        help="openwebtext: number of tokens of a sequence",
     )
     parser.add_argument(
         "--held-out",
         type=int,
         metavar="N",
         default=openwebtext.HELD_OUT,
-        help="openwebtext: documents at the end that are the test split",
+        help="openwebtext: number of documents at the end that make the test split",
     )
-    parser.add_argument("--vqgan", metavar="FILE", help="imagenet: the converted VQGAN")
+    parser.add_argument("--vqgan", metavar="FILE", help="imagenet: file of the converted VQGAN")
     parser.add_argument(
         "--mirror", action="store_true", help="imagenet: encode mirror images as well"
     )
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         default=32,
         help="imagenet: pictures encoded at once",
     )
-    parser.add_argument("--device", default="cpu", help="imagenet: where to encode, as in cuda")
+    parser.add_argument("--device", default="cpu", help="imagenet: where to encode (cuda)")
     parser.add_argument(
         "--verify", action="store_true", help="read every byte of the result and check its hash"
     )

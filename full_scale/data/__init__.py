@@ -1,12 +1,12 @@
-"""Data as map-style sets of tokens, opened by name.
+"""Data sets of token sequences, opened by name.
 
-A data set is a `TokenData`: item i is {"x_0": (D,) int64} and perhaps a "label", and the same i is
-always the same item. Randomness belongs to the order (`full_scale.data.order`), not to items: an
-augmentation such as a mirror image is an item of its own. A module `full_scale.data.NAME` provides
+A data set is a `TokenData`: item i is {"x_0": (D,) int64} and perhaps a "label", and item i is
+always the same. Only the order is random (`full_scale.data.order`): an augmentation, such as a
+mirror image, is an item of its own. A module `full_scale.data.NAME` provides
 
     open_split(folder: Path | None, split: str, **options) -> TokenData
 
-and raises a ValueError that says in one line what to put where if it finds no data.
+If it finds no data it raises a ValueError, whose one line says what to put where.
 """
 
 import importlib
@@ -24,10 +24,10 @@ class TokenData(Protocol):
     """A data set of token sequences.
 
     Attributes:
-        num_dims: D, tokens of an item.
-        num_values: S, values that a token can take, 0..S - 1 (no mask).
-        num_classes: classes of the labels; None without labels.
-        sha256: of the content; None for a set that ships with a package.
+        num_dims: D, number of tokens of an item.
+        num_values: S, number of values of a token: 0..S - 1, without a mask.
+        num_classes: number of classes of the labels; None without labels.
+        sha256: hash of the content; None for data that comes with a package.
     """
 
     num_dims: int
@@ -51,12 +51,13 @@ def open_data(
 
     Args:
         name: one of `DATA`.
-        folder: where it lies; None for a set that ships with a package, or for its usual place.
+        folder: folder of the prepared data. None is data/NAME, or no folder for data that comes
+            with a package.
         split: "train" or "test".
-        **options: of the set's own `open_split`.
+        **options: further options of `open_split` of that data set.
 
     Raises:
-        ValueError: If there is no such set, split or option, or its files are missing.
+        ValueError: If there is no such data set, split or option, or its files are missing.
     """
     if name not in DATA:
         raise ValueError(f"data must be one of {', '.join(DATA)}; got {name!r}")

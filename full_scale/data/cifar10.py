@@ -1,4 +1,4 @@
-"""CIFAR-10 as pixels: D = 3 x 32 x 32 channel by channel, S = 256 grey levels, 10 classes.
+"""CIFAR-10 as pixels: D = 3 x 32 x 32, channel by channel; S = 256 levels; 10 classes.
 
 python -m full_scale.prepare cifar10 --source uoft-cs/cifar10
 """
@@ -24,16 +24,16 @@ _BATCH = 1000
 def open_split(
     folder: Path | None, split: str, mirror: bool | None = None
 ) -> PackedTokens | WithMirrorImages:
-    """The 50 000 training or 10 000 test pictures, after `prepare`.
+    """Open the 50 000 training or 10 000 test pictures that `prepare` has written.
 
     Args:
-        folder: where they were prepared; data/cifar10 if None.
+        folder: folder of the prepared pictures; data/cifar10 if None.
         split: "train" or "test".
-        mirror: whether to add the mirror images; None adds them to the training pictures, as tauLDR
-            and Di4C flip theirs at random.
+        mirror: whether to add the mirror images. None adds them to the training pictures, because
+            tauLDR and Di4C flip training pictures at random.
 
     Raises:
-        ValueError: If they are not there.
+        ValueError: If the pictures are not there.
     """
     path = (folder or FOLDER) / split
     data = PackedTokens(path, f"run: python -m full_scale.prepare cifar10 --out {path.parent}")
@@ -42,15 +42,15 @@ def open_split(
 
 
 def prepare(folder: Path, split: str, source: str = HUB_NAME) -> PackedTokens:
-    """Write one split; goes on where it was interrupted.
+    """Write one split, or continue where an earlier call was interrupted.
 
     Args:
-        folder: where to; the split gets a folder inside.
+        folder: folder to write to; each split gets a folder inside.
         split: "train" or "test".
-        source: see `tables.open_table`; columns img (pictures) and label.
+        source: data set with the columns img (pictures) and label, see `tables.open_table`.
 
     Raises:
-        ValueError: If the source cannot be used, or the folder holds something else.
+        ValueError: If the source cannot be used, or the folder holds other data.
     """
     table = open_table(source, split, ("img", "label"))
     described = {"data": "cifar10", "split": split, "source": source, "pictures": len(table)}
@@ -72,7 +72,7 @@ def _rows(table: Any, split: str, cursor: int | None) -> Iterator[Rows]:
 
 
 def _pixels(picture: Any, number: int) -> np.ndarray:
-    """(3072,) grey levels, channel by channel, each row by row: the order of tauLDR's network."""
+    """Levels (3072,), channel by channel and row by row, the order of tauLDR's network."""
     pixels = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
     if pixels.shape != SHAPE:
         raise ValueError(

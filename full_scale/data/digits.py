@@ -1,7 +1,7 @@
-"""The 8 x 8 handwritten digits of scikit-learn: 1797 images, 17 grey levels. No download.
+"""The 8 x 8 handwritten digits of scikit-learn: 1797 images with 17 grey levels, no download.
 
-D = 64 pixels row by row, S = 17 values 0..16; the digit is the label. A fixed half of the images,
-drawn once, is held out.
+D = 64 pixels, row by row; S = 17 values 0..16; the digit is the label. Half of the images are held
+out as the test split. Which half is fixed, and independent of the seed of a run.
 """
 
 from functools import cache
@@ -14,11 +14,11 @@ NUM_DIMS, NUM_VALUES, NUM_CLASSES, SIDE = 64, 17, 10, 8
 
 
 class Digits:
-    """See `full_scale.data.TokenData`.
+    """Images of digits, a `full_scale.data.TokenData`.
 
     Args:
-        images: (N, 64) grey levels.
-        labels: (N,) digits.
+        images: grey levels, (N, 64).
+        labels: digits, (N,).
     """
 
     num_dims = NUM_DIMS
@@ -37,7 +37,7 @@ class Digits:
 
 
 def open_split(folder: Path | None, split: str) -> Digits:
-    """The training half (899 images) or the held-out half (898).
+    """Open the training half (899 images) or the held-out half (898 images).
 
     Raises:
         ValueError: If a folder is given, or scikit-learn is not installed.
@@ -45,13 +45,13 @@ def open_split(folder: Path | None, split: str) -> Digits:
     if folder is not None:
         raise ValueError(f"digits come with scikit-learn and take no data folder; got {folder}")
     images, labels = _all_images()
-    # Which half an image is in must never depend on the seed of a run.
+    # A seed of its own, so that the halves never depend on the seed of a run.
     shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     half = shuffled[::2] if split == "train" else shuffled[1::2]
     return Digits(images[half], labels[half])
 
 
-@cache  # a text file of a megabyte
+@cache  # it is read from a text file of one megabyte
 def _all_images() -> tuple[Tensor, Tensor]:
     try:
         from sklearn.datasets import load_digits

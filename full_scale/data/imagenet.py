@@ -2,11 +2,11 @@
 
 python -m full_scale.prepare imagenet --source DIR/train --vqgan vqgan.safetensors
 
-The pictures lie in one folder per class; classes are numbered in the order of the folder names.
-Hidden folders and folders without pictures are not counted. A picture is scaled so that its shorter
-side has 256 pixels and its centre is cut out. Training on codes that were computed once sees no
-random crops; `mirror` keeps the random flips by storing the codes of the mirror image as a row of
-its own, right after those of the picture.
+There is one folder of pictures for each class. Classes are numbered in the order of the folder
+names; hidden folders and folders without pictures do not count. Each picture is scaled so that its
+shorter side has 256 pixels, and its centre is cut out. Since codes are computed once, training sees
+no random crops. It sees random flips with `mirror`, which stores the codes of each mirror image in
+a row of its own, right after those of the picture.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 class Encoder(Protocol):
-    """What turns pictures into codes."""
+    """Turns pictures into codes."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Codes (B, height, width) of pictures (B, 3, H, W) in [-1, 1]."""
@@ -35,14 +35,14 @@ class Encoder(Protocol):
 
 
 def open_split(folder: Path | None, split: str) -> PackedTokens:
-    """The codes and classes of one split, after `prepare`.
+    """Open the codes and classes of one split that `prepare` has written.
 
     Args:
-        folder: where they were prepared; data/imagenet if None.
+        folder: folder of the prepared codes; data/imagenet if None.
         split: "train" or "test" (the published validation pictures).
 
     Raises:
-        ValueError: If they are not there.
+        ValueError: If the codes are not there.
     """
     path = (folder or FOLDER) / split
     return PackedTokens(path, f"run: python -m full_scale.prepare imagenet --out {path.parent}")
@@ -62,24 +62,25 @@ def prepare(
     batch_size: int = 32,
     device: torch.device | str = "cpu",
 ) -> PackedTokens:
-    """Encode one split; goes on where it was interrupted.
+    """Encode one split, or continue where an earlier call was interrupted.
 
     Args:
-        folder: where to; the split gets a folder inside.
+        folder: folder to write to; each split gets a folder inside.
         split: "train" or "test".
-        source: a folder with one folder of pictures per class.
+        source: a folder with one folder of pictures for each class.
         encoder: the VQGAN, on the device.
-        encoder_name: its name, kept in the header: codes mean nothing without it.
-        num_values: codes it has.
-        resolution: side of the pictures it is given.
-        downsampling: pixels along one side of a code.
+        encoder_name: name of the VQGAN. The header records it, because codes mean nothing without
+            their VQGAN.
+        num_values: number of codes of the VQGAN.
+        resolution: side of the encoded pictures in pixels.
+        downsampling: number of pixels along the side of one code.
         mirror: whether to encode mirror images as well.
         batch_size: pictures encoded at once.
-        device: where.
+        device: where to encode.
 
     Raises:
-        ValueError: If there are no pictures, one cannot be read, or the folder holds something
-            else.
+        ValueError: If there are no pictures, one of them cannot be read, or the folder holds other
+            data.
     """
     files, labels, num_classes = _list(source)
     names = "\n".join(str(file.relative_to(source)) for file in files)
@@ -103,7 +104,7 @@ def picture(path: Path, resolution: int) -> np.ndarray:
     """The centre of a picture, (resolution, resolution, 3) uint8.
 
     Raises:
-        ValueError: If the file is no picture.
+        ValueError: If the file is not a picture.
     """
     from PIL import Image
 
@@ -120,12 +121,12 @@ def picture(path: Path, resolution: int) -> np.ndarray:
 
 
 def _list(source: Path) -> tuple[list[Path], list[int], int]:
-    """Pictures in order, the class of each, the number of classes."""
+    """Pictures in order, the class of each picture, and the number of classes."""
     folders = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
     files, labels, num_classes = [], [], 0
     for folder in folders:
         if folder.name.startswith("."):
-            continue  # as .ipynb_checkpoints: no class, whatever is in it
+            continue  # for example .ipynb_checkpoints, which is no class
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
         files += found
         labels += [num_classes] * len(found)
@@ -158,7 +159,7 @@ def _rows(
 def _encode(
     encoder: Encoder, resolution: int, mirror: bool, device: torch.device | str, files: list[Path]
 ) -> np.ndarray:
-    """(n, D) codes; picture and mirror image in turn where both are asked for."""
+    """Codes (n, D) of pictures; with `mirror`, each one is followed by its mirror image."""
     pixels = torch.from_numpy(np.stack([picture(file, resolution) for file in files]))
     images = pixels.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     if mirror:

@@ -2,10 +2,10 @@
 
 python -m full_scale.prepare openwebtext --source Skylion007/openwebtext --tokenizer gpt2
 
-Documents, each with an end-of-text token after it, are joined and cut into pieces of D - 2 tokens,
-which get an end-of-text token at both ends: the sequences that MDLM and SDTT are trained on. (They
-also drop what is left over after every 1000 documents; here nothing but the last piece is lost.)
-The last 100 000 documents are the test split, as published.
+Each document gets an end-of-text token after it. Documents are then joined and cut into pieces of
+D - 2 tokens, and each piece gets an end-of-text token at both ends. MDLM and SDTT are trained on
+such sequences. They also drop the remainder after every 1000 documents; here only the remainder at
+the very end is lost. The last 100 000 documents are the test split, as published.
 """
 
 from collections.abc import Iterator
@@ -28,14 +28,14 @@ _BATCH = 1000
 
 
 def open_split(folder: Path | None, split: str) -> PackedTokens:
-    """The sequences of one split, after `prepare`.
+    """Open the sequences of one split that `prepare` has written.
 
     Args:
-        folder: where they were prepared; data/openwebtext if None.
+        folder: folder of the prepared sequences; data/openwebtext if None.
         split: "train" or "test".
 
     Raises:
-        ValueError: If they are not there.
+        ValueError: If the sequences are not there.
     """
     path = (folder or FOLDER) / split
     return PackedTokens(path, f"run: python -m full_scale.prepare openwebtext --out {path.parent}")
@@ -49,29 +49,32 @@ def prepare(
     num_dims: int = NUM_DIMS,
     held_out: int = HELD_OUT,
 ) -> PackedTokens:
-    """Write one split; goes on where it was interrupted.
+    """Write one split, or continue where an earlier call was interrupted.
 
     Args:
-        folder: where to; the split gets a folder inside.
+        folder: folder to write to; each split gets a folder inside.
         split: "train" or "test".
-        source: see `tables.open_table`; the column text, in a split named train.
+        source: data set with the column text and a split named train, see `tables.open_table`.
         tokenizer: see `tables.open_tokenizer`.
         num_dims: D.
-        held_out: documents at the end that are the test split.
+        held_out: number of documents at the end that make the test split.
 
     Raises:
-        ValueError: If the source or the tokenizer cannot be used, there are no documents left to
-            train on, or the folder holds something else.
+        ValueError: If the source or the tokenizer cannot be used, no documents are left to train
+            on, or the folder holds other data.
     """
     if num_dims < 3:
-        raise ValueError(f"num_dims must be at least 3, as two end a sequence; got {num_dims}")
+        raise ValueError(
+            f"num_dims must be at least 3, because each sequence begins and ends with an "
+            f"end-of-text token; got {num_dims}"
+        )
     words = open_tokenizer(tokenizer)
     table = open_table(source, "train", ("text",))
     first_held_out = len(table) - held_out
     if held_out < 1 or first_held_out < 1:
         raise ValueError(
-            f"held_out must lie in 1..{len(table) - 1}, as there are {len(table)} documents; got "
-            f"{held_out}"
+            f"held_out must lie in 1..{len(table) - 1}, because there are {len(table)} documents; "
+            f"got {held_out}"
         )
     documents = range(first_held_out) if split == "train" else range(first_held_out, len(table))
     described = {
@@ -89,7 +92,7 @@ def prepare(
 def _rows(
     table: Any, documents: range, words: Any, num_dims: int, cursor: dict[str, Any] | None
 ) -> Iterator[Rows]:
-    """The cursor says which document is next and holds the tokens that wait for a whole piece."""
+    """The cursor holds the number of the next document and the tokens of an incomplete piece."""
     from tqdm import tqdm
 
     cursor = cursor or {"document": documents.start, "waiting": []}

@@ -1,8 +1,9 @@
-"""The order in which training sees the data: a function of the seed and the position, no state.
+"""The order in which training sees the data. It depends on seed and position alone, not on a state.
 
-Position p of a run, counted over all devices, is item `order(seed, epoch)[p % size]` of epoch
-p // size. Step n takes the positions n B .. (n + 1) B - 1 of the global batch of B examples, so
-that a resumed run, and a run on another number of devices, sees the same global batches.
+Position p of a run, counted over all devices, lies in epoch p // size and holds the item
+`epoch_order(seed, p // size, size)[p % size]`. With B examples in a global batch, step n takes the
+positions n B .. (n + 1) B - 1. A resumed run, or a run on another number of devices, therefore sees
+the same global batches.
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,9 @@ from torch import Tensor
 from di4c.rng import generator_at
 
 
-@lru_cache(maxsize=2)  # a batch may straddle two epochs
+@lru_cache(maxsize=2)  # a batch may take items of two epochs
 def epoch_order(seed: int, epoch: int, size: int) -> Int[Tensor, "item"]:
-    """The permutation of one epoch. Do not write to it: it is kept."""
+    """The permutation of one epoch. Do not change it in place, because it is cached."""
     generator = generator_at(seed, epoch, "data order")
     return torch.randperm(size, generator=generator)
 
@@ -26,7 +27,7 @@ def items_at(seed: int, start: int, count: int, size: int) -> list[int]:
     """The items at positions start .. start + count - 1 of a run over `size` items.
 
     Raises:
-        ValueError: If there is no item.
+        ValueError: If the data set is empty.
     """
     if size < 1:
         raise ValueError(f"data must hold at least one item; got {size}")
@@ -58,17 +59,17 @@ def share_of(parts: int, rank: int, world: int) -> range:
 class MicroBatches:
     """The items of each micro-batch of one process: a `batch_sampler` for a DataLoader.
 
-    A global batch is `parts` micro-batches of `micro_batch` examples; process `rank` of `world`
-    takes the parts rank P .. (rank + 1) P - 1 with P = parts / world, so that gathering over ranks
-    gives the global order.
+    A global batch has `parts` micro-batches of `micro_batch` examples. Process `rank` of `world`
+    takes the parts rank P .. (rank + 1) P - 1 with P = parts / world. Gathering over the processes
+    therefore gives the global order.
 
     Args:
-        size: items of the data set.
-        seed: of the run.
-        steps: the steps still to do.
+        size: number of items of the data set.
+        seed: seed of the run.
+        steps: numbers of the steps still to take.
         micro_batch: examples that go through the networks at once.
         parts: micro-batches of a step over all processes.
-        rank: of this process.
+        rank: number of this process.
         world: number of processes.
 
     Raises:
@@ -90,11 +91,11 @@ class MicroBatches:
         self.parts, self.own = parts, share_of(parts, rank, world)
 
     def __len__(self) -> int:
-        """Micro-batches of this process over all steps."""
+        """Number of micro-batches of this process over all steps."""
         return len(self.steps) * len(self.own)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """The items of one micro-batch after the other."""
+        """Yield the items of one micro-batch after the other."""
         for step in self.steps:
             for part in self.own:
                 start = (step * self.parts + part) * self.micro_batch

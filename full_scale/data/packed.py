@@ -1,9 +1,11 @@
-"""Token sequences in a folder: written batch by batch, resumable after a kill, memory-mapped.
+"""Token sequences in a folder. They are written batch by batch and read through a memory map.
 
-x_0.bin         (N, D), row by row, the narrowest unsigned integers that hold S values
-label.bin       (N,) uint16, where there are classes
-header.json     what it is, and the SHA-256 of both; written last, so that it means "complete"
-progress.json   instead of the header while rows are written: how many, and where to go on
+x_0.bin         (N, D), row by row, in the narrowest unsigned integers that hold S values
+label.bin       (N,) uint16, if there are classes
+header.json     description of the data, and SHA-256 of both files; written last
+progress.json   while rows are written: how many there are, and where to continue
+
+A folder with a header is complete. Writing that was interrupted can be continued.
 """
 
 import hashlib
@@ -26,12 +28,12 @@ _LABEL_TYPE = "uint16"
 
 
 class Rows(NamedTuple):
-    """Some rows of a data set, and where in the source the next ones start.
+    """Some rows of a data set, and the place in the source where the next ones start.
 
     Attributes:
-        x_0: (n, D) values.
-        label: (n,) classes, or None.
-        cursor: JSON value; handed back to the source to go on after these rows.
+        x_0: values, (n, D).
+        label: classes, (n,), or None.
+        cursor: JSON value. The source continues after these rows when it gets this value back.
     """
 
     x_0: np.ndarray
@@ -40,13 +42,13 @@ class Rows(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What a folder is to hold.
+    """Description of the data that a folder is to hold.
 
     Attributes:
         num_dims: D.
         num_values: S.
-        num_classes: classes of the labels; None without labels.
-        source: where the rows come from, JSON; a folder is only ever written from one source.
+        num_classes: number of classes of the labels; None without labels.
+        source: where the rows come from, JSON. A folder is written from one source only.
     """
 
     num_dims: int
@@ -56,7 +58,7 @@ class Description(NamedTuple):
 
 
 Source = Callable[[Any], Iterator[Rows]]
-"""From the cursor of the last rows that were kept, None at first, to the rows that follow."""
+"""Takes the cursor of the last rows that were written, None at first; yields the next rows."""
 
 
 def pack(
@@ -65,16 +67,17 @@ def pack(
     source: Source,
     manifest: Mapping[str, Any] | None = None,
 ) -> "PackedTokens":
-    """Write what a source gives, or go on where an earlier call was interrupted. One writer a time.
+    """Write the rows of a source, or continue where an earlier call was interrupted.
 
-    Rows count once they are flushed to the disk; what a killed writer left beyond them is cut off.
-    Only one batch is held in memory.
+    Rows count once they are flushed to the disk and recorded. Bytes beyond them, which a killed
+    writer left, are cut off. Only one batch is held in memory. Only one process may write to a
+    folder at a time.
 
     Args:
-        folder: where to write; created.
-        description: what it is to hold.
-        source: gives the rows.
-        manifest: where they come from, kept in the header.
+        folder: folder to write to; created.
+        description: what the folder is to hold.
+        source: yields the rows.
+        manifest: code version and command, recorded in the header.
 
     Raises:
         ValueError: If the folder holds data of another source, or a value or label is out of range.
@@ -113,14 +116,14 @@ def pack(
 
 
 class PackedTokens:
-    """A folder of `pack`, memory-mapped; see `full_scale.data.TokenData`.
+    """The data that `pack` has written, memory-mapped: a `full_scale.data.TokenData`.
 
     Args:
-        folder: where it lies.
-        advice: what to do if it is not there, for the message.
+        folder: folder of the data.
+        advice: how to get the data, for the message if it is not there.
 
     Raises:
-        ValueError: If there is no complete data, or a file does not have the size it should.
+        ValueError: If there is no complete data, or a file has the wrong size.
     """
 
     def __init__(
@@ -136,7 +139,7 @@ class PackedTokens:
         self.num_values: int = self.header["num_values"]
         self.num_classes: int | None = self.header["num_classes"]
         hashes = "".join(sha256 for _, sha256 in sorted(self.header["sha256"].items()))
-        self.sha256 = hashlib.sha256(hashes.encode()).hexdigest()  # of the files together
+        self.sha256 = hashlib.sha256(hashes.encode()).hexdigest()  # of both files
         rows = self.header["num_rows"]
         self.x_0 = self._map(X_0, _dtype(self.num_values), (rows, self.num_dims))
         self.label = None
@@ -153,14 +156,14 @@ class PackedTokens:
         return item
 
     def __reduce__(self) -> tuple[type["PackedTokens"], tuple[Path]]:
-        # Workers map the files themselves instead of receiving a copy of them.
+        # Processes that read ahead map the files again instead of receiving a copy.
         return PackedTokens, (self.folder,)
 
     def verify(self) -> None:
-        """Read every byte.
+        """Read every byte and compare hashes.
 
         Raises:
-            ValueError: If a file is not what was written; names it.
+            ValueError: If a file differs from what was written; names it.
         """
         for name, recorded in self.header["sha256"].items():
             found = file_sha256(self.folder / name)
@@ -182,12 +185,12 @@ class PackedTokens:
 
 
 class WithMirrorImages:
-    """A data set of pictures and, after them, of their mirror images: item N + i mirrors item i.
+    """Pictures, followed by their mirror images: item N + i is the mirror image of item i.
 
-    In a shuffled order this has the law of random horizontal flips, and an item stays an item.
+    In a shuffled order this has the law of random horizontal flips, while each item stays fixed.
 
     Args:
-        data: the pictures, (channels, height, width) flattened.
+        data: pictures, flattened from (channels, height, width).
         shape: channels, height, width.
     """
 
@@ -210,7 +213,7 @@ class WithMirrorImages:
 
 
 def _dtype(num_values: int) -> np.dtype:
-    """The narrowest unsigned type, little-endian."""
+    """The narrowest unsigned integers that hold the values, little-endian."""
     return np.min_scalar_type(num_values - 1).newbyteorder("<")
 
 
@@ -250,7 +253,7 @@ def _check_values(
 
 
 def _cut(path: Path, size: int) -> None:
-    """Keep the first bytes of a file and make sure that there are as many."""
+    """Keep the first `size` bytes of a file, and check that there are so many."""
     with path.open("ab") as file:
         if file.tell() < size:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Data sets of the `datasets` library: a name on the hub, or a local folder of the same columns."""
+"""Data sets and tokenizers, by a name on the hub or from a local folder."""
 
 import os
 from collections.abc import Sequence
@@ -7,17 +7,18 @@ from typing import Any
 
 
 def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
-    """A `datasets.Dataset`, memory-mapped.
+    """Open a `datasets.Dataset`, memory-mapped.
 
     Args:
-        source: a folder, either of `save_to_disk` or of parquet, arrow, JSON lines or picture files
-            as `load_dataset` reads them; otherwise owner/name[@revision] on the hub.
-        split: its split.
-        columns: what it must have.
+        source: a folder that `save_to_disk` has written, or a folder of parquet, arrow, JSON lines
+            or picture files as `load_dataset` reads them. Any other text is owner/name[@revision]
+            on the hub.
+        split: name of the split.
+        columns: names of the columns that it must have.
 
     Raises:
-        ValueError: If datasets is not installed, the source cannot be opened or lacks the split or
-            a column; one line that says what to put where.
+        ValueError: If datasets is not installed, the source cannot be opened, or it lacks the split
+            or a column. The message says in one line what to put where.
     """
     try:
         import datasets
@@ -32,7 +33,12 @@ def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
     )
     try:
         table = _load(datasets, source, split)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:  # all kinds of absence
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+    ) as error:  # when it is absent
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"data set {source} cannot be opened ({reason}); {remedy}") from None
     if absent := [name for name in columns if name not in table.column_names]:
@@ -56,10 +62,10 @@ def _load(datasets: Any, source: str, split: str) -> Any:
 
 
 def open_tokenizer(source: str) -> Any:
-    """A tokenizer of the transformers library, with an end-of-text token.
+    """Open a tokenizer of the transformers library that has an end-of-text token.
 
     Args:
-        source: a folder with its files, or a name on the hub.
+        source: a folder with the files of the tokenizer, or a name on the hub.
 
     Raises:
         ValueError: If transformers is not installed, the tokenizer cannot be opened, or it has no
@@ -79,10 +85,16 @@ def open_tokenizer(source: str) -> Any:
 
 
 def opened(kind: Any, source: str, what: str, files: str) -> Any:
-    """What a class of transformers finds under a name or in a folder.
+    """Open something with a class of transformers.
+
+    Args:
+        kind: class with the method `from_pretrained`.
+        source: a folder, or a name on the hub.
+        what: what is opened, for the message.
+        files: its files, for the message.
 
     Raises:
-        ValueError: If it finds nothing; says what and its files by these words.
+        ValueError: If there is no such thing.
     """
     try:
         return kind.from_pretrained(source)

@@ -1,13 +1,9 @@
 """`python -m full_scale.prepare` as a user runs it: killed, started again, offline, misused."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -17,57 +13,55 @@ from full_scale import prepare
 from full_scale.data import open_data
 from full_scale.data.packed import HEADER, PROGRESS, PackedTokens
 from full_scale.models.load import load_model
+from tests.helpers.forks import FORKS, as_program
 from tests.helpers.tiny_models import UNET, VQGAN, save_model
 from tests.helpers.tiny_text import save_documents, save_tokenizer
 
-ROOT = Path(__file__).parents[2]
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts the command-line program offline; its standard error goes to a file."""
+    processes = []
+
+    def start_program(*options):
+        environment = {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+        arguments = (prepare.main, [*map(str, options)], tmp_path / "errors.txt", environment)
+        process = FORKS.Process(target=as_program, args=arguments, daemon=True)
+        processes.append(process)
+        process.start()
+        return process
+
+    yield start_program
+    for process in processes:
+        process.kill()
+        process.join()
 
 
-def _command(tmp_path, *options):
-    env = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "full_scale.prepare", *map(str, options)],
-        cwd=ROOT,
-        env=env | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-def test_killed_twice_it_ends_as_if_it_never_was(tmp_path):
+def test_killed_twice_it_ends_as_if_it_never_was(start, tmp_path, capsys, monkeypatch):
     """SIGKILL as soon as some rows are recorded; the same command goes on from there."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     save_documents(tmp_path / "source", 40_000)
     save_tokenizer(tmp_path / "tokenizer")
-    options = [
-        "openwebtext",
-        "--source",
-        tmp_path / "source",
-        "--tokenizer",
-        tmp_path / "tokenizer",
-    ]
-    options += ["--length", 16, "--held-out", 500, "--split", "train"]
+    options = ["openwebtext", "--source", tmp_path / "source", "--split", "train"]
+    options += ["--tokenizer", tmp_path / "tokenizer", "--length", 16, "--held-out", 500]
     killed = tmp_path / "killed" / "train"
     rows = 0
     for _ in range(2):
-        process = _command(tmp_path, *options, "--out", tmp_path / "killed")
+        process = start(*options, "--out", tmp_path / "killed")
         deadline = time.monotonic() + 240
         while _rows(killed) <= rows:
-            assert process.poll() is None, process.communicate()
+            assert process.is_alive(), (tmp_path / "errors.txt").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.join()
         rows = _rows(killed)
         assert not (killed / HEADER).exists()
         with pytest.raises(ValueError, match=r"is not complete; run: .*prepare openwebtext"):
             open_data("openwebtext", tmp_path / "killed")
     for out in ("killed", "whole"):
-        process = _command(tmp_path, *options, "--out", tmp_path / out, "--verify")
-        text, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
-        assert "verified" in text
+        prepare.main([*map(str, options), "--out", str(tmp_path / out), "--verify"])
+        assert "verified" in capsys.readouterr().out
     data, whole = PackedTokens(killed), PackedTokens(tmp_path / "whole" / "train")
     assert data.header["sha256"] == whole.header["sha256"]
     assert data.header["num_rows"] == whole.header["num_rows"] > rows > 0
@@ -81,11 +75,11 @@ def _rows(folder):
         return -1
 
 
-@pytest.mark.slow
-def test_offline_is_one_line(tmp_path):
-    process = _command(tmp_path, "cifar10", "--out", tmp_path / "out")
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 2
+def test_offline_is_one_line(start, tmp_path):
+    process = start("cifar10", "--out", tmp_path / "out")
+    process.join(timeout=120)
+    assert process.exitcode == 2
+    errors = (tmp_path / "errors.txt").read_text()
     lines = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert lines == errors.splitlines()[-1:]
     assert "uoft-cs/cifar10 cannot be opened" in lines[0]

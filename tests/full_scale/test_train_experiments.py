@@ -1,7 +1,8 @@
-"""The three published experiments, whole: files as published, the real recipes, tiny networks.
+"""The three published experiments, whole: files as published, the real runs, tiny networks.
 
-Data is prepared, a teacher distilled in bfloat16 where the recipe says so, the student sampled and
-measured, each by the command of the README (samples of pixels are measured in test_evaluate.py).
+Data is prepared, and a teacher is distilled, in bfloat16 where the experiment says so. The student
+is sampled and measured, each by the command of the README (samples of pixels are measured in
+test_evaluate.py).
 """
 
 from dataclasses import replace
@@ -123,13 +124,26 @@ def _run(files, out, experiment, **changes):
     )
 
 
+@pytest.fixture(scope="module")
+def trained(files, tmp_path_factory):
+    """From an experiment to its run, trained once."""
+    runs = {}
+
+    def train_once(experiment):
+        if experiment.name not in runs:
+            out = tmp_path_factory.mktemp(experiment.name) / "run"
+            runs[experiment.name] = _run(files, out, experiment)
+            assert train(runs[experiment.name], progress=False).finished
+        return runs[experiment.name]
+
+    return train_once
+
+
 @pytest.mark.parametrize("experiment", CASES, ids=lambda case: case.name)
 class TestTraining:
-    def test_resumed_is_the_same_bit_by_bit(self, files, tmp_path, experiment):
+    def test_resumed_is_the_same_bit_by_bit(self, files, trained, tmp_path, experiment):
         """And the weights are no longer the teacher's."""
-        whole = _run(files, tmp_path / "whole", experiment)
-        assert train(whole, progress=False).finished
-        parts = _run(files, tmp_path / "parts", experiment)
+        whole, parts = trained(experiment), _run(files, tmp_path / "parts", experiment)
         for steps in (1, 2):
             train(replace(parts, steps=steps), progress=False)
         logs = [(run.out / "log.jsonl").read_text() for run in (whole, parts)]
@@ -138,27 +152,25 @@ class TestTraining:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
         taught = read_tensors(Path(whole.teacher))[0]
         assert any(not torch.equal(theirs[name], value) for name, value in taught.items())
-        rows = read_rows(tmp_path / "whole" / "log.jsonl")
+        rows = read_rows(whole.out / "log.jsonl")
         assert [row["step"] for row in rows] == [1, 2]
         assert all(np.isfinite(row["loss"]) for row in rows)
-        assert any((tmp_path / "whole" / "samples").iterdir())
+        assert any((whole.out / "samples").iterdir())
 
-    def test_half_precision_is_near_single(self, files, tmp_path, experiment):
-        losses = {}
-        for precision in ("no", "bf16"):
-            _forget_precision()
-            run = _run(files, tmp_path / precision, experiment, precision=precision)
-            train(replace(run, steps=1), progress=False)
-            losses[precision] = read_rows(tmp_path / precision / "log.jsonl")[0]["loss"]
-        assert losses["bf16"] == pytest.approx(losses["no"], rel=0.05)
-        assert losses["bf16"] != losses["no"]
+    def test_half_precision_is_near_single(self, files, trained, tmp_path, experiment):
+        whole = trained(experiment)
+        _forget_precision()
+        precision = "bf16" if whole.precision == "no" else "no"
+        other = _run(files, tmp_path / "other", experiment, precision=precision)
+        train(replace(other, steps=1), progress=False)
+        one, two = (read_rows(run.out / "log.jsonl")[0]["loss"] for run in (whole, other))
+        assert one == pytest.approx(two, rel=0.05)
+        assert one != two
 
-    def test_student_is_sampled_and_measured(self, files, tmp_path, experiment):
-        run = _run(files, tmp_path / "run", experiment)
-        train(replace(run, steps=1), progress=False)
+    def test_student_is_sampled_and_measured(self, files, trained, tmp_path, experiment):
         drawing = ["--steps", "2", "--num-samples", "4", "--device", "cpu"]
         drawing += _paths(files, experiment.sampling.split())
-        sample.main([str(tmp_path / "run"), *drawing, "--out", str(tmp_path / "drawn")])
+        sample.main([str(trained(experiment).out), *drawing, "--out", str(tmp_path / "drawn")])
         assert SampleFolder(tmp_path / "drawn").samples().shape == (4, experiment.network.num_dims)
         if not experiment.measuring:
             return

@@ -22,7 +22,8 @@ from full_scale.evaluation.sample_folder import SampleFolder
 from full_scale.train import main, parse, train
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint
 from reporting import read_rows
-from tests.helpers import train_cases
+from tests.helpers import train_cases, train_ranks
+from tests.helpers.forks import FORKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,59 +74,64 @@ def test_micro_batches_do_not_matter(run, micro_batch):
 
 
 @contextmanager
-def _two_ranks(folder, *arguments):
-    """Two processes of `tests.helpers.train_ranks`, which have ended well when the block has."""
+def _two_ranks(function, *arguments):
+    """Two processes that have ended well when the block has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [FORKS.Process(target=function, args=(rank, port, *arguments)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    try:
+        yield
+        for rank in ranks:
+            rank.join(timeout=300)
+        assert [rank.exitcode for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.join()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder for each kind of network, with the same run on two ranks and on one."""
+    train_cases.register()
+    folder = tmp_path_factory.mktemp("ranks")
     for preset in train_cases.KINDS:
         (folder / preset).mkdir()
         chosen = train_cases.CASES[preset]
         train_cases.write_teacher(folder / preset / "teacher.safetensors", chosen)
         if preset != "tiny-exact":
             train_cases.write_tokens(folder / preset, chosen)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "tests.helpers.train_ranks"]
-    ranks = [
-        subprocess.Popen([*command, str(rank), port, str(folder), *arguments], cwd=ROOT)
-        for rank in range(2)
-    ]
-    try:
-        yield
-        assert [rank.wait(timeout=300) for rank in ranks] == [0, 0]
-    finally:
-        for rank in ranks:
-            rank.kill()
-            rank.wait()
-
-
-def test_two_processes_are_one_with_twice_the_batch(tmp_path):
-    """Weights, moments, averages and samples, as copies and as shards, which are resumed once."""
-    with _two_ranks(tmp_path):
+    with _two_ranks(train_ranks.train, folder):
         for preset in train_cases.KINDS:
-            here = tmp_path / preset
+            here = folder / preset
             alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
             train_cases.trainer(alone, torch.float64).fit()
-    for preset in train_cases.KINDS:
-        for strategy in ("ddp", "fsdp"):
-            _assert_same_run(tmp_path / preset / "alone", tmp_path / preset / strategy)
+    return folder
 
 
-def test_autocast_loses_no_gradient(tmp_path):
+def test_two_processes_are_one_with_twice_the_batch(trained):
+    """Weights, moments, averages and samples, as copies and as shards, which are resumed once."""
+    for preset, strategy in itertools.product(train_cases.KINDS, train_ranks.STRATEGIES):
+        _assert_same_run(trained / preset / "alone", trained / preset / strategy)
+
+
+def test_autocast_loses_no_gradient(trained):
     """bfloat16 on two ranks, as copies and as shards, against float64 in one process.
 
-    The consistency target calls the student without gradients first; weights that autocast keeps
+    The consistency target calls the student without gradients first. Weights that autocast keeps
     of that call once took the gradients of all but the first block with them.
     """
-    with _two_ranks(tmp_path, "bf16"):
-        pass
     for preset in train_cases.KINDS:
-        here = tmp_path / preset
-        alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
+        here = trained / preset
+        alone = train_cases.short_run(here, preset, out=here / "first step", micro_batch=4)
         one = train_cases.trainer(alone, torch.float64)
         one._advance(next(iter(one._batches())), False)
         expected = {name: p.grad for name, p in one.plain.named_parameters()}
-        for strategy, rank in itertools.product(("ddp", "fsdp"), range(2)):
-            found = torch.load(here / strategy / f"gradients_{rank}.pt")
+        for strategy, rank in itertools.product(train_ranks.STRATEGIES, range(2)):
+            found = torch.load(here / f"bf16-{strategy}" / f"gradients_{rank}.pt")
             assert found.keys() == expected.keys()
             for name, grad in found.items():
                 assert grad is not None, f"{name} gets no gradient with {strategy}"
@@ -150,7 +156,7 @@ def _assert_same_run(alone, shared):
 
 
 def test_torchrun_trains_and_samples_like_one_process(tmp_path):
-    """The commands of the README, with the launcher that they name."""
+    """torchrun starts the training. It would start sampling with the environment of `be_rank`."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     training = "digits-teacher --steps 3 --micro-batch 32 --dropout 0 --reports.log-every 1 --out"
     options = training.split()
@@ -158,13 +164,12 @@ def test_torchrun_trains_and_samples_like_one_process(tmp_path):
     drawing = ["--steps", "2", "--num-samples", "5", "--batch", "2", "--device", "cpu", "--out"]
     drawing.insert(0, str(tmp_path / "one"))
     sample.main([*drawing, str(tmp_path / "drawn_by_one")])
-    for program, arguments in (
-        ("train", [*options, str(tmp_path / "two")]),
-        ("sample", [*drawing, str(tmp_path / "drawn_by_two")]),
-    ):
-        command = [*launcher, "--nproc-per-node=2", "-m", f"full_scale.{program}", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
+    command = [*launcher, "--nproc-per-node=2", "-m", "full_scale.train", *options]
+    command.append(str(tmp_path / "two"))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    with _two_ranks(train_ranks.draw, [*drawing, str(tmp_path / "drawn_by_two")]):
+        pass
     one, two = (read_rows(tmp_path / name / "log.jsonl") for name in ("one", "two"))
     assert len(one) == len(two) == 3
     for ours, theirs in zip(two, one, strict=True):

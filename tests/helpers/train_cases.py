@@ -1,8 +1,6 @@
 """Small problems for the tests of training: real experiments on tiny networks, digits or tokens."""
 
-import multiprocessing
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from full_scale.training.config import Data, Reports
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.objectives import Distillation, TeacherTraining
 from full_scale.training.trainer import Trainer
-from reporting import run_script
+from tests.helpers.forks import as_program
 from tests.helpers.tiny_models import DIT, MASKGIT, PROCESSES
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +30,10 @@ TINY = replace(
 EXACT = replace(TINY, network=replace(TINY.network, dropout=0.0))
 """Without dropout, whose masks belong to micro-batches, the size of these does not matter."""
 
-TEXT = presets.Preset("tiny text", replace(DIT, dropout=0.0), PROCESSES[DIT])
-CODES = presets.Preset("tiny codes", replace(MASKGIT, dropout=0.0), PROCESSES[MASKGIT])
+_SIZES = {"hidden_size": 16, "num_heads": 2, "num_blocks": 1, "dropout": 0.0}
+"""Large enough for gradients that are larger than the errors of bfloat16."""
+TEXT = presets.Preset("tiny text", replace(DIT, **_SIZES, condition_size=8), PROCESSES[DIT])
+CODES = presets.Preset("tiny codes", replace(MASKGIT, **_SIZES, mlp_size=16), PROCESSES[MASKGIT])
 
 CASES = {"tiny": TINY, "tiny-exact": EXACT, "tiny-text": TEXT, "tiny-codes": CODES}
 
@@ -124,12 +124,9 @@ def train_as_program(run, errors, own_group=False):
         errors: file that takes the standard error.
         own_group: whether signals to the process group are to spare the caller.
     """
-    # Where it is started as a program, workers that read ahead are forked.
-    multiprocessing.set_start_method("fork", force=True)
     if own_group:
         os.setsid()
     torch.set_num_threads(1)
     register()
     program.parse = lambda argv: run
-    with open(errors, "w") as sys.stderr:
-        run_script(program.main)
+    as_program(program.main, [], errors)

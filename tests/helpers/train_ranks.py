@@ -1,51 +1,58 @@
-"""One of two ranks of test_train_parallel: `-m tests.helpers.train_ranks RANK PORT FOLDER [bf16]`.
+"""One of two ranks of test_train_parallel, a process of its own.
 
-Two ranks train a student of each kind, stopped and resumed, as copies and as shards of its weights;
-or write the gradients of one step under autocast.
+The two ranks train a student of each kind of network, as copies and as shards of its weights. Each
+run is stopped and resumed once. Then they write the gradients of one step under autocast.
 """
 
 import itertools
 import os
-import sys
-from pathlib import Path
+
+import torch
+from accelerate.state import AcceleratorState
+
+from full_scale import sample
+from tests.helpers.train_cases import KINDS, register, short_run, trainer
+
+STRATEGIES = ("ddp", "fsdp")
 
 
-def main(rank, port, folder, precision="no"):
+def be_rank(rank, port):
+    """Make this process one of two, as torchrun does."""
+    torch.set_num_threads(1)
+    register()
     os.environ |= {
-        "RANK": rank,
-        "LOCAL_RANK": rank,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
+        "MASTER_PORT": str(port),
     }
-    import torch
 
-    torch.set_num_threads(1)
-    from tests.helpers.train_cases import KINDS, register, short_run, trainer
 
-    register()
-    if precision == "bf16":
-        for preset, strategy in itertools.product(KINDS, ("ddp", "fsdp")):
-            here = Path(folder) / preset
-            write_gradients(short_run(here, preset, out=here / strategy, strategy=strategy))
-        torch.distributed.destroy_process_group()
-        return
-    for preset in KINDS:
-        for strategy in ("ddp", "fsdp"):
-            here = Path(folder) / preset
-            for steps in (2, 3):  # the second one resumes the first
-                run = short_run(here, preset, out=here / strategy, strategy=strategy, steps=steps)
-                trainer(run, torch.float64).fit()
+def train(rank, port, folder):
+    """Train all students; a run is folder/PRESET/STRATEGY."""
+    be_rank(rank, port)
+    for preset, strategy in itertools.product(KINDS, STRATEGIES):
+        here = folder / preset
+        for steps in (2, 3):  # the second one resumes the first
+            run = short_run(here, preset, out=here / strategy, strategy=strategy, steps=steps)
+            trainer(run, torch.float64).fit()
+    AcceleratorState._reset_state()  # accelerate keeps the first precision of a process
+    for preset, strategy in itertools.product(KINDS, STRATEGIES):
+        here = folder / preset
+        write_gradients(short_run(here, preset, out=here / f"bf16-{strategy}", strategy=strategy))
     torch.distributed.destroy_process_group()
+
+
+def draw(rank, port, arguments):
+    """Sample, as a process that shares the work with another one."""
+    be_rank(rank, port)
+    sample.main(arguments)
 
 
 def write_gradients(run):
     """Gradients of the first step under bfloat16 autocast, clipped; None where there is none."""
-    import torch
-
-    from tests.helpers.train_cases import trainer
-
     one = trainer(run, precision="bf16")
     one._advance(next(iter(one._batches())), False)
     found = {}
@@ -54,7 +61,3 @@ def write_gradients(run):
         found[name] = grad.full_tensor() if hasattr(grad, "full_tensor") else grad
     run.out.mkdir(exist_ok=True)
     torch.save(found, run.out / f"gradients_{one.accelerator.process_index}.pt")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
