@@ -64,7 +64,7 @@ def mean(draw: Draw) -> float:
 def bias(draw: Draw, num_latents: int) -> float:
     """b_L for independent latents, summed over the multinomial counts of the values."""
     terms = []
-    for counts in compositions(num_latents, len(draw)):
+    for counts in multinomial_counts(num_latents, len(draw)):
         total = math.fsum(count * y for count, (_, y) in zip(counts, draw, strict=True))
         log_probability = math.lgamma(num_latents + 1) + sum(
             count * math.log(w) - math.lgamma(count + 1)
@@ -76,8 +76,8 @@ def bias(draw: Draw, num_latents: int) -> float:
     return math.fsum(terms)
 
 
-def compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write total as an ordered sum of parts non-negative integers."""
+def multinomial_counts(total: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """All ways to write `total` as a sum of `parts` non-negative integers, in every order."""
     for bars in itertools.combinations(range(total + parts - 1), parts - 1):
         edges = (-1, *bars, total + parts - 1)
         yield tuple(b - a - 1 for a, b in itertools.pairwise(edges))

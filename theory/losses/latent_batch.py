@@ -40,7 +40,7 @@ from di4c.latents import FiniteLatent, latent_batches
 from di4c.likelihood import DenseMixture
 from di4c.losses import Target, data_loss
 from theory.claim import Record, claim
-from theory.losses.jensen_bias import Draw, compositions, integral_bias, two_point_bias
+from theory.losses.jensen_bias import Draw, integral_bias, multinomial_counts, two_point_bias
 from theory.tools.extrapolation import extrapolate
 
 DELTA = 0.05
@@ -106,7 +106,7 @@ def library_terms(
     )
     target = Target.from_samples(states[:, None], uniform)
     correlation = marginal = 0.0
-    for counts in compositions(num_latents, num_states):
+    for counts in multinomial_counts(num_latents, num_states):
         latents = [k for k, count in enumerate(counts) for _ in range(count)]
         ways = math.factorial(num_latents) / math.prod(map(math.factorial, counts))
         weight = ways / num_states**num_latents

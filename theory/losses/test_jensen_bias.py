@@ -13,8 +13,8 @@ from theory.claim import Record
 from theory.losses.jensen_bias import (
     bias,
     central_moments,
-    compositions,
     integral_bias,
+    multinomial_counts,
     random_draws,
     two_point_bias,
 )
@@ -32,8 +32,8 @@ def test_two_latents_in_ball_arithmetic():
 
 
 @pytest.mark.parametrize(("total", "parts"), [(0, 1), (4, 1), (3, 2), (4, 3), (5, 4)])
-def test_every_composition_occurs_once(total, parts):
-    found = list(compositions(total, parts))
+def test_all_multinomial_counts_occur_once(total, parts):
+    found = list(multinomial_counts(total, parts))
     brute = [c for c in itertools.product(range(total + 1), repeat=parts) if sum(c) == total]
     assert sorted(found) == brute
 

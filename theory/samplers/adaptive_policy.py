@@ -188,7 +188,7 @@ def confident_candidates_law(law: Law) -> Law:
     return current
 
 
-def small_laws() -> list[Law]:
+def three_coordinate_laws() -> list[Law]:
     """Rational laws on 2^3 and 3^3 states, with and without zeros."""
     rng = random.Random(0)
     return [rational_law(rng, 3, s, least) for s in (2, 3) for least in (1, 1, -3)]
@@ -204,7 +204,7 @@ def small_laws() -> list[Law]:
     "without rounding",
 )
 def verify_deterministic(record: Record) -> None:
-    for law in small_laws():
+    for law in three_coordinate_laws():
         policies = [random_policy(seed) for seed in range(4)]
         policies += [threshold_policy(law, Fraction(k, 10)) for k in (4, 5, 6, 8)]
         for policy in policies:
@@ -225,7 +225,7 @@ def verify_deterministic(record: Record) -> None:
     hypotheses="as for adaptive-policy",
 )
 def verify_every_policy(record: Record) -> None:
-    for law in small_laws()[:3]:
+    for law in three_coordinate_laws()[:3]:
         for policy in all_policies_of_three_bits():
             left = kl(law, generated_law(law, policy))
             record.equal(left, expected_total_correlation(law, policy), 0, "three bits")
@@ -240,7 +240,7 @@ def verify_every_policy(record: Record) -> None:
     hypotheses="the draws of the policy depend on revealed values only",
 )
 def verify_randomised(record: Record) -> None:
-    for law in small_laws():
+    for law in three_coordinate_laws():
         for seed in range(3):
             policy = random_policy(seed, choices=2)
             left = oracle.kl(law, generated_law(law, policy))
@@ -251,7 +251,7 @@ def verify_randomised(record: Record) -> None:
                 "divergence and mean over paths, two equally likely batches",
                 rounding=1e-15,
             )
-    for law in small_laws()[:3]:
+    for law in three_coordinate_laws()[:3]:
         right = expected_total_correlation(law, random_order)
         record.equal(right, mask_averaged_kl(law, (2, 1)), 0, "random order, mean over paths")
         generated = generated_law(law, random_order)
@@ -268,7 +268,7 @@ def verify_randomised(record: Record) -> None:
     hypotheses="three coordinates; two of them at random, then the third",
 )
 def verify_randomised_is_not_an_equality(record: Record) -> None:
-    for law in small_laws():
+    for law in three_coordinate_laws():
         left = oracle.kl(law, generated_law(law, random_order))
         record.exceeds(
             float(expected_total_correlation(law, random_order)), left, 1e-3, "random order"
@@ -284,7 +284,7 @@ def verify_randomised_is_not_an_equality(record: Record) -> None:
     hypotheses="independent data, KL above 0.05; the choice reads values that are not revealed yet",
 )
 def verify_candidates(record: Record) -> None:
-    for law in small_laws():
+    for law in three_coordinate_laws():
         independent = oracle.independent(law)
         output = confident_candidates_law(independent)
         record.equal(sum(output.values()), Fraction(1), 0, "total mass")
