@@ -39,7 +39,7 @@ from theory.claim import Record, claim
 from theory.tools import oracle
 from theory.tools.finite_mixture import as_dict, as_target, random_law, random_mixture
 
-SHAPES = [(2, 0.5, 0.4), (4, 0.3, 0.35), (16, 0.5, 0.49), (64, 0.5, 0.495)]
+TWO_MODES = [(2, 0.5, 0.4), (4, 0.3, 0.35), (16, 0.5, 0.49), (64, 0.5, 0.495)]
 """(D, weight of the second mode in the data, the teacher's marginal)."""
 
 
@@ -116,7 +116,7 @@ def hidden_data_loss(row: list[float], num_dims: int, alpha: float, log_weight: 
 )
 def verify_minimiser(record: Record) -> None:
     """The derivative vanishes there: in rationals, and of the library's loss by autograd."""
-    for (num_dims, w, marginal), alpha in itertools.product(SHAPES, (0.0, 0.1, 0.5, 0.8, 1.0)):
+    for (num_dims, w, marginal), alpha in itertools.product(TWO_MODES, (0.0, 0.1, 0.5, 0.8, 1.0)):
         exact = [Fraction(str(v)) for v in (w, marginal, alpha)]
         best = minimiser(num_dims, *exact)
         if not 0 < best < 1:
