@@ -1,9 +1,7 @@
 """The evaluation command: the rows that it writes, and its errors."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -17,11 +15,10 @@ from full_scale.data.packed import Description, Rows, pack
 from full_scale.evaluation import FeatureMoments, frechet_distance, self_bleu, sequence_entropy
 from full_scale.evaluation.judge import Judge, perplexity
 from full_scale.evaluation.sample_folder import SampleFolder
-from reporting import read_rows
+from reporting import ROOT, read_rows
+from reporting.programs import run_here
 from tests.helpers.tiny_models import DIT, MASKGIT, UNET, VQGAN, save_model
 from tests.helpers.tiny_text import save_judge, save_tokenizer
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +83,7 @@ class TestRows:
         assert row["manifest"]["seed"] == 3
         assert row["manifest"]["samples"]["settings"]["seed"] == 0
         assert our_runs(tmp_path, "other", "frechet") == [row]
-        assert (
-            our_runs(tmp_path, "other", "fid") == []
-        )  # pixels give no FID
+        assert our_runs(tmp_path, "other", "fid") == []  # pixels give no FID
         assert str(tmp_path) not in json.dumps(row)
         assert str(files) not in json.dumps(row)
         out = capsys.readouterr().out
@@ -289,10 +284,8 @@ def test_numbers_are_refused_at_once(files, tmp_path, option, least, capsys):
     assert not (tmp_path / "evaluations.jsonl").exists()
 
 
-@pytest.mark.slow
-def test_command_line_is_one_line_on_error(files, tmp_path):
-    command = [sys.executable, "-m", "full_scale.evaluate", str(tmp_path)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def test_command_line_is_one_line_on_error(tmp_path):
+    result = run_here(["-m", "full_scale.evaluate", str(tmp_path)], ROOT)
     assert result.returncode == 2
     assert result.stderr.startswith("error: samples ")
     assert result.stderr.count("\n") == 1

@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import os
 import pickle
 import struct
 import subprocess
@@ -84,18 +83,17 @@ def test_script_archive_is_not_run(tmp_path):
     assert flat_tensors(quietly(read_pickle, tmp_path / "x.pt")) == {}
 
 
-def test_environment_cannot_switch_the_protection_off(tmp_path):
-    path = archive(tmp_path / "x.pt", attacks(tmp_path / "touched")["builtins.eval"])
-    code = f"from full_scale.convert.unpickle import read_pickle; read_pickle({str(path)!r})"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    assert not (tmp_path / "touched").exists()
+def test_environment_cannot_switch_the_protection_off(tmp_path, monkeypatch):
+    """This variable makes torch.load run any pickle, unless it is called with weights_only=True."""
+    canary = tmp_path / "touched"
+    path = archive(tmp_path / "x.pt", attacks(canary)["builtins.eval"])
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.warns(UserWarning, match="forcing weights_only=False"):
+        torch.load(path)
+    assert canary.exists()
+    canary.unlink()
+    read_pickle(path)
+    assert not canary.exists()
 
 
 def storage(dtype: str, key: str, numel: int) -> bytes:
@@ -138,14 +136,15 @@ def test_tensor_that_its_bytes_do_not_hold(body, message, tmp_path):
         with_strict_reader(path) if message != "no item named" else read_pickle(path)
 
 
-def test_pickle_that_unfolds_without_end(tmp_path):
+def test_pickle_that_unfolds_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpickle, "_MOST_ENTRIES", 10_000)
     doubled = (
         HEAD
         + b"]q\x00"
         + b"".join(b"](h" + bytes([i, 104, i]) + b"eq" + bytes([i + 1]) for i in range(60))
     )
     inside_itself = HEAD + b"]q\x00h\x00a."
-    for body, message in ((doubled + b".", "1000000 entries"), (inside_itself, "too deeply")):
+    for body, message in ((doubled + b".", "10000 entries"), (inside_itself, "too deeply")):
         content = read_pickle(archive(tmp_path / "x.pt", body))
         with pytest.raises(ValueError, match=message):
             flat_tensors(content)
