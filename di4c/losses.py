@@ -189,8 +189,8 @@ def consistency_loss(student: Mixture, target: Target, control_variate: bool = T
         >>> student = DenseMixture(values[None, :, None].repeat(1, 1, 2, 1), weights)
         >>> atoms = torch.tensor([[[0, 0], [1, 1]]])  # (B, N, D)
         >>> target = Target.from_samples(atoms, torch.full((1, 2, 2), 0.5).log())
-        >>> consistency_loss(student, target)  # the correlation part is minus log 2
-        LossTerms(correlation=tensor([-0.6931]), marginal=tensor([0.]))
+        >>> consistency_loss(student, target).correlation  # minus log 2; the marginal part is 0
+        tensor([-0.6931])
     """
     log_probs = student.gather(target.atoms)  # (B, L, D, N)
     log_weights = student.log_weights.to(log_probs)
