@@ -26,7 +26,7 @@ def converted(text: str) -> str:
         f"::\n\n{paragraph}" if _is_indented(paragraph) else _marked_up(paragraph)
         for paragraph in re.split(r"\n{2,}", text[:start])
     ]
-    return "\n\n".join([*paragraphs, _marked_up(text[start:])])
+    return "\n\n".join(filter(None, [*paragraphs, _marked_up(text[start:])]))
 
 
 def _is_indented(paragraph: str) -> bool:

@@ -26,7 +26,9 @@ _ROOMS = ("di4c", "toys", "reporting", "figures", "docs")
 
 def scripts() -> list[Path]:
     """The toy scripts, which are the files of toys/ that one can run."""
-    return sorted(p for p in (ROOT / "toys").glob("*.py") if '"__main__"' in p.read_text("utf-8"))
+    return sorted(
+        p for p in (ROOT / "toys").glob("*.py") if '__name__ == "__main__"' in p.read_text("utf-8")
+    )
 
 
 def write(folder: Path) -> None:

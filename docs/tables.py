@@ -14,9 +14,11 @@ from scipy.stats import t as student_t
 
 import di4c
 from figures.published import PUBLISHED
-from full_scale.training.cost import outline
+from full_scale.models.presets import PRESETS
+from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
 from reporting import ROOT, read_json
+from theory.claim import all_claims
 from theory.table import markdown, paper_markdown
 from toys.benchmark import tables as benchmark
 
@@ -27,6 +29,11 @@ SUSTAINED = 50e12
 
 _FULL_SCALE = {"cifar10": 1, "imagenet": 2, "openwebtext": 2, "openwebtext-round2": 2}
 """Experiments and the number of GPUs of the published training."""
+_PRESETS = {
+    "cifar10": "tauldr-cifar10",
+    "imagenet": "maskgit-imagenet",
+    "openwebtext": "sdtt-owt",
+}
 _NO_ZERO = re.compile(r"(?<![\d\w])\.(?=\d)")  # the place of a missing 0, as in ".9 t"
 
 
@@ -63,13 +70,14 @@ def readme_tables() -> dict[str, str]:
 
 
 def with_tables(text: str) -> str:
-    """The text of README.md with each table after its marker written again."""
+    """The text of README.md with its tables and the number of claims written again."""
     for name, written in readme_tables().items():
         before, marker, after = text.partition(f"<!-- {name} -->\n")
         assert marker, f"README.md must have the marker <!-- {name} -->"
         rest = after.splitlines(keepends=True)
         text = before + marker + written + "".join(dropwhile(lambda line: line[0] == "|", rest))
-    return text
+    others = sum(claim.group != "paper" for claim in all_claims())
+    return re.sub(r"\d+ more claims", f"{others} more claims", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -119,8 +127,7 @@ def experiments() -> str:
     for name, gpus in _FULL_SCALE.items():
         run = EXPERIMENTS[name][1]
         plan = outline(run)
-        total = run.steps * plan.operations()
-        hours = total / SUSTAINED / 3600
+        hours = estimated_hours(name)
         memory = plan.estimate(gpus).total / 2**30
         rows.append(
             (
@@ -128,8 +135,8 @@ def experiments() -> str:
                 f"{plan.parameters()['trained'] / 1e6:.0f} million",
                 f"{run.steps:,}",
                 run.batch_size,
-                run.recipe.num_latents,
-                f"{total:.1e}",
+                run.di4c_recipe.num_latents,
+                f"{hours * 3600 * SUSTAINED:.1e}",
                 f"{memory:.0f} GiB",
                 f"{hours:.0f}",
                 f"{hours / gpus:.0f} ({gpus})",
@@ -139,6 +146,12 @@ def experiments() -> str:
     header = ["experiment", "parameters", "steps", "batch", "latents", "operations", "memory"]
     header += ["hours, one GPU", "hours, GPUs of the published training", "hours, eight GPUs"]
     return table(header, rows)
+
+
+def estimated_hours(name: str) -> float:
+    """Hours of one GPU for an experiment: counted operations at an assumed speed."""
+    run = EXPERIMENTS[name][1]
+    return run.steps * outline(run).operations() / SUSTAINED / 3600
 
 
 def published() -> str:
@@ -156,14 +169,22 @@ def latency() -> str:
     rows = [
         (
             row["experiment"],
+            f"{_added_by_latent(_PRESETS[row['experiment']]):+.2f} %",
             f"{row['overhead_percent']:+.1f} %",
             f"{row['overhead_low']:+.1f} % to {row['overhead_high']:+.1f} %",
             f"{row['noise_percent']:+.1f} %",
         )
         for row in read_json(RESULTS / "latency.json")["rows"]
     ]
-    header = ["experiment", "mixture against product", "95 % interval", "product against itself"]
+    header = ["experiment", "operations, published sizes", "time, reduced sizes"]
+    header += ["95 % interval", "product against itself"]
     return table(header, rows)
+
+
+def _added_by_latent(name: str) -> float:
+    """What the latent adds to the operations of a network call, in percent."""
+    student, teacher = PRESETS[name].student(), PRESETS[name].network
+    return 100 * (operations(student) / operations(teacher) - 1)
 
 
 def train_step() -> str:
