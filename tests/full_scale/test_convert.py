@@ -16,8 +16,9 @@ from torch.testing import assert_close
 from full_scale import load_model
 from full_scale.convert import __main__ as convert
 from full_scale.models.tensor_file import file_sha256
+from reporting import ROOT
+from reporting.programs import run_here
 from tests.helpers.hostile_pickles import archive, attacks
-from tests.helpers.programs import ROOT, run_here
 from tests.helpers.published import CONFIGS, UNSAID, checkpoint, save
 
 
