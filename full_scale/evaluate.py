@@ -143,7 +143,7 @@ def _texts(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Mea
 
 
 def _name(source: str | None) -> str | None:
-    """A source by its name. Of a local path only the last part, which other machines can read."""
+    """A source without its folders: a hub name stays, a local path becomes its last part."""
     return source if source is None or not Path(source).exists() else Path(source).name
 
 

@@ -81,7 +81,7 @@ class DiTConfig(DenoiserConfig):
         return {"kind": "text"}
 
     def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
-        """N transitions from the horizon to 1e-5, then an argmax (MDLM, SDTT).
+        """Times of n transitions from the horizon to 1e-5, then of an argmax (MDLM, SDTT).
 
         The argmax takes one more call if a mask is left.
         """

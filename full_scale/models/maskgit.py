@@ -75,7 +75,7 @@ class MaskGITConfig(DenoiserConfig):
         return {"kind": "codes"}
 
     def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
-        """N calls on the uniform grid, for the ancestral sampler.
+        """Times of n calls on the uniform grid, for the ancestral sampler.
 
         The confidence sampler makes n calls too, and n more with guidance.
         """

@@ -124,7 +124,7 @@ class UNetConfig(DenoiserConfig):
         return {"kind": "pixels", "shape": shape, "levels": self.num_states}
 
     def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
-        """N calls: n - 1 transitions from the horizon to 0.01, then an argmax (tauLDR)."""
+        """Times of n calls: n - 1 transitions from the horizon to 0.01, then an argmax (tauLDR)."""
         return call_grid(steps, FIRST_PIXEL_TIME, horizon)
 
 

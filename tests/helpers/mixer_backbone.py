@@ -47,7 +47,7 @@ class MixerConfig(DenoiserConfig):
         return {"kind": "pixels", "shape": [1, 8, 8], "levels": self.num_states - 1}
 
     def time_grid(self, steps: int, horizon: float) -> Tensor:
-        """n calls on the uniform grid."""
+        """Times of n calls on the uniform grid."""
         return uniform_grid(steps, horizon)
 
 
