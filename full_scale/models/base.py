@@ -4,7 +4,8 @@ Each kind of network is one file beside this one: a frozen dataclass of sizes (a
 and the network that it builds (a `DenoiserBackbone`). To add a backbone, write such a file with
 its own table `PRESETS`, and add that table to `full_scale.models.presets.PRESETS`. Training,
 sampling, evaluation and benchmarks then find it by the name of its preset.
-`tests/full_scale/test_new_backbone.py` does this with a small network.
+`tests/full_scale/test_new_backbone.py` does this with a small network. To convert published
+checkpoints of it, add their layout to `full_scale.convert.kinds.KINDS`.
 
 What to ask, and what for:
 

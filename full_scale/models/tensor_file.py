@@ -1,4 +1,4 @@
-"""Safetensors files that are whole or absent, with a description of their content inside."""
+"""Safetensors files with a description of their content. Readers see a whole file or none."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reporting.files import write_whole
 
-_KEY = "di4c"  # one metadata entry: with several, their order and so the file's hash would vary
+_KEY = "di4c"  # a single metadata entry: the order of several, and so the hash, would vary
 
 
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], description: Any) -> None:
@@ -22,9 +22,9 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], description: 
     Equal content gives equal bytes.
 
     Args:
-        path: File to write, replaced if it exists (see `reporting.files.write_whole`).
-        tensors: Tensors by name, on any device, of any layout in memory.
-        description: JSON value, stored in the metadata of the file.
+        path: file to write, replaced if it exists (see `reporting.files.write_whole`).
+        tensors: tensors by name, on any device, of any layout in memory.
+        description: JSON value that is stored in the metadata of the file.
     """
     write_whole(path, save(_separate(tensors), {_KEY: json.dumps(description)}))
 
@@ -35,7 +35,7 @@ def read_tensors(
     """Tensors and description of a file of `write_tensors`.
 
     Returns:
-        The tensors by name, and the description; None where a file of other origin has none.
+        The tensors by name, and the description. It is None for a file of another program.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -56,13 +56,13 @@ def read_tensors(
 
 
 def file_sha256(path: Path | str) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
+    """SHA-256 of a file, as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous CPU tensors; those that share memory with an earlier one are copied."""
+    """Contiguous CPU tensors. A tensor that shares memory with an earlier one is copied."""
     separate, seen = {}, set()
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
