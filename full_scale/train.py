@@ -109,8 +109,9 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
         return None
     accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=run.precision)
     parts = assemble(run)
-    estimate = plan.estimate(accelerator.num_processes, parts.data.num_dims)
+    processes = accelerator.num_processes
     if run.check_memory:
+        estimate = plan.estimate(processes, parts.data.num_dims)
         require_fits(estimate, free_memory(accelerator.device))
     if accelerator.is_main_process:
         claim_folder(run.out, parts.identity, as_json(run), run.seed)
@@ -120,7 +121,8 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
     except torch.OutOfMemoryError as error:
         raise ValueError(
             f"out of memory on {accelerator.device} ({str(error).split('.')[0]}); the estimate "
-            f"was {estimate}: use a smaller --micro-batch or fewer --num-latents"
+            f"was {plan.estimate(processes, parts.data.num_dims)}: use a smaller --micro-batch or "
+            "fewer --num-latents"
         ) from None
 
 

@@ -135,14 +135,11 @@ def _write(content: dict[str, Any], path: Path, file: BinaryIO) -> None:
     """Write content, and its hash beside it. The file gets its final name after that."""
     torch.save(content, file)
     file.flush()
-    try:
-        torch.load(file.name, map_location="meta", weights_only=True, mmap=True)
-    except pickle.UnpicklingError:
-        kinds = torch.serialization.get_unsafe_globals_in_checkpoint(file.name)
+    if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(file.name):
         raise ValueError(
-            f"the state holds {', '.join(kinds)}; it may hold tensors, strings, numbers, booleans "
+            f"the state holds {', '.join(unsafe)}; it may hold tensors, strings, numbers, booleans "
             "and None, in dictionaries, lists and tuples"
-        ) from None
+        )
     write_whole(_hash_file(path), f"{file_sha256(file.name)}  {path.name}\n".encode())
 
 

@@ -223,7 +223,8 @@ def test_folder_with_other_files(run):
 
 def test_too_little_memory(run, monkeypatch):
     monkeypatch.setattr(program, "free_memory", lambda device: 2**20)
-    _refused(run, r"the run needs about .* GiB a device: student .*; 0.00 GiB are free: use")
+    checked = replace(run, check_memory=True)
+    _refused(checked, r"the run needs about .* GiB a device: student .*; 0.00 GiB are free: use")
     assert program.train(replace(run, check_memory=False), progress=False)
 
 

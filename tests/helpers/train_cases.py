@@ -73,6 +73,7 @@ def student_run(folder, **changes):
         steps=6,
         batch_size=4,
         micro_batch=2,
+        check_memory=False,  # the estimate takes longer than a step
         reports=Reports(log_every=4, save_every=2, keep=10, sample_every=0),
     )
     return replace(run, **changes)
