@@ -134,6 +134,8 @@ class DenoiserConfig(BackboneConfig):
 class DenoiserBackbone(nn.Module):
     """A network that denoises. Its features and its head give the logits of each token.
 
+    FSDP shards each block of a child that is an `nn.ModuleList` by itself.
+
     Attributes:
         config: its sizes.
     """
