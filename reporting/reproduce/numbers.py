@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reporting.provenance import shown
 from reporting.records import read_json
 
 GROUPS = {
@@ -209,8 +210,10 @@ def compare(out: Path, results: Path) -> tuple[list[Number], list[str]]:
     """
     numbers, faults = [], []
     for comparison in COMPARISONS:
-        found = _read(out / comparison.file, comparison, faults)
-        recorded = _read(results / (comparison.recorded or comparison.file), comparison, faults)
+        new, old = out / comparison.file, results / (comparison.recorded or comparison.file)
+        found, recorded = _read(new, comparison, faults), _read(old, comparison, faults)
+        if found and not recorded:
+            faults[-1] += f"; to record this run: cp {shown(new)} {shown(old)}"
         for name, (_, tolerance) in (recorded | found).items():
             (before, _), (now, _) = recorded.get(name, _ABSENT), found.get(name, _ABSENT)
             numbers.append(Number(comparison.group, name, before, now, tolerance))
@@ -229,9 +232,9 @@ def _read(
     try:
         return {name: (value, bound) for name, value, bound in comparison.values(read_json(path))}
     except FileNotFoundError:
-        faults.append(f"{path} is missing")
+        faults.append(f"{shown(path)} is missing")
     except (OSError, ValueError) as error:
         faults.append(str(error))
     except (AttributeError, LookupError, TypeError) as error:
-        faults.append(f"{path} is not a record of {comparison.group.lower()} ({error!r})")
+        faults.append(f"{shown(path)} is not a record of {comparison.group.lower()} ({error!r})")
     return {}

@@ -57,7 +57,7 @@ DRAWN = (
 """Pictures whose records are all computed again."""
 
 STAGES = (
-    Stage("theory", "every claim of the theory", 45, ["-m theory --json {out}/theory.json"]),
+    Stage("theory", "every claim of the theory", 40, ["-m theory --json {out}/theory.json"]),
     Stage(
         "two_dim",
         "total variation of two coordinates, four processes",

@@ -159,6 +159,7 @@ class TestCompare:
         path.unlink() if content is None else path.write_text(content)
         numbers, (fault,) = compare(*folders)
         assert str(path) in fault
+        assert (f"; to record this run: cp {folders[0] / path.name} {path}" in fault) == side
         missing = [entry for entry in numbers if not entry.reproduced]
         assert {entry.group for entry in missing} == {"A law with zeros, uniform grid"}
 
