@@ -11,12 +11,14 @@ from figures import __main__ as program
 from figures import figure3, figure4, latency, table1
 from figures.evaluations import FILE, our_runs
 from figures.published import DI4C, DIMO, LATENCIES, PUBLISHED, REDI, published
+from reporting import use_style
 
 FIGURES = {"table1": table1, "figure3": figure3, "figure4": figure4, "latency": latency}
 
 
 @pytest.fixture(autouse=True)
-def _closed():
+def _drawn_in_our_style():
+    use_style()
     yield
     plt.close("all")
 
