@@ -43,6 +43,7 @@ def write(folder: Path) -> None:
     for script in scripts():
         page = folder / f"{script.stem}.md"
         if not page.exists() or page.stat().st_mtime < changed:
+            page.unlink(missing_ok=True)  # without its pictures it must not count as made
             page.write_text(_page(script, folder), "utf-8")
     index = folder / "index.md"
     index.write_text(_index(folder), "utf-8")
@@ -73,9 +74,9 @@ def _page(script: Path, folder: Path) -> str:
     if recorded:
         text.append("## The recorded full run")
     for name in recorded:
-        picture = f"{name}.png"
-        shutil.copyfile(ROOT / "results" / "figures" / picture, folder / script.stem / picture)
-        text.append(f"![{name}]({script.stem}/{picture})")
+        copy = Path(script.stem) / f"recorded_{name}.png"
+        shutil.copyfile(ROOT / "results" / "figures" / f"{name}.png", folder / copy)
+        text.append(f"![{name}]({copy})")
     return "\n\n".join(text) + "\n"
 
 
@@ -112,11 +113,15 @@ def _recorded(script: Path) -> list[str]:
     return found
 
 
+def _recorded_first(picture: Path) -> tuple[bool, str]:
+    return not picture.name.startswith("recorded_"), picture.name
+
+
 def _index(folder: Path) -> str:
     """One row for each script: its picture and what it is about."""
     lines = ["| script | what it shows | |", "|---|---|---|"]
     for script in scripts():
-        shown = sorted((folder / script.stem).glob("*.png"))
+        shown = sorted((folder / script.stem).glob("*.png"), key=_recorded_first)
         picture = f"![{script.stem}]({script.stem}/{shown[0].name})" if shown else ""
         lines.append(f"| [{script.name}]({script.stem}.md) | {summary(script)} | {picture} |")
     toctree = "\n".join(script.stem for script in scripts())

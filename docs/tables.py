@@ -133,18 +133,16 @@ def experiments() -> str:
             (
                 f"`{name}`",
                 f"{plan.parameters()['trained'] / 1e6:.0f} million",
-                f"{run.steps:,}",
-                run.batch_size,
-                run.di4c_recipe.num_latents,
+                f"{run.steps:,} x {run.batch_size} x {run.di4c_recipe.num_latents}",
                 f"{hours * 3600 * SUSTAINED:.1e}",
                 f"{memory:.0f} GiB",
                 f"{hours:.0f}",
-                f"{hours / gpus:.0f} ({gpus})",
+                f"{hours / gpus:.0f} with {gpus}",
                 f"{hours / 8:.1f}",
             )
         )
-    header = ["experiment", "parameters", "steps", "batch", "latents", "operations", "memory"]
-    header += ["hours, one GPU", "hours, GPUs of the published training", "hours, eight GPUs"]
+    header = ["experiment", "parameters", "steps x batch x latents", "operations", "memory"]
+    header += ["hours, 1 GPU", "hours, published GPUs", "hours, 8 GPUs"]
     return table(header, rows)
 
 
