@@ -57,11 +57,11 @@ DRAWN = (
 """Pictures whose records are all computed again."""
 
 STAGES = (
-    Stage("theory", "every claim of the theory", 40, ["-m theory --json {out}/theory.json"]),
+    Stage("theory", "every claim of the theory", 35, ["-m theory --json {out}/theory.json"]),
     Stage(
         "two_dim",
         "total variation of two coordinates, four processes",
-        12,
+        10,
         [
             f"toys/two_dim_tv.py --process {process} --json {{out}}/two_dim_tv_{process}.json"
             for process in _PAIRS
@@ -70,7 +70,7 @@ STAGES = (
     Stage(
         "log",
         "a law with zeros, where TV falls like log N / N, and the grid that repairs it",
-        8,
+        6,
         [
             f"{_LOG_LAW} --grid {grid} --json {{out}}/{name}.json"
             for grid, name in _LOG_GRIDS.items()
@@ -79,25 +79,25 @@ STAGES = (
     Stage(
         "two_moons",
         "two moons on a grid: products and mixtures",
-        10,
+        6,
         ["toys/figure1_laws.py --json {out}/figure1.json"],
     ),
     Stage(
         "digit_patches",
         "real data: patches of digit images",
-        12,
+        15,
         ["toys/digit_patches.py --json {out}/digit_patches.json"],
     ),
     Stage(
         "letter_windows",
         "real data: windows of three letters",
-        8,
+        9,
         ["toys/letter_windows.py --json {out}/letter_windows.json"],
     ),
     Stage(
         "leaderboard",
         "benchmark of few-step methods, quick form",
-        70,
+        60,
         [
             "toys/leaderboard.py --quick --cache {out}/leaderboard.jsonl "
             "--json {out}/leaderboard.json"
@@ -106,13 +106,13 @@ STAGES = (
     Stage(
         "digits",
         "digit images from training to score, quick form",
-        30,
+        20,
         ["-m full_scale.digits --quick --out {out}/runs --json {out}/digits.json"],
     ),
     Stage(
         "figures",
         "pictures of these records",
-        10,
+        6,
         [f"-m figures --only {' '.join(DRAWN)} --results {{out}} --out {{out}}/figures"],
     ),
 )
