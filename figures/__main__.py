@@ -23,6 +23,7 @@ _MISFITS = (ArithmeticError, AttributeError, LookupError, StopIteration, TypeErr
 def main(argv: list[str] | None = None) -> int:
     """Draw what can be drawn; the status is 2 if a record is missing or broken."""
     parser = script_parser(__doc__, seed=False, json=False, figure=False)
+    parser.prog = "python -m figures"
     parser.add_argument(
         "--only",
         nargs="+",

@@ -21,6 +21,7 @@ NAMES = ("law", "process", "sampler", "components")
 def main(argv: list[str] | None = None) -> int:
     """Print the summary; the status is 2 if a file is not a record."""
     parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
+    parser.prog = "python -m reporting"
     parser.add_argument(
         "--results", type=Path, metavar="DIR", help="folder of the records (results/ of the clone)"
     )
