@@ -11,8 +11,9 @@ The names below are the public interface of a trainer:
 - losses: `distillation_loss`, `consistency_loss`, `data_loss`, with `Target` and `prefetch`;
 - objective: `Di4CObjective` draws, evaluates and weighs everything for a `Recipe`; the published
   recipes are `CIFAR10`, `IMAGENET` and `OPENWEBTEXT`;
-- parts of a recipe: times (`LogUniformGap`, `FixedGap`, `SmallTimesOften`), `Weight`, teacher steps
-  (`exact_step`, `ConfidenceTeacher`), distillation (`SeparateDistillation`, `DistillationBelow`);
+- parts of a recipe: times (`LogUniformGap`, `FixedGap`, `FixedRatio`, `SmallTimesOften`), `Weight`,
+  teacher steps (`exact_step`, `ConfidenceTeacher`), distillation (`SeparateDistillation`,
+  `DistillationBelow`);
 - latents: `UniformLatent`, `GaussianLatent`, `FiniteLatent`, and `LatentPolicy` for sampling;
 - samplers: `ancestral`, `hybrid`, `tau_leaping`, `confidence_sampling` (MaskGIT), started from
   `prior_samples`;
@@ -44,6 +45,7 @@ from di4c.recipes import (
     OPENWEBTEXT,
     DistillationBelow,
     FixedGap,
+    FixedRatio,
     LogUniformGap,
     Recipe,
     SeparateDistillation,
@@ -69,6 +71,7 @@ __all__ = [
     "ExactDenoiser",
     "FiniteLatent",
     "FixedGap",
+    "FixedRatio",
     "ForwardProcess",
     "FromLogits",
     "FunctionHead",

@@ -3,15 +3,14 @@ r"""The training objective of Di4C: draw what the losses need, compute it once, 
 For each example, with one student mixture p at $x_t$, the terms are
 
 - distillation: the convex surrogate of L_distil at small t;
-- data_correlation: alpha_t [ -log p(x_0) + log p-bar(x_0) ];
-- data_marginal: KL(marginals of the teacher || marginals of the student);
+- data_correlation and data_marginal: the two parts of the data loss (`di4c.data_term`);
 - consistency_correlation and consistency_marginal: the two parts of L_consis.
 
-Here p-bar is the product of the marginals of the student. The target of the consistency terms is
-the student at the earlier time u, at a state x_u from one teacher step.
+The target of the consistency terms is the student at the earlier time u, at a state x_u that the
+teacher's steps reach.
 
-Source: Hayakawa et al., ICML 2025, Section 3.3 and Appendix A. The losses are those of
-`di4c.losses`; a `di4c.recipes.Recipe` holds all choices.
+Source: Hayakawa et al., ICML 2025, Section 3.3 and Appendix A. The losses are in `di4c.losses`, all
+choices in a `di4c.recipes.Recipe`.
 """
 
 from dataclasses import dataclass, field
@@ -22,10 +21,12 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from di4c.data_term import data_targets, data_terms
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import LatentLaw, UniformLatent, latent_batches
-from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
+from di4c.losses import Target, consistency_loss, distillation_loss, prefetch
 from di4c.processes import ForwardProcess
+from di4c.processes.times import check_earlier_times
 from di4c.recipes import Recipe, SeparateDistillation
 from di4c.rng import Generator, SampleGenerators
 from di4c.sampling_loop import prior_samples
@@ -75,8 +76,8 @@ TERMS = (
 class Di4CObjective:
     r"""The Di4C objective: a function from a batch of data to the loss of each example.
 
-    Teacher and target are called once each, without autograd; the teacher twice for a recipe with
-    `SeparateDistillation`.
+    The target is called once, the teacher once for each of its steps, both without autograd. With
+    `SeparateDistillation` the teacher is called once more.
 
     Attributes:
         process: forward process.
@@ -163,19 +164,17 @@ class Di4CObjective:
         with torch.no_grad():
             teacher = self._teacher(draws.x_t, draws.t, generator)
         distilled = rule.active(draws.t)
-        data = Target.from_samples(x_0[:, None], teacher.log_marginals)
-        targets = [data]
+        targets = data_targets(recipe, x_0, teacher.log_marginals)
+        num_data = len(targets)
         if self.same_calls or not bool(distilled.all()):
             targets.append(self._consistency_target(teacher, draws, generator))
         student = self.student(self._repeat(draws.x_t), draws.t, draws.latents)
         student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
 
-        correlation, marginal = data_loss(student, data, recipe.control_variate)
-        weight = recipe.data_weight(draws.t).to(correlation)
-        # With weight 0 the term counts as 0, even if it is infinite because x_t is not from x_0.
-        correlation = torch.where(weight > 0, weight * correlation, 0.0)
-        terms = {"data_correlation": correlation, "data_marginal": marginal}
-        for target in targets[1:]:
+        terms = {}
+        for target in targets[:num_data]:
+            terms |= data_terms(recipe, student, target, draws.t)
+        for target in targets[num_data:]:
             both = consistency_loss(student, target, recipe.control_variate)
             terms["consistency_correlation"] = torch.where(distilled, 0.0, both.correlation)
             terms["consistency_marginal"] = torch.where(distilled, 0.0, both.marginal)
@@ -184,9 +183,9 @@ class Di4CObjective:
         elif bool(distilled.any()):
             term = rule.weight * distillation_loss(student, teacher.log_marginals)
             terms["distillation"] = torch.where(distilled, term, 0.0)
-        zero = torch.zeros_like(marginal)
+        zero = torch.zeros_like(next(iter(terms.values())))
         terms = {name: terms.get(name, zero) for name in TERMS}
-        return Objective(torch.stack(list(terms.values())).sum(0), terms)
+        return Objective(sum(terms.values(), zero), terms)
 
     def draw(
         self,
@@ -203,13 +202,7 @@ class Di4CObjective:
                 f"{self.process.horizon}: rescale its schedule, or give times=(t, u)"
             )
         t, u = times or self.recipe.times.draw(batch, generator, device)
-        fits = (u >= 0) & (u < t) & (t <= self.process.horizon)
-        if not bool(fits.all()):
-            bad = int((~fits).nonzero()[0, 0])
-            raise ValueError(
-                f"u must lie in [0, t) and t in (0, {self.process.horizon}]; example {bad} has "
-                f"u = {float(u[bad])}, t = {float(t[bad])}"
-            )
+        check_earlier_times(u, t, self.process.horizon)
         if self.reference_steps:
             x_t = self._generate(t, x_0.shape[1], generator)
         else:
@@ -235,21 +228,26 @@ class Di4CObjective:
         self, x_t: Int[Tensor, "batch dim"], t: Tensor, generator: Generator | None
     ) -> TeacherLaw:
         """Call the teacher at x_t: its marginals, and draws of x_0 if it is a mixture."""
-        count, latents = self.teacher_latents, None
-        if count:
-            latents = self._latents(len(x_t), count, generator, x_t.device)
-        states = self._repeat(x_t) if count else x_t[:, None]
-        mixture, x_0 = self.teacher(states, t, latents), None
-        if count:
-            x_0, log_marginals = mixture.draw(generator)
+        if self.teacher_latents:
+            law = self._teacher_draws(self._repeat(x_t), t, generator)
         else:
-            log_marginals = mixture.log_marginals()
+            law = TeacherLaw(self.teacher(x_t[:, None], t, None).log_marginals())
         sizes = (self.process.num_values, self.process.num_states)
-        if log_marginals.shape[-1] not in sizes:
+        if law.log_marginals.shape[-1] not in sizes:
             raise ValueError(
                 f"teacher must return probabilities of the {sizes[0]} values of the process (or of "
-                f"all {sizes[1]} states); got {log_marginals.shape[-1]} on the last axis"
+                f"all {sizes[1]} states); got {law.log_marginals.shape[-1]}"
             )
+        return law
+
+    def _teacher_draws(
+        self, x: Int[Tensor, "batch latent dim"], t: Tensor, generator: Generator | None
+    ) -> TeacherLaw:
+        """Call the teacher at L states for each example: one draw of x_0 from each."""
+        latents = None
+        if self.teacher_latents:
+            latents = self._latents(len(x), x.shape[1], generator, x.device)
+        x_0, log_marginals = self.teacher(x, t, latents).draw(generator)
         return TeacherLaw(log_marginals, x_0)
 
     @torch.no_grad()
@@ -257,8 +255,12 @@ class Di4CObjective:
         self, teacher: TeacherLaw, draws: Draws, generator: Generator | None
     ) -> Target:
         r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$; each atom has its own x_u, latent and x_0."""
-        x_t = self._repeat(draws.x_t)
-        x_u = self.recipe.teacher_move(self.process, teacher, x_t, draws.u, draws.t, generator)
+        x_u, steps = self._repeat(draws.x_t), self.recipe.teacher_steps
+        times = [draws.t + (draws.u - draws.t) * (k / steps) for k in range(steps)]
+        for k, (t, s) in enumerate(pairwise([*times, draws.u])):
+            if k:  # every atom is at a state of its own now
+                teacher = self._teacher_draws(x_u, t, generator)
+            x_u = self.recipe.teacher_move(self.process, teacher, x_u, s, t, generator)
         network = self.target or self.student
         return Target.from_mixture(network(x_u, draws.u, draws.target_latents), generator)
 
@@ -278,8 +280,7 @@ class Di4CObjective:
         if self.reference_steps:
             x = self._generate(t, x_0.shape[1], repeated)
         else:
-            x = self.process.sample(self._repeat(x_0), 0.0, time, generator=generator)
-            x = x.flatten(0, 1)
+            x = self.process.sample(self._repeat(x_0), 0.0, time, generator=generator).flatten(0, 1)
         with torch.no_grad():
             log_teacher = self._teacher(x, t, repeated).log_marginals
         student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])

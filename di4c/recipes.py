@@ -64,6 +64,31 @@ class FixedGap:
 
 
 @dataclass(frozen=True)
+class FixedRatio:
+    r"""Times with a fixed ratio: $t \sim \mathrm{U}(0, 1)$ and $u = \rho t$, a long jump.
+
+    Attributes:
+        ratio: rho, at least 0 and below 1.
+
+    Raises:
+        ValueError: If the ratio lies outside [0, 1).
+    """
+
+    ratio: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ratio < 1:
+            raise ValueError(f"ratio must lie in [0, 1), as u = ratio * t; got {self.ratio}")
+
+    def draw(
+        self, batch: int, generator: Generator | None, device: Device = None
+    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
+        """Draw times (t, u), each (B,), in float64."""
+        t = 1 - uniform((batch,), generator=generator, device=device)  # in (0, 1]
+        return t, self.ratio * t
+
+
+@dataclass(frozen=True)
 class SmallTimesOften:
     r"""Times that are often small, with $t - u = \min(g, t/2)$.
 
@@ -172,30 +197,57 @@ class Recipe:
 
     Attributes:
         times: how the time t and the earlier time u of an example are drawn.
-        data_weight: weight alpha_t of the correlation part of the data loss.
+        data_weight: weight alpha_t of -log p(x_0) in the data loss, or of its correlation part if
+            data_control_variate is set.
         distillation: which examples train the distillation loss, at which times.
         num_latents: L, the number of latents drawn for each example.
         teacher_move: how the teacher steps from x_t to x_u.
-        control_variate: whether the losses are split into a correlation and a marginal part.
+        teacher_steps: number of equal teacher steps from t to u. A single step is a product, so a
+            long jump in one step teaches no correlations.
+        control_variate: whether the consistency loss is split into a correlation and a marginal
+            part. This is safe, because the marginals of its target are exact.
+        data_control_variate: whether the data loss is split in this way, with the marginals of the
+            teacher in place of those of the data. All published recipes do so. The minimiser is
+            then wrong for every teacher whose marginals are not those of the data, and the loss can
+            be unbounded below (`theory/losses/data_term.py`).
+        data_marginal_weight: weight of the marginal part KL(teacher || student) in the data loss;
+            1 in the published recipes. It should not exceed the weight alpha_t: estimated from L
+            latents, it charges a student for using its latent (`theory/losses/latent_batch.py`).
         stratified: whether the L latents of an example are stratified (one in each of L equally
             likely cells) instead of independent.
 
     Raises:
-        ValueError: If there is no latent.
+        ValueError: If there is no latent or no teacher step, a weight is negative, or a teacher
+            move that must start from x_t is to be repeated.
     """
 
-    times: LogUniformGap | FixedGap | SmallTimesOften
+    times: LogUniformGap | FixedGap | FixedRatio | SmallTimesOften
     data_weight: Weight
     distillation: SeparateDistillation | DistillationBelow
     num_latents: int
     teacher_move: TeacherMove = exact_step
+    teacher_steps: int = 1
     control_variate: bool = True
+    data_control_variate: bool = False
+    data_marginal_weight: float = 0.0
     stratified: bool = False
 
     def __post_init__(self) -> None:
         if self.num_latents < 1:
             raise ValueError(
                 f"num_latents must be at least 1; got {self.num_latents}: draw some latents"
+            )
+        if self.teacher_steps < 1:
+            raise ValueError(f"teacher_steps must be at least 1; got {self.teacher_steps}")
+        if self.teacher_steps > 1 and self.teacher_move is not exact_step:
+            raise ValueError(
+                f"teacher_steps must be 1 for a teacher_move other than exact_step; got "
+                f"{self.teacher_steps}"
+            )
+        if not self.data_marginal_weight >= 0:
+            raise ValueError(
+                f"data_marginal_weight must be >= 0; got {self.data_marginal_weight}: 0 switches "
+                "the marginal part of the data loss off"
             )
 
 
@@ -205,6 +257,8 @@ CIFAR10 = Recipe(
     distillation=SeparateDistillation(time=0.01, weight=1.0),
     num_latents=16,
     teacher_move=exact_step,
+    data_control_variate=True,
+    data_marginal_weight=1.0,
 )
 """Pixels under discretised Gaussian noise.
 
@@ -218,6 +272,8 @@ IMAGENET = Recipe(
     distillation=DistillationBelow(time=0.05, weight=1 / 0.05, inclusive=True),
     num_latents=32,
     teacher_move=ConfidenceTeacher(temperature=4.5, num_steps=8, schedule="arccos"),
+    data_control_variate=True,
+    data_marginal_weight=1.0,
 )
 """MaskGIT tokens under masked noise; the paper calls this recipe "di4c-d".
 
@@ -230,6 +286,8 @@ OPENWEBTEXT = Recipe(
     distillation=DistillationBelow(time=0.02, weight=1.0, inclusive=False),
     num_latents=16,
     teacher_move=exact_step,
+    data_control_variate=True,
+    data_marginal_weight=1.0,
 )
 """GPT-2 tokens under masked noise, with an SDTT teacher.
 

@@ -161,6 +161,7 @@ def train(dims: int, steps: int, latents: int, iterations: int, seed: int) -> li
         data_weight=Weight(0.0),
         distillation=DistillationBelow(1 / steps, inclusive=True),
         num_latents=latents,
+        data_marginal_weight=1.0,
         stratified=True,
     )
     teacher = as_mixture(ExactDenoiser(setting.process, setting.q_0), validate=False)

@@ -42,3 +42,18 @@ def select_rows(
         return kernel[x]
     batch = torch.arange(x.shape[0], device=x.device).reshape(-1, *(1,) * (x.ndim - 1))
     return kernel[batch, x]
+
+
+def check_earlier_times(u: Tensor, t: Tensor, horizon: float) -> None:
+    """Check the two times of each example of a batch.
+
+    Raises:
+        ValueError: If not 0 <= u < t <= horizon for some example, with its number.
+    """
+    fits = (u >= 0) & (u < t) & (t <= horizon)
+    if not bool(fits.all()):
+        bad = int((~fits).nonzero()[0, 0])
+        raise ValueError(
+            f"u must lie in [0, t) and t in (0, {horizon}]; example {bad} has "
+            f"u = {float(u[bad])}, t = {float(t[bad])}"
+        )

@@ -13,6 +13,7 @@ from di4c.recipes import (
     OPENWEBTEXT,
     DistillationBelow,
     FixedGap,
+    FixedRatio,
     LogUniformGap,
     Recipe,
     SmallTimesOften,
@@ -26,6 +27,7 @@ from tests.helpers.two_bit_objective import objective_on
     [
         (LogUniformGap(), lambda t, g: (t >= 0.01) & (g >= 0.001 - 1e-12) & (g <= 0.01 + 1e-12)),
         (FixedGap(), lambda t, g: (t > 0) & (g <= 0.05 + 1e-12)),
+        (FixedRatio(0.2), lambda t, g: (g - 0.8 * t).abs() < 1e-12),
         (SmallTimesOften(), lambda t, g: (g - (t / 2).clamp_max(1 / 1024)).abs() < 1e-12),
     ],
     ids=lambda x: type(x).__name__,

@@ -14,6 +14,8 @@ RECIPE = Recipe(
     data_weight=Weight(0.5, "constant"),
     distillation=DistillationBelow(0.1),
     num_latents=2,
+    data_control_variate=True,
+    data_marginal_weight=1.0,
 )
 
 

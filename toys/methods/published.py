@@ -26,13 +26,18 @@ def recipe(setting: Setting, data: bool = False, control_variate: bool = True) -
     Args:
         setting: task and noise.
         data: whether to keep the data term; otherwise its weight is 0.
-        control_variate: whether to keep the control variate. Without it the expected gradient is
-            the same, and its variance larger.
+        control_variate: whether to keep the control variate. Without it the consistency loss has
+            the same expected gradient with a larger variance, and the data loss no marginal part.
     """
     published = CIFAR10 if setting.process.mask_state is None else IMAGENET
     weight = published.data_weight if data else Weight(0.0)
     return replace(
-        published, data_weight=weight, teacher_move=exact_step, control_variate=control_variate
+        published,
+        data_weight=weight,
+        teacher_move=exact_step,
+        control_variate=control_variate,
+        data_control_variate=control_variate,
+        data_marginal_weight=float(control_variate),
     )
 
 
