@@ -37,7 +37,7 @@ format: $(INSTALLED) ## let ruff lay out the code and mend what it can
 	@$(BIN)/ruff format
 
 clean: ## remove the environment, caches and what was made; results/ stays
-	rm -rf .venv .hypothesis .pytest_cache .ruff_cache build dist docs/_build reproduced
+	rm -rf .venv .hypothesis .pytest_cache .ruff_cache build dist docs/_build docs/generated reproduced
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is current when it is newer than what it was made from. The constraints hold for
