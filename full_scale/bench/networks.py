@@ -109,12 +109,16 @@ def network_parser(doc: str | None, name: str, batch: str) -> ArgumentParser:
     parser = script_parser(doc, figure=False)
     parser.prog = f"python -m full_scale.bench {name}"
     add = parser.add_argument
-    add("--experiment", choices=MODELS, nargs="+", default=list(MODELS), help="which (all)")
+    add("--experiment", choices=MODELS, nargs="+", default=list(MODELS), help="experiments (all)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
     add("--full-size", action="store_true", help="published sizes on a CPU too")
     add("--batch", type=int, metavar="INT", help=batch)
     add("--threads", type=int, default=2, metavar="INT", help="number of CPU threads")
-    add("--autocast", choices=("bfloat16", "none"), help="precision (bfloat16 on a GPU)")
+    add(
+        "--autocast",
+        choices=("bfloat16", "none"),
+        help="autocast of the networks (as published on a GPU, none on a CPU)",
+    )
     return parser
 
 

@@ -114,7 +114,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Reports:
-    """What a run writes, and when. May be changed when a run is resumed, but for log-every."""
+    """What a run writes, and when. A resumed run may change all of it except log-every."""
 
     log_every: int = 100
     """steps between two rows of the log; a resumed run must keep this number"""

@@ -9,6 +9,7 @@ from scipy.stats import binom
 
 from full_scale.bench import __main__ as bench
 from full_scale.bench import latency as bench_latency
+from full_scale.bench import loss as bench_loss
 from full_scale.bench import train_step as bench_train
 from full_scale.bench.measure import Case
 from full_scale.bench.networks import MODELS, QUICK, REDUCED, networks, teacher_config
@@ -93,9 +94,15 @@ def test_steps_of_every_experiment_agree(experiment):
     assert math.isclose(plain, ours, rel_tol=1e-4, abs_tol=1e-5)
 
 
+def test_losses_and_gradients_of_the_plain_formula_are_ours():
+    assert bench_loss.largest_difference(replace(bench_loss.QUICK, threads=1)) < 1e-5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["loss", "--states", "0"], "num_states must be at least 1; got 0"),
+        (["loss", "--device", "cuda"], "torch sees no GPU"),
         (["latency", "--rounds", "0"], "rounds must be at least 1; got 0"),
         (["latency", "--batch", "-1"], "batch must be at least 1; got -1"),
         (["train", "--threads", "0"], "threads must be at least 1; got 0"),

@@ -80,12 +80,13 @@ def test_times_are_often_noisy():
 def tiny(monkeypatch):
     """The quick run, cut down to seconds: smaller networks, fewer steps."""
     train_cases.register()
-    few = Reports(log_every=1, sample_every=0)
+    small = {"preset": "tiny", "reports": Reports(log_every=1, sample_every=0)}
+    small["check_memory"] = False  # the estimate takes longer than the training
     size = replace(
         digits.QUICK,
         students=2,
-        teacher=replace(digits.QUICK.teacher, preset="tiny", steps=2, reports=few),
-        student=replace(digits.QUICK.student, preset="tiny", steps=1, num_latents=2, reports=few),
+        teacher=replace(digits.QUICK.teacher, steps=2, **small),
+        student=replace(digits.QUICK.student, steps=1, num_latents=2, **small),
         steps=(1, 2),
         teacher_steps=(1, 2),
     )
