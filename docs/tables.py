@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 import di4c
+from figures.ablation import TITLES
 from figures.published import PUBLISHED
 from full_scale.models.presets import PRESETS
 from full_scale.training.cost import operations, outline
@@ -89,10 +90,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def ablation(*files: str) -> str:
     """One-step TV of each variant: mean and 95 % interval over seeds, seconds of training."""
     rows = [
-        (group, variant, f"{values.tv:.3f}", _spread(values), f"{values.seconds:.0f}")
+        (f"{TITLES[group]}{variant}", f"{values.tv:.3f}", _spread(values), f"{values.seconds:.0f}")
         for (group, variant, _), values in _means(*files).iterrows()
     ]
-    return table(["group", "variant", "TV", "95 % interval", "seconds"], rows)
+    return table(["variant", "TV", "95 % interval", "seconds"], rows)
 
 
 def two_steps() -> str:
