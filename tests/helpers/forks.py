@@ -9,7 +9,8 @@ from reporting import run_script
 FORKS = multiprocessing.get_context("forkserver")
 """As in `FORKS.Process(target=function, args=arguments)`."""
 
-FORKS.set_forkserver_preload(["tests.helpers.train_cases"])
+# The last two are imported by the first step of any training, and by the digits.
+FORKS.set_forkserver_preload(["tests.helpers.train_cases", "torch._dynamo", "sklearn.datasets"])
 
 
 def as_program(main, arguments, errors, environment=()):
