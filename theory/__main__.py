@@ -78,7 +78,7 @@ def _report(rows: Sequence[Row], *, in_full: bool) -> None:
     for group, title in GROUPS.items():
         shown = [row for row in rows if row["group"] == group and row["holds"]]
         if group == "paper":
-            shown.sort(key=lambda row: PAPER_STATEMENTS.index(row["source"]))
+            shown.sort(key=lambda row: list(PAPER_STATEMENTS).index(row["source"]))
         if shown and (in_full or group == "paper"):
             print(f"{title}\n{'-' * len(title)}", *map(_in_full, shown), sep="\n\n", end="\n\n")
     present = [group for group in GROUPS if any(row["group"] == group for row in rows)]

@@ -55,18 +55,17 @@ def markdown(record: Row | None = None, claims: Sequence[Claim] | None = None) -
 
 
 def paper_markdown(record: Row | None = None) -> str:
-    """One row for each statement of the paper: what is checked, files, comparisons, margin.
+    """One row for each statement of the paper: in words, files, comparisons, margin.
 
     Args:
         record: what `python -m theory --json FILE` has written; without it there are no numbers.
     """
     lines = []
-    for source in PAPER_STATEMENTS:
+    for source, words in PAPER_STATEMENTS.items():
         claims = [c for c in all_claims() if c.group == "paper" and c.source == source]
         files = dict.fromkeys(f"`{claim.file}`" for claim in claims)
-        text = " ".join(escaped(claim.statement) for claim in claims)
-        lines.append([source, text, ", ".join(files), *_numbers(record, claims)])
-    return _table(["paper", "what is checked", "file", *_headers(record)], lines) + "\n"
+        lines.append([source, words, ", ".join(files), *_numbers(record, claims)])
+    return _table(["paper", "what it says", "file", *_headers(record)], lines) + "\n"
 
 
 def margin(rows: Sequence[Row]) -> str:
