@@ -111,7 +111,7 @@ PAPER_STATEMENTS = {
     "Control variate": "splitting off the marginals changes no expectation",
     "Continuous-time losses": "losses of continuous time see marginals only",
 }
-"""The statements of the paper in its order, in short words: the sources of claims of group "paper"."""
+"""The statements of the paper in its order, in short words: sources of claims of group "paper"."""
 
 NOTATION = {
     "D, S": "number of coordinates, number of values of each",
