@@ -23,3 +23,8 @@ settings.register_profile(
     "reproducible", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("reproducible")
+
+
+def pytest_collection_modifyitems(items):
+    """The slow tests first, so that no core waits for one that was started last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

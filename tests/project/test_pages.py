@@ -181,6 +181,7 @@ def test_what_the_pages_say_of_the_miniature():
     assert all(row["double"] > 0 for row in compared.values())
 
 
+@pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path):
     """The gallery runs every toy script and checks what it writes."""
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(tmp_path)]
