@@ -171,7 +171,8 @@ def _one_line(box: str) -> str:
     lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
     inside = " ".join(line.strip("\u2502 ") for line in lines if line.startswith("\u2502"))
     text = inside.partition(" \u2500")[0].rstrip(".")
-    return text.removeprefix("Error parsing Run: ") or "the command line is wrong"
+    text = text.removeprefix("Error parsing ").removeprefix("Run: ")
+    return text or "the command line is wrong"
 
 
 def _describe(plan: Outline, num_processes: int) -> None:
