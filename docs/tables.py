@@ -35,6 +35,7 @@ _PRESETS = {
     "imagenet": "maskgit-imagenet",
     "openwebtext": "sdtt-owt",
 }
+_METRICS = {"fid": "FID", "is": "inception score", "mauve": "MAUVE"}
 _NO_ZERO = re.compile(r"(?<![\d\w])\.(?=\d)")  # the place of a missing 0, as in ".9 t"
 
 
@@ -158,7 +159,8 @@ def published() -> str:
     rows = []
     for row in PUBLISHED:
         about = "about " if row.approximate else ""
-        metrics = ", ".join(f"{name} {about}{value:g}" for name, value in row.metrics.items())
+        shown = (f"{_METRICS.get(key, key)} {about}{row.metrics[key]:g}" for key in row.metrics)
+        metrics = ", ".join(shown)
         rows.append((row.experiment, row.method, row.role, row.steps, metrics, row.source))
     return table(["experiment", "method", "role", "steps", "metrics", "source"], rows)
 

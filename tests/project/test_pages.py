@@ -20,6 +20,7 @@ from docs import gallery, tables
 from docs.docstrings import converted
 from docs.formulas import mathml
 from docs.tables import readme_tables, with_tables
+from figures.published import DI4C, DIMO, PUBLISHED
 from reporting import ROOT, read_json
 from toys.benchmark.tables import comparison
 from toys.methods import METHODS
@@ -216,3 +217,16 @@ def test_formulas_and_docstrings_are_converted():
         "Args:\n    x: :math:`q`."
     )
     assert "<msub>" in mathml(r"\textstyle x_t \dots")
+
+
+def test_published_numbers_in_the_text_are_those_of_the_catalogue():
+    known = {(row.method, row.steps, row.source): row.metrics.get("fid") for row in PUBLISHED}
+    text = " ".join((ROOT / "docs" / "full_scale.md").read_text("utf-8").split())
+    for sentence in (
+        f"the student has {known['Di4C', 10, DI4C]} at 10 calls and {known['Di4C', 20, DI4C]} at "
+        f"20. The teacher has {known['tauLDR', 10, DI4C]} at 10, {known['tauLDR', 20, DI4C]} at 20 "
+        f"and {known['tauLDR', 40, DI4C]} at 40.",
+        f"the student has {known['Di4C-d', 4, DI4C]} at 4 calls. The teacher has "
+        f"{known['MaskGIT', 4, DIMO]} at 4 calls and {known['MaskGIT', 8, DIMO]} at 8,",
+    ):
+        assert sentence in text, sentence
