@@ -89,7 +89,7 @@ def _claims(record: Record) -> Values:
     """Comparisons that hold in each statement of the paper, and claims that hold in each group."""
     groups: dict[str, list[Record]] = {}
     for claim in record["claims"]:
-        groups.setdefault(claim.get("group", "all"), []).append(claim)  # old records have no groups
+        groups.setdefault(claim["group"], []).append(claim)  # old records have no groups
     for claim in groups.pop("paper", []):
         name = f"{claim['source']}, {claim['name']}: comparisons that hold"
         yield name, claim["cases"] - claim["failed"], EQUAL
