@@ -100,7 +100,6 @@ class FrechetReference:
         self._root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
     def distance(self, moments: FeatureMoments) -> float:
-        """See `frechet_distance`."""
         if moments.mean.shape != self.mean.shape:
             raise ValueError(
                 f"features must have the size of the reference's, {len(self.mean)}; got "

@@ -1,7 +1,6 @@
 """Laws of samplers with a continuous latent: exact for piecewise constant ones, else close."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -10,14 +9,17 @@ from hypothesis import strategies as st
 
 from di4c import exact
 from di4c.exact.quadrature import latent_counts
-from di4c.latents import GaussianLatent, UniformLatent, draw_latents
 from di4c.processes import MaskedProcess, UniformProcess
 from di4c.schedules import uniform_grid
-from tests.helpers.goodness_of_fit import generator
-from tests.helpers.toy_cases import PROCESSES, SMALL, random_law, setting_of, student_of
-from toys.students.student import latent_grid, latent_sequence
+from tests.helpers.toy_cases import random_law
 
 NOISES = [MaskedProcess(2), UniformProcess(2)]
+
+
+def _net(size):
+    """A scrambled Sobol' net of points on [0, 1)."""
+    sobol = torch.quasirandom.SobolEngine(1, scramble=True, seed=0)
+    return sobol.draw(size, dtype=torch.float64)[:, 0]
 
 
 def _network(x_t, t, latents):
@@ -59,7 +61,7 @@ def test_a_network_constant_on_quarters_is_integrated_exactly(process, seed, nfe
     """Four or more points of a net fall equally into four quarters. No state has fewer here."""
     start = random_law(process.num_states**3, seed) + 0.01
     start, grid = start / start.sum(), uniform_grid(nfe)
-    points = latent_sequence(UniformLatent(dtype=torch.float64), 2**9)
+    points = _net(2**9)
     counts = latent_counts(start, 2**18, 2**9)
     assert counts.min() >= 4
     law = exact.mixture_quadrature(process, _quarters, grid, start, points, 2**18)
@@ -74,11 +76,11 @@ def test_a_network_constant_on_quarters_is_integrated_exactly(process, seed, nfe
 
 @pytest.mark.parametrize("process", NOISES, ids=["masked", "uniform"])
 def test_the_law_converges_to_that_of_a_fine_grid_of_latents(process):
-    latent, grid = UniformLatent(dtype=torch.float64), uniform_grid(3)
+    grid = uniform_grid(3)
     start = random_law(process.num_states**3, 3)
-    fine = latent_grid(latent, 2**11)
+    fine = (torch.arange(2**11, dtype=torch.float64) + 0.5) / 2**11
     expected = exact.mixture_composition(process, _denoiser, grid, start, fine)
-    points, errors = latent_sequence(latent, 2**10), []
+    points, errors = _net(2**10), []
     for evaluations in (2**8, 2**14):
         law = exact.mixture_quadrature(process, _network, grid, start, points, evaluations)
         assert float(law.sum()) == pytest.approx(1, abs=1e-12)
@@ -119,26 +121,3 @@ def test_a_number_of_points_that_is_no_power_of_two_is_refused(size):
         exact.mixture_quadrature(
             UniformProcess(2), _network, [0.0, 1.0], start, torch.rand(size), 100
         )
-
-
-@pytest.mark.parametrize("process", PROCESSES)
-@pytest.mark.parametrize("latent", ["scalar", "gaussian", "position"])
-def test_students_of_several_steps_against_shared_latents(process, latent):
-    setting = setting_of(random_law(8, 15), 2, 3, process)
-    student = student_of(setting, replace(SMALL, latent=latent))
-    own = draw_latents(student.latent, 2**11, stratified=True, generator=generator(4))
-    shared = student.law(2, own)
-    law = student.fine_law(2, 2**15)
-    assert float(exact.total_variation(shared, law)) < 1e-3
-
-
-def test_a_tabulated_network_equals_the_network():
-    setting = setting_of(random_law(9, 16), 3, 2, "uniform")
-    network = student_of(setting, replace(SMALL, latent="gaussian")).network
-    latents = latent_sequence(GaussianLatent((8,)), 16)
-    table, x_t = network.tabulated(latents), exact.states(2, 3)[:, None].expand(-1, 16, -1)
-    t = torch.full((9,), 0.6, dtype=torch.float64)
-    before = network(x_t, t, latents.expand(9, -1, -1)).log_probs
-    index = torch.arange(16).expand(9, -1)
-    torch.testing.assert_close(table(x_t, t, index).log_probs, before)
-    torch.testing.assert_close(network(x_t, t, latents.expand(9, -1, -1)).log_probs, before)

@@ -6,15 +6,14 @@ from itertools import product
 import pytest
 import torch
 
-from di4c.exact import (
-    mixture_composition,
-    total_variation,
-)
-from di4c.latents import FiniteLatent, GaussianLatent, UniformLatent
+from di4c import exact
+from di4c.exact import mixture_composition, total_variation
+from di4c.latents import FiniteLatent, GaussianLatent, UniformLatent, draw_latents
 from di4c.schedules import uniform_grid
+from tests.helpers.goodness_of_fit import generator
 from tests.helpers.toy_cases import PROCESSES, SMALL, random_law, setting_of, student_of
 from toys.methods import METHODS
-from toys.students.student import latent_grid
+from toys.students.student import latent_grid, latent_sequence
 
 
 def test_latent_grids_have_the_law_of_the_latent():
@@ -91,3 +90,26 @@ def test_several_steps_are_left_out_where_the_states_are_many():
     for name, served in (("di4c", [1]), ("hybrid", [])):
         outputs = METHODS[name].outputs(setting, (1, 2, 4))
         assert [output.nfe for output in outputs] == served
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("latent", ["scalar", "gaussian", "position"])
+def test_students_of_several_steps_against_shared_latents(process, latent):
+    setting = setting_of(random_law(8, 15), 2, 3, process)
+    student = student_of(setting, replace(SMALL, latent=latent))
+    own = draw_latents(student.latent, 2**11, stratified=True, generator=generator(4))
+    shared = student.law(2, own)
+    law = student.fine_law(2, 2**15)
+    assert float(exact.total_variation(shared, law)) < 1e-3
+
+
+def test_a_tabulated_network_equals_the_network():
+    setting = setting_of(random_law(9, 16), 3, 2, "uniform")
+    network = student_of(setting, replace(SMALL, latent="gaussian")).network
+    latents = latent_sequence(GaussianLatent((8,)), 16)
+    table, x_t = network.tabulated(latents), exact.states(2, 3)[:, None].expand(-1, 16, -1)
+    t = torch.full((9,), 0.6, dtype=torch.float64)
+    before = network(x_t, t, latents.expand(9, -1, -1)).log_probs
+    index = torch.arange(16).expand(9, -1)
+    torch.testing.assert_close(table(x_t, t, index).log_probs, before)
+    torch.testing.assert_close(network(x_t, t, latents.expand(9, -1, -1)).log_probs, before)

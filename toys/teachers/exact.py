@@ -54,7 +54,7 @@ class MarginalsDenoiser:
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        """See `di4c.denoisers.Denoiser`; time and latent are ignored."""
+        """Log-probabilities of each coordinate; time and latent are ignored."""
         check_num_dims(x_t, self.num_dims)
         index = state_index(x_t, self.num_values + 1)
         values = torch.arange(self.num_values)
@@ -105,7 +105,7 @@ class BayesDenoiser:
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        """See Denoiser; the latent is ignored."""
+        """Log-probabilities of each coordinate; the latent is ignored."""
         check_num_dims(x_t, self.num_dims)
         if self.process.mask_state is not None:  # the posterior is the same at all times
             t = torch.full_like(t, self.process.horizon / 2)

@@ -45,7 +45,6 @@ class TeacherJump:
         t: Float[Tensor, "atom"],
         generator: torch.Generator,
     ) -> Int[Tensor, "atom dim"]:
-        """See Jump."""
         if not isinstance(self.process, MaskedProcess):
             return ancestral_jump(self.process, self._probs, x_t, u, t, self.num_steps, generator)
         x_u = x_t.clone()
@@ -89,7 +88,6 @@ class StudentJump:
         t: Float[Tensor, "atom"],
         generator: torch.Generator,
     ) -> Int[Tensor, "atom dim"]:
-        """See Jump."""
         return ancestral_jump(self.process, self._probs, x_t, u, t, self.num_steps, generator)
 
     def _probs(self, x_t: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
