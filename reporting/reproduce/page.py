@@ -81,7 +81,10 @@ def _read(path: Path) -> Record:
         return {}
 
 
-_ORDER = ("Proposition 1", "Lemma 1", "Theorem 1", "Theorem 2", "Losses", "Surrogate", "Control")
+_ORDER = (
+    *("Proposition 1", "Lemma 1", "Theorem 1, upper", "Theorem 1, lower", "Theorem 2"),
+    *("Losses", "Surrogate", "Control"),
+)
 
 
 def _place(claim: Record) -> int:
