@@ -2,10 +2,10 @@
 
 Both have random weights and the same sizes, and generate with the same sampler and the same random
 numbers. In each round both models generate once, and the product model a second time; the order
-rotates. The overhead is the median over rounds of the ratio within a round, with an interval from
-order statistics, which holds for any law with at least 95 %. The ratio of the two runs of the
-product model shows the noise of the machine. The last column counts what the latent adds in
-floating-point operations, without a clock.
+rotates. The overhead is the median over rounds of the ratio within a round. Its interval consists
+of order statistics and covers the median with at least 95 %, whatever the law of the times. The
+ratio of the two runs of the product model shows the noise of the machine. The last column is the
+overhead in floating-point operations, which are counted and not timed.
 
     python -m full_scale.bench latency                      reduced sizes, CPU: minutes
     python -m full_scale.bench latency --device cuda        published sizes, bfloat16 autocast
@@ -86,7 +86,7 @@ class Generation(Workload):
 
 
 def label(case: Case) -> str:
-    """The case in a table."""
+    """Name of the case in a table."""
     size = "reduced" if case.sizes else "full size"
     return f"{size}, {case.device}, batch {case.batch}, {case.steps} steps"
 

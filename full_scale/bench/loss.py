@@ -4,8 +4,8 @@
 does. "ours" computes both losses in chunks, through a `HeadMixture`. "products" are the four matrix
 products that no algorithm of bounded memory avoids: logits, logits again, gradient of the features,
 gradient of the weight. Extra memory is the peak minus what was held before the call, the gradients
-included; the work space is extra memory without the gradients. Every measurement has a process of
-its own.
+included. The work space is extra memory without the gradients. Every measurement runs in a new
+process.
 
     python -m full_scale.bench loss                     two threads, float32, S = 8192: 5 minutes
     python -m full_scale.bench loss --device cuda       bfloat16, D = 1024, S = 50258
@@ -51,7 +51,7 @@ QUICK_SWEEP = (256, 1024)
 
 
 class Losses(Workload):
-    """Features, a head and two targets, at random: a consistency and a data loss."""
+    """Random features, head and targets of a consistency loss and a data loss."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
@@ -134,7 +134,7 @@ class Losses(Workload):
 
 
 def largest_difference(case: Case) -> float:
-    """Between the losses and gradients of both methods, relative to the largest entry of each."""
+    """Largest difference in loss and gradients between the methods, relative to largest entries."""
     losses = Losses(case)
     pairs = zip(losses.ours(), losses.plain(), strict=True)
     return max(
@@ -167,7 +167,7 @@ def compare(case: Case, rounds: int) -> dict[str, Any]:
 
 
 def sweep(case: Case, sizes: tuple[int, ...], rounds: int) -> list[dict[str, Any]]:
-    """Time and memory of ours as S grows."""
+    """Time and memory of our method as S grows."""
     rows = []
     assert case.num_latents is not None
     tokens, width = case.batch * case.num_latents * case.sizes["num_dims"], case.sizes["width"]

@@ -23,8 +23,8 @@ class Case:
         num_latents: L, latents of each example; for losses and training steps.
         steps: n, as the experiment counts sampling steps; for generation.
         device: "cpu" or "cuda".
-        precision: type of the numbers in a loss; with "bfloat16", networks run under autocast.
-        threads: threads of the CPU.
+        precision: type of the tensors of a loss; with "bfloat16", networks run under autocast.
+        threads: number of CPU threads.
         seed: seed of weights, data and random draws.
     """
 
@@ -40,7 +40,7 @@ class Case:
 
 
 class Workload(ABC):
-    """Something to measure: each method without arguments is one call.
+    """Something to measure. Each method without arguments is one call.
 
     Args:
         case: what to build.
@@ -60,7 +60,7 @@ def memory(workload: type[Workload], case: Case, method: str) -> int | None:
     """Additional bytes at the peak of one call; None if the device has too little memory.
 
     Raises:
-        ValueError: If the system does not tell the memory of a process.
+        ValueError: If the system does not report the memory of a process.
     """
     getattr(workload(workload.small(case)), method)()
     call = getattr(workload(case), method)
@@ -98,4 +98,6 @@ def check_positive(**numbers: int | None) -> None:
 def check_device(device: str) -> None:
     """Raise a ValueError unless torch sees the device."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device is cuda and torch sees no GPU: leave it out to run on the CPU")
+        raise ValueError(
+            "--device is cuda and torch sees no GPU: leave out --device to run on the CPU"
+        )

@@ -59,7 +59,7 @@ QUICK: Sizes = {
         "num_heads": 2,
     },
 }
-"""Sizes that run in seconds, to see that the benchmark works."""
+"""Sizes that run in seconds, to check that a benchmark works."""
 
 
 def sizes_for(device: str, quick: bool, full_size: bool) -> Sizes:
@@ -75,7 +75,7 @@ def teacher_config(experiment: str, sizes: dict[str, Any]) -> DenoiserConfig:
 
 
 def networks(case: Case) -> tuple[DenoiserBackbone, DenoiserBackbone, ForwardProcess]:
-    """A teacher with random weights, its student, and the process that they were made for.
+    """A teacher with random weights, its student, and their forward process.
 
     Noise is added to every weight, because many weights of a new network are zero.
     """
@@ -92,7 +92,7 @@ def networks(case: Case) -> tuple[DenoiserBackbone, DenoiserBackbone, ForwardPro
 
 
 def autocast(case: Case, **options: bool) -> AbstractContextManager[Any]:
-    """The autocast of a case; nothing for float32."""
+    """Autocast for the precision of a case; none for float32."""
     if case.precision != "bfloat16":
         return nullcontext()
     return torch.autocast(case.device, torch.bfloat16, **options)

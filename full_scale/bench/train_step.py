@@ -3,9 +3,9 @@
 A step is the published objective with its batch and number of latents, the gradients, clipping and
 the optimiser. The networks have random weights. "ours" computes likelihoods in chunks, from
 features and head. "plain" computes all log-probabilities, (B, L, D, S) of them, through autograd.
-Both make the same random draws, so that their losses agree. Extra memory is the peak minus what the
-networks take before the step; it includes gradients and optimiser. Every measurement has a process
-of its own.
+Both make the same random draws, so their losses agree. Extra memory is the peak minus what the
+networks take before the step. It includes gradients and optimiser. Every measurement runs in a new
+process.
 
     python -m full_scale.bench train                      reduced sizes, CPU: minutes
     python -m full_scale.bench train --device cuda        published sizes, bfloat16 autocast
@@ -54,7 +54,7 @@ _REDUCED_BATCH, _REDUCED_LATENTS = 1, 8
 
 
 class Step(Workload):
-    """Networks, an optimiser and a batch, at random."""
+    """Random networks, their optimiser and a random batch."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
@@ -74,11 +74,11 @@ class Step(Workload):
         return replace(case, sizes=QUICK[case.experiment], batch=1, num_latents=2)
 
     def ours(self) -> float:
-        """A step with likelihoods in chunks; its loss."""
+        """Take a step with likelihoods in chunks. Return its loss."""
         return self._step(*(self._network(backbone).mixture for backbone in self._both()))
 
     def plain(self) -> float:
-        """A step with all log-probabilities at once; its loss."""
+        """Take a step with all log-probabilities at once. Return its loss."""
         return self._step(*(as_mixture(self._network(b).denoise) for b in self._both()))
 
     def _both(self) -> tuple[DenoiserBackbone, DenoiserBackbone]:
@@ -106,13 +106,13 @@ class Step(Workload):
         return float(loss.detach())
 
     def _times(self) -> tuple[Tensor, Tensor]:
-        """Times at which the consistency loss is trained, the more expensive of two cases."""
+        """Times at which the consistency loss is trained, which makes the step more expensive."""
         t = torch.full((self.case.batch,), 0.5, dtype=torch.float64, device=self.case.device)
         return t, t - 0.01
 
 
 def label(case: Case) -> str:
-    """The case in a table."""
+    """Name of the case in a table."""
     size = "reduced" if case.sizes else "full size"
     return f"{size}, {case.device}, B {case.batch}, L {case.num_latents}"
 

@@ -1,12 +1,12 @@
 """Data sets of token sequences, opened by name.
 
-A data set is a `TokenData`: item i is {"x_0": (D,) int64} and perhaps a "label", and item i is
-always the same. Only the order is random (`full_scale.data.order`): an augmentation, such as a
-mirror image, is an item of its own. A module `full_scale.data.NAME` provides
+A data set is a `TokenData`. Its item i is {"x_0": (D,) int64}, perhaps with a "label", and never
+changes. Only the order is random (`full_scale.data.order`). An augmented example, such as a mirror
+image, is therefore a separate item. A module `full_scale.data.NAME` provides
 
     open_split(folder: Path | None, split: str, **options) -> TokenData
 
-If it finds no data it raises a ValueError, whose one line says what to put where.
+If it finds no data, it raises a ValueError. Its one line says which command prepares the data.
 """
 
 import importlib
@@ -51,8 +51,8 @@ def open_data(
 
     Args:
         name: one of `DATA`.
-        folder: folder of the prepared data. None is data/NAME, or no folder for data that comes
-            with a package.
+        folder: folder of the prepared data. None means data/NAME. Data that comes with a package
+            has no folder.
         split: "train" or "test".
         **options: further options of `open_split` of that data set.
 
@@ -66,5 +66,8 @@ def open_data(
     open_split = importlib.import_module(f"full_scale.data.{name}").open_split
     known = list(inspect.signature(open_split).parameters)[2:]
     if unknown := options.keys() - known:
-        raise ValueError(f"options of {name} are {known}; got {sorted(unknown)}")
+        raise ValueError(
+            f"{name} has no option {', '.join(sorted(unknown))}; its options are: "
+            f"{', '.join(known) or 'none'}"
+        )
     return open_split(None if folder is None else Path(folder), split, **options)

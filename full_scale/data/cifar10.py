@@ -72,11 +72,11 @@ def _rows(table: Any, split: str, cursor: int | None) -> Iterator[Rows]:
 
 
 def _pixels(picture: Any, number: int) -> np.ndarray:
-    """Levels (3072,), channel by channel and row by row, the order of tauLDR's network."""
+    """Levels (3072,), channel by channel and row by row, as tauLDR's network takes them."""
     pixels = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
     if pixels.shape != SHAPE:
         raise ValueError(
-            f"picture {number} has {picture.width} x {picture.height} pixels, not 32 x 32; is this "
-            "CIFAR-10?"
+            f"picture {number} has {picture.width} x {picture.height} pixels, not 32 x 32; give a "
+            "--source that holds CIFAR-10"
         )
     return pixels.reshape(-1)

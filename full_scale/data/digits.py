@@ -1,7 +1,7 @@
 """The 8 x 8 handwritten digits of scikit-learn: 1797 images with 17 grey levels, no download.
 
 D = 64 pixels, row by row; S = 17 values 0..16; the digit is the label. Half of the images are held
-out as the test split. Which half is fixed, and independent of the seed of a run.
+out as the test split. The halves are fixed and do not depend on the seed of a run.
 """
 
 from functools import cache
@@ -45,13 +45,13 @@ def open_split(folder: Path | None, split: str) -> Digits:
     if folder is not None:
         raise ValueError(f"digits come with scikit-learn and take no data folder; got {folder}")
     images, labels = _all_images()
-    # A seed of its own, so that the halves never depend on the seed of a run.
+    # A fixed seed, so that the halves never depend on the seed of a run.
     shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     half = shuffled[::2] if split == "train" else shuffled[1::2]
     return Digits(images[half], labels[half])
 
 
-@cache  # it is read from a text file of one megabyte
+@cache  # reading the text file is slow
 def _all_images() -> tuple[Tensor, Tensor]:
     try:
         from sklearn.datasets import load_digits

@@ -5,8 +5,8 @@ python -m full_scale.prepare imagenet --source DIR/train --vqgan vqgan.safetenso
 There is one folder of pictures for each class. Classes are numbered in the order of the folder
 names; hidden folders and folders without pictures do not count. Each picture is scaled so that its
 shorter side has 256 pixels, and its centre is cut out. Since codes are computed once, training sees
-no random crops. It sees random flips with `mirror`, which stores the codes of each mirror image in
-a row of its own, right after those of the picture.
+no random crops. With `mirror` it sees random flips: the codes of each mirror image are stored in
+the row after those of the picture.
 """
 
 import hashlib
@@ -69,8 +69,8 @@ def prepare(
         split: "train" or "test".
         source: a folder with one folder of pictures for each class.
         encoder: the VQGAN, on the device.
-        encoder_name: name of the VQGAN. The header records it, because codes mean nothing without
-            their VQGAN.
+        encoder_name: name of the VQGAN. The header records it, because the codes of another VQGAN
+            mean other pictures.
         num_values: number of codes of the VQGAN.
         resolution: side of the encoded pictures in pixels.
         downsampling: number of pixels along the side of one code.
@@ -112,7 +112,7 @@ def picture(path: Path, resolution: int) -> np.ndarray:
         with Image.open(path) as image:
             image = image.convert("RGB")
     except OSError as error:
-        raise ValueError(f"{path} is no picture ({error}); replace or remove it") from None
+        raise ValueError(f"{path} is not a picture ({error}); replace or remove it") from None
     scale = resolution / min(image.size)
     width, height = (max(resolution, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -126,7 +126,7 @@ def _list(source: Path) -> tuple[list[Path], list[int], int]:
     files, labels, num_classes = [], [], 0
     for folder in folders:
         if folder.name.startswith("."):
-            continue  # for example .ipynb_checkpoints, which is no class
+            continue  # for example .ipynb_checkpoints
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
         files += found
         labels += [num_classes] * len(found)
@@ -134,7 +134,7 @@ def _list(source: Path) -> tuple[list[Path], list[int], int]:
     if not files:
         raise ValueError(
             f"source {source} holds no pictures; it must be a folder with one folder of .JPEG or "
-            ".png files per class, as train/n01440764/n01440764_10026.JPEG"
+            ".png files per class, for example train/n01440764/n01440764_10026.JPEG"
         )
     return files, labels, num_classes
 

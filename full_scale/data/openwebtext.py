@@ -57,7 +57,7 @@ def prepare(
         source: data set with the column text and a split named train, see `tables.open_table`.
         tokenizer: see `tables.open_tokenizer`.
         num_dims: D.
-        held_out: number of documents at the end that make the test split.
+        held_out: number of documents at the end that form the test split.
 
     Raises:
         ValueError: If the source or the tokenizer cannot be used, no documents are left to train

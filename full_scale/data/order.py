@@ -1,4 +1,4 @@
-"""The order in which training sees the data. It depends on seed and position alone, not on a state.
+"""The order in which training sees the data. It depends only on the seed and the position.
 
 Position p of a run, counted over all devices, lies in epoch p // size and holds the item
 `epoch_order(seed, p // size, size)[p % size]`. With B examples in a global batch, step n takes the
@@ -66,7 +66,7 @@ class MicroBatches:
     Args:
         size: number of items of the data set.
         seed: seed of the run.
-        steps: numbers of the steps still to take.
+        steps: numbers of the steps that remain.
         micro_batch: examples that go through the networks at once.
         parts: micro-batches of a step over all processes.
         rank: number of this process.

@@ -1,11 +1,11 @@
 """Token sequences in a folder. They are written batch by batch and read through a memory map.
 
-x_0.bin         (N, D), row by row, in the narrowest unsigned integers that hold S values
+x_0.bin         (N, D), row by row, in the smallest unsigned integers that hold S values
 label.bin       (N,) uint16, if there are classes
 header.json     description of the data, and SHA-256 of both files; written last
-progress.json   while rows are written: how many there are, and where to continue
+progress.json   number of rows so far and where to continue; only while rows are written
 
-A folder with a header is complete. Writing that was interrupted can be continued.
+A folder with a header is complete. Interrupted writing can be continued.
 """
 
 import hashlib
@@ -69,8 +69,8 @@ def pack(
 ) -> "PackedTokens":
     """Write the rows of a source, or continue where an earlier call was interrupted.
 
-    Rows count once they are flushed to the disk and recorded. Bytes beyond them, which a killed
-    writer left, are cut off. Only one batch is held in memory. Only one process may write to a
+    Rows count once they are flushed to the disk and recorded. Later bytes, which a killed writer
+    may have left, are cut off. Only one batch is held in memory. Only one process may write to a
     folder at a time.
 
     Args:
@@ -107,7 +107,9 @@ def pack(
         progress["cursor"] = rows.cursor
         write_json(folder / PROGRESS, progress)
     if progress["num_rows"] == 0:
-        raise ValueError(f"source gave no rows for {folder}: {dict(description.source)}")
+        raise ValueError(
+            f"the source gave no rows for {folder}; check its contents: {dict(description.source)}"
+        )
     hashes = {name: file_sha256(folder / name) for name in widths}
     header = {**asked, "num_rows": progress["num_rows"], "sha256": hashes}
     write_json(folder / HEADER, header | {"manifest": dict(manifest or {})})
@@ -163,7 +165,7 @@ class PackedTokens:
         """Read every byte and compare hashes.
 
         Raises:
-            ValueError: If a file differs from what was written; names it.
+            ValueError: If a file differs from what was written. The message names the file.
         """
         for name, recorded in self.header["sha256"].items():
             found = file_sha256(self.folder / name)
@@ -213,7 +215,7 @@ class WithMirrorImages:
 
 
 def _dtype(num_values: int) -> np.dtype:
-    """The narrowest unsigned integers that hold the values, little-endian."""
+    """The smallest unsigned integers that hold the values, little-endian."""
     return np.min_scalar_type(num_values - 1).newbyteorder("<")
 
 
@@ -228,7 +230,7 @@ def _check_same(folder: Path, held: dict[str, Any], asked: dict[str, Any]) -> No
     differing = [f"{k} is {held.get(k)}, not {asked[k]}" for k in asked if held.get(k) != asked[k]]
     if differing:
         raise ValueError(
-            f"{folder} holds other data ({'; '.join(differing)}); take another folder or remove it"
+            f"{folder} holds other data ({'; '.join(differing)}); use another folder or remove it"
         )
 
 
@@ -244,20 +246,22 @@ def _check_values(
     name: str, values: np.ndarray, shape: tuple[int, ...], limit: int, start: int
 ) -> None:
     if values.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}; rows from {start} have {values.shape}")
+        raise ValueError(
+            f"{name} must have shape {shape}; rows from {start} on have {values.shape}"
+        )
     if values.size and not (values.min() >= 0 and values.max() < limit):
         raise ValueError(
-            f"{name} must lie in 0..{limit - 1}; rows from {start} hold {values.min()} to "
-            f"{values.max()}: is this the data set (and tokenizer) that it should be?"
+            f"{name} must lie in 0..{limit - 1}; rows from {start} on hold {values.min()} to "
+            f"{values.max()}: check the data set and the tokenizer"
         )
 
 
 def _cut(path: Path, size: int) -> None:
-    """Keep the first `size` bytes of a file, and check that there are so many."""
+    """Keep the first `size` bytes of a file. Raise a ValueError if it is shorter."""
     with path.open("ab") as file:
         if file.tell() < size:
             raise ValueError(
-                f"{path} has {file.tell()} bytes, less than the {size} that were written; remove "
+                f"{path} has {file.tell()} bytes, fewer than the {size} that were recorded; remove "
                 f"{path.parent} and prepare it again"
             )
         file.truncate(size)

@@ -18,7 +18,7 @@ def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
 
     Raises:
         ValueError: If datasets is not installed, the source cannot be opened, or it lacks the split
-            or a column. The message says in one line what to put where.
+            or a column. The message says in one line what the source must hold.
     """
     try:
         import datasets
@@ -29,16 +29,11 @@ def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
     datasets.utils.logging.set_verbosity_error()
     remedy = (
         f"give --source a local folder (parquet files or save_to_disk) with the columns "
-        f"{', '.join(columns)} and the split {split}, or a name on the hub where there is a network"
+        f"{', '.join(columns)} and the split {split}, or a name on the hub if there is a network"
     )
     try:
         table = _load(datasets, source, split)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-    ) as error:  # when it is absent
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"data set {source} cannot be opened ({reason}); {remedy}") from None
     if absent := [name for name in columns if name not in table.column_names]:
@@ -80,21 +75,23 @@ def open_tokenizer(source: str) -> Any:
     files = "files (tokenizer.json, tokenizer_config.json)"
     tokenizer = opened(transformers.AutoTokenizer, source, "tokenizer", files)
     if tokenizer.eos_token_id is None:
-        raise ValueError(f"tokenizer {source} has no end-of-text token; take one that has, as gpt2")
+        raise ValueError(
+            f"tokenizer {source} has no end-of-text token; use one that has, for example gpt2"
+        )
     return tokenizer
 
 
 def opened(kind: Any, source: str, what: str, files: str) -> Any:
-    """Open something with a class of transformers.
+    """Open a model or a tokenizer with a class of transformers.
 
     Args:
         kind: class with the method `from_pretrained`.
         source: a folder, or a name on the hub.
-        what: what is opened, for the message.
-        files: its files, for the message.
+        what: name of the kind, for the error message.
+        files: files that the folder needs, for the error message.
 
     Raises:
-        ValueError: If there is no such thing.
+        ValueError: If it cannot be opened.
     """
     try:
         return kind.from_pretrained(source)
@@ -102,5 +99,5 @@ def opened(kind: Any, source: str, what: str, files: str) -> Any:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"{what} {source} cannot be opened ({reason}); give a local folder with its {files}, "
-            "or a name on the hub where there is a network"
+            "or a name on the hub if there is a network"
         ) from None

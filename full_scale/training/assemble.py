@@ -25,7 +25,7 @@ class Assembly:
         objective: network and loss.
         data: training data.
         preset: networks and noise.
-        identity: everything that the result depends on; a resumed run must agree in it.
+        identity: everything that the result depends on. A resumed run must have the same identity.
     """
 
     objective: TrainingObjective
@@ -57,8 +57,8 @@ def assemble(run: Run) -> Assembly:
         return Assembly(training, data, chosen, identity)
     if run.teacher is None:
         raise ValueError(
-            f"teacher is missing: --teacher FILE, a checkpoint of {chosen.title} from "
-            "python -m full_scale.convert or python -m full_scale.train"
+            f"teacher is missing: give --teacher FILE, a model of {chosen.title} that "
+            "python -m full_scale.convert or python -m full_scale.train has written"
         )
     teacher = load_model(run.teacher, like=run.preset, student=run.mixture_teacher)
     identity["teacher_sha256"] = teacher.sha256
@@ -88,23 +88,27 @@ def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenDat
     values = chosen.process.build().num_values
     if data.num_values != values:
         raise ValueError(
-            f"data {run.data.name} has {data.num_values} values a token and preset {run.preset} "
-            f"has {values}: another vocabulary; choose the data set that belongs to the preset"
+            f"data {run.data.name} has {data.num_values} values per token and preset {run.preset} "
+            f"has {values}, so their vocabularies differ: choose the data set that belongs to the "
+            "preset"
         )
     if data.num_dims != config.num_dims:
         raise ValueError(
-            f"data {run.data.name} has {data.num_dims} tokens an item and preset {run.preset} has "
-            f"{config.num_dims}: choose the data set that belongs to the preset"
+            f"data {run.data.name} has {data.num_dims} tokens per item and preset {run.preset} "
+            f"has {config.num_dims}: choose the data set that belongs to the preset"
         )
     if config.num_classes is None:
         return
     if data.num_classes is None:
-        raise ValueError(f"data {run.data.name} has no labels, which preset {run.preset} needs")
+        raise ValueError(
+            f"data {run.data.name} has no labels and preset {run.preset} needs them: choose the "
+            "data set that belongs to the preset"
+        )
     if data.num_classes != config.num_classes:
         raise ValueError(
             f"data {run.data.name} has {data.num_classes} classes and preset {run.preset} has "
-            f"{config.num_classes}: labels would mean other classes; prepare it from one "
-            "folder per class, all of them and no others"
+            f"{config.num_classes}, so labels would mean other classes: prepare the data from "
+            "exactly one folder for each class of the preset"
         )
 
 
@@ -118,7 +122,7 @@ def _build(config: DenoiserConfig, seed: int) -> nn.Module:
 def _separate_components(
     student: nn.Module, config: DenoiserConfig, gain: float, seed: int
 ) -> None:
-    """Fill the matrices of the latent that are zero, so that components differ from the start."""
+    """Give zero matrices of the latent random values, so that components differ from the start."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold_seed(seed, 1, "weights"))
         parameters = dict(student.named_parameters())

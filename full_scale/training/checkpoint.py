@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: one file each, whole or absent, checked when it is loaded.
+"""Checkpoints of a training run: one file each, either complete or absent, checked on loading.
 
     step_00001000.pt           step, state, config and manifest, written by `torch.save`
     step_00001000.pt.sha256    SHA-256 of that file, in the format of `sha256sum --check`
@@ -32,8 +32,8 @@ class Checkpoint:
     Attributes:
         path: file of the checkpoint.
         step: optimiser steps taken.
-        state: the parts as they were saved, every bit of every tensor.
-        config: what the run is, in JSON's types.
+        state: the parts, exactly as they were saved.
+        config: configuration of the run, in JSON's types.
         manifest: where the checkpoint comes from, in JSON's types.
     """
 
@@ -59,7 +59,7 @@ def save_checkpoint(
         step: optimiser steps taken, at least 0.
         state: parts by name, for example `model`, `ema`, `optimizer`. Each is a nested state of
             dictionaries, lists, tuples, tensors, numbers and strings, as every `state_dict()` is.
-        config: what the run is; JSON values.
+        config: configuration of the run; JSON values.
         manifest: where the checkpoint comes from, see `reporting.manifest`; JSON values.
         keep: number of newest checkpoints that stay; None keeps all.
 
@@ -87,13 +87,13 @@ def save_checkpoint(
     }
     write_whole(path, partial(_write, content, path))
     for old in _checkpoints(folder)[: -keep if keep else 0]:
-        old.unlink()  # from here on it is no checkpoint any more
+        old.unlink()  # without this file its hash counts as a leftover
         _hash_file(old).unlink(missing_ok=True)
     return path
 
 
 def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> Checkpoint:
-    """Load one checkpoint, after every byte was checked against the hash that was saved.
+    """Check every byte of a checkpoint against the saved hash, and load it.
 
     Args:
         path: file of the checkpoint, see `latest_checkpoint`.
@@ -102,7 +102,7 @@ def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> Che
     Raises:
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If the file differs from what was saved, its hash is missing, or it holds
-            anything but the state of a run; names the file.
+            anything but the state of a run. The message names the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -132,7 +132,7 @@ def latest_checkpoint(folder: Path | str) -> Path | None:
 
 
 def _write(content: dict[str, Any], path: Path, file: BinaryIO) -> None:
-    """Write content, and its hash beside it. The file gets its final name after that."""
+    """Write the content, and its hash beside it. `write_whole` then renames the file."""
     torch.save(content, file)
     file.flush()
     if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(file.name):

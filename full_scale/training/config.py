@@ -32,7 +32,7 @@ class NoiseOften(LogUniformGap):
 
     Attributes:
         noisy: after this time x_t tells nearly nothing about x_0.
-        share: probability of drawing such a time on purpose.
+        share: probability that t is drawn uniformly from [noisy, 1].
     """
 
     noisy: float = 0.75
@@ -129,8 +129,8 @@ class Reports:
     sample_steps: int = 8
     """number of sampling steps for a sheet"""
     decoder: str | None = None
-    """turns samples into pictures or text: a converted VQGAN for ImageNet; a tokenizer for text
-    (a folder, or gpt2 from the hub). Samples are written as numbers if left out"""
+    """model that turns samples into pictures or text: a converted VQGAN for ImageNet; a tokenizer
+    for text (a folder, or gpt2 from the hub). Samples are written as numbers if left out"""
     tensorboard: bool = False
     """also write events for TensorBoard"""
 
@@ -228,14 +228,14 @@ class Run:
 
     @property
     def di4c_recipe(self) -> Recipe:
-        """The recipe of that name, with this run's number of latents; not for a teacher."""
+        """The recipe of a distillation, with this run's number of latents."""
         recipe = RECIPES[self.recipe]
         if self.num_latents is None:
             return recipe
         return replace(recipe, num_latents=self.num_latents)
 
     def identity(self) -> dict[str, Any]:
-        """Everything that the result depends on, as JSON. A resumed run must agree in all of it.
+        """Everything that the result depends on, as JSON. It must not change when a run resumes.
 
         Paths are left out, because weights are compared by their hashes. The number of processes
         and the reports are left out as well. With a constant learning rate the number of steps is

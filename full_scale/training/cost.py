@@ -20,10 +20,10 @@ from full_scale.models.presets import preset
 from full_scale.training.config import Run
 
 GIB = 2**30
-_BACKWARD = 3  # a call with its gradients, in calls without: gradients take two more products each
+_BACKWARD = 3  # cost of a call with gradients, relative to one without: 3 products instead of 1
 _BYTES_PER_WEIGHT = 20  # weight, gradient, two moments, average: float32
 _CGROUP = Path("/sys/fs/cgroup")
-_CONTAINER = (  # files of the limit and the use, key in memory.stat: for cgroup versions 2 and 1
+_CONTAINER = (  # files of limit and use, and key in memory.stat; first cgroup version 2, then 1
     ("memory.max", "memory.current", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
@@ -34,7 +34,7 @@ class Estimate:
     """Bytes on one device.
 
     Attributes:
-        weights: of the student, with its gradient, two moments and the average; float32.
+        weights: weights of the student, gradient, two moments and average, in float32.
         teacher: weights of the teacher.
         activations: what autograd keeps of one micro-batch.
     """
@@ -45,7 +45,7 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        """The sum."""
+        """Sum of the three."""
         return self.weights + self.teacher + self.activations
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Outline:
             return float(run.batch_size * _BACKWARD * own)
         recipe = run.di4c_recipe
         latents = recipe.num_latents
-        asked = latents if run.mixture_teacher else 1  # teacher calls for one state
+        asked = latents if run.mixture_teacher else 1  # calls of the teacher for each state
         trained, taught = latents, asked
         if isinstance(recipe.distillation, SeparateDistillation):
             trained, taught = 2 * latents, asked + latents * asked
@@ -166,7 +166,7 @@ def activation_bytes(network: nn.Module, *inputs: Tensor | None) -> int:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Free bytes on a device; None where the system does not tell."""
+    """Free bytes on a device; None where the system does not report them."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

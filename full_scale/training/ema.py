@@ -11,9 +11,9 @@ class EMA:
     r"""The average of some parameters over the steps of training.
 
     After step n, counted from 1, the decay is $d_n = \min(d, (1 + n) / (10 + n))$: at first the
-    average forgets the random start quickly. The score SDE code of Song et al. and tauLDR have the
+    average forgets the random start quickly. The score SDE code of Song et al. and tauLDR use the
     same rule. Since $d_n$ depends on the step alone, the averages ("shadows") are the whole state.
-    They are kept in float32 or wider, on the device and in the shards of the parameters.
+    They are kept in float32 or wider, on the device of the parameters and sharded in the same way.
 
     Args:
         parameters: parameters by name, as they are trained.
@@ -25,7 +25,7 @@ class EMA:
 
     def __init__(self, parameters: Mapping[str, Tensor], decay: float) -> None:
         if not 0 <= decay < 1:
-            raise ValueError(f"ema_decay must lie in [0, 1); got {decay}: 0 follows the weights")
+            raise ValueError(f"ema_decay must lie in [0, 1); got {decay}: use 0 for no averaging")
         self.decay = decay
         self.parameters = dict(parameters)
         self.shadows = {name: _wide(p).clone() for name, p in self.parameters.items()}

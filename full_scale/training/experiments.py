@@ -1,7 +1,7 @@
 """The experiments by name: the training run of each, and what to expect of it.
 
 `python -m full_scale.train EXPERIMENT` runs them. Published numbers and settings are those of
-Hayakawa et al., ICML 2025, and of its code. A setting that these do not state is called unknown,
+Hayakawa et al., ICML 2025, and of its code. A setting that neither states is called unknown,
 and the value here is our choice.
 """
 
@@ -84,7 +84,7 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "digits-teacher": (
         """A teacher for 8 x 8 images of digits, trained by cross-entropy.
 
-        Takes minutes on two CPU cores. Nothing published to compare with.
+        Takes minutes on two CPU cores. There are no published numbers to compare with.
         `python -m full_scale.digits` trains the teacher, distils, samples and evaluates.""",
         Run(
             out=Path("runs/digits-teacher"),
@@ -101,7 +101,7 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "digits": (
         """A student of the teacher of digits-teacher, for 8 x 8 images of digits.
 
-        Takes minutes on two CPU cores. Nothing published to compare with.
+        Takes minutes on two CPU cores. There are no published numbers to compare with.
         `python -m full_scale.digits` trains the teacher, distils, samples and evaluates.""",
         Run(
             out=Path("runs/digits"),
@@ -122,4 +122,4 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         ),
     ),
 }
-"""By name of the experiment: what to expect, and the run."""
+"""What to expect of each experiment, and its run."""

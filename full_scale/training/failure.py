@@ -20,7 +20,9 @@ def report_failure(
     together: Mapping[str, Tensor],
     norm: float,
 ) -> ValueError:
-    """Write the micro-batches of this process that went wrong, and say what happened.
+    """Write the faulty micro-batches of this process, and return the error to raise.
+
+    If all losses of this process are finite, all its micro-batches are written.
 
     Args:
         run: configuration.
@@ -32,7 +34,7 @@ def report_failure(
         norm: norm of the gradient.
 
     Returns:
-        The error to raise. Its one line names terms, examples and files, and says what to do.
+        An error of one line. It names terms, examples and files, and says what to do.
     """
     bad = {name: values for name, values in own.items() if not bool(values.isfinite().all())}
     files = []

@@ -1,4 +1,4 @@
-"""The log of a training run: one JSON row every K steps, and TensorBoard if asked for.
+"""The log of a training run: one JSON row every `log_every` steps, and TensorBoard on request.
 
 log.jsonl holds what was computed: loss terms, norm of the gradient, diagnostics. It depends on the
 configuration alone, so that a run which was stopped and resumed writes the same bytes. clock.jsonl
@@ -26,7 +26,7 @@ class Logbook:
     Args:
         folder: folder of the run.
         tensorboard: whether to write TensorBoard events as well, to folder/tensorboard.
-        writes: whether this process writes to the disk; True in the first process alone.
+        writes: whether this process writes to the disk; True only in the first process.
     """
 
     def __init__(self, folder: Path, *, tensorboard: bool = False, writes: bool = True) -> None:
@@ -42,14 +42,14 @@ class Logbook:
             self.pending[name] = torch.cat([self.pending.get(name, value[:0]), value])
 
     def row(self, step: int, numbers: Mapping[str, float | bool | None]) -> dict[str, Any]:
-        """Write the mean and standard error of each name, and further numbers. Forget the values.
+        """Write a row with means, standard errors and further numbers. Clear the collected values.
 
         Args:
             step: number of steps taken.
             numbers: further numbers of the row.
 
         Raises:
-            ValueError: If a value is not finite; names it.
+            ValueError: If a value is not finite. The message names it.
         """
         log = LossLog()
         log.update(self.pending)
@@ -80,7 +80,7 @@ class Logbook:
             append_row(self.folder / CLOCK, row)
 
     def state(self) -> dict[str, Tensor]:
-        """The values that are in no row yet, for a checkpoint."""
+        """The values that no row includes yet, for a checkpoint."""
         return dict(self.pending)
 
     def resume(self, step: int, state: Mapping[str, Tensor]) -> None:

@@ -19,14 +19,14 @@ from full_scale.models.sampling import Plan, draw, samples_at_once
 from full_scale.training.config import Run
 
 DIAGNOSED = 4
-"""Number of examples of a batch that the diagnostics look at."""
+"""Number of examples of a batch that the diagnostics use."""
 
-_PREVIEW_BYTES = 2**31  # for probabilities; the rest of the memory is needed for training
+_PREVIEW_BYTES = 2**31  # for the probabilities of a sheet; training needs the rest
 
 
 @dataclass(kw_only=True)
 class TrainingObjective(ABC):
-    """What the training of teachers and of students has in common.
+    """Common base of the training of teachers and of students.
 
     Attributes:
         network: the network that is trained.
@@ -53,7 +53,7 @@ class TrainingObjective(ABC):
     def diagnose(
         self, network: nn.Module, batch: dict[str, Tensor], generator: Generator
     ) -> dict[str, float | bool]:
-        """Further numbers about the network for the log; they are no losses."""
+        """Further numbers about the network, besides the loss terms, for the log."""
         return {}
 
     def to(self, device: torch.device) -> None:  # noqa: B027  # nothing to move by default
@@ -102,10 +102,10 @@ class TeacherTraining(TrainingObjective):
     The loss is $\mathbb{E}_t\, \sum_d -\log p^d_{0|t}(x_0^d | x_t)$.
 
     At every t, the loss is smallest for the true marginals of the posterior. A product teacher can
-    represent nothing more, and a sampler that is parametrised by $x_0$ asks for nothing more. The
-    ELBO has the same minimiser, but weighs times by the rates of the noise, which are unbounded as
-    t goes to 0. Times are uniform from `config.first_time` to the horizon: from 0.01 for pixels,
-    where samplers end, and from 0 for masks.
+    represent only these marginals, and a sampler that is parametrised by $x_0$ needs only them.
+    The ELBO has the same minimiser, but weights times by the rates of the noise, which are
+    unbounded as t goes to 0. Times are uniform from `config.first_time` to the horizon. The first
+    time is 0.01 for pixels, where samplers end, and 0 for masks.
     """
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:

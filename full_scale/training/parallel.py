@@ -72,8 +72,8 @@ def full_state(
 ) -> dict[str, dict[str, Any]]:
     """Whole weights, optimiser state and averages, on the CPU, by name of the parameter.
 
-    All processes must call this. Of several processes, only the first one gets the weights and the
-    optimiser state.
+    All processes must call this. With several processes, only the first one gets the weights and
+    the optimiser state.
     """
     weights, moments = get_state_dict(network, optimizer, options=_WHOLE)
     shadows = {name: whole(value).cpu() for name, value in ema.shadows.items()}

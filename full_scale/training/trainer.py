@@ -1,11 +1,11 @@
-"""The training loop. It can be resumed exactly, and gives the same on any number of processes.
+"""The training loop. It resumes exactly, and gives the same result on any number of processes.
 
 Everything random is a function of the seed and of an example's position in the run: the order of
 the data, noise, times and latents. Dropout is a function of the position of its micro-batch. The
-state of a run is its weights, their average, the state of the optimiser and the values of the log
-that are in no row yet. A run that is stopped at any point and resumed therefore gives the same bits
-on the CPU. Several processes, or several micro-batches, compute the gradient of one large batch up
-to the order of sums.
+state of a run is its weights, their average, the state of the optimiser and the collected values
+that are in no row of the log yet. A run that is stopped at any point and resumed therefore gives
+the same bits on the CPU. Several processes, or several micro-batches, compute the gradient of one
+large batch up to the order of sums.
 """
 
 import math
@@ -145,7 +145,7 @@ class Trainer:
                     self._log(micro_batches[-1], bar)
                 if self.step % reports.save_every == 0 or last or stop:
                     self.save()
-                # After the checkpoint: if memory runs out here, the run can go on without a sheet.
+                # After the checkpoint: the run can be resumed if a sheet needs too much memory.
                 if reports.sample_every and (self.step % reports.sample_every == 0 or last):
                     self._preview()
                 bar.update()

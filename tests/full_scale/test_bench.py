@@ -1,4 +1,4 @@
-"""Benchmarks of latency and training: what they compare, what they write, what they refuse."""
+"""The benchmarks of losses, latency and training: statistics, counts, output and bad options."""
 
 import json
 import math
@@ -18,8 +18,11 @@ from full_scale.training.cost import operations
 
 
 @pytest.mark.parametrize("n", [1, 5, 6, 21, 50])
-def test_the_interval_encloses_the_median(n):
-    """Its ranks against scipy's binomial law: at least 95 %, and no narrower one would do."""
+def test_the_interval_covers_the_median_with_95_percent(n):
+    """By scipy's binomial law. The next narrower interval covers it with less than 95 %.
+
+    Fewer than six values cannot reach 95 %, and the interval is their whole range.
+    """
     values = [float(value) for value in range(1, n + 1)]
     low, high = bench_latency.median_interval(values[::-1])
     rank = int(low)
@@ -32,7 +35,7 @@ def test_the_interval_encloses_the_median(n):
 
 
 @pytest.mark.parametrize("experiment", MODELS)
-def test_smaller_sizes_are_smaller(experiment):
+def test_quick_and_reduced_networks_are_small(experiment):
     counts = []
     for sizes in (QUICK, REDUCED):
         teacher, student, process = networks(Case(experiment, 1, sizes[experiment]))
@@ -44,25 +47,25 @@ def test_smaller_sizes_are_smaller(experiment):
 
 
 @pytest.mark.parametrize("experiment", MODELS)
-def test_the_latent_adds_at_most_one_percent(experiment):
-    """Of the operations of the published networks: no clock involved."""
+def test_the_latent_adds_at_most_one_percent_of_the_operations(experiment):
+    """Counted for the published network sizes, not timed."""
     config = teacher_config(experiment, {})
     product, mixture = (operations(replace(config, latent=latent)) for latent in (False, True))
     assert 1 < mixture / product <= 1.01
 
 
-def test_operations_of_a_transformer_by_hand():
-    """2 m n k for each product of an m x k and a k x n matrix."""
+def test_operations_of_a_transformer_match_a_count_by_hand():
+    """The product of an m x k and a k x n matrix counts as 2 m n k operations."""
     config = teacher_config("openwebtext", QUICK["openwebtext"])
     tokens, width, cond = config.num_dims, config.hidden_size, config.condition_size
-    attention = 2 * 2 * tokens * tokens * width  # scores, and what they mix
+    attention = 2 * 2 * tokens * tokens * width  # scores, weighted values
     block = 2 * tokens * width * (4 + 2 * config.mlp_ratio) * width + 2 * cond * 6 * width
     noise = 2 * (config.noise_features + cond) * cond
     final = 2 * cond * 2 * width + 2 * tokens * width * config.num_states
     assert operations(config) == config.num_blocks * (block + attention) + noise + final
 
 
-def test_latency_writes_one_row_an_experiment(tmp_path, capsys):
+def test_latency_writes_one_row_for_each_experiment(tmp_path, capsys):
     small = ["--quick", "--rounds", "2", "--steps", "3", "--threads", "1"]
     bench.main(["latency", *small, "--json", str(tmp_path / "latency.json")])
     content = json.loads((tmp_path / "latency.json").read_text())
@@ -76,8 +79,8 @@ def test_latency_writes_one_row_an_experiment(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_plain_and_ours_train_alike(tmp_path):
-    """The same draws, hence the same loss; every process and the file."""
+def test_train_benchmark_writes_one_row_for_each_method(tmp_path):
+    """Both methods make the same random draws, so their losses agree."""
     file = str(tmp_path / "train.json")
     small = ["--quick", "--threads", "1", "--experiment", "openwebtext"]
     bench.main(["train", *small, "--json", file])
@@ -88,13 +91,13 @@ def test_plain_and_ours_train_alike(tmp_path):
 
 
 @pytest.mark.parametrize("experiment", MODELS)
-def test_steps_of_every_experiment_agree(experiment):
+def test_plain_and_chunked_training_steps_have_the_same_loss(experiment):
     case = Case(experiment, 1, QUICK[experiment], num_latents=3, threads=1, seed=1)
     plain, ours = (bench_train.first_loss(case, method) for method in bench_train.METHODS)
     assert math.isclose(plain, ours, rel_tol=1e-4, abs_tol=1e-5)
 
 
-def test_losses_and_gradients_of_the_plain_formula_are_ours():
+def test_plain_and_chunked_losses_have_the_same_gradients():
     assert bench_loss.largest_difference(replace(bench_loss.QUICK, threads=1)) < 1e-5
 
 
@@ -112,7 +115,7 @@ def test_losses_and_gradients_of_the_plain_formula_are_ours():
         (["latency", "--device", "cuda"], "torch sees no GPU"),
     ],
 )
-def test_refusals(options, message, monkeypatch):
+def test_bad_options_are_refused(options, message, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match=message):
         bench.main(options)

@@ -1,4 +1,4 @@
-"""Checkpoints: bit by bit what was saved, checked when loaded."""
+"""Checkpoints and tensor files: they return exactly what was saved, and damage is reported."""
 
 import os
 from pathlib import Path
@@ -64,11 +64,11 @@ def test_checkpoint_returns_what_was_saved(tmp_path_factory, state):
 
 
 class Custom:
-    """An object that no checkpoint may hold."""
+    """A class whose objects a checkpoint may not hold."""
 
 
 @pytest.mark.parametrize(("value", "kind"), [(Custom(), "Custom"), (os.system, "system")])
-def test_state_that_could_not_be_loaded_is_not_saved(value, kind, tmp_path):
+def test_a_state_with_other_objects_is_not_saved(value, kind, tmp_path):
     save_checkpoint(tmp_path, 1, state_at(1), {})
     before = sorted(tmp_path.iterdir())
     assert_refused(
@@ -79,7 +79,7 @@ def test_state_that_could_not_be_loaded_is_not_saved(value, kind, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD])
-def test_training_continues_bit_by_bit(optimizer, tmp_path):
+def test_resumed_training_equals_uninterrupted_training(optimizer, tmp_path):
     options = {"momentum": 0.9} if optimizer is torch.optim.SGD else {"amsgrad": True}
 
     def build():
@@ -113,17 +113,17 @@ def test_training_continues_bit_by_bit(optimizer, tmp_path):
     assert same(states(*resumed), states(*straight))
 
 
-def test_tensors_that_share_memory(tmp_path):
+def test_tensors_that_share_memory_are_restored(tmp_path):
     base = torch.arange(12.0)
     views = {"all": base, "part": base[3:5], "other": base.view(3, 4).T, "same": base}
     path = save_checkpoint(tmp_path, 1, {"part": views}, {})
     assert same(load_checkpoint(path).state["part"], views)
 
 
-def test_newest_ones_are_kept(tmp_path):
+def test_the_newest_checkpoints_are_kept(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     assert latest_checkpoint(tmp_path / "absent") is None
-    for step in (2, 30, 100_000_000, 999):  # more digits than the names are padded to, any order
+    for step in (2, 30, 100_000_000, 999):  # unordered; one has more than 8 digits
         save_checkpoint(tmp_path, step, {}, {})
     assert latest_checkpoint(tmp_path).name == "step_100000000.pt"
     save_checkpoint(tmp_path, 1000, {}, {}, keep=3)
@@ -132,7 +132,7 @@ def test_newest_ones_are_kept(tmp_path):
     assert len(list(tmp_path.iterdir())) == 6
 
 
-def test_other_files_of_the_run_are_left_alone(tmp_path):
+def test_other_files_in_the_folder_are_left_alone(tmp_path):
     others = {"log.jsonl", "step_notes", "step_notes.pt", ".tmp_mine", "step_one.sha256"}
     for name in others:
         (tmp_path / name).write_text("mine")
@@ -145,7 +145,7 @@ def test_other_files_of_the_run_are_left_alone(tmp_path):
     }
 
 
-def test_same_step_again_is_refused(tmp_path):
+def test_a_checkpoint_is_never_overwritten(tmp_path):
     path = save_checkpoint(tmp_path, 4, state_at(4), {})
     before = {p: p.read_bytes() for p in tmp_path.iterdir()}
     message = r"step_00000004\.pt exists already; use a new folder for a new run"
@@ -161,7 +161,7 @@ def test_same_step_again_is_refused(tmp_path):
         ({"keep": 0}, "keep must be at least 1, or None to keep all; got 0"),
     ],
 )
-def test_bad_arguments(arguments, message, tmp_path):
+def test_bad_arguments_are_refused(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         save_checkpoint(tmp_path, **({"step": 1, "state": {}, "config": {}} | arguments))
     assert list(tmp_path.iterdir()) == []
@@ -173,10 +173,10 @@ DAMAGED = r"step_00000001\.pt is not what was saved: .*copy the checkpoint again
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 1.0])
-def test_altered_byte_is_named(name, place, tmp_path):
+def test_a_changed_byte_is_reported(name, place, tmp_path):
     path = save_checkpoint(tmp_path, 1, state_at(1), {"lr": 0.25})
     content = bytearray((tmp_path / name).read_bytes())
-    length = 64 if name.endswith("sha256") else len(content)  # the digits, then the file's name
+    length = 64 if name.endswith("sha256") else len(content)  # the hash; after it comes the name
     content[round(place * (length - 1))] ^= 1
     (tmp_path / name).write_bytes(content)
     assert_refused(lambda: load_checkpoint(path), DAMAGED)
@@ -184,30 +184,30 @@ def test_altered_byte_is_named(name, place, tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("size", [0, 60])
-def test_truncated_file_is_named(name, size, tmp_path):
+def test_a_truncated_file_is_reported(name, size, tmp_path):
     path = save_checkpoint(tmp_path, 1, state_at(1), {})
     os.truncate(tmp_path / name, size)
     assert_refused(lambda: load_checkpoint(path), DAMAGED)
 
 
-def test_missing_files_are_named(tmp_path):
+def test_missing_files_are_reported(tmp_path):
     path = save_checkpoint(tmp_path, 1, state_at(1), {})
     (tmp_path / FILES[1]).unlink()
-    assert latest_checkpoint(tmp_path) == path  # not passed over in silence
+    assert latest_checkpoint(tmp_path) == path  # a checkpoint without its hash is not skipped
     assert_refused(lambda: load_checkpoint(path), r"step_00000001\.pt\.sha256 is missing; copy")
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"no checkpoint .*check the path"):
         load_checkpoint(path)
 
 
-def test_hash_is_one_that_sha256sum_reads(tmp_path):
+def test_the_hash_file_has_the_format_of_sha256sum(tmp_path):
     path = save_checkpoint(tmp_path, 1, {}, {})
     line = path.with_name(f"{path.name}.sha256").read_text()
     assert line == f"{file_sha256(path)}  {path.name}\n"
 
 
 def _with_its_hash(path):
-    """Give a file the hash that belongs to it, as somebody would who wants it to be loaded."""
+    """Write the correct hash of a file beside it, as an attacker would. Return the file."""
     path.with_name(f"{path.name}.sha256").write_text(f"{file_sha256(path)}  {path.name}\n")
     return path
 
@@ -221,28 +221,30 @@ def test_nothing_in_the_file_is_executed(name, tmp_path):
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("content", [{"step": 1}, [1, 2], torch.ones(2)])
-def test_file_of_another_kind_is_refused(content, tmp_path):
-    torch.save(content, tmp_path / "step_00000001.pt")
-    path = _with_its_hash(tmp_path / "step_00000001.pt")
+@pytest.mark.parametrize(
+    "content",
+    [{"step": 1}, [1, 2], torch.ones(2), b"", b"x", b"\x80\x02", b"PK\x03\x04"],
+    ids=repr,
+)
+def test_a_file_that_is_no_checkpoint_is_refused(content, tmp_path):
+    """Bytes are the content of the file. Other objects are written by `torch.save`."""
+    path = tmp_path / "step_00000001.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    _with_its_hash(path)
     assert_refused(lambda: load_checkpoint(path), "is not the checkpoint of a training run")
 
 
-def test_any_other_file_is_refused(tmp_path):
-    for content in (b"", b"x", b"\x80\x02", b"PK\x03\x04"):
-        (tmp_path / "step_00000001.pt").write_bytes(content)
-        path = _with_its_hash(tmp_path / "step_00000001.pt")
-        assert_refused(lambda path=path: load_checkpoint(path), "is not the checkpoint of a train")
-
-
-def test_file_of_another_program(tmp_path):
+def test_a_safetensors_file_of_another_program_has_no_description(tmp_path):
     save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", {"format": "pt"})
     tensors, description = read_tensors(tmp_path / "a.safetensors")
     assert same(tensors, {"a": torch.ones(2)})
     assert description is None
 
 
-def test_equal_tensors_give_equal_files(tmp_path):
+def test_equal_tensors_give_equal_files_in_any_order(tmp_path):
     tensors = {name: torch.full((3,), 2.0) for name in "cab"}
     for name in ("x", "y"):
         write_tensors(tmp_path / name, tensors, {"b": 1, "a": [2, None]})
@@ -251,7 +253,7 @@ def test_equal_tensors_give_equal_files(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"12345678", b"\x08\0\0\0\0\0\0\0{}      "[:12]])
-def test_file_that_is_not_safetensors(content, tmp_path):
+def test_a_missing_or_damaged_safetensors_file_is_refused(content, tmp_path):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(ValueError, match="not a whole safetensors file"):
         read_tensors(tmp_path / "x")

@@ -1,4 +1,4 @@
-"""Checkpoints of processes that die: at every file operation, killed, out of disk."""
+"""Checkpoints survive a crash at any file operation, a killed process and a full disk."""
 
 import os
 import random
@@ -15,14 +15,17 @@ from tests.helpers.forks import FORKS
 
 
 class Crash:
-    """From the n-th file operation on every one fails, as in a process that is dead."""
+    """Makes every file operation after the first `left` ones raise KeyboardInterrupt.
+
+    None lets all operations pass.
+    """
 
     OPERATIONS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fsync")
 
     def __init__(self):
         self.left = None
         self.fsync = os.fsync
-        sys.addaudithook(self)  # Python reports what it does to files, but for fsync
+        sys.addaudithook(self)  # sees all file operations except fsync
 
     def __call__(self, event, arguments):
         if self.left is None or event not in self.OPERATIONS:
@@ -36,13 +39,13 @@ class Crash:
         self.fsync(descriptor)
 
 
-CRASH = Crash()  # an audit hook stays for the life of the process; this one sleeps between tests
+CRASH = Crash()  # one for all tests, since an audit hook cannot be removed
 
 
 def test_crash_at_every_file_operation(tmp_path, monkeypatch):
-    """Whenever a process dies, every checkpoint that is there loads, and the newest is one of two.
+    """After a crash every checkpoint in the folder loads, and the newest is of step 2 or 3.
 
-    The older of them is removed in the same call, so this covers the removal as well.
+    The call that crashes saves step 3 and removes steps 1 and 2.
     """
     monkeypatch.setattr(os, "fsync", CRASH.flush)
     found = set()
@@ -63,7 +66,7 @@ def test_crash_at_every_file_operation(tmp_path, monkeypatch):
         found.add(tuple(checkpoint.step for checkpoint in loaded))
         if not crashed:
             break
-        save_checkpoint(tmp_path, 4, state_at(4), {}, keep=1)  # clears up after the dead one
+        save_checkpoint(tmp_path, 4, state_at(4), {}, keep=1)  # removes what the crash left
         names = sorted(path.name for path in tmp_path.iterdir())
         assert names == ["step_00000004.pt", "step_00000004.pt.sha256"]
     assert number > 15
@@ -76,7 +79,7 @@ def _newest_step(folder):
 
 
 def test_killed_writer_leaves_a_whole_checkpoint(tmp_path):
-    """SIGKILL at random moments; each new writer goes on from what the last one left."""
+    """Each writer gets SIGKILL at a random moment. The next one continues from its checkpoint."""
     generator = random.Random(5)
     last = 0
     for _ in range(6):
@@ -94,7 +97,7 @@ def test_killed_writer_leaves_a_whole_checkpoint(tmp_path):
         last = loaded.step
 
 
-def test_file_whose_writing_fails_leaves_the_old_one(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     def writes_half(file):
         file.write(b"half of it")
         raise OSError("disk full")

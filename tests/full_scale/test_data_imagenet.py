@@ -1,4 +1,4 @@
-"""ImageNet: the real loading code on a few small pictures."""
+"""ImageNet data, prepared from a few small pictures by the real code."""
 
 import shutil
 from functools import partial
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from full_scale.data import imagenet, open_data
+from full_scale.data import imagenet
 from tests.helpers.interrupted import first, only_from
 
 
 class Brightness:
-    """Stands in for the VQGAN: the code of a cell of 4 x 4 pixels is its largest red, 0..255."""
+    """Replaces the VQGAN. The code of 4 x 4 pixels is their largest red value, 0..255."""
 
     def encode(self, images):
         cells = images[:, 0].unfold(1, 4, 4).unfold(2, 4, 4).amax((-1, -2))
@@ -22,7 +22,7 @@ class Brightness:
 class TestImageNet:
     @pytest.fixture
     def source(self, tmp_path):
-        """Three classes; sizes and suffixes vary, one picture is grey."""
+        """A folder with three classes. Sizes and suffixes of the pictures vary, and one is grey."""
         rng = np.random.default_rng(0)
         for name, sizes in {"n03": [(8, 8), (8, 12)], "n01": [(16, 8)], "n02": [(9, 31)]}.items():
             (tmp_path / "source" / name).mkdir(parents=True)
@@ -48,18 +48,18 @@ class TestImageNet:
             **{"batch_size": 2} | options,
         )
 
-    def test_codes_and_classes_in_order(self, source, tmp_path):
+    def test_codes_and_labels_follow_the_order_of_the_folders(self, source, tmp_path):
         data = self._prepare(source, tmp_path / "out")
         assert (len(data), data.num_dims, data.num_values) == (5, 4, 256)
         assert data.label.tolist() == [0, 1, 1, 2, 2]
         assert data[2]["x_0"].tolist() == [100] * 4
-        # A picture of the right size is not touched.
+        # This picture has the right size already, so its pixels are used unchanged.
         pixels = np.asarray(Image.open(source / "n03" / "n03_0.png"))[..., 0]
         largest = pixels.reshape(2, 4, 2, 4).max((1, 3)).reshape(-1)
         np.testing.assert_array_equal(data.x_0[3], largest)
 
-    def test_other_folders_are_no_classes(self, source, tmp_path):
-        """Hidden ones, whatever they hold, and those without pictures shift no label."""
+    def test_hidden_folders_and_folders_without_pictures_are_no_classes(self, source, tmp_path):
+        """The labels of the other folders do not change."""
         (source / ".ipynb_checkpoints").mkdir()
         shutil.copy(source / "n01" / "n01_0.png", source / ".ipynb_checkpoints")
         (source / "n01b").mkdir()
@@ -68,8 +68,8 @@ class TestImageNet:
         assert data.label.tolist() == [0, 1, 1, 2, 2]
         assert data.num_classes == 3
 
-    def test_centre_is_cut_out(self, tmp_path):
-        """Columns of grey 0, 1, 2, ...: 16 x 8 keeps columns 4 to 11, 8 x 16 rows 4 to 11."""
+    def test_the_centre_is_cut_out(self, tmp_path):
+        """Of 16 columns, or 16 rows, of grey levels 0, 1, 2, ... numbers 4 to 11 stay."""
         ramp = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None], (8, 16, 3))
         Image.fromarray(np.ascontiguousarray(ramp)).save(tmp_path / "wide.png")
         assert imagenet.picture(tmp_path / "wide.png", 8)[0, :, 0].tolist() == list(range(4, 12))
@@ -77,7 +77,7 @@ class TestImageNet:
         Image.fromarray(tall).save(tmp_path / "tall.png")
         assert imagenet.picture(tmp_path / "tall.png", 8)[:, 0, 0].tolist() == list(range(4, 12))
 
-    def test_shorter_side_is_scaled(self, tmp_path):
+    def test_the_shorter_side_is_scaled_to_the_resolution(self, tmp_path):
         Image.fromarray(np.full((100, 37, 3), 77, np.uint8)).save(tmp_path / "a.png")
         pixels = imagenet.picture(tmp_path / "a.png", 16)
         assert pixels.shape == (16, 16, 3)
@@ -90,7 +90,7 @@ class TestImageNet:
         np.testing.assert_array_equal(both.x_0[::2], plain.x_0)
         np.testing.assert_array_equal(both.x_0[1::2], plain.x_0[:, [1, 0, 3, 2]])
 
-    def test_goes_on_where_it_was_interrupted(self, source, tmp_path, monkeypatch):
+    def test_interrupted_preparation_continues(self, source, tmp_path, monkeypatch):
         whole = self._prepare(source, tmp_path / "whole")
         rows = imagenet._rows
         monkeypatch.setattr(imagenet, "_rows", partial(first, rows, 1))
@@ -107,13 +107,9 @@ class TestImageNet:
         with pytest.raises(ValueError, match="holds other data"):
             self._prepare(source, tmp_path / "out")
 
-    def test_bad_sources(self, source, tmp_path):
+    def test_bad_sources_are_refused(self, source, tmp_path):
         with pytest.raises(ValueError, match=r"one folder of .JPEG or .png files per class"):
             self._prepare(tmp_path / "nowhere", tmp_path / "out")
         (source / "n01" / "n01_1.JPEG").write_bytes(b"no picture")
-        with pytest.raises(ValueError, match=r"n01_1\.JPEG is no picture"):
+        with pytest.raises(ValueError, match=r"n01_1\.JPEG is not a picture"):
             self._prepare(source, tmp_path / "out")
-
-    def test_missing_says_the_command(self, tmp_path):
-        with pytest.raises(ValueError, match=r"run: .*prepare imagenet --out"):
-            open_data("imagenet", tmp_path)

@@ -1,4 +1,4 @@
-"""Packed tokens: what comes out is what went in, after a kill too, and damage has a name."""
+"""Packed tokens return what was written, also after interruptions. Damage is reported."""
 
 import json
 import pickle
@@ -32,7 +32,7 @@ def _description(num_dims=3, num_values=300, num_classes=5, **source):
 
 
 def _source(x_0, label, batch, stop_after=None):
-    """A source that is killed, as it were, after some batches."""
+    """A source of rows that raises KeyboardInterrupt after `stop_after` batches."""
 
     def rows(cursor):
         for number, start in enumerate(range(cursor or 0, len(x_0), batch)):
@@ -55,14 +55,14 @@ def _check(data, x_0, label):
 
 
 @given(st.integers(1, 20), st.integers(1, 7), st.lists(st.integers(0, 3), max_size=4))
-def test_interrupted_anywhere_it_ends_as_if_it_never_was(tmp_path_factory, rows, batch, stops):
+def test_interrupted_writing_gives_the_same_data(tmp_path_factory, rows, batch, stops):
     folder = tmp_path_factory.mktemp("packed")
     x_0, label = _data(rows)
     for stop in stops:
         try:
             pack(folder, _description(), _source(x_0, label, batch, stop))
         except KeyboardInterrupt:
-            # A batch that was written but not recorded.
+            # As if a killed process had written a batch without recording it.
             with (folder / X_0).open("ab") as file:
                 file.write(b"torn")
             with pytest.raises(ValueError, match="is not complete"):
@@ -75,7 +75,7 @@ def test_interrupted_anywhere_it_ends_as_if_it_never_was(tmp_path_factory, rows,
 
 
 @pytest.mark.parametrize(("num_values", "size"), [(256, 1), (257, 2), (65536, 2), (65537, 4)])
-def test_narrowest_type_holds_the_largest_value(tmp_path, num_values, size):
+def test_values_take_as_few_bytes_as_possible(tmp_path, num_values, size):
     x_0 = np.array([[0, num_values - 1]])
     description = Description(2, num_values, None, {})
     data = pack(tmp_path, description, _source(x_0, None, 1))
@@ -88,11 +88,11 @@ def test_complete_data_is_not_written_again(tmp_path):
     x_0, label = _data(4)
     pack(tmp_path, _description(), _source(x_0, label, 2))
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    pack(tmp_path, _description(), _source(None, None, 2))  # would fail if it were read
+    pack(tmp_path, _description(), _source(None, None, 2))  # reading this source would fail
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
-def test_another_source_is_refused_before_and_after_the_end(tmp_path):
+def test_another_source_is_refused_while_incomplete_and_when_complete(tmp_path):
     x_0, label = _data(4)
     with pytest.raises(KeyboardInterrupt):
         pack(tmp_path, _description(split="train"), _source(x_0, label, 2, 1))
@@ -112,14 +112,14 @@ def test_another_source_is_refused_before_and_after_the_end(tmp_path):
         (Rows(np.array([[0, 1]]), np.array([0]), 1), r"x_0 must have shape \(1, 3\)"),
     ],
 )
-def test_bad_rows_are_named_and_not_kept(tmp_path, rows, message):
+def test_bad_rows_are_refused_and_not_kept(tmp_path, rows, message):
     with pytest.raises(ValueError, match=message):
         pack(tmp_path, _description(), lambda cursor: iter([rows]))
     x_0, label = _data(2)
     _check(pack(tmp_path, _description(), _source(x_0, label, 1)), x_0, label)
 
 
-def test_no_rows(tmp_path):
+def test_a_source_without_rows_is_refused(tmp_path):
     with pytest.raises(ValueError, match="source gave no rows"):
         pack(tmp_path, _description(), lambda cursor: iter(()))
 
@@ -130,44 +130,44 @@ class TestDamage:
         pack(tmp_path, _description(), _source(*_data(4), 2))
         return tmp_path
 
-    def test_missing(self, tmp_path):
+    def test_a_missing_folder(self, tmp_path):
         with pytest.raises(ValueError, match=r"none is missing; put it there$"):
             PackedTokens(tmp_path / "none", "put it there")
 
-    def test_shorter(self, folder):
+    def test_a_file_that_is_too_short(self, folder):
         (folder / X_0).write_bytes((folder / X_0).read_bytes()[:-1])
         with pytest.raises(ValueError, match=r"x_0\.bin has 23 bytes instead of 24; remove"):
             PackedTokens(folder)
 
-    def test_altered_byte(self, folder):
+    def test_a_changed_byte(self, folder):
         content = bytearray((folder / X_0).read_bytes())
         content[5] ^= 1
         (folder / X_0).write_bytes(content)
         with pytest.raises(ValueError, match=r"x_0\.bin has SHA-256 .* instead of"):
             PackedTokens(folder).verify()
 
-    def test_header_is_not_json(self, folder):
+    def test_a_header_that_is_not_json(self, folder):
         (folder / HEADER).write_text("{")
         with pytest.raises(ValueError, match=r"header\.json is not JSON; remove"):
             PackedTokens(folder)
 
-    def test_lost_rows_of_an_interrupted_run(self, tmp_path):
+    def test_recorded_rows_that_are_lost(self, tmp_path):
         x_0, label = _data(4)
         with pytest.raises(KeyboardInterrupt):
             pack(tmp_path, _description(), _source(x_0, label, 2, 1))
         (tmp_path / X_0).write_bytes(b"")
-        with pytest.raises(ValueError, match=r"x_0\.bin has 0 bytes, less than the 12"):
+        with pytest.raises(ValueError, match=r"x_0\.bin has 0 bytes, fewer than the 12"):
             pack(tmp_path, _description(), _source(x_0, label, 2))
 
 
-def test_workers_get_the_folder_and_not_a_copy(tmp_path):
+def test_pickled_data_holds_the_path_and_not_the_values(tmp_path):
     data = pack(tmp_path, _description(), _source(*_data(1000), 500))
     sent = pickle.dumps(data)
     assert len(sent) < 500
     np.testing.assert_array_equal(pickle.loads(sent).x_0, data.x_0)
 
 
-def test_mirror_images(tmp_path):
+def test_mirror_images_follow_the_pictures(tmp_path):
     x_0 = np.arange(2 * 12).reshape(2, 12)
     data = pack(tmp_path, Description(12, 24, None, {}), _source(x_0, None, 2))
     both = WithMirrorImages(data, (2, 3, 2))
@@ -182,7 +182,7 @@ def test_mirror_images(tmp_path):
     assert both.sha256 == data.sha256
 
 
-def test_other_values_or_labels_are_other_content(tmp_path):
+def test_the_hash_depends_on_values_and_labels(tmp_path):
     x_0, label = _data(4)
     contents = [(x_0, label), (x_0, label), (x_0[::-1], label), (x_0, (label + 1) % 5)]
     hashes = [
@@ -193,7 +193,7 @@ def test_other_values_or_labels_are_other_content(tmp_path):
     assert len(set(hashes)) == 3
 
 
-def test_header_says_what_it_is(tmp_path):
+def test_the_header_describes_the_data(tmp_path):
     pack(tmp_path, _description(), _source(*_data(4), 2), {"command": "python"})
     header = json.loads((tmp_path / HEADER).read_text())
     assert header["num_rows"] == 4

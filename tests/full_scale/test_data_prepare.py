@@ -1,4 +1,4 @@
-"""`python -m full_scale.prepare` as a user runs it: killed, started again, offline, misused."""
+"""The command `python -m full_scale.prepare`: after kills, offline and with bad options."""
 
 import json
 import time
@@ -20,7 +20,7 @@ from tests.helpers.tiny_text import save_documents, save_tokenizer
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts the command-line program offline; its standard error goes to a file."""
+    """A function that starts the command offline. Its standard error goes to errors.txt."""
     processes = []
 
     def start_program(*options):
@@ -37,8 +37,8 @@ def start(tmp_path):
         process.join()
 
 
-def test_killed_twice_it_ends_as_if_it_never_was(start, tmp_path, capsys, monkeypatch):
-    """SIGKILL as soon as some rows are recorded; the same command goes on from there."""
+def test_killed_preparation_can_be_continued(start, tmp_path, capsys, monkeypatch):
+    """The command gets SIGKILL twice after it has recorded rows. The final data is the same."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     save_documents(tmp_path / "source", 40_000)
     save_tokenizer(tmp_path / "tokenizer")
@@ -68,14 +68,14 @@ def test_killed_twice_it_ends_as_if_it_never_was(start, tmp_path, capsys, monkey
 
 
 def _rows(folder):
-    """Rows recorded so far; -1 once complete."""
+    """Number of rows recorded so far; -1 if no preparation is in progress."""
     try:
         return json.loads((folder / PROGRESS).read_text())["num_rows"]
     except FileNotFoundError:
         return -1
 
 
-def test_offline_is_one_line(start, tmp_path):
+def test_offline_failure_is_one_line_with_the_remedy(start, tmp_path):
     process = start("cifar10", "--out", tmp_path / "out")
     process.join(timeout=120)
     assert process.exitcode == 2
@@ -98,7 +98,7 @@ class TestImageNet:
                 Image.fromarray(pixels).save(tmp_path / "source" / name / f"{i}.png")
         return tmp_path / "source"
 
-    def test_codes_of_the_vqgan(self, source, tmp_path, capsys):
+    def test_tokens_are_the_codes_of_the_vqgan(self, source, tmp_path, capsys):
         vqgan = save_model(tmp_path / "vqgan.safetensors", VQGAN)
         options = ["--source", str(source), "--vqgan", str(vqgan), "--out", str(tmp_path / "out")]
         prepare.main(["imagenet", *options, "--batch", "2"])
@@ -115,12 +115,12 @@ class TestImageNet:
         assert model.sha256 in header["source"]["encoder"]
 
     @pytest.mark.parametrize("batch", ["0", "-1"])
-    def test_batches_hold_a_picture(self, source, batch, capsys):
+    def test_a_batch_size_below_1_is_refused(self, source, batch, capsys):
         with pytest.raises(SystemExit):
             prepare.main(["imagenet", "--source", str(source), "--batch", batch])
         assert "--batch: must be a whole number of at least 1; got" in capsys.readouterr().err
 
-    def test_needs_a_source_and_a_vqgan(self, source, tmp_path):
+    def test_a_source_and_a_vqgan_are_required(self, source, tmp_path):
         with pytest.raises(ValueError, match=r"imagenet needs --source .*convert vqgan"):
             prepare.main(["imagenet", "--source", str(source)])
         unet = save_model(tmp_path / "unet.safetensors", UNET)

@@ -1,4 +1,4 @@
-"""What a run costs, counted beforehand, against what a real step does."""
+"""Estimates of the operations and the memory of a run, compared with real steps and by hand."""
 
 from dataclasses import replace
 
@@ -26,10 +26,11 @@ from reporting import ROOT
 
 @pytest.mark.parametrize("mixture_teacher", [False, True])
 @pytest.mark.parametrize("recipe", ["teacher", "cifar10", "digits"])
-def test_operations_of_a_step_against_a_real_one(recipe, mixture_teacher):
-    """Counted while the objective and its gradients are computed.
+def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher):
+    """PyTorch counts the operations of a real loss and its gradients.
 
-    The estimate is above by the first layer, whose input has no gradient, and below by the losses.
+    The estimate includes a gradient of the first layer's input, which is never computed. It omits
+    the operations of the losses. Both are small.
     """
     run = replace(
         EXPERIMENTS["digits" if recipe != "teacher" else "digits-teacher"][1],
@@ -62,28 +63,28 @@ def test_operations_of_a_step_against_a_real_one(recipe, mixture_teacher):
 
 
 @pytest.mark.parametrize("name", ["cifar10", "imagenet", "openwebtext", "openwebtext-round2"])
-def test_operations_in_help_are_the_counted_ones(name):
+def test_operations_in_the_help_text_are_the_estimated_ones(name):
     text, run = EXPERIMENTS[name]
     counted = f"{run.steps * outline(run).operations():.1e}".replace("e+", "e")
     assert f"{counted} operations" in " ".join(text.split())
 
 
-def test_hours_in_the_readme_are_the_counted_ones():
+def test_hours_in_the_readme_are_the_estimated_ones():
     run = EXPERIMENTS["cifar10"][1]
     hours = run.steps * outline(run).operations() / 50e12 / 3600
     text = " ".join((ROOT / "README.md").read_text().split())
     assert f"{hours:.0f} hours on one GPU that sustains 50 TFLOP/s" in text
 
 
-def test_activation_bytes_by_hand():
-    """Linear, ReLU, Linear on (5, 3): what backward needs is the input and the ReLU's output."""
+def test_activation_bytes_match_a_count_by_hand():
+    """The backward pass of Linear, ReLU, Linear needs the input and the output of the ReLU."""
     with torch.device("meta"):
         network = torch.nn.Sequential(torch.nn.Linear(3, 7), torch.nn.ReLU(), torch.nn.Linear(7, 2))
         inputs = torch.zeros(5, 3)
     assert activation_bytes(network, inputs) == 4 * (5 * 3 + 5 * 7)
 
 
-def test_estimate_grows_with_the_micro_batch():
+def test_activations_grow_with_the_micro_batch():
     with torch.device("meta"):
         network = UNetConfig(num_states=17, channels=1, height=8, width=8, base_width=8).build()
         sizes = [
@@ -93,8 +94,8 @@ def test_estimate_grows_with_the_micro_batch():
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_what_a_container_already_uses_is_not_free(tmp_path, monkeypatch, version):
-    """Files that were read are: the system gives them back."""
+def test_memory_that_a_container_uses_is_not_free(tmp_path, monkeypatch, version):
+    """The cache of files that were read counts as free. `version` is the version of cgroup."""
     monkeypatch.setattr(cost, "_CGROUP", tmp_path)
     folder = tmp_path / "memory" if version == 1 else tmp_path
     folder.mkdir(exist_ok=True)
@@ -102,7 +103,7 @@ def test_what_a_container_already_uses_is_not_free(tmp_path, monkeypatch, versio
     limit, use, inactive = names if version == 1 else ("memory.max", "memory.current", names[2][6:])
     unlimited = free_memory(torch.device("cpu"))
     if unlimited is None:
-        pytest.skip("the system does not say")
+        pytest.skip("the system does not report its free memory")
     mib = 2**20
     (folder / use).write_text(f"{5 * mib}\n")
     (folder / "memory.stat").write_text(f"anon 1\n{inactive} {mib}\n")
@@ -113,7 +114,7 @@ def test_what_a_container_already_uses_is_not_free(tmp_path, monkeypatch, versio
     assert free_memory(torch.device("cpu")) > 8 * mib
 
 
-def test_memory_is_checked_against_what_is_free():
+def test_a_run_that_exceeds_the_free_memory_is_refused():
     estimate = Estimate(weights=2.0 * GIB, teacher=1.0 * GIB, activations=0.5 * GIB)
     assert estimate.total == 3.5 * GIB
     require_fits(estimate, 4 * GIB)

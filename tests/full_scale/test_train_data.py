@@ -1,4 +1,4 @@
-"""Data by name, the digits, and the order that every process agrees on."""
+"""Data sets by name, the digits, and the order in which training sees the data."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_unknown_names_are_refused():
         open_data("mnist")
     with pytest.raises(ValueError, match="split must be 'train' or 'test'; got 'valid'"):
         open_data("digits", split="valid")
-    with pytest.raises(ValueError, match=r"options of digits are \[\]; got \['flip'\]"):
+    with pytest.raises(ValueError, match="digits has no option flip; its options are: none"):
         open_data("digits", flip=True)
     with pytest.raises(ValueError, match="digits come with scikit-learn and take no data folder"):
         open_data("digits", "somewhere")
@@ -48,8 +48,8 @@ def test_epochs_and_seeds_differ():
 
 
 @given(st.integers(0, 99), st.integers(0, 200), st.integers(0, 40), st.integers(1, 17))
-def test_items_are_a_window_of_one_sequence(seed, start, count, size):
-    """A stretch that is cut anywhere is the same stretch."""
+def test_items_come_from_one_fixed_sequence(seed, start, count, size):
+    """The items at some positions do not depend on where reading starts."""
     epochs = range((start + count) // size + 1)
     whole = [i for e in epochs for i in epoch_order(seed, e, size).tolist()]
     assert items_at(seed, start, count, size) == whole[start : start + count]
@@ -61,7 +61,7 @@ def test_items_are_a_window_of_one_sequence(seed, start, count, size):
     st.sampled_from([(1, 1), (2, 2), (4, 2), (6, 3)]),
     st.integers(0, 5),
 )
-def test_ranks_share_out_the_global_batch_in_order(size, micro_batch, parts_world, first):
+def test_processes_share_out_the_global_batch_in_order(size, micro_batch, parts_world, first):
     size, (parts, world) = size + 1, parts_world
     steps = range(first, first + 2)
     options = {"micro_batch": micro_batch, "parts": parts}
@@ -81,6 +81,6 @@ def test_uneven_shares_are_refused():
         MicroBatches(10, 0, range(1), micro_batch=1, parts=3, world=2)
 
 
-def test_no_data_is_refused():
+def test_an_empty_data_set_is_refused():
     with pytest.raises(ValueError, match="at least one item; got 0"):
         items_at(0, 0, 1, 0)

@@ -1,4 +1,4 @@
-"""The digits from end to end on a tiny scale, its scores on real images, its figure."""
+"""The digits experiment: scores of real images, tables, a tiny run from end to end, the figure."""
 
 import json
 import math
@@ -21,7 +21,7 @@ def _levels(split):
     return torch.stack([data[i]["x_0"] for i in range(len(data))])
 
 
-def test_real_images_score_as_they_must():
+def test_scores_of_real_images_and_of_noise():
     held_out = digits.score(_levels("test"))
     assert held_out["frechet"] == pytest.approx(0, abs=1e-9)
     assert held_out["training_share"] == 0
@@ -34,14 +34,14 @@ def test_real_images_score_as_they_must():
     assert digits.score(noise)["frechet"] > 50 * digits.floor_distance()
 
 
-def test_samples_are_kept_as_text():
+def test_samples_are_recorded_as_text():
     levels = torch.zeros(1, 64, dtype=torch.long)
     levels[0, -1] = 16
     (text,) = digits.score(levels.expand(20, -1))["samples"][:1]
     assert text == SAMPLE
 
 
-def test_summary_and_comparison_by_hand():
+def test_summary_and_comparison_match_numbers_by_hand():
     result = digits_result()
     summary = {(row["model"], row["steps"]): row for row in result["summary"]}
     assert summary["teacher", 2]["frechet"] == 2.25
@@ -53,7 +53,7 @@ def test_summary_and_comparison_by_hand():
     assert comparison.keys() == {("student", 1), ("student", 2), ("hybrid", 2)}
     assert comparison["student", 1]["equal"] == 0
     assert comparison["student", 1]["double"] == 2.0
-    # At 2 calls: 0.5 and 1.5 less 2.0 and 2.5; less 1.0 and 1.5 of the teacher at 4.
+    # The student has 0.5 and 1.5 at 2 calls. The teacher has 2.0 and 2.5 at 2, 1.0 and 1.5 at 4.
     assert comparison["student", 2]["equal"] == -1.25
     assert comparison["student", 2]["double"] == -0.25
 
@@ -64,13 +64,16 @@ def test_one_seed_has_no_interval():
     assert {row["double_interval"] for row in digits.compare(rows)} == {None}
 
 
-def test_times_are_often_noisy():
+def test_late_times_have_the_expected_share():
+    """Half of all t are uniform on [0.75, 1], the others on (0.01 + gap, 1], where gap = t - u.
+
+    About a quarter of the others lie in [0.75, 1] as well. The expected share of t >= 0.75 is
+    therefore 0.5 + 0.5 * E[0.25 / (0.99 - gap)]. The test allows 4 standard deviations.
+    """
     t, u = DIGITS.times.draw(20_000, torch.Generator().manual_seed(0))
     gap = t - u
     assert 0.01 - 1e-12 <= float(gap.min()) < float(gap.max()) <= 0.1 + 1e-12
     assert 0 <= float(u.min()) < float(t.max()) <= 1
-    # 1/2 from [0.75, 1] and 1/2 from (0.01 + gap, 1], of which about a quarter lies there too:
-    # within 4 standard deviations of .5 + .5 * E[.25 / (.99 - gap)].
     log_uniform = torch.logspace(-2, -1, 10_001, dtype=torch.float64)
     expected = 0.5 + 0.5 * float((0.25 / (0.99 - log_uniform)).mean())
     assert float((t >= 0.75).double().mean()) == pytest.approx(expected, abs=4 * 0.5 / 20_000**0.5)
@@ -78,7 +81,7 @@ def test_times_are_often_noisy():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """The quick run, cut down to seconds: smaller networks, fewer steps."""
+    """The quick run with smaller networks and fewer steps, which takes seconds."""
     train_cases.register()
     small = {"preset": "tiny", "reports": Reports(log_every=1, sample_every=0)}
     small["check_memory"] = False  # the estimate takes longer than the training
@@ -94,13 +97,13 @@ def tiny(monkeypatch):
     return size
 
 
-def test_the_whole_path_and_its_resumption(tiny, tmp_path, capsys):
+def test_the_digits_command_runs_and_keeps_finished_students(tiny, tmp_path, capsys):
     out, json_file = tmp_path / "out", tmp_path / "digits.json"
     arguments = ["--quick", "--out", str(out), "--json", str(json_file)]
     digits.main([*arguments, "--students", "1"])
     first = json.loads(json_file.read_text())
     rows_of_1 = (out / "rows1.jsonl").read_bytes()
-    digits.main(arguments)  # student 0 as well; student 1 is only read
+    digits.main(arguments)  # trains student 0; student 1 is finished
     assert (out / "rows1.jsonl").read_bytes() == rows_of_1
     result = json.loads(json_file.read_text())
     assert [row for row in result["rows"] if row["seed"] == 1] == first["rows"]
@@ -119,7 +122,7 @@ def test_the_whole_path_and_its_resumption(tiny, tmp_path, capsys):
     assert "floor, training images against held-out images" in capsys.readouterr().out
 
 
-def test_a_stopped_training_ends_the_program(tiny, tmp_path, monkeypatch):
+def test_a_stopped_training_ends_the_command(tiny, tmp_path, monkeypatch):
     from full_scale.training.trainer import Outcome
 
     monkeypatch.setattr(digits, "train", lambda run: Outcome(1, False, None))
@@ -137,7 +140,7 @@ def test_figure_shows_the_numbers_and_the_samples(tmp_path):
     np.testing.assert_allclose(lines["hybrid"], [[2, 1.0]])
     for axes in (teacher, student):
         picture = axes.images[0].get_array()
-        assert picture.shape == (2 * 12, 3 * 12)  # calls 1 and 2, which both have; three samples
+        assert picture.shape == (2 * 12, 3 * 12)  # two rows, 1 and 2 calls; three samples
         assert picture[2 + 7, 2 + 7] == 16  # last pixel of the first image, inside its margin
         assert picture.sum() == 16 * 6
         assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2"]

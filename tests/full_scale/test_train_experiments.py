@@ -1,8 +1,8 @@
-"""The three published experiments, whole: files as published, the real runs, tiny networks.
+"""The published experiments from end to end, with their real runs on tiny networks and files.
 
-Data is prepared, and a teacher is distilled, in bfloat16 where the experiment says so. The student
-is sampled and measured, each by the command of the README (samples of pixels are measured in
-test_evaluate.py).
+Each test case prepares data, distils a teacher, draws samples and measures them. Training uses
+bfloat16 where the experiment does. The commands are those of the README. Samples of pixels are
+measured in test_evaluate.py.
 """
 
 from dataclasses import replace
@@ -30,11 +30,18 @@ from tests.helpers.tiny_models import DIT, MASKGIT, VQGAN, save_model
 from tests.helpers.tiny_text import save_documents, save_judge
 
 PIXELS = UNetConfig(base_width=8, multipliers=(1, 1), num_res_blocks=1, time_features=8)
-"""CIFAR-10's pixels and states in a small network."""
+"""A small network with the pixels and grey levels of CIFAR-10."""
 
 
 class Experiment(NamedTuple):
-    """A name in EXPERIMENTS, a tiny network of its kind, and options of the commands after it."""
+    """A published experiment and its tiny version.
+
+    Attributes:
+        name: key of EXPERIMENTS.
+        network: a tiny network of the same kind.
+        sampling: options of full_scale.sample.
+        measuring: options of full_scale.evaluate; empty if nothing is measured.
+    """
 
     name: str
     network: DenoiserConfig
@@ -59,7 +66,7 @@ MEASURED = {"imagenet": {"frechet"}}
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Source files, prepared data and teachers."""
+    """A folder with source files, prepared data and teachers."""
     folder = tmp_path_factory.mktemp("experiments")
     rng = np.random.default_rng(0)
     images = [Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)) for _ in range(6)]
@@ -87,12 +94,12 @@ def files(tmp_path_factory):
 
 
 def _paths(folder, arguments):
-    """The names of files among the arguments, as paths."""
+    """The arguments, with the names of existing files replaced by their paths."""
     return [str(folder / a) if (folder / a).exists() else a for a in arguments]
 
 
 def _forget_precision():
-    """Accelerate keeps the first one of a process."""
+    """Reset accelerate, which keeps the first precision of a process."""
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
@@ -104,7 +111,7 @@ def _fresh_precision():
 
 
 def _run(files, out, experiment, **changes):
-    """The published run, short, on the tiny network."""
+    """The published run, with two steps and the tiny network."""
     network, published = experiment.network, EXPERIMENTS[experiment.name][1]
     presets.PRESETS["tiny-kind"] = Preset("a tiny one", network, tiny_models.PROCESSES[network])
     second = "-student" if published.mixture_teacher else ""
@@ -126,7 +133,7 @@ def _run(files, out, experiment, **changes):
 
 @pytest.fixture(scope="module")
 def trained(files, tmp_path_factory):
-    """From an experiment to its run, trained once."""
+    """A function that trains the run of an experiment once and returns it."""
     runs = {}
 
     def train_once(experiment):
@@ -141,8 +148,8 @@ def trained(files, tmp_path_factory):
 
 @pytest.mark.parametrize("experiment", CASES, ids=lambda case: case.name)
 class TestTraining:
-    def test_resumed_is_the_same_bit_by_bit(self, files, trained, tmp_path, experiment):
-        """And the weights are no longer the teacher's."""
+    def test_a_resumed_run_is_exactly_the_same(self, files, trained, tmp_path, experiment):
+        """The trained weights differ from those of the teacher."""
         whole = trained(experiment)
         parts = _run(files, tmp_path / "parts", experiment, check_memory=False)
         for steps in (1, 2):
@@ -158,7 +165,7 @@ class TestTraining:
         assert all(np.isfinite(row["loss"]) for row in rows)
         assert any((whole.out / "samples").iterdir())
 
-    def test_half_precision_is_near_single(self, files, trained, tmp_path, experiment):
+    def test_losses_in_bfloat16_and_float32_are_close(self, files, trained, tmp_path, experiment):
         whole = trained(experiment)
         _forget_precision()
         precision = "bf16" if whole.precision == "no" else "no"

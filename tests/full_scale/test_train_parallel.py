@@ -1,4 +1,4 @@
-"""Gradients do not depend on how a batch is cut into micro-batches, nor on who computes them."""
+"""Gradients do not depend on the size of micro-batches or on the number of processes."""
 
 import itertools
 import re
@@ -40,7 +40,7 @@ def run(tmp_path):
 
 
 def _gradient(run, step=0):
-    """What one step of the trainer hands to the optimiser, before clipping has an effect."""
+    """The trainer after one step, and the gradients of this step without clipping."""
     run = replace(run, optimizer=replace(run.optimizer, clip=1e9))
     trainer = train_cases.trainer(run, torch.float64)
     trainer.step = step
@@ -48,9 +48,8 @@ def _gradient(run, step=0):
     return trainer, [p.grad.clone() for p in trainer.plain.parameters()]
 
 
-def test_accumulated_gradient_is_that_of_the_mean_over_the_batch(run):
-    """The other side by autograd of one objective on the whole batch, without the trainer."""
-    _, grads = _gradient(replace(run, micro_batch=1), step=5)
+def test_gradients_of_micro_batches_add_up_to_that_of_the_whole_batch(run):
+    """Autograd of the mean objective of the whole batch, without the trainer, is the reference."""
     fresh = train_cases.trainer(replace(run, out=run.out / "fresh"), torch.float64)
     objective = fresh.objective
     positions = range(5 * run.batch_size, 6 * run.batch_size)
@@ -61,21 +60,15 @@ def test_accumulated_gradient_is_that_of_the_mean_over_the_batch(run):
     loss = objective.loss(network, batch, generator).loss.mean()
     expected = torch.autograd.grad(loss, list(network.parameters()))
     assert max(float(g.abs().max()) for g in expected) > 1e-3
-    for ours, theirs in zip(grads, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("micro_batch", [1, 2])
-def test_micro_batches_do_not_matter(run, micro_batch):
-    _, whole = _gradient(replace(run, micro_batch=4))
-    _, parts = _gradient(replace(run, micro_batch=micro_batch))
-    for ours, theirs in zip(parts, whole, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+    for micro_batch in (1, 2, 4):
+        _, grads = _gradient(replace(run, micro_batch=micro_batch), step=5)
+        for ours, theirs in zip(grads, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
 @contextmanager
 def _two_ranks(function, *arguments):
-    """Two processes that have ended well when the block has."""
+    """Run a function in two processes. At the end of the block both must have succeeded."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -95,7 +88,7 @@ def _two_ranks(function, *arguments):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder for each kind of network, with the same run on two ranks and on one."""
+    """A folder for each kind of network. It holds the same run by two processes and by one."""
     train_cases.register()
     folder = tmp_path_factory.mktemp("ranks")
     for preset in train_cases.KINDS:
@@ -112,17 +105,17 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_two_processes_are_one_with_twice_the_batch(trained):
-    """Weights, moments, averages and samples, as copies and as shards, which are resumed once."""
+def test_two_processes_give_the_result_of_one(trained):
+    """Weights, moments, averages and samples agree, with DDP and FSDP, after one resumption."""
     for preset, strategy in itertools.product(train_cases.KINDS, train_ranks.STRATEGIES):
         _assert_same_run(trained / preset / "alone", trained / preset / strategy)
 
 
 def test_autocast_loses_no_gradient(trained):
-    """bfloat16 on two ranks, as copies and as shards, against float64 in one process.
+    """Gradients in bfloat16 of two processes, with DDP and FSDP, match float64 in one process.
 
-    The consistency target calls the student without gradients first. Weights that autocast keeps
-    of that call once took the gradients of all but the first block with them.
+    The consistency target calls the student without gradients first. If autocast kept the weights
+    that it cast in this call, all blocks but the first would get no gradient.
     """
     for preset in train_cases.KINDS:
         here = trained / preset
@@ -156,7 +149,7 @@ def _assert_same_run(alone, shared):
 
 
 def test_torchrun_trains_and_samples_like_one_process(tmp_path):
-    """torchrun starts the training. It would start sampling with the environment of `be_rank`."""
+    """torchrun starts the training. Sampling gets the same environment variables from `be_rank`."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     training = "digits-teacher --steps 3 --micro-batch 32 --dropout 0 --reports.log-every 1 --out"
     options = training.split()
@@ -184,8 +177,8 @@ def test_torchrun_trains_and_samples_like_one_process(tmp_path):
 @pytest.mark.parametrize(
     ("program", "arguments"), [(main, ["cifar10"]), (sample.main, []), (evaluate.main, [])]
 )
-def test_launchers_leave_our_options_alone(launcher, program, arguments, capsys):
-    """They look at all options first: one that begins like two of theirs is an error to them."""
+def test_no_option_is_taken_by_a_launcher(launcher, program, arguments, capsys):
+    """A launcher would take or reject an option of ours that abbreviates one of its own."""
     with pytest.raises(SystemExit):
         program([*arguments, "--help"])
     ours = set(re.findall(r"--[a-z][a-z.-]+", capsys.readouterr().out)) - {"--help"}

@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere, by any means, and resumed is the run that was not stopped."""
+"""A run that is stopped and resumed gives exactly the result of an undisturbed run."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run of six steps that nothing disturbed. Checkpoints: 2, 4, 6. Rows of the log: 4, 6."""
+    """An undisturbed run of six steps. Checkpoints: 2, 4, 6. Rows of the log: 4, 6."""
     train_cases.register()
     folder = tmp_path_factory.mktemp("undisturbed")
     train_cases.write_teacher(folder / "teacher.safetensors")
@@ -55,7 +55,7 @@ def _rows(run):
 
 
 def _result(run, step):
-    """Everything that a finished run leaves: state, log and model, bit by bit."""
+    """State, log and model of a finished run, for exact comparison."""
     state = {name: bits(part) for name, part in _state(run, step).items()}
     model = read_model(run.out / "model.safetensors").state
     return state, (run.out / LOG).read_bytes(), bits(model)
@@ -67,11 +67,11 @@ def _newest_step(run):
 
 
 class Interruption(Exception):
-    """What stops a run in the tests."""
+    """The error that stops a run in the tests."""
 
 
-def test_stopped_after_every_step(folder, whole, monkeypatch):
-    """Both with and without a checkpoint, or a row of the log, of that very step."""
+def test_a_run_can_be_stopped_after_any_step(folder, whole, monkeypatch):
+    """Some of these steps have a checkpoint or a row of the log, others do not."""
     run = train_cases.student_run(folder)
     advance = Trainer._advance
     for steps_done in range(6):
@@ -85,18 +85,18 @@ def test_stopped_after_every_step(folder, whole, monkeypatch):
             patch.setattr(Trainer, "_advance", interrupted)
             with pytest.raises(Interruption):
                 train(run, progress=False)
-        torch.rand(7)  # torch's own generator is elsewhere when the run goes on
+        torch.rand(7)  # the state of torch's own generator must not matter
     assert train(run, progress=False) == (6, True, run.out / "model.safetensors")
     assert _result(run, 6) == _result(whole, 6)
 
 
 @pytest.fixture
 def program(tmp_path):
-    """Starts the command-line program, and sends it a signal once it has saved a checkpoint."""
+    """A function that starts the command and sends it a signal after its next checkpoint."""
     processes = []
 
     def stop(run, signal_number, whole_group=False):
-        """The exit status and what was written to standard error."""
+        """Return the exit status and the standard error."""
         before, errors = _newest_step(run), tmp_path / "errors.txt"
         arguments = (run, errors, whole_group)
         process = FORKS.Process(target=train_cases.train_as_program, args=arguments)
@@ -117,11 +117,12 @@ def program(tmp_path):
         process.join()
 
 
-def test_killed_and_asked_to_stop(folder, program):
-    """SIGKILL twice and SIGTERM twice, at moments of the machine's choosing, then to the end.
+def test_a_run_survives_sigkill_and_sigterm(folder, program):
+    """The run gets SIGKILL twice and SIGTERM twice, soon after a checkpoint, and is then finished.
 
-    Launchers and schedulers send SIGTERM to a whole group of processes, workers that read ahead
-    included. That workers read the same data shows in the result as well.
+    The second SIGTERM goes to the whole process group, as launchers and schedulers send it. This
+    group includes the worker processes that read data ahead. The result is the same with and
+    without these workers.
     """
     long_run = train_cases.student_run(folder, steps=10_000)
     for _ in range(2):
@@ -150,8 +151,8 @@ def test_a_finished_run_is_left_as_it_is(folder, whole):
     assert {path: path.read_bytes() for path in run.out.rglob("*") if path.is_file()} == before
 
 
-def test_seed_and_data_order_matter(folder, whole):
-    """The comparisons above can fail: another seed is another run."""
+def test_another_seed_gives_another_run(folder, whole):
+    """The comparisons of the other tests can therefore fail."""
     other = train_cases.student_run(folder, steps=4, seed=1)
     train(other, progress=False)
     one, two = _state(whole, 4), _state(other, 4)
@@ -161,7 +162,7 @@ def test_seed_and_data_order_matter(folder, whole):
     assert _rows(whole)[0]["loss"] != _rows(other)[0]["loss"]
 
 
-def test_log_rows_hold_what_was_trained(whole):
+def test_log_rows_hold_loss_terms_and_diagnostics(whole):
     rows = _rows(whole)
     assert [row["step"] for row in rows] == [4, 6]
     terms = ("distillation", "data_correlation", "data_marginal")
@@ -175,7 +176,7 @@ def test_log_rows_hold_what_was_trained(whole):
     assert all(row["seconds_per_step"] > 0 for row in clock)
 
 
-def test_checkpoint_names_its_run(whole):
+def test_a_checkpoint_records_its_run(whole):
     checkpoint = load_checkpoint(latest_checkpoint(whole.out / "checkpoints"))
     assert checkpoint.step == 6
     assert checkpoint.config["run"]["preset"] == "tiny"

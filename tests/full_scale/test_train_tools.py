@@ -1,4 +1,4 @@
-"""What a trainer works with: learning rates, averages of weights, logbook, previews."""
+"""Parts of the trainer: learning rates, averages of weights, logbook, previews."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from full_scale.training.ema import EMA
 from full_scale.training.log import Logbook
 
 
-def test_schedules_of_the_learning_rate():
+def test_learning_rates_follow_their_schedule():
     constant = Optimizer(learning_rate=2.0, warmup=4)
     assert [constant.rate(n, 100) for n in (0, 1, 3, 4, 99)] == [0.5, 1.0, 2.0, 2.0, 2.0]
     cosine = Optimizer(learning_rate=2.0, warmup=4, schedule="cosine")
@@ -26,7 +26,7 @@ def test_schedules_of_the_learning_rate():
     assert Optimizer(learning_rate=1.0).rate(0, 1) == 1.0
 
 
-def test_average_of_weights_in_closed_form():
+def test_the_average_of_weights_follows_its_formula():
     parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
     ema = EMA({"w": parameter}, 0.5)
     expected = parameter.detach().double().clone()
@@ -48,12 +48,12 @@ def test_average_of_weights_in_closed_form():
         EMA({}, 1.0)
 
 
-def test_average_is_float32_for_half_precision_weights():
+def test_the_average_of_bfloat16_weights_is_float32():
     ema = EMA({"w": torch.ones(1, dtype=torch.bfloat16)}, 0.9)
     assert ema.shadows["w"].dtype == torch.float32
 
 
-def test_logbook_means_and_pending_values(tmp_path):
+def test_logbook_writes_means_and_restores_pending_values(tmp_path):
     book = Logbook(tmp_path)
     book.add({"a": torch.tensor([1.0, 2.0])})
     book.add({"a": torch.tensor([6.0]), "b": torch.tensor([1.0])})
@@ -70,7 +70,7 @@ def test_logbook_means_and_pending_values(tmp_path):
     assert [json.loads(x)["step"] for x in (tmp_path / "log.jsonl").read_text().splitlines()] == [5]
 
 
-def test_the_clock_counts_the_steps_since_the_last_row_or_start(tmp_path, monkeypatch):
+def test_seconds_per_step_count_from_the_last_row_or_the_start(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(logbook.time, "perf_counter", lambda: now[0])
     book = Logbook(tmp_path)
@@ -89,7 +89,7 @@ def test_logbook_writes_tensorboard_events(tmp_path):
     assert any((tmp_path / "tensorboard").iterdir())
 
 
-def test_sheet_puts_images_in_reading_order():
+def test_a_sheet_shows_images_row_by_row():
     images = torch.zeros(3, 1, 2, 2).numpy()
     images[1] += 0.5
     picture = sheet(images)
@@ -97,22 +97,22 @@ def test_sheet_puts_images_in_reading_order():
     assert picture[:2, :2].max() == 0
     assert (picture[:2, 3:] == 0.5).all()
     assert (picture[3:, :2] == 0).all()
-    assert (picture[3:, 3:] == 1).all()  # empty place
+    assert (picture[3:, 3:] == 1).all()  # no image here
 
 
-def test_preview_of_tokens_is_numbers_without_a_decoder(tmp_path):
+def test_tokens_are_saved_as_numbers_without_a_decoder(tmp_path):
     samples = torch.arange(8).reshape(2, 4)
     path = Previews(PRESETS["sdtt-owt"].network).write(samples, tmp_path / "samples" / "step")
     np.testing.assert_array_equal(np.load(path), samples.numpy())
 
 
 @pytest.mark.parametrize("name", ["sdtt-owt", "maskgit-imagenet"])
-def test_decoder_is_opened_before_training(tmp_path, name):
+def test_a_missing_decoder_is_refused_before_training(tmp_path, name):
     with pytest.raises((ValueError, FileNotFoundError), match="nothing"):
         Previews(PRESETS[name].network, str(tmp_path / "nothing"))
 
 
-def test_preview_of_pixels_is_a_picture(tmp_path):
+def test_pixels_are_saved_as_a_picture(tmp_path):
     samples = torch.zeros(4, 64, dtype=torch.long)
     samples[3] = 16
     path = Previews(PRESETS["digits"].network).write(samples, tmp_path / "step")

@@ -1,4 +1,4 @@
-"""States of a made-up run, and a process that saves them until it is killed."""
+"""Artificial states of a run, and a function that saves checkpoints until it is killed."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, s
 
 
 def state_at(step: int) -> dict:
-    """The only right state after that many steps: two parts, some hundred kilobytes."""
+    """The expected state after that many steps. It has two parts and takes some 300 kilobytes."""
     ramp = torch.arange(40_000, dtype=torch.int64)
     return {
         "model": {"weight": (ramp * step) % 65_521},
@@ -17,7 +17,10 @@ def state_at(step: int) -> dict:
 
 
 def bits(value):
-    """A nested state in plain values, equal where types, order of keys and all bits are equal."""
+    """A nested state as plain values.
+
+    Two results are equal if types, order of keys and all bits of the states are equal.
+    """
     if isinstance(value, torch.Tensor):
         content = value.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
         return value.dtype, value.shape, content
@@ -29,12 +32,12 @@ def bits(value):
 
 
 def same(left, right):
-    """Equality of nested states: types, keys and their order, every bit of every tensor."""
+    """Whether two nested states have equal types, keys in the same order, and equal bits."""
     return bits(left) == bits(right)
 
 
 def write_checkpoints(folder: Path) -> None:
-    """Save checkpoint after checkpoint, from the newest one in the folder on, without end."""
+    """Save checkpoints without end. Start after the newest one in the folder."""
     latest = latest_checkpoint(folder)
     step = load_checkpoint(latest).step if latest else 0
     while True:

@@ -1,9 +1,9 @@
-"""A small result of `full_scale.digits` with made-up distances, for tests of table and figure."""
+"""A small result of `full_scale.digits` with invented distances, for tests of tables and figure."""
 
 from full_scale.digits import compare, summarise
 
 SAMPLE = "0" * 63 + "g"
-"""White but for the last pixel, which is black."""
+"""An image of 64 pixels as text: all are white except the last one, which is black."""
 
 
 def _rows():
@@ -26,5 +26,6 @@ def _row(seed, model, steps, frechet):
 
 
 def digits_result():
+    """Rows of two seeds with their summary and comparison, as the command writes them."""
     rows = list(_rows())
     return {"floor": 0.25, "summary": summarise(rows), "comparison": compare(rows), "rows": rows}

@@ -1,8 +1,8 @@
-"""Sources of rows that stop early, or must be asked to continue at a given place."""
+"""Sources of rows that are interrupted, or that must be continued at a given cursor."""
 
 
 def first(rows, count, *args):
-    """The first batches of a source, and then an interruption."""
+    """Yield the first `count` batches of a source, then raise KeyboardInterrupt."""
     for number, item in enumerate(rows(*args)):
         if number == count:
             raise KeyboardInterrupt
@@ -11,6 +11,6 @@ def first(rows, count, *args):
 
 
 def only_from(rows, cursor, *args):
-    """The batches of a source, which must be asked to continue at this cursor."""
+    """Check that the source is asked to continue at this cursor, and yield its batches."""
     assert args[-1] == cursor
     yield from rows(*args)

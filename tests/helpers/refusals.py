@@ -1,10 +1,10 @@
-"""Every refusal of this project is one line that names what is wrong."""
+"""A check that bad input is refused with an error of one line."""
 
 import pytest
 
 
 def assert_refused(make, message):
-    """Calling `make` raises a ValueError of one line that matches the message; returns the line."""
+    """Check that `make()` raises a ValueError of one line that matches. Return the line."""
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Small problems for the tests of training: real experiments on tiny networks, digits or tokens."""
+"""Runs for the tests of training: real experiments with tiny networks, on digits or tokens."""
 
 import os
 from dataclasses import replace
@@ -28,10 +28,10 @@ TINY = replace(
     ),
 )
 EXACT = replace(TINY, network=replace(TINY.network, dropout=0.0))
-"""Without dropout, whose masks belong to micro-batches, the size of these does not matter."""
+"""Without dropout. The masks of dropout would make the result depend on the micro-batches."""
 
 _SIZES = {"hidden_size": 16, "num_heads": 2, "num_blocks": 1, "dropout": 0.0}
-"""Large enough for gradients that are larger than the errors of bfloat16."""
+"""Such networks have gradients well above the rounding errors of bfloat16."""
 TEXT = presets.Preset("tiny text", replace(DIT, **_SIZES, condition_size=8), PROCESSES[DIT])
 CODES = presets.Preset("tiny codes", replace(MASKGIT, **_SIZES, mlp_size=16), PROCESSES[MASKGIT])
 
@@ -39,17 +39,17 @@ CASES = {"tiny": TINY, "tiny-exact": EXACT, "tiny-text": TEXT, "tiny-codes": COD
 
 
 KINDS = ("tiny-exact", "tiny-text", "tiny-codes")
-"""One of each kind of network, without dropout."""
+"""The presets without dropout, one for each kind of network."""
 _EXPERIMENT = {"tiny-text": "openwebtext", "tiny-codes": "imagenet"}
 
 
 def register() -> None:
-    """Make the tiny networks known as presets."""
+    """Add the tiny networks to the presets."""
     presets.PRESETS.update(CASES)
 
 
 def write_teacher(path, preset=TINY, seed=0, network=None):
-    """A teacher with random weights that are not those of its start."""
+    """Write a teacher whose weights are all random. Return its path."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = (network or preset.network).build()
@@ -60,7 +60,10 @@ def write_teacher(path, preset=TINY, seed=0, network=None):
 
 
 def student_run(folder, **changes):
-    """A short Di4C run with dropout, clipping, averaging and a warm-up; it can be prolonged."""
+    """A short Di4C run with dropout, clipping, averaging and a warm-up.
+
+    Its learning rate is constant, so that a resumed run may have more steps.
+    """
     published = EXPERIMENTS["digits"][1]
     run = replace(
         published,
@@ -80,7 +83,7 @@ def student_run(folder, **changes):
 
 
 def short_run(folder, preset, **changes):
-    """A `student_run` of one of `KINDS`, on digits or on the tokens of `write_tokens`."""
+    """A `student_run` with a preset of `KINDS`, on digits or on tokens of `write_tokens`."""
     if preset in _EXPERIMENT:
         name = _EXPERIMENT[preset]
         tokens = Data(name, folder / "tokens")
@@ -91,7 +94,7 @@ def short_run(folder, preset, **changes):
 
 
 def write_tokens(folder, preset, seed=0, **changes):
-    """Random tokens, and classes where the network takes them."""
+    """Write random tokens, with random labels if the network takes classes."""
     network = replace(preset.network, **changes)
     classes = getattr(network, "num_classes", None)
     values = preset.process.num_values
@@ -108,7 +111,7 @@ def objective_class(run):
 
 
 def trainer(run, dtype=torch.float32, precision="no"):
-    """A trainer in this process (or in this rank)."""
+    """A trainer for this process, on the CPU."""
     accelerator = Accelerator(cpu=True, mixed_precision=precision)
     parts = assemble(run)
     parts.objective.network.to(dtype)
@@ -118,12 +121,12 @@ def trainer(run, dtype=torch.float32, precision="no"):
 
 
 def train_as_program(run, errors, own_group=False):
-    """What `python -m full_scale.train` does with a run, to the end of this process.
+    """Do what `python -m full_scale.train` does with a run, and end this process.
 
     Args:
-        run: what the command line would say.
+        run: replaces the command line.
         errors: file that takes the standard error.
-        own_group: whether signals to the process group are to spare the caller.
+        own_group: whether to start a process group, so that signals to it spare the caller.
     """
     if own_group:
         os.setsid()

@@ -1,7 +1,7 @@
-"""One of two ranks of test_train_parallel, a process of its own.
+"""Functions for the two processes (ranks) of test_train_parallel.
 
-The two ranks train a student of each kind of network, as copies and as shards of its weights. Each
-run is stopped and resumed once. Then they write the gradients of one step under autocast.
+The two processes train a student of each kind of network, with DDP and with FSDP. Each run is
+stopped and resumed once. Then they write the gradients of one step under autocast.
 """
 
 import itertools
@@ -17,7 +17,7 @@ STRATEGIES = ("ddp", "fsdp")
 
 
 def be_rank(rank, port):
-    """Make this process one of two, as torchrun does."""
+    """Set the environment variables that torchrun sets for one of two processes."""
     torch.set_num_threads(1)
     register()
     os.environ |= {
@@ -31,7 +31,7 @@ def be_rank(rank, port):
 
 
 def train(rank, port, folder):
-    """Train all students; a run is folder/PRESET/STRATEGY."""
+    """Train all students. Each run has the folder `folder`/PRESET/STRATEGY."""
     be_rank(rank, port)
     for preset, strategy in itertools.product(KINDS, STRATEGIES):
         here = folder / preset
@@ -46,13 +46,16 @@ def train(rank, port, folder):
 
 
 def draw(rank, port, arguments):
-    """Sample, as a process that shares the work with another one."""
+    """Draw samples as one of two processes that share the work."""
     be_rank(rank, port)
     sample.main(arguments)
 
 
 def write_gradients(run):
-    """Gradients of the first step under bfloat16 autocast, clipped; None where there is none."""
+    """Write the clipped gradients of the first step under bfloat16 autocast.
+
+    A parameter without a gradient has None.
+    """
     one = trainer(run, precision="bf16")
     one._advance(next(iter(one._batches())), False)
     found = {}
