@@ -22,7 +22,8 @@ def report_failure(
 ) -> ValueError:
     """Write the faulty micro-batches of this process, and return the error to raise.
 
-    If all losses of this process are finite, all its micro-batches are written.
+    If the losses of all processes are finite, the gradient is at fault, and all micro-batches of
+    this process are written. If only losses of another process are not finite, none is written.
 
     Args:
         run: configuration.
@@ -37,11 +38,12 @@ def report_failure(
         An error of one line. It names terms, examples and files, and says what to do.
     """
     bad = {name: values for name, values in own.items() if not bool(values.isfinite().all())}
+    gradient = all(bool(values.isfinite().all()) for values in together.values())
     files = []
     for index, (part, batch) in enumerate(zip(share, micro_batches, strict=True)):
         rows = slice(index * run.micro_batch, (index + 1) * run.micro_batch)
         guilty = [name for name, values in bad.items() if not bool(values[rows].isfinite().all())]
-        if guilty or not bad:
+        if guilty or gradient:
             path = run.out / FAILURE / f"step_{step:08d}_part_{part}.safetensors"
             values = {f"term.{name}": term[rows].contiguous() for name, term in own.items()}
             about = {"step": step, "part": part, "not_finite": guilty, "gradient_norm": str(norm)}

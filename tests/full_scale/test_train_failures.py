@@ -13,6 +13,7 @@ from full_scale.models.tensor_file import read_tensors
 from full_scale.training.checkpoint import latest_checkpoint
 from full_scale.training.config import Optimizer
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.failure import report_failure
 from full_scale.training.trainer import Trainer
 from tests.helpers import train_cases
 from tests.helpers.refusals import assert_refused
@@ -63,6 +64,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(run, monkeypatch, poison):
     monkeypatch.undo()
     train_cases.register()
     assert program.train(run, progress=False).step == 6
+
+
+def test_a_process_without_fault_writes_nothing(run):
+    """Its own losses are finite; those of another process are not."""
+    good, bad = torch.ones(2), torch.tensor([1.0, math.nan])
+    batches = [{"x_0": torch.zeros(run.micro_batch, 2, dtype=torch.long)}]
+    own, together = {"loss": good}, {"loss": torch.cat([good, bad])}
+    error = report_failure(run, 3, range(1), batches, own, together, math.nan)
+    assert "step 3: loss is nan for example 3; another process has the batch; " in str(error)
+    assert not (run.out / "failure").exists()
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(run, monkeypatch):
