@@ -54,6 +54,7 @@ BAD = [
 
 @pytest.fixture
 def results(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", str(program.WIDTH))
     monkeypatch.setattr(program, "all_claims", lambda: GOOD)
     path = tmp_path / "results" / "theory.json"
     monkeypatch.setattr(program, "RESULTS", path)
