@@ -16,6 +16,7 @@ from di4c.denoisers import noise_level
 from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.sampling_loop import call_grid
+from full_scale.data.words import ALPHABET as WORD_ALPHABET
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import LatentToken, append_token, sinusoidal_features
 from full_scale.models.processes import MaskedProcessConfig
@@ -42,6 +43,8 @@ class DiTConfig(DenoiserConfig):
             zeros instead.
         dropout: dropout rate after the attention and the MLP of each block.
         latent: whether the network takes a latent, i.e. is a student.
+        alphabet: the character of each value, where tokens are letters; None for tokens of a
+            tokenizer.
     """
 
     kind = "dit"
@@ -58,6 +61,7 @@ class DiTConfig(DenoiserConfig):
     time_conditioning: bool = False
     dropout: float = 0.1
     latent: bool = False
+    alphabet: str | None = None
 
     def __post_init__(self) -> None:
         if self.noise_features < 2 or self.noise_features % 2:
@@ -66,6 +70,11 @@ class DiTConfig(DenoiserConfig):
             raise ValueError(
                 f"num_heads must divide hidden_size = {self.hidden_size} into even heads, for "
                 f"rotary positions; got {self.num_heads}"
+            )
+        if self.alphabet is not None and len(self.alphabet) != self.num_states - 1:
+            raise ValueError(
+                f"alphabet must have {self.num_states - 1} characters, one for each value; got "
+                f"{len(self.alphabet)}"
             )
 
     def build(self) -> "DiT":
@@ -77,8 +86,9 @@ class DiTConfig(DenoiserConfig):
         return MaskedProcessConfig(self.num_states - 1, "log-linear")
 
     def content(self) -> dict[str, Any]:
-        """Samples are tokens of a text."""
-        return {"kind": "text"}
+        """Samples are tokens of a text, or letters."""
+        letters = {} if self.alphabet is None else {"alphabet": self.alphabet}
+        return {"kind": "text"} | letters
 
     def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
         """Times of n transitions from the horizon to 1e-5, then of an argmax (MDLM, SDTT).
@@ -219,5 +229,21 @@ PRESETS = {
         DiTConfig(),
         MaskedProcessConfig(50257, "log-linear"),
         experiment="openwebtext",
+    ),
+    "words": Preset(
+        "small DiT on English words of at most 10 letters",
+        DiTConfig(
+            num_states=28,
+            num_dims=10,
+            hidden_size=128,
+            condition_size=16,
+            num_blocks=4,
+            num_heads=4,
+            noise_features=16,
+            dropout=0.0,
+            alphabet=WORD_ALPHABET,
+        ),
+        MaskedProcessConfig(27, "linear"),
+        experiment="words",
     ),
 }
