@@ -6,12 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from full_scale import miniature
 from full_scale.data import TokenData, open_data
 from full_scale.data import words as data
 from full_scale.evaluation.decoding import show
+from full_scale.evaluation.spelling import score
 from full_scale.models.presets import PRESETS
 from full_scale.training.config import Reports
-from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.experiments import EXPERIMENTS, TEACHERS
+from reporting import read_json
 from tests.helpers.train_cases import trainer
 
 
@@ -110,3 +113,16 @@ def test_generated_states_need_a_recipe_without_data():
         replace(run, recipe="teacher")
     with pytest.raises(ValueError, match="reference_steps must be at least 0; got -1"):
         replace(run, reference_steps=-1)
+
+
+@pytest.mark.skipif(not (TEACHERS / "words.json").exists(), reason="no teacher is shipped")
+def test_shipped_teacher_is_whole_and_spells():
+    teacher = miniature.open_teacher(str(TEACHERS / "words.safetensors"), shipped=True)
+    assert (TEACHERS / "words.safetensors").stat().st_size < 6e6
+    about = read_json(TEACHERS / "words.json")
+    recorded = {row["nfe"]: row for row in about["metrics"]}
+    drawn = score(miniature.sample(teacher, 8, 1, 1000))
+    for name, width in {"real_share": 0.06, "letter_nll": 0.1}.items():
+        assert drawn[name] == pytest.approx(recorded[8][name], abs=width)
+    loss = miniature.validation_loss(teacher, seed=1, rounds=1)
+    assert loss == pytest.approx(about["validation_loss"], rel=0.05)
