@@ -29,14 +29,14 @@ _WORDS = Run(
     out=Path("runs/words"),
     preset="words",
     recipe="words",
-    steps=1000,
-    batch_size=16,
-    micro_batch=16,
+    steps=1500,
+    batch_size=8,
+    micro_batch=8,
     data=Data("words"),
     optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
     reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
     teacher=str(TEACHERS / "words.safetensors"),
-    reference_steps=16,
+    reference_steps=8,
     device="cpu",
 )
 
