@@ -1,6 +1,7 @@
 """The table and the rows of the miniatures: metrics and equivalent steps."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,13 @@ def equivalent_steps(teacher: dict[int, float], calls: int, value: float) -> str
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Means over seeds for each recipe and number of calls, with equivalent steps."""
-    table = pd.DataFrame(rows).groupby(["recipe", "nfe"], sort=False)[list(METRICS)].mean()
-    summary = [
-        {"recipe": recipe, "nfe": int(nfe)} | means.to_dict()
-        for (recipe, nfe), means in table.iterrows()  # pyright: ignore[reportGeneralTypeIssues]
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["recipe"], row["nfe"]), []).append(row)
+    summary: list[dict[str, Any]] = [
+        {"recipe": recipe, "nfe": nfe}
+        | {name: fmean(row[name] for row in group) for name in METRICS}
+        for (recipe, nfe), group in groups.items()
     ]
     teacher = {row["nfe"]: row[MAIN] for row in summary if row["recipe"] == TEACHER_RECIPE}
     for row in summary:

@@ -45,6 +45,9 @@ class DiTConfig(DenoiserConfig):
         latent: whether the network takes a latent, i.e. is a student.
         alphabet: the character of each value, where tokens are letters; None for tokens of a
             tokenizer.
+        learned_positions: whether the network also gets the absolute position of each token. The
+            published networks only get relative ones, with which all masked positions of an empty
+            text are alike.
     """
 
     kind = "dit"
@@ -62,6 +65,7 @@ class DiTConfig(DenoiserConfig):
     dropout: float = 0.1
     latent: bool = False
     alphabet: str | None = None
+    learned_positions: bool = False
 
     def __post_init__(self) -> None:
         if self.noise_features < 2 or self.noise_features % 2:
@@ -120,6 +124,10 @@ class DiT(DenoiserBackbone):
         self.output = nn.Linear(width, config.num_states)
         self.output_modulation = nn.Linear(condition, 2 * width)
         self.latent_token = LatentToken(width) if config.latent else None
+        self.position = None
+        if config.learned_positions:
+            self.position = nn.Parameter(torch.empty(config.num_dims, width))
+            nn.init.kaiming_uniform_(self.position, a=5**0.5)
         nn.init.kaiming_uniform_(self.token, a=5**0.5)
         # As in DiT, each block starts as the identity and the output as the uniform law.
         for layer in (self.output, self.output_modulation):
@@ -150,7 +158,10 @@ class DiT(DenoiserBackbone):
         noise = sinusoidal_features(t, self.config.noise_features, cosines_first=True)
         condition = silu(self.noise_mlp(noise.to(self.token.dtype)))
         num_dims = x_t.shape[1]
-        h = append_token(self.token[x_t], self.latent_token, latent)
+        h = self.token[x_t]
+        if self.position is not None:
+            h = h + self.position[:num_dims]
+        h = append_token(h, self.latent_token, latent)
         head_size = self.config.hidden_size // self.config.num_heads
         table = rotary_table(num_dims, h.shape[1], head_size, h)
         for block in self.blocks:
@@ -242,6 +253,7 @@ PRESETS = {
             noise_features=16,
             dropout=0.0,
             alphabet=WORD_ALPHABET,
+            learned_positions=True,
         ),
         MaskedProcessConfig(27, "linear"),
         experiment="words",

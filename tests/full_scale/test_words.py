@@ -72,6 +72,18 @@ def test_preset_fits_data_and_size():
     assert sum(4 * value.numel() for value in weights) < 6e6
 
 
+@pytest.mark.parametrize("learned", [True, False])
+def test_an_empty_word_needs_learned_positions(learned):
+    """With relative positions alone, all masked positions of an empty word have equal features."""
+    torch.manual_seed(0)
+    network = replace(PRESETS["words"].network, learned_positions=learned).build()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    features = network(torch.full((1, 10), 27), torch.zeros(1))
+    spread = (features - features[:, :1]).abs().max()
+    assert spread > 0.1 if learned else spread < 1e-4
+
+
 SHORT = {
     "steps": 2,
     "batch_size": 4,
