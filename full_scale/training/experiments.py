@@ -36,7 +36,7 @@ _WORDS = Run(
     optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
     reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
     teacher=str(TEACHERS / "words.safetensors"),
-    reference_steps=8,
+    reference_steps=4,
     device="cpu",
 )
 
@@ -142,13 +142,13 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "words-teacher": (
         """A teacher for English words of at most 10 letters, trained by cross-entropy.
 
-        Takes about half an hour on one CPU core. Nothing published to compare with. The trained
+        Takes about 15 minutes on one CPU core. Nothing published to compare with. The trained
         teacher is full_scale/teachers/words.safetensors.""",
         Run(
             out=Path("runs/words-teacher"),
             preset="words",
             recipe="teacher",
-            steps=8000,
+            steps=5000,
             batch_size=128,
             micro_batch=128,
             data=Data("words"),

@@ -119,9 +119,9 @@ def test_pure_distillation_never_looks_at_the_data(teacher, tmp_path):
 
 def test_generated_states_need_a_recipe_without_data():
     run = EXPERIMENTS["words"][1]
-    with pytest.raises(ValueError, match=r"must be 0 for the recipe words-data.*; got 8"):
+    with pytest.raises(ValueError, match=r"must be 0 for the recipe words-data.*; got 4"):
         replace(run, recipe="words-data")
-    with pytest.raises(ValueError, match="must be 0 for the recipe teacher; got 8"):
+    with pytest.raises(ValueError, match="must be 0 for the recipe teacher; got 4"):
         replace(run, recipe="teacher")
     with pytest.raises(ValueError, match="reference_steps must be at least 0; got -1"):
         replace(run, reference_steps=-1)
