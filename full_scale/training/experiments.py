@@ -29,7 +29,7 @@ _WORDS = Run(
     out=Path("runs/words"),
     preset="words",
     recipe="words",
-    steps=1500,
+    steps=800,
     batch_size=8,
     micro_batch=8,
     data=Data("words"),
@@ -160,15 +160,15 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "words": (
         """A student of the shipped teacher for words, distilled without data.
 
-        Takes 8 minutes on one CPU core. Nothing published to compare with.
+        Takes about 5 minutes on one CPU core. Nothing published to compare with.
         `python -m full_scale.miniature words` distils, samples, evaluates and compares.""",
         _WORDS,
     ),
     "words-data": (
         """A student of the shipped teacher for words, distilled with the data.
 
-        It adds 0.1 times the negative log-likelihood of the training words. Takes 8 minutes on one
-        CPU core. Nothing published to compare with.""",
+        It adds 0.1 times the negative log-likelihood of the training words. Takes about 5 minutes
+        on one CPU core. Nothing published to compare with.""",
         replace(_WORDS, out=Path("runs/words-data"), recipe="words-data", reference_steps=0),
     ),
 }
