@@ -62,10 +62,11 @@ x_t of the example and no further noisy state, which halves the cost of a traini
 """
 
 WORDS = Recipe(
-    times=FixedGap(0.05),
+    times=FixedGap(0.1),
     data_weight=Weight(0.0),
     distillation=DistillationBelow(0.05, weight=1 / 0.05, inclusive=True),
-    num_latents=16,
+    num_latents=64,
+    stratified=True,
 )
 """Pure distillation for words: consistency and distillation, without a data loss."""
 
