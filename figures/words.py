@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 RESULT = "miniatures.json"
 NEEDS = {
-    RESULT: "python -m full_scale.miniature words --recipes words words-data --json "
-    f"results/{RESULT} --csv results/miniatures.csv"
+    RESULT: "python -m full_scale.miniature words --csv results/miniatures.csv --json "
+    f"results/{RESULT}"
 }
 
 _LOOKS = {

@@ -14,7 +14,7 @@ A run that was stopped continues where it was. --quick ends in less than two min
 everything works, and is no result.
 
     python -m full_scale.miniature words --csv results/miniatures.csv --json results/miniatures.json
-    python -m full_scale.miniature words --recipes words words-data --seeds 2
+    python -m full_scale.miniature words --recipes words words-data --seeds 5
     python -m full_scale.miniature words --quick
 
 To make the teacher again:
@@ -83,7 +83,7 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(500, (1, 2), (1, 2, 4, 8), steps=30, latents=8)
+QUICK = Size(500, (1, 2), (1, 2, 4, 8), steps=30, latents=16)
 
 
 def main(argv: list[str] | None = None) -> None:
