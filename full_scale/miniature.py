@@ -6,9 +6,10 @@ once for each recipe and seed, by the trainer of the large experiments.
 
 The main metric is the share of samples that are real words (higher is better). A table and the rows
 also hold the share of held-out words, the share of different samples, and the negative
-log-likelihood under a letter 5-gram. Held-out words are never used for training or for choosing
-settings. "Equivalent steps" are the number of teacher calls with the same share of real words,
-divided by the calls of the student; 2 means that the student needs half the calls.
+log-likelihood under a letter 5-gram. No network is trained on the held-out words.
+
+"Equivalent steps" are the number of teacher calls with the same share of real words, divided by the
+calls of the student; 2 means that the student needs half the calls.
 
 A run that was stopped continues where it was. --quick ends in less than two minutes; it shows that
 everything works, and is no result.
