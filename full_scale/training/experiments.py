@@ -161,7 +161,7 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         """A student of the shipped teacher for words, distilled without data.
 
         Takes about 4 minutes on one CPU core. Nothing published to compare with.
-        Expected share of real words (higher is better): 0.016 with 1 call and 0.029 with 2 calls.
+        Expected share of real words (higher is better): 0.016 with 1 call and 0.030 with 2 calls.
         The teacher has 0.001 with 1 call, 0.017 with 2 and 0.041 with 4.
         `python -m full_scale.miniature words` distils, samples, evaluates and compares.""",
         _WORDS,
