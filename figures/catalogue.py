@@ -19,6 +19,7 @@ from figures import (
     table1,
     theorem1,
     theorem2,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -164,4 +165,5 @@ FIGURES = {
     "figure4": of_module(figure4),
     "latency": of_module(latency),
     "digits": of_module(digits),
+    "words": of_module(words),
 }

@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-DATA = ("cifar10", "digits", "imagenet", "openwebtext")
+DATA = ("cifar10", "digits", "imagenet", "openwebtext", "words")
 
 
 @runtime_checkable

@@ -61,6 +61,23 @@ def texts(samples: Int[np.ndarray, "batch dim"], tokenizer: Any) -> list[str]:
     return tokenizer.batch_decode(np.asarray(samples).astype(np.int64).tolist())
 
 
+class Letters:
+    """Decodes tokens that are letters, in place of a tokenizer.
+
+    Args:
+        alphabet: the character of each value. The last one is the padding, which is left out at
+            the end of a text.
+    """
+
+    def __init__(self, alphabet: str) -> None:
+        self.alphabet = alphabet
+
+    def batch_decode(self, tokens: list[list[int]]) -> list[str]:
+        """The text of each row of tokens."""
+        rows = ("".join(self.alphabet[value] for value in row) for row in tokens)
+        return [row.rstrip(self.alphabet[-1]) for row in rows]
+
+
 def show(
     samples: Int[np.ndarray, "batch dim"],
     content: dict[str, Any],
@@ -82,6 +99,8 @@ def show(
         that decodes the samples is missing.
     """
     if content["kind"] == "text":
+        if "alphabet" in content:
+            tokenizer = Letters(content["alphabet"])
         if tokenizer is None:
             return None
         path = path.with_suffix(".jsonl")

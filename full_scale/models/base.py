@@ -104,7 +104,7 @@ class DenoiserConfig(BackboneConfig):
         Returns:
             `{"kind": "pixels", "shape": [channels, height, width], "levels": grey levels}` for
             pixels, `{"kind": "codes"}` for codes of a VQGAN, or `{"kind": "text"}` for tokens of
-            a text.
+            a text. Where the tokens are letters, "alphabet" holds the character of each value.
         """
 
     @abstractmethod

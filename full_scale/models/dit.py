@@ -16,6 +16,7 @@ from di4c.denoisers import noise_level
 from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.sampling_loop import call_grid
+from full_scale.data.words import ALPHABET as WORD_ALPHABET
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import LatentToken, append_token, sinusoidal_features
 from full_scale.models.processes import MaskedProcessConfig
@@ -42,6 +43,11 @@ class DiTConfig(DenoiserConfig):
             zeros instead.
         dropout: dropout rate after the attention and the MLP of each block.
         latent: whether the network takes a latent, i.e. is a student.
+        alphabet: the character of each value, where tokens are letters; None for tokens of a
+            tokenizer.
+        learned_positions: whether the network also gets the absolute position of each token. The
+            published networks only get relative ones, with which all masked positions of an empty
+            text are alike.
     """
 
     kind = "dit"
@@ -58,6 +64,8 @@ class DiTConfig(DenoiserConfig):
     time_conditioning: bool = False
     dropout: float = 0.1
     latent: bool = False
+    alphabet: str | None = None
+    learned_positions: bool = False
 
     def __post_init__(self) -> None:
         if self.noise_features < 2 or self.noise_features % 2:
@@ -66,6 +74,11 @@ class DiTConfig(DenoiserConfig):
             raise ValueError(
                 f"num_heads must divide hidden_size = {self.hidden_size} into even heads, for "
                 f"rotary positions; got {self.num_heads}"
+            )
+        if self.alphabet is not None and len(self.alphabet) != self.num_states - 1:
+            raise ValueError(
+                f"alphabet must have {self.num_states - 1} characters, one for each value; got "
+                f"{len(self.alphabet)}"
             )
 
     def build(self) -> "DiT":
@@ -77,8 +90,9 @@ class DiTConfig(DenoiserConfig):
         return MaskedProcessConfig(self.num_states - 1, "log-linear")
 
     def content(self) -> dict[str, Any]:
-        """Samples are tokens of a text."""
-        return {"kind": "text"}
+        """Samples are tokens of a text, or letters."""
+        letters = {} if self.alphabet is None else {"alphabet": self.alphabet}
+        return {"kind": "text"} | letters
 
     def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
         """Times of n transitions from the horizon to 1e-5, then of an argmax (MDLM, SDTT).
@@ -110,6 +124,10 @@ class DiT(DenoiserBackbone):
         self.output = nn.Linear(width, config.num_states)
         self.output_modulation = nn.Linear(condition, 2 * width)
         self.latent_token = LatentToken(width) if config.latent else None
+        self.position = None
+        if config.learned_positions:
+            self.position = nn.Parameter(torch.empty(config.num_dims, width))
+            nn.init.kaiming_uniform_(self.position, a=5**0.5)
         nn.init.kaiming_uniform_(self.token, a=5**0.5)
         # As in DiT, each block starts as the identity and the output as the uniform law.
         for layer in (self.output, self.output_modulation):
@@ -140,7 +158,10 @@ class DiT(DenoiserBackbone):
         noise = sinusoidal_features(t, self.config.noise_features, cosines_first=True)
         condition = silu(self.noise_mlp(noise.to(self.token.dtype)))
         num_dims = x_t.shape[1]
-        h = append_token(self.token[x_t], self.latent_token, latent)
+        h = self.token[x_t]
+        if self.position is not None:
+            h = h + self.position[:num_dims]
+        h = append_token(h, self.latent_token, latent)
         head_size = self.config.hidden_size // self.config.num_heads
         table = rotary_table(num_dims, h.shape[1], head_size, h)
         for block in self.blocks:
@@ -219,5 +240,22 @@ PRESETS = {
         DiTConfig(),
         MaskedProcessConfig(50257, "log-linear"),
         experiment="openwebtext",
+    ),
+    "words": Preset(
+        "small DiT on English words of at most 10 letters",
+        DiTConfig(
+            num_states=28,
+            num_dims=10,
+            hidden_size=128,
+            condition_size=16,
+            num_blocks=4,
+            num_heads=4,
+            noise_features=16,
+            dropout=0.0,
+            alphabet=WORD_ALPHABET,
+            learned_positions=True,
+        ),
+        MaskedProcessConfig(27, "linear"),
+        experiment="words",
     ),
 }

@@ -78,6 +78,7 @@ def assemble(run: Run) -> Assembly:
         latent=chosen.latent,
         mixture_teacher=run.mixture_teacher,
         sharded=run.strategy == "fsdp",
+        reference_steps=run.reference_steps,
         **common,
     )
     return Assembly(distillation, data, chosen, identity)

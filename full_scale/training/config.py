@@ -19,6 +19,7 @@ from di4c.recipes import (
     IMAGENET,
     OPENWEBTEXT,
     DistillationBelow,
+    FixedGap,
     LogUniformGap,
     Recipe,
     Weight,
@@ -60,14 +61,29 @@ noise, as it is in the first of few sampling steps. Where t < 0.05, the distilla
 x_t of the example and no further noisy state, which halves the cost of a training step.
 """
 
+WORDS = Recipe(
+    times=FixedGap(0.1),
+    data_weight=Weight(0.0),
+    distillation=DistillationBelow(0.05, weight=1 / 0.05, inclusive=True),
+    num_latents=64,
+    stratified=True,
+)
+"""Pure distillation for words: consistency and distillation, without a data loss."""
+
 RECIPES: dict[str, Recipe] = {
     "cifar10": CIFAR10,
     "imagenet-d": IMAGENET,
     "imagenet": replace(IMAGENET, data_weight=Weight(0.0)),
     "openwebtext": OPENWEBTEXT,
     "digits": DIGITS,
+    "words": WORDS,
+    "words-data": replace(WORDS, data_weight=Weight(0.1, "constant")),
 }
-"""The names that `Run.recipe` may have besides "teacher". All but "digits" are the paper's."""
+"""The names that `Run.recipe` may have besides "teacher".
+
+All but "digits", "words" and "words-data" are the paper's. "words-data" adds 0.1 times the negative
+log-likelihood of the data.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,9 +91,9 @@ class Data:
     """The data set."""
 
     name: str = "digits"
-    """name of the data set: cifar10, digits, imagenet or openwebtext"""
+    """name of the data set: cifar10, digits, imagenet, openwebtext or words"""
     folder: Path | None = None
-    """folder of the prepared data; data/NAME if left out (digits need none)"""
+    """folder of the prepared data; data/NAME if left out (digits and words need none)"""
     workers: int = 0
     """number of processes that read ahead; 0 reads in the training process"""
 
@@ -145,7 +161,8 @@ class Run:
     """networks, forward process and latent: a name of full_scale.models.presets"""
     recipe: str
     """"teacher" trains a teacher by cross-entropy. The other names are recipes of Di4C: cifar10,
-    imagenet-d (with the data term), imagenet (without it), openwebtext, digits"""
+    imagenet-d (with the data term), imagenet (without it), openwebtext, digits, words (without
+    data), words-data"""
     steps: int
     """number of optimiser steps in all"""
     batch_size: int
@@ -163,6 +180,9 @@ class Run:
     out"""
     mixture_teacher: bool = False
     """the teacher is itself a Di4C student: iterated Di4C"""
+    reference_steps: int = 0
+    """number of steps in which the teacher generates x_t from noise. With 0, x_t is noised data. A
+    recipe with a data loss needs 0"""
     num_latents: int | None = None
     """latents for each example; the number of the recipe if left out"""
     latent_gain: float | None = None
@@ -204,6 +224,7 @@ class Run:
         for name, value in (
             ("data.workers", self.data.workers),
             ("optimizer.warmup", self.optimizer.warmup),
+            ("reference_steps", self.reference_steps),
             ("reports.sample_every", self.reports.sample_every),
         ):
             if value < 0:
@@ -220,6 +241,15 @@ class Run:
             )
         if not 0 <= self.label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1); got {self.label_dropout}")
+        if self.reference_steps and self.recipe == "teacher":
+            raise ValueError(
+                f"reference_steps must be 0 for the recipe teacher; got {self.reference_steps}"
+            )
+        if self.reference_steps and self.di4c_recipe.data_weight.scale > 0:
+            raise ValueError(
+                f"reference_steps must be 0 for the recipe {self.recipe}, which has a data loss; "
+                f"got {self.reference_steps}"
+            )
 
     @property
     def parts(self) -> int:

@@ -85,9 +85,11 @@ class Outline:
         recipe = run.di4c_recipe
         latents = recipe.num_latents
         asked = latents if run.mixture_teacher else 1  # calls of the teacher for each state
-        trained, taught = latents, asked
+        further = latents * (recipe.teacher_steps - 1)  # later steps start from L states
+        trained, taught = latents, asked * (1 + run.reference_steps) + further
         if isinstance(recipe.distillation, SeparateDistillation):
-            trained, taught = 2 * latents, asked + latents * asked
+            trained = 2 * latents
+            taught += latents * asked * (1 + run.reference_steps)
         calls = own * (_BACKWARD * trained + latents) + operations(self.teacher) * taught
         return float(run.batch_size * calls)
 

@@ -132,6 +132,7 @@ class Distillation(TrainingObjective):
         mixture_teacher: whether the teacher takes latents.
         sharded: whether each process holds a shard of the student's weights. All processes must
             then call the student equally often.
+        reference_steps: number of steps in which the teacher generates x_t; 0 for noised data.
     """
 
     teacher: nn.Module
@@ -139,6 +140,7 @@ class Distillation(TrainingObjective):
     latent: LatentLaw
     mixture_teacher: bool = False
     sharded: bool = False
+    reference_steps: int = 0
 
     def to(self, device: torch.device) -> None:
         """Move the teacher to a device."""
@@ -154,6 +156,7 @@ class Distillation(TrainingObjective):
             recipe=self.recipe,
             latent=self.latent,
             teacher_latents=self.recipe.num_latents if self.mixture_teacher else 0,
+            reference_steps=self.reference_steps,
             same_calls=self.sharded,
         )
         return objective(batch["x_0"], generator=generator)

@@ -269,6 +269,8 @@ class Trainer:
             weights = {name: value.clone() for name, value in self.plain.state_dict().items()}
             weights |= shadows
             provenance = manifest(self.run.seed, run=as_json(self.run), step=self.step)
+            if self.data.sha256 is not None:
+                provenance["data_sha256"] = self.data.sha256
             preset = self.parts.preset
             write_model(path, self.objective.config, preset.process, weights, provenance)
         self.accelerator.wait_for_everyone()

