@@ -142,8 +142,8 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "words-teacher": (
         """A teacher for English words of at most 10 letters, trained by cross-entropy.
 
-        Takes about 15 minutes on one CPU core. Nothing published to compare with. The trained
-        teacher is full_scale/teachers/words.safetensors.""",
+        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.
+        The trained teacher is full_scale/teachers/words.safetensors.""",
         Run(
             out=Path("runs/words-teacher"),
             preset="words",
@@ -160,7 +160,7 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "words": (
         """A student of the shipped teacher for words, distilled without data.
 
-        Takes about 4 minutes on one CPU core. Nothing published to compare with.
+        Takes about 4 minutes on one CPU core. There are no published numbers to compare with.
         Expected share of real words (higher is better): 0.016 with 1 call and 0.030 with 2 calls.
         The teacher has 0.001 with 1 call, 0.017 with 2 and 0.041 with 4.
         `python -m full_scale.miniature words` distils, samples, evaluates and compares.""",
@@ -170,7 +170,7 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         """A student of the shipped teacher for words, distilled with the data.
 
         It adds 0.1 times the negative log-likelihood of the training words. Takes about 4 minutes
-        on one CPU core. Nothing published to compare with.""",
+        on one CPU core. There are no published numbers to compare with.""",
         replace(_WORDS, out=Path("runs/words-data"), recipe="words-data", reference_steps=0),
     ),
 }
