@@ -142,17 +142,17 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
     "words-teacher": (
         """A teacher for English words of at most 10 letters, trained by cross-entropy.
 
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.
+        Takes about 45 minutes on one CPU core. There are no published numbers to compare with.
         The trained teacher is full_scale/teachers/words.safetensors.""",
         Run(
             out=Path("runs/words-teacher"),
             preset="words",
             recipe="teacher",
-            steps=5000,
-            batch_size=128,
-            micro_batch=128,
+            steps=8000,
+            batch_size=256,
+            micro_batch=256,
             data=Data("words"),
-            optimizer=Optimizer("adam", 1e-3, warmup=200, ema_decay=0.999),
+            optimizer=Optimizer("adam", 2e-3, warmup=200, schedule="cosine", ema_decay=0.999),
             reports=Reports(log_every=50, save_every=100, sample_every=1000),
             device="cpu",
         ),
