@@ -4,10 +4,11 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Literal
 
 from full_scale.data import words as data
 
-METRICS = {
+METRICS: dict[str, Literal["lower", "higher"]] = {
     "real_share": "higher",
     "held_out_share": "higher",
     "distinct_share": "higher",
