@@ -1,16 +1,22 @@
 """The 8 x 8 handwritten digits of scikit-learn: 1797 images with 17 grey levels, no download.
 
-D = 64 pixels, row by row; S = 17 values 0..16; the digit is the label. Half of the images are held
-out as the test split. The halves are fixed and do not depend on the seed of a run.
+D = 64 pixels, row by row; S = 17 values 0..16; the digit is the label. The images form three fixed
+parts: 1000 for training, 300 for validation, and 497 that are held out as the test split. The parts
+do not depend on the seed of a run.
 """
 
+import hashlib
 from functools import cache
 from pathlib import Path
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 NUM_DIMS, NUM_VALUES, NUM_CLASSES, SIDE = 64, 17, 10, 8
+
+PARTS = {"train": 1000, "validation": 300, "test": 497}
+"""Number of images of each part."""
 
 
 class Digits:
@@ -19,15 +25,18 @@ class Digits:
     Args:
         images: grey levels, (N, 64).
         labels: digits, (N,).
+
+    Attributes:
+        sha256: hash of all three parts, the same for each of them.
     """
 
     num_dims = NUM_DIMS
     num_values = NUM_VALUES
     num_classes = NUM_CLASSES
-    sha256 = None
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         self.images, self.labels = images, labels
+        self.sha256 = _content_sha256()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -36,28 +45,50 @@ class Digits:
         return {"x_0": self.images[index], "label": self.labels[index]}
 
 
-def open_split(folder: Path | None, split: str) -> Digits:
-    """Open the training half (899 images) or the held-out half (898 images).
+def open_split(folder: Path | None, split: str, validation: bool = False) -> Digits:
+    """Open the training images or the held-out images.
+
+    Args:
+        folder: must be None.
+        split: "train" or "test".
+        validation: open the validation images instead; only with the split "train".
 
     Raises:
-        ValueError: If a folder is given, or scikit-learn is not installed.
+        ValueError: If a folder is given, validation images of the test split are asked for, or
+            scikit-learn is not installed.
     """
     if folder is not None:
         raise ValueError(f"digits come with scikit-learn and take no data folder; got {folder}")
-    images, labels = _all_images()
-    # A fixed seed, so that the halves never depend on the seed of a run.
-    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    half = shuffled[::2] if split == "train" else shuffled[1::2]
-    return Digits(images[half], labels[half])
+    if validation and split != "train":
+        raise ValueError(f"split must be 'train' with validation=True; got {split!r}")
+    return Digits(*part("validation" if validation else split))
+
+
+def part(name: str) -> tuple[Int[Tensor, "image 64"], Int[Tensor, "image"]]:
+    """Images and labels of one part: "train", "validation" or "test"."""
+    return _parts()[name]
 
 
 @cache  # reading the text file is slow
-def _all_images() -> tuple[Tensor, Tensor]:
+def _parts() -> dict[str, tuple[Tensor, Tensor]]:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
         raise ValueError(
             "scikit-learn is missing; install it with: pip install -e '.[full-scale]'"
         ) from None
-    images, labels = load_digits(return_X_y=True)
-    return torch.as_tensor(images).long(), torch.as_tensor(labels).long()
+    images, labels = (torch.as_tensor(array).long() for array in load_digits(return_X_y=True))
+    # A fixed seed, so that the parts never depend on the seed of a run.
+    shuffled = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    places = shuffled.split(list(PARTS.values()))
+    return {name: (images[own], labels[own]) for name, own in zip(PARTS, places, strict=True)}
+
+
+@cache
+def _content_sha256() -> str:
+    """SHA-256 of images and labels, part by part, one byte for each number."""
+    digest = hashlib.sha256()
+    for images, labels in _parts().values():
+        digest.update(images.to(torch.uint8).numpy().tobytes())
+        digest.update(labels.to(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
