@@ -60,7 +60,6 @@ def tables() -> dict[str, str]:
         "published": published(),
         "latency": latency(),
         "train_step": train_step(),
-        "digits": digits(),
         "names": names(),
     }
 
@@ -198,25 +197,6 @@ def train_step() -> str:
         ratios = (ours[key] / plain[key] for key in ("seconds", "extra_mib"))
         lines.append((name, *(f"{ratio:.2f}" for ratio in ratios)))
     return table(["experiment", "time ratio", "memory ratio"], lines)
-
-
-def digits() -> str:
-    """Frechet distances of the miniature experiment by number of calls."""
-    record = read_json(RESULTS / "digits.json")
-    found = {(row["model"], row["steps"]): row for row in record["summary"]}
-    rows = []
-    for steps in dict.fromkeys(row["steps"] for row in record["summary"]):
-        cells = [found.get((model, steps)) for model in ("teacher", "student", "hybrid")]
-        shown = [
-            f"{cell['frechet']:.3f} ± {cell['interval']:.3f}" if cell else "" for cell in cells
-        ]
-        rows.append((steps, *shown))
-    floor = ("real images", f"{record['floor']:.3f}", "", "")
-    return table(["calls", "teacher", "student", "hybrid"], [*rows, floor])
-
-
-def _distance(cell: dict[str, float] | None) -> str:
-    return f"{cell['frechet']:.3f} ± {cell['interval']:.3f}" if cell else ""
 
 
 def names() -> str:

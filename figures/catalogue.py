@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from figures import (
     ablation,
-    digits,
     figure1,
     figure3,
     figure4,
@@ -164,6 +163,5 @@ FIGURES = {
     "figure3": of_module(figure3),
     "figure4": of_module(figure4),
     "latency": of_module(latency),
-    "digits": of_module(digits),
     "words": of_module(words),
 }

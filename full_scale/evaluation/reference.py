@@ -32,7 +32,7 @@ def open_reference(
     Args:
         source: an .npz file with mu and sigma, saved earlier or published; or real pictures. These
             are a folder made by `full_scale.prepare cifar10`, any folder of picture files, or
-            "digits" for the held-out half of the digits.
+            "digits" for the held-out images of digits.
         features: name of the extractor, which is saved with the statistics.
         extractor: computes the features.
         look: see `Look`.

@@ -156,13 +156,6 @@ def _methods(record: Record) -> Values:
             yield name, row["tv"], TRAINED
 
 
-def _frechet(record: Record) -> Values:
-    """Frechet distance of each model and number of calls."""
-    yield "real images", record["floor"], Tolerance(1e-6, 1e-9)
-    for row in record["summary"]:
-        yield f"{row['model']}, {_steps(row['steps'])}", row["frechet"], SAMPLED
-
-
 @dataclass(frozen=True)
 class Comparison:
     """A record of this run against one in results/.
@@ -197,7 +190,6 @@ COMPARISONS = (
     Comparison("Digit patches", "digit_patches.json", _laws),
     Comparison("Letter windows", "letter_windows.json", _laws),
     Comparison("Quick benchmark", "leaderboard.json", _methods, "quick/leaderboard.json"),
-    Comparison("Quick digits, Frechet distance", "digits.json", _frechet, "quick/digits.json"),
 )
 
 

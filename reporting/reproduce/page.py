@@ -45,7 +45,6 @@ def write_page(
     )
     environment.filters |= {"number": number, "small": small, "duration": duration}
     claims = _read(out / "theory.json").get("claims", [])
-    digits = _read(results / "digits.json")
     page = environment.get_template("report.html").render(
         style=Path(__file__).with_name("report.css").read_text("utf-8"),
         claims=sorted((c for c in claims if c["group"] == "paper"), key=_place),
@@ -53,9 +52,6 @@ def write_page(
         pictures={name: _picture(name, out, results) for name in PICTURES},
         ranked=_RANKED,
         ranking=_ranking(_read(results / "leaderboard.json")),
-        digits=_digits(digits),
-        closer=_calls(digits, "equal", -1.0),
-        twice=_calls(digits, "double", 0.0),
         outcomes=outcomes,
         seconds=sum(outcome.seconds for outcome in outcomes),
         numbers=[
@@ -70,7 +66,7 @@ def write_page(
 
 
 _SCALE = 0.5  # of the pixels of a picture, which has 250 for an inch
-PICTURES = ("figure1", "theorem1", "theorem2", "leaderboard", "digits")
+PICTURES = ("figure1", "theorem1", "theorem2", "leaderboard")
 
 
 def _read(path: Path) -> Record:
@@ -149,29 +145,6 @@ def _ranking(record: Record) -> list[Record]:
         once.sort(key=lambda line: -line[1]["speed_up"])
         tables.append({"process": process, "lines": once[:_RANKED]})
     return tables
-
-
-def _digits(record: Record) -> list[Record]:
-    """Frechet distance by calls: one line for each number, a column for each model."""
-    lines: dict[int, Record] = {}
-    for row in record.get("summary", []):
-        lines.setdefault(row["steps"], {"steps": row["steps"]})[row["model"]] = row
-    return [lines[steps] for steps in sorted(lines)]
-
-
-def _calls(record: Record, name: str, at_most: float) -> list[int]:
-    """Calls at which the student's mean distance less the teacher's is this small.
-
-    Args:
-        record: of the digits.
-        name: "equal" for the teacher at as many calls, "double" for the teacher at twice as many.
-        at_most: in half widths of the 95 % interval.
-    """
-    return [
-        row["steps"]
-        for row in record.get("comparison", [])
-        if row["model"] == "student" and row[name] <= at_most * (row[f"{name}_interval"] or 0.0)
-    ]
 
 
 def number(value: float | None) -> str:

@@ -104,12 +104,6 @@ STAGES = (
         ],
     ),
     Stage(
-        "digits",
-        "digit images from training to score, quick form",
-        20,
-        ["-m full_scale.digits --quick --out {out}/runs --json {out}/digits.json"],
-    ),
-    Stage(
         "figures",
         "pictures of these records",
         6,

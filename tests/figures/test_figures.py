@@ -13,7 +13,6 @@ from figures import __main__ as program
 from figures.catalogue import FIGURES, of_module
 from figures.evaluations import FILE as EVALUATIONS
 from reporting import ROOT
-from tests.helpers.digits_result import digits_result
 
 
 def _panel(sampler, steps, components, tv, probs):
@@ -84,7 +83,6 @@ def results(tmp_path):
                 _panel("mixture", 1, 8, 0.0625, data),
             ]
         },
-        "digits.json": digits_result(),
         "two_dim_log.json": _pair("ctmc", limit=None, coefficient=0.25, bounds=False),
         "two_dim_log_quadratic.json": _pair("ctmc", "quadratic", limit=None, bounds=False),
     }

@@ -5,23 +5,45 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from full_scale.data import DATA, TokenData, open_data
+from full_scale.data import DATA, TokenData, digits, open_data
 from full_scale.data.order import MicroBatches, epoch_order, items_at
 
 
-def test_digits_are_two_halves_of_all_images():
-    train, test = open_data("digits"), open_data("digits", split="test")
-    assert isinstance(train, TokenData)
-    assert (len(train), len(test)) == (899, 898)
-    images = torch.stack([d[i]["x_0"] for d in (train, test) for i in range(len(d))])
-    assert images.shape == (1797, 64)
-    assert images.dtype == torch.int64
-    assert (int(images.min()), int(images.max())) == (0, train.num_values - 1)
+def test_the_three_parts_of_the_digits_hold_every_image_once():
+    parts = [open_data("digits"), open_data("digits", validation=True)]
+    parts.append(open_data("digits", split="test"))
+    assert all(isinstance(part, TokenData) for part in parts)
+    assert [len(part) for part in parts] == list(digits.PARTS.values()) == [1000, 300, 497]
+    images = torch.stack([part[i]["x_0"] for part in parts for i in range(len(part))])
+    labels = torch.stack([part[i]["label"] for part in parts for i in range(len(part))])
+    assert images.dtype == labels.dtype == torch.int64
+    assert (int(images.min()), int(images.max())) == (0, digits.NUM_VALUES - 1)
     from sklearn.datasets import load_digits
 
-    original = torch.from_numpy(load_digits().data).long()
-    assert sorted(images.tolist()) == sorted(original.tolist())
-    assert {int(train[i]["label"]) for i in range(50)} == set(range(10))
+    original = load_digits()
+    pairs = zip(original.data.astype(int).tolist(), original.target.tolist(), strict=True)
+    assert sorted(pairs) == sorted(zip(images.tolist(), labels.tolist(), strict=True))
+    for part in parts:
+        counts = torch.stack([part[i]["label"] for i in range(len(part))]).bincount()
+        assert counts.shape == (10,)
+        assert int(counts.min()) > len(part) / 15
+
+
+def test_the_hash_of_the_digits_covers_images_labels_and_parts(monkeypatch):
+    """Teachers and results record this hash. It changes only if the data change."""
+    expected = "da1d7a39bc637b8d644cb0139dbf695ee9b3ff9c5bac24ae95c408746979a221"
+    assert open_data("digits").sha256 == open_data("digits", split="test").sha256 == expected
+    original = {name: digits.part(name) for name in digits.PARTS}
+    (images, labels), held_out = original["validation"], original["test"]
+    changed = images.clone()
+    changed[-1, 0] += 1
+    for other in (
+        {"validation": (changed, labels)},
+        {"validation": (images, labels.flip(0))},
+        {"validation": held_out, "test": (images, labels)},
+    ):
+        monkeypatch.setattr(digits, "_parts", lambda other=other: original | other)
+        assert digits._content_sha256.__wrapped__() != expected
 
 
 def test_unknown_names_are_refused():
@@ -29,10 +51,12 @@ def test_unknown_names_are_refused():
         open_data("mnist")
     with pytest.raises(ValueError, match="split must be 'train' or 'test'; got 'valid'"):
         open_data("digits", split="valid")
-    with pytest.raises(ValueError, match="digits has no option flip; its options are: none"):
+    with pytest.raises(ValueError, match="digits has no option flip; its options are: validation"):
         open_data("digits", flip=True)
     with pytest.raises(ValueError, match="digits come with scikit-learn and take no data folder"):
         open_data("digits", "somewhere")
+    with pytest.raises(ValueError, match="split must be 'train' with validation=True; got 'test'"):
+        open_data("digits", split="test", validation=True)
     assert sorted(DATA) == list(DATA)
 
 

@@ -9,7 +9,7 @@ from reporting import run_script
 FORKS = multiprocessing.get_context("forkserver")
 """Usage: `FORKS.Process(target=function, args=arguments)`."""
 
-# The last two modules are slow to import. Training and the digits need them.
+# The last two modules are slow to import. Training and the data set digits need them.
 FORKS.set_forkserver_preload(["tests.helpers.train_cases", "torch._dynamo", "sklearn.datasets"])
 
 

@@ -168,20 +168,6 @@ def test_what_the_pages_say_of_the_benchmark():
     assert speed_up("published-d", 4) == best
 
 
-def test_what_the_pages_say_of_the_miniature():
-    compared = {(row["model"], row["steps"]): row for row in results("digits")["comparison"]}
-    for steps in (1, 2):
-        row = compared["student", steps]
-        assert row["equal"] + row["equal_interval"] < 0
-    for steps in (4, 8):
-        row = compared["student", steps]
-        assert abs(row["equal"]) < row["equal_interval"]
-    for steps in (16, 32):
-        row = compared["student", steps]
-        assert row["equal"] > row["equal_interval"]
-    assert all(row["double"] > 0 for row in compared.values())
-
-
 @pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path):
     """The gallery runs every toy script and checks what it writes."""

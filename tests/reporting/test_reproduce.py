@@ -49,10 +49,6 @@ def folders(tmp_path):
             "rows": [row | {"method": "teacher", "parameters": 0}]
             + [row | {"method": "di4c", "parameters": 5, "nfe": n} for n in (2, 1)]
         },
-        "digits.json": {
-            "floor": 0.0625,
-            "summary": [{"model": "student", "steps": 1, "frechet": 4.0, "interval": None}],
-        },
     }
     for comparison in COMPARISONS:
         text = json.dumps(records.get(comparison.file, curve))
@@ -142,7 +138,6 @@ class TestCompare:
             ("two_dim_log.json", ("rows", 1, "closed_form"), 0.26, "largest distance of TV"),
             ("two_dim_log.json", ("limit",), None, "limit of N TV"),
             ("leaderboard.json", ("rows", 2, "tv"), 0.116, "pair, di4c: TV after 1 step"),
-            ("digits.json", ("summary", 0, "frechet"), 4.21, "student, 1 step"),
         ],
     )
     def test_one_changed_number_is_found(self, folders, file, keys, value, name):
