@@ -13,7 +13,7 @@ The names below are the public interface of a trainer:
   recipes are `CIFAR10`, `IMAGENET` and `OPENWEBTEXT`;
 - parts of a recipe: times (`LogUniformGap`, `FixedGap`, `FixedRatio`, `SmallTimesOften`), `Weight`,
   teacher steps (`exact_step`, `ConfidenceTeacher`), distillation (`SeparateDistillation`,
-  `DistillationBelow`);
+  `DistillationBelow`), and `StartTerm`;
 - latents: `UniformLatent`, `GaussianLatent`, `FiniteLatent`, and `LatentPolicy` for sampling;
 - samplers: `ancestral`, `hybrid`, `tau_leaping`, `confidence_sampling` (MaskGIT), started from
   `prior_samples`;
@@ -55,6 +55,7 @@ from di4c.recipes import (
 from di4c.rng import SampleGenerators, generator_at
 from di4c.samplers import ancestral, hybrid, tau_leaping
 from di4c.sampling_loop import prior_samples
+from di4c.start_term import StartTerm
 from di4c.teacher_steps import ConfidenceTeacher, exact_step
 
 __version__ = "0.1.0"
@@ -89,6 +90,7 @@ __all__ = [
     "SampleGenerators",
     "SeparateDistillation",
     "SmallTimesOften",
+    "StartTerm",
     "TableDenoiser",
     "Target",
     "UniformLatent",

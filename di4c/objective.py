@@ -4,7 +4,8 @@ For each example, with one student mixture p at $x_t$, the terms are
 
 - distillation: the convex surrogate of L_distil at small t;
 - data_correlation and data_marginal: the two parts of the data loss (`di4c.data_term`);
-- consistency_correlation and consistency_marginal: the two parts of L_consis.
+- consistency_correlation and consistency_marginal: the two parts of L_consis;
+- start: consistency and data at the horizon (`di4c.start_term`).
 
 The target of the consistency terms is the student at the earlier time u, at a state x_u that the
 teacher's steps reach.
@@ -14,7 +15,6 @@ choices in a `di4c.recipes.Recipe`.
 """
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -28,9 +28,9 @@ from di4c.losses import Target, consistency_loss, distillation_loss, prefetch
 from di4c.processes import ForwardProcess
 from di4c.processes.times import check_earlier_times
 from di4c.recipes import Recipe, SeparateDistillation
-from di4c.rng import Generator, SampleGenerators
-from di4c.sampling_loop import prior_samples
-from di4c.teacher_steps import TeacherLaw, exact_step
+from di4c.rng import Generator, repeated_generator
+from di4c.start_term import StartLoss
+from di4c.teacher_steps import TeacherLaw, TeacherSampler
 
 
 class Draws(NamedTuple):
@@ -41,7 +41,7 @@ class Draws(NamedTuple):
         u: earlier times, (B,).
         x_t: states at t, (B, D).
         latents: latents of the student at t, (B, L, ...).
-        target_latents: latents of the student at u, (B, L, ...).
+        target_latents: latents of the student at u, one for each target atom, (B, K, ...).
     """
 
     t: Float[Tensor, "batch"]
@@ -69,6 +69,7 @@ TERMS = (
     "data_marginal",
     "consistency_correlation",
     "consistency_marginal",
+    "start",
 )
 
 
@@ -87,8 +88,8 @@ class Di4CObjective:
         recipe: times, weights, teacher step, and distillation rule.
         latent: law of the latents.
         target: network of the consistency target at u; the student itself by default.
-        teacher_latents: number of latents of a mixture teacher for each example; 0 for a product
-            teacher.
+        teacher_latents: number of latents of a mixture teacher for each example, one for each
+            target atom; 0 for a product teacher.
         reference_steps: law of x_t. With 0 it is noised data, $r_t = q_t$. With n > 0 the teacher
             generates x_t in n steps from the prior, which is the r of Theorem 2, also for a
             separate distillation. No x_0 belongs to such an x_t: data_weight must be Weight(0.0).
@@ -124,10 +125,10 @@ class Di4CObjective:
     same_calls: bool = False
 
     def __post_init__(self) -> None:
-        if self.teacher_latents not in (0, self.recipe.num_latents):
+        if self.teacher_latents not in (0, self.recipe.num_atoms):
             raise ValueError(
                 f"teacher_latents must be 0 (product teacher) or num_latents = "
-                f"{self.recipe.num_latents}, one for each x_u; got {self.teacher_latents}"
+                f"{self.recipe.num_atoms}, one for each x_u; got {self.teacher_latents}"
             )
         if self.reference_steps < 0:
             raise ValueError(f"reference_steps must be >= 0; got {self.reference_steps}")
@@ -161,14 +162,13 @@ class Di4CObjective:
         """
         draws = self.draw(x_0, generator=generator, times=times)
         recipe, rule = self.recipe, self.recipe.distillation
-        with torch.no_grad():
-            teacher = self._teacher(draws.x_t, draws.t, generator)
+        teacher = self._teacher.law(draws.x_t, draws.t, generator)
         distilled = rule.active(draws.t)
         targets = data_targets(recipe, x_0, teacher.log_marginals)
         num_data = len(targets)
-        if self.same_calls or not bool(distilled.all()):
+        if recipe.consistency_weight and (self.same_calls or not bool(distilled.all())):
             targets.append(self._consistency_target(teacher, draws, generator))
-        student = self.student(self._repeat(draws.x_t), draws.t, draws.latents)
+        student = self.student(self._repeat(draws.x_t, recipe.num_latents), draws.t, draws.latents)
         student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
 
         terms = {}
@@ -176,14 +176,25 @@ class Di4CObjective:
             terms |= data_terms(recipe, student, target, draws.t)
         for target in targets[num_data:]:
             both = consistency_loss(student, target, recipe.control_variate)
-            terms["consistency_correlation"] = torch.where(distilled, 0.0, both.correlation)
-            terms["consistency_marginal"] = torch.where(distilled, 0.0, both.marginal)
+            for name, part in zip(("correlation", "marginal"), both, strict=True):
+                part = torch.where(distilled, 0.0, recipe.consistency_weight * part)
+                terms[f"consistency_{name}"] = part
         if isinstance(rule, SeparateDistillation):
             terms["distillation"] = rule.weight * self._separate(x_0, rule.time, draws, generator)
         elif bool(distilled.any()):
             term = rule.weight * distillation_loss(student, teacher.log_marginals)
             terms["distillation"] = torch.where(distilled, term, 0.0)
-        zero = torch.zeros_like(next(iter(terms.values())))
+        if recipe.start is not None:
+            start = StartLoss(
+                recipe.start,
+                self._teacher,
+                self.student,
+                self.target or self.student,
+                num_latents=recipe.num_latents,
+                control_variate=recipe.control_variate,
+            )
+            terms["start"] = start(x_0, generator)
+        zero = torch.zeros_like(next(iter(terms.values()), draws.t))
         terms = {name: terms.get(name, zero) for name in TERMS}
         return Objective(sum(terms.values(), zero), terms)
 
@@ -204,11 +215,23 @@ class Di4CObjective:
         t, u = times or self.recipe.times.draw(batch, generator, device)
         check_earlier_times(u, t, self.process.horizon)
         if self.reference_steps:
-            x_t = self._generate(t, x_0.shape[1], generator)
+            x_t = self._teacher.generate(t, x_0.shape[1], self.reference_steps, generator)
         else:
             x_t = self.process.sample(x_0, 0.0, t, generator=generator)
-        latents = (self._latents(batch, self.recipe.num_latents, generator, device) for _ in "tu")
+        counts = (self.recipe.num_latents, self.recipe.num_atoms)
+        latents = (self._latents(batch, count, generator, device) for count in counts)
         return Draws(t, u, x_t, *latents)
+
+    @property
+    def _teacher(self) -> TeacherSampler:
+        return TeacherSampler(
+            self.process,
+            self.teacher,
+            self.latent,
+            self.teacher_latents,
+            self.recipe.stratified,
+            self.recipe.teacher_move,
+        )
 
     def _latents(
         self, batch: int, count: int, generator: Generator | None, device: torch.device
@@ -221,46 +244,16 @@ class Di4CObjective:
             device=device,
         )
 
-    def _repeat(self, x: Int[Tensor, "batch dim"]) -> Int[Tensor, "batch latent dim"]:
-        return x[:, None].expand(-1, self.recipe.num_latents, -1)
-
-    def _teacher(
-        self, x_t: Int[Tensor, "batch dim"], t: Tensor, generator: Generator | None
-    ) -> TeacherLaw:
-        """Call the teacher at x_t: its marginals, and draws of x_0 if it is a mixture."""
-        if self.teacher_latents:
-            law = self._teacher_draws(self._repeat(x_t), t, generator)
-        else:
-            law = TeacherLaw(self.teacher(x_t[:, None], t, None).log_marginals())
-        sizes = (self.process.num_values, self.process.num_states)
-        if law.log_marginals.shape[-1] not in sizes:
-            raise ValueError(
-                f"teacher must return probabilities of the {sizes[0]} values of the process (or of "
-                f"all {sizes[1]} states); got {law.log_marginals.shape[-1]}"
-            )
-        return law
-
-    def _teacher_draws(
-        self, x: Int[Tensor, "batch latent dim"], t: Tensor, generator: Generator | None
-    ) -> TeacherLaw:
-        """Call the teacher at L states for each example: one draw of x_0 from each."""
-        latents = None
-        if self.teacher_latents:
-            latents = self._latents(len(x), x.shape[1], generator, x.device)
-        x_0, log_marginals = self.teacher(x, t, latents).draw(generator)
-        return TeacherLaw(log_marginals, x_0)
+    def _repeat(self, x: Int[Tensor, "batch dim"], count: int) -> Int[Tensor, "batch copy dim"]:
+        return x[:, None].expand(-1, count, -1)
 
     @torch.no_grad()
     def _consistency_target(
         self, teacher: TeacherLaw, draws: Draws, generator: Generator | None
     ) -> Target:
         r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$; each atom has its own x_u, latent and x_0."""
-        x_u, steps = self._repeat(draws.x_t), self.recipe.teacher_steps
-        times = [draws.t + (draws.u - draws.t) * (k / steps) for k in range(steps)]
-        for k, (t, s) in enumerate(pairwise([*times, draws.u])):
-            if k:  # every atom is at a state of its own now
-                teacher = self._teacher_draws(x_u, t, generator)
-            x_u = self.recipe.teacher_move(self.process, teacher, x_u, s, t, generator)
+        x_t, steps = self._repeat(draws.x_t, self.recipe.num_atoms), self.recipe.teacher_steps
+        x_u = self._teacher.jump(x_t, draws.u, draws.t, generator, steps=steps, law=teacher)
         network = self.target or self.student
         return Target.from_mixture(network(x_u, draws.u, draws.target_latents), generator)
 
@@ -272,29 +265,14 @@ class Di4CObjective:
         generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
         """Distillation loss at a fixed small time, (B,). Each latent gets its own noisy state."""
-        repeated = generator
-        if isinstance(generator, SampleGenerators):
-            repeated = generator.repeat_interleave(self.recipe.num_latents)
-        size = len(x_0) * self.recipe.num_latents
-        t = torch.full((size,), time, dtype=torch.float64, device=x_0.device)
+        count = self.recipe.num_latents
+        repeated = repeated_generator(generator, count)
+        t = torch.full((len(x_0) * count,), time, dtype=torch.float64, device=x_0.device)
         if self.reference_steps:
-            x = self._generate(t, x_0.shape[1], repeated)
+            x = self._teacher.generate(t, x_0.shape[1], self.reference_steps, repeated)
         else:
-            x = self.process.sample(self._repeat(x_0), 0.0, time, generator=generator).flatten(0, 1)
-        with torch.no_grad():
-            log_teacher = self._teacher(x, t, repeated).log_marginals
+            x = self._repeat(x_0, count)
+            x = self.process.sample(x, 0.0, time, generator=generator).flatten(0, 1)
+        log_teacher = self._teacher.law(x, t, repeated).log_marginals
         student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
         return distillation_loss(student, log_teacher).unflatten(0, (len(x_0), -1)).mean(1)
-
-    @torch.no_grad()
-    def _generate(
-        self, t: Float[Tensor, "batch"], num_dims: int, generator: Generator | None
-    ) -> Int[Tensor, "batch dim"]:
-        """States at t that the teacher generates from the prior: the reference law of Theorem 2."""
-        x = prior_samples(self.process, len(t), num_dims, generator=generator, device=t.device)
-        fractions = torch.arange(self.reference_steps + 1, device=t.device) / self.reference_steps
-        times = self.process.horizon + (t - self.process.horizon) * fractions[:, None]
-        for later, earlier in pairwise(times):
-            teacher = self._teacher(x, later, generator)
-            x = exact_step(self.process, teacher, x[:, None], earlier, later, generator)[:, 0]
-        return x

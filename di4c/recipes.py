@@ -13,109 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.rng import Generator, uniform
+from di4c.recipe_times import FixedGap, FixedRatio, LogUniformGap, SmallTimesOften
+from di4c.start_term import StartTerm
 from di4c.teacher_steps import ConfidenceTeacher, TeacherMove, exact_step
-
-Device = torch.device | str | None
-
-
-@dataclass(frozen=True)
-class LogUniformGap:
-    r"""Times with a log-uniform gap: $t - u = e^{\mathrm{U}(\log a, \log b)}$.
-
-    Given the gap, t is uniform on [first + gap, 1].
-
-    Attributes:
-        first: smallest possible time u.
-        shortest: a, the shortest possible gap.
-        longest: b, the longest possible gap.
-    """
-
-    first: float = 0.01
-    shortest: float = 0.001
-    longest: float = 0.01
-
-    def draw(
-        self, batch: int, generator: Generator | None, device: Device = None
-    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Draw times (t, u), each (B,), in float64."""
-        draws = uniform((batch, 2), generator=generator, device=device).T
-        gap = self.shortest * (self.longest / self.shortest) ** draws[0]
-        t = self.first + gap + (1 - self.first - gap) * draws[1]
-        return t, t - gap
-
-
-@dataclass(frozen=True)
-class FixedGap:
-    r"""Times with a fixed gap: $t \sim \mathrm{U}(0, 1)$ and $u = \max(t - \text{gap}, 0)$.
-
-    Attributes:
-        gap: difference of t and u.
-    """
-
-    gap: float = 0.05
-
-    def draw(
-        self, batch: int, generator: Generator | None, device: Device = None
-    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Draw times (t, u), each (B,), in float64."""
-        t = 1 - uniform((batch,), generator=generator, device=device)  # in (0, 1]
-        return t, (t - self.gap).clamp_min(0)
-
-
-@dataclass(frozen=True)
-class FixedRatio:
-    r"""Times with a fixed ratio: $t \sim \mathrm{U}(0, 1)$ and $u = \rho t$, a long jump.
-
-    Attributes:
-        ratio: rho, at least 0 and below 1.
-
-    Raises:
-        ValueError: If the ratio lies outside [0, 1).
-    """
-
-    ratio: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ratio < 1:
-            raise ValueError(f"ratio must lie in [0, 1), as u = ratio * t; got {self.ratio}")
-
-    def draw(
-        self, batch: int, generator: Generator | None, device: Device = None
-    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Draw times (t, u), each (B,), in float64."""
-        t = 1 - uniform((batch,), generator=generator, device=device)  # in (0, 1]
-        return t, self.ratio * t
-
-
-@dataclass(frozen=True)
-class SmallTimesOften:
-    r"""Times that are often small, with $t - u = \min(g, t/2)$.
-
-    With probability `share` t is uniform on (0, split), otherwise on (split, 1).
-
-    The published code differs in one respect: it masks $x_0$ at the next multiple of 1/1024 above
-    t, not at t itself. At t = 1e-4 it masks one of 1024 tokens on average, we mask a tenth of one.
-
-    Attributes:
-        split: times below it train the distillation loss.
-        share: probability of a time below the split.
-        gap: g, the length of a teacher step.
-    """
-
-    split: float = 0.02
-    share: float = 0.3
-    gap: float = 1 / 1024
-
-    def draw(
-        self, batch: int, generator: Generator | None, device: Device = None
-    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Draw times (t, u), each (B,), in float64."""
-        which, place = uniform((batch, 2), generator=generator, device=device).T
-        place = 1 - place  # in (0, 1]: t = 0 has no step before it
-        below = which < self.share
-        t = torch.where(below, self.split * place, self.split + (1 - self.split) * place)
-        return t, t - (t / 2).clamp_max(self.gap)
 
 
 @dataclass(frozen=True)
@@ -215,6 +115,12 @@ class Recipe:
             latents, it charges a student for using its latent (`theory/losses/latent_batch.py`).
         stratified: whether the L latents of an example are stratified (one in each of L equally
             likely cells) instead of independent.
+        consistency_weight: factor of the consistency loss; 0 trains on the data alone.
+        target_atoms: K, number of atoms of the consistency target; None for L. A product student,
+            as in SDTT, has one latent and many atoms.
+        start: the start term (`di4c.start_term`); None for none, as published.
+        target_dropout: whether the student has dropout while it computes the consistency target.
+            The published trainers of MaskGIT and SDTT switch it off, that of tauLDR does not.
 
     Raises:
         ValueError: If there is no latent or no teacher step, a weight is negative, or a teacher
@@ -231,12 +137,25 @@ class Recipe:
     data_control_variate: bool = False
     data_marginal_weight: float = 0.0
     stratified: bool = False
+    consistency_weight: float = 1.0
+    target_atoms: int | None = None
+    start: StartTerm | None = None
+    target_dropout: bool = True
+
+    @property
+    def num_atoms(self) -> int:
+        """K, the number of atoms of the consistency target."""
+        return self.num_latents if self.target_atoms is None else self.target_atoms
 
     def __post_init__(self) -> None:
         if self.num_latents < 1:
             raise ValueError(
                 f"num_latents must be at least 1; got {self.num_latents}: draw some latents"
             )
+        if self.num_atoms < 1:
+            raise ValueError(f"target_atoms must be at least 1; got {self.target_atoms}")
+        if not self.consistency_weight >= 0:
+            raise ValueError(f"consistency_weight must be >= 0; got {self.consistency_weight}")
         if self.teacher_steps < 1:
             raise ValueError(f"teacher_steps must be at least 1; got {self.teacher_steps}")
         if self.teacher_steps > 1 and self.teacher_move is not exact_step:
@@ -274,6 +193,7 @@ IMAGENET = Recipe(
     teacher_move=ConfidenceTeacher(temperature=4.5, num_steps=8, schedule="arccos"),
     data_control_variate=True,
     data_marginal_weight=1.0,
+    target_dropout=False,
 )
 """MaskGIT tokens under masked noise; the paper calls this recipe "di4c-d".
 
@@ -288,6 +208,7 @@ OPENWEBTEXT = Recipe(
     teacher_move=exact_step,
     data_control_variate=True,
     data_marginal_weight=1.0,
+    target_dropout=False,
 )
 """GPT-2 tokens under masked noise, with an SDTT teacher.
 

@@ -104,6 +104,13 @@ class SampleGenerators:
 Generator = torch.Generator | SampleGenerators
 
 
+def repeated_generator(generator: Generator | None, count: int) -> Generator | None:
+    """The generator of a batch in which each sample has `count` consecutive rows."""
+    if isinstance(generator, SampleGenerators):
+        return generator.repeat_interleave(count)
+    return generator
+
+
 def uniform(
     shape: Sequence[int],
     *,

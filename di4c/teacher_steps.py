@@ -2,14 +2,19 @@ r"""Teacher steps from $x_t$ to $x_u$, the first part of a consistency target.""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.confidence import teacher_step
+from di4c.denoisers import MixtureNetwork
+from di4c.latents import LatentLaw, latent_batches
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator
+from di4c.sampling_loop import prior_samples
 
 
 class TeacherLaw(NamedTuple):
@@ -112,3 +117,106 @@ class ConfidenceTeacher:
             schedule=self.schedule,
             generator=generator,
         )
+
+
+@dataclass(frozen=True)
+class TeacherSampler:
+    """A teacher with everything that its steps need.
+
+    Attributes:
+        process: forward process.
+        network: the teacher, as a mixture.
+        latent: law of the latents of a mixture teacher.
+        num_latents: number of latents of a mixture teacher; 0 for a product teacher.
+        stratified: whether these latents are stratified.
+        move: the step.
+    """
+
+    process: ForwardProcess
+    network: MixtureNetwork
+    latent: LatentLaw
+    num_latents: int = 0
+    stratified: bool = False
+    move: TeacherMove = exact_step
+
+    @torch.no_grad()
+    def law(
+        self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], generator: Generator | None
+    ) -> TeacherLaw:
+        """Call the teacher at x_t: its marginals, and draws of x_0 if it is a mixture.
+
+        Raises:
+            ValueError: If the teacher's probabilities do not fit the process.
+        """
+        if self.num_latents:
+            law = self.draws(x_t[:, None].expand(-1, self.num_latents, -1), t, generator)
+        else:
+            law = TeacherLaw(self.network(x_t[:, None], t, None).log_marginals())
+        sizes = (self.process.num_values, self.process.num_states)
+        if law.log_marginals.shape[-1] not in sizes:
+            raise ValueError(
+                f"teacher must return probabilities of the {sizes[0]} values of the process (or of "
+                f"all {sizes[1]} states); got {law.log_marginals.shape[-1]}"
+            )
+        return law
+
+    @torch.no_grad()
+    def draws(
+        self,
+        x: Int[Tensor, "batch atom dim"],
+        t: Float[Tensor, "batch"],
+        generator: Generator | None,
+    ) -> TeacherLaw:
+        """Call the teacher at K states for each example: one draw of x_0 from each."""
+        latents = None
+        if self.num_latents:
+            latents = latent_batches(
+                self.latent,
+                (len(x), x.shape[1]),
+                stratified=self.stratified,
+                generator=generator,
+                device=x.device,
+            )
+        x_0, log_marginals = self.network(x, t, latents).draw(generator)
+        return TeacherLaw(log_marginals, x_0)
+
+    @torch.no_grad()
+    def jump(
+        self,
+        x: Int[Tensor, "batch atom dim"],
+        u: Float[Tensor, "batch"],
+        t: Float[Tensor, "batch"],
+        generator: Generator | None,
+        *,
+        steps: int = 1,
+        law: TeacherLaw | None = None,
+    ) -> Int[Tensor, "batch atom dim"]:
+        """K states of each example at u, in equal steps from K states at t.
+
+        Args:
+            x: states at t.
+            u: earlier times.
+            t: times.
+            generator: source of randomness.
+            steps: number of teacher steps.
+            law: the teacher at x, if all K states of an example are the same.
+        """
+        times = [t + (u - t) * (k / steps) for k in range(steps)]
+        for k, (later, earlier) in enumerate(pairwise([*times, u])):
+            if k or law is None:  # every atom is at a state of its own
+                law = self.draws(x, later, generator)
+            x = self.move(self.process, law, x, earlier, later, generator)
+        return x
+
+    @torch.no_grad()
+    def generate(
+        self, t: Float[Tensor, "batch"], num_dims: int, steps: int, generator: Generator | None
+    ) -> Int[Tensor, "batch dim"]:
+        """States at t that the teacher generates from the prior: the reference law of Theorem 2."""
+        x = prior_samples(self.process, len(t), num_dims, generator=generator, device=t.device)
+        fractions = torch.arange(steps + 1, device=t.device) / steps
+        times = self.process.horizon + (t - self.process.horizon) * fractions[:, None]
+        for later, earlier in pairwise(times):
+            law = self.law(x, later, generator)
+            x = exact_step(self.process, law, x[:, None], earlier, later, generator)[:, 0]
+        return x

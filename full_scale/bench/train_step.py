@@ -43,7 +43,7 @@ from full_scale.bench.networks import (
 )
 from full_scale.models.base import DenoiserBackbone
 from full_scale.models.network import Network
-from full_scale.training.config import RECIPES
+from full_scale.training.recipes import RECIPES
 from reporting import format_table, manifest, write_json
 from reporting.measure import in_fresh_process
 

@@ -1,4 +1,4 @@
-"""The configuration of a training run, and the recipes that it may name.
+"""The configuration of a training run.
 
 The texts below the attributes of `Data`, `Optimizer`, `Reports` and `Run` are what the command
 `python -m full_scale.train EXPERIMENT --help` prints.
@@ -10,80 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from di4c.recipes import (
-    CIFAR10,
-    IMAGENET,
-    OPENWEBTEXT,
-    DistillationBelow,
-    FixedGap,
-    LogUniformGap,
-    Recipe,
-    Weight,
-)
-from di4c.rng import Generator, uniform
-
-
-@dataclass(frozen=True)
-class NoiseOften(LogUniformGap):
-    """Times as in `LogUniformGap`, but with probability `share` t is uniform on [noisy, 1].
-
-    Attributes:
-        noisy: after this time x_t tells nearly nothing about x_0.
-        share: probability that t is drawn uniformly from [noisy, 1].
-    """
-
-    noisy: float = 0.75
-    share: float = 0.5
-
-    def draw(
-        self, batch: int, generator: Generator | None, device: torch.device | str | None = None
-    ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-        """Times (t, u), one pair for each example, float64."""
-        t, u = super().draw(batch, generator, device)
-        which, place = uniform((batch, 2), generator=generator, device=device).unbind(1)
-        late = torch.where(which < self.share, self.noisy + (1 - self.noisy) * place, t)
-        return late, late - (t - u)
-
-
-DIGITS = replace(
-    CIFAR10,
-    times=NoiseOften(shortest=0.01, longest=0.1),
-    distillation=DistillationBelow(0.05),
-)
-"""The recipe of CIFAR-10, changed for a training of some hundred steps instead of 320 000.
-
-The steps of the teacher are ten times as long. Half of the times are drawn where x_t is nearly
-noise, as it is in the first of few sampling steps. Where t < 0.05, the distillation loss takes the
-x_t of the example and no further noisy state, which halves the cost of a training step.
-"""
-
-WORDS = Recipe(
-    times=FixedGap(0.1),
-    data_weight=Weight(0.0),
-    distillation=DistillationBelow(0.05, weight=1 / 0.05, inclusive=True),
-    num_latents=64,
-    stratified=True,
-)
-"""Pure distillation for words: consistency and distillation, without a data loss."""
-
-RECIPES: dict[str, Recipe] = {
-    "cifar10": CIFAR10,
-    "imagenet-d": IMAGENET,
-    "imagenet": replace(IMAGENET, data_weight=Weight(0.0)),
-    "openwebtext": OPENWEBTEXT,
-    "digits": DIGITS,
-    "words": WORDS,
-    "words-data": replace(WORDS, data_weight=Weight(0.1, "constant")),
-}
-"""The names that `Run.recipe` may have besides "teacher".
-
-All but "digits", "words" and "words-data" are the paper's. "words-data" adds 0.1 times the negative
-log-likelihood of the data.
-"""
+from di4c.recipes import Recipe
+from full_scale.training.recipes import RECIPES
 
 
 @dataclass(frozen=True)
@@ -96,6 +24,8 @@ class Data:
     """folder of the prepared data; data/NAME if left out (digits and words need none)"""
     workers: int = 0
     """number of processes that read ahead; 0 reads in the training process"""
+    share: float = 1.0
+    """share of the training data that is used, in (0, 1]: a fixed part, the same for every seed"""
 
 
 @dataclass(frozen=True)
@@ -183,6 +113,9 @@ class Run:
     reference_steps: int = 0
     """number of steps in which the teacher generates x_t from noise. With 0, x_t is noised data. A
     recipe with a data loss needs 0"""
+    target: Literal["student", "average"] = "student"
+    """network of the consistency target: the student itself, as published, or the moving average
+    of its weights"""
     num_latents: int | None = None
     """latents for each example; the number of the recipe if left out"""
     latent_gain: float | None = None
@@ -239,6 +172,13 @@ class Run:
             raise ValueError(
                 f"optimizer.clip must be positive and finite; got {clip}: use None to clip nothing"
             )
+        if self.target == "average" and self.strategy == "fsdp":
+            raise ValueError(
+                "target must be student with strategy fsdp, which has no whole copy of the "
+                "average; got average"
+            )
+        if not 0 < self.data.share <= 1:
+            raise ValueError(f"data.share must lie in (0, 1]; got {self.data.share}")
         if not 0 <= self.label_dropout < 1:
             raise ValueError(f"label_dropout must lie in [0, 1); got {self.label_dropout}")
         if self.reference_steps and self.recipe == "teacher":
@@ -275,6 +215,8 @@ class Run:
         for name in ("out", "teacher", "student", "strategy", "device", "check_memory", "dry_run"):
             del options[name]
         options["data"] = options["data"]["name"]
+        if self.data.share != 1:
+            options["data_share"] = self.data.share
         options["reports"] = {"log_every": options["reports"]["log_every"]}
         if self.optimizer.schedule == "constant":
             del options["steps"]

@@ -1,10 +1,11 @@
 r"""Moving average of the weights, $\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta$."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class EMA:
@@ -54,6 +55,26 @@ class EMA:
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
                     parameter.copy_(trained[name])
+
+
+class AveragedCopy:
+    """A network of its own with the averaged weights, for the consistency target.
+
+    Args:
+        network: the network that is trained, whole.
+        ema: its average.
+    """
+
+    def __init__(self, network: nn.Module, ema: EMA) -> None:
+        self.network, self.ema = copy.deepcopy(network).eval().requires_grad_(False), ema
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the average of this moment."""
+        parameters = dict(self.network.named_parameters())
+        for name, shadow in self.ema.shadows.items():
+            parameters[name].copy_(shadow)
 
 
 def _wide(parameter: Tensor) -> Tensor:

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from di4c.denoisers import MixtureNetwork
 from di4c.diagnostics import captured_total_correlation, collapse_alarm
 from di4c.latents import LatentLaw, LatentPolicy
+from di4c.likelihood import DenseMixture, HeadMixture
 from di4c.objective import Di4CObjective, Objective
 from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe
@@ -33,12 +35,15 @@ class TrainingObjective(ABC):
         config: sizes of the network.
         process: the forward process.
         label_dropout: share of the examples that are shown without their label.
+        target: network of the consistency target; None for the trained network itself, or where
+            there is no such target.
     """
 
     network: nn.Module
     config: DenoiserConfig
     process: ForwardProcess
     label_dropout: float = 0.0
+    target: nn.Module | None = None
 
     @abstractmethod
     def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
@@ -121,6 +126,20 @@ class TeacherTraining(TrainingObjective):
         return Objective(loss, {"cross_entropy": loss})
 
 
+def without_dropout(network: nn.Module, mixture: MixtureNetwork) -> MixtureNetwork:
+    """The same mixture, with the network in evaluation mode during each call."""
+
+    def evaluated(x_t: Tensor, t: Tensor, latents: Tensor | None) -> DenseMixture | HeadMixture:
+        training = network.training
+        network.eval()
+        try:
+            return mixture(x_t, t, latents)
+        finally:
+            network.train(training)
+
+    return evaluated
+
+
 @dataclass(kw_only=True)
 class Distillation(TrainingObjective):
     """Train a Di4C student of a teacher.
@@ -149,9 +168,15 @@ class Distillation(TrainingObjective):
     def loss(self, network: nn.Module, batch: dict[str, Tensor], generator: Generator) -> Objective:
         """The Di4C objective of each example (`di4c.objective`)."""
         labels = self.labels(batch, generator)
+        student = Network(network, self.process, labels).mixture
+        if self.target is not None:
+            target = Network(self.target, self.process, labels).mixture
+        else:
+            target = student if self.recipe.target_dropout else without_dropout(network, student)
         objective = Di4CObjective(
             process=self.process,
-            student=Network(network, self.process, labels).mixture,
+            student=student,
+            target=target,
             teacher=Network(self.teacher, self.process, labels).mixture,
             recipe=self.recipe,
             latent=self.latent,

@@ -9,7 +9,6 @@ large batch up to the order of sums.
 """
 
 import math
-import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -29,7 +28,7 @@ from full_scale.models.model_file import write_model
 from full_scale.training.assemble import Assembly
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from full_scale.training.config import Run, as_json
-from full_scale.training.ema import EMA
+from full_scale.training.ema import EMA, AveragedCopy
 from full_scale.training.failure import report_failure
 from full_scale.training.log import Logbook
 from full_scale.training.parallel import (
@@ -39,6 +38,7 @@ from full_scale.training.parallel import (
     regather,
     share_student,
 )
+from full_scale.training.signals import asked_to_stop, outlive_sigterm
 from reporting import manifest
 
 CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
@@ -97,6 +97,9 @@ class Trainer:
             run.out, tensorboard=run.reports.tensorboard, writes=accelerator.is_main_process
         )
         self.previews = Previews(self.objective.config, run.reports.decoder)
+        self.average = AveragedCopy(self.plain, self.ema) if run.target == "average" else None
+        if self.average is not None:
+            self.objective.target = self.average.network
         self.step = 0
         self.resume()
 
@@ -109,6 +112,8 @@ class Trainer:
         checkpoint = load_checkpoint(path)
         load_full_state(self.plain, self.optimizer, self.ema, checkpoint.state)
         self.step = checkpoint.step
+        if self.average is not None:
+            self.average.refresh()
         self.logbook.resume(self.step, checkpoint.state["pending"])
 
     def save(self) -> None:
@@ -137,7 +142,7 @@ class Trainer:
         bar = tqdm(
             total=run.steps, initial=self.step, disable=not self.progress, unit="step", leave=False
         )
-        with _asked_to_stop() as asked, bar:
+        with asked_to_stop() as asked, bar:
             for micro_batches in self._batches():
                 stop = self._advance(micro_batches, bool(asked))
                 last = self.step == run.steps
@@ -173,7 +178,7 @@ class Trainer:
                 batch_sampler=sampler,
                 num_workers=run.data.workers,
                 generator=torch.Generator().manual_seed(0),
-                worker_init_fn=_outlive_sigterm,
+                worker_init_fn=outlive_sigterm,
             )
         )
         for _ in steps:
@@ -201,6 +206,8 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self.ema.update(self.step)
+        if self.average is not None:
+            self.average.refresh()
         self.logbook.add(values | {"gradient_norm": torch.tensor([norm])})
         return bool(together[-1].any())
 
@@ -278,23 +285,3 @@ class Trainer:
 
 
 _SHOWN = ("loss", "gradient_norm", "captured_correlation", "effective_components")
-
-
-def _outlive_sigterm(_: int) -> None:
-    """Let the processes that read ahead ignore SIGTERM.
-
-    Launchers and schedulers send SIGTERM to all processes of a group or of a job. The main process
-    still needs its workers to end the step and save.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """Yield a list that is empty until SIGTERM arrives."""
-    received: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, before)

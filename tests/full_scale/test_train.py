@@ -9,8 +9,9 @@ import pytest
 from full_scale import train as program
 from full_scale.data import DATA
 from full_scale.models.presets import PRESETS
-from full_scale.training.config import RECIPES, Run, as_json
+from full_scale.training.config import Run, as_json
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.recipes import RECIPES
 from tests.helpers import train_cases
 from tests.helpers.refusals import assert_refused
 

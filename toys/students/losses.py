@@ -5,8 +5,8 @@ u. All times t are treated alike. A one-step student only needs the law at the s
 It learns that law through 1 / (t - u) links, each of which imitates the student's own output at a
 smaller time and adds an error. The objective here uses the same losses with three changes:
 
-- One example of every batch is the start $x_T$ itself, with many atoms. All atoms share this state,
-  so they cost one network evaluation for each latent.
+- One example of every batch is the start $x_T$ itself, with many atoms (`di4c.start_term`). All
+  atoms share this state, so they cost one network evaluation for each latent.
 - The teacher makes a long jump from t down to $u = \rho t$, in as many steps as needed. With masks
   it reveals one coordinate at a time, which samples its exact law (first hitting). Otherwise it
   takes small equal steps.
@@ -29,6 +29,7 @@ from di4c.losses import Target, consistency_loss
 from di4c.processes import ForwardProcess
 from di4c.rng import uniform
 from di4c.sampling_loop import prior_samples
+from di4c.start_term import StartTerm, start_loss
 from toys.teachers.jumps import Jump
 
 
@@ -118,14 +119,18 @@ class JumpObjective:
         student = self.student(x_t[:, None].expand(-1, self.options.num_latents, -1), t, shared)
         at_start, at_rows = _mixture(student.log_probs[:1]), _mixture(student.log_probs[1:])
         loss = student.log_probs.new_zeros(())
+        weight, split = self.options.start_weight, self.options.control_variate
+        term = StartTerm(weight, data_weight=weight) if weight else None
         if self.options.data:
             shared = Target.from_samples(batch.x_0[None], validate=False)
             own = Target.from_samples(batch.x_0[: self.rows, None], validate=False)
-            loss = loss + self.options.start_weight * self._loss(at_start, shared)
+            if term is not None:
+                loss = loss + start_loss(term, at_start, None, shared, split).mean()
             loss = loss + self.options.data_weight * self._loss(at_rows, own)
         if batch.target is not None:
             first, rest = self._targets(*batch.target, generator)
-            loss = loss + self.options.start_weight * self._loss(at_start, first)
+            if term is not None:
+                loss = loss + start_loss(term, at_start, first, None, split).mean()
             loss = loss + self._loss(at_rows, rest)
         return loss
 
