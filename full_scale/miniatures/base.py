@@ -28,7 +28,7 @@ class Miniature:
         metrics: every metric by name, and whether lower or higher values are better.
         recipes: experiments whose students are compared; the first one is pure distillation.
         plan: how a model samples with so many network calls.
-        labels: classes of so many samples, each class equally often; None without classes.
+        labels: classes of so many samples, 0, 1, 2, ... in turn; None without classes.
         score: the metrics of samples (N, D). It takes the samples, their labels or None, and the
             part of the data that they are compared with, "validation" or "test". Settings are
             chosen with "validation"; records use "test".

@@ -8,6 +8,7 @@ from torch import nn
 
 from di4c.rng import fold_seed
 from full_scale.data import TokenData, open_data
+from full_scale.data.share import Share
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import load_model
 from full_scale.models.network import latent_parameters, start_student
@@ -43,6 +44,8 @@ def assemble(run: Run) -> Assembly:
     config, chosen = outline(run).trained, preset(run.preset)
     assert chosen.process is not None  # outline refuses others
     data = open_data(run.data.name, run.data.folder, "train")
+    if run.data.share != 1:
+        data = Share(data, run.data.share)
     _check_data(run, chosen, config, data)
     identity = run.identity()
     if data.sha256 is not None:
@@ -97,6 +100,11 @@ def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenDat
         raise ValueError(
             f"data {run.data.name} has {data.num_dims} tokens per item and preset {run.preset} "
             f"has {config.num_dims}: choose the data set that belongs to the preset"
+        )
+    if len(data) < run.batch_size:
+        raise ValueError(
+            f"data {run.data.name} has {len(data)} training items and a batch has "
+            f"{run.batch_size}: use a smaller --batch-size or more data"
         )
     if config.num_classes is None:
         return
