@@ -30,6 +30,9 @@ from full_scale.models.vqgan import VQGAN
 _HARMLESS = {"dropout", "floor", "epsilon"}
 """Fields that may differ from a preset. They affect training or rounding, not what a model is."""
 
+_OF_STUDENTS = {"latent_map"}
+"""Fields that change a student alone. A teacher may differ from a preset in them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -211,6 +214,8 @@ def check_like(model: Model, wanted: Preset, name: str) -> None:
         ValueError: If the kind of network, the vocabulary, a size or the noise differs.
     """
     pairs = [(model.network, wanted.network), (model.process, wanted.process)]
+    is_student = isinstance(model.network, DenoiserConfig) and model.network.latent
+    ignored = _HARMLESS | {"latent"} | (set() if is_student else _OF_STUDENTS)
     differences = []
     for found, expected in pairs:
         given = {} if found is None else to_json(found)
@@ -223,7 +228,7 @@ def check_like(model: Model, wanted: Preset, name: str) -> None:
         differences += [
             f"{key} {given[key]} instead of {right[key]}"
             for key in right
-            if given[key] != right[key] and key not in _HARMLESS | {"latent"}
+            if given[key] != right[key] and key not in ignored
         ]
     if differences:
         raise ValueError(

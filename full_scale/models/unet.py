@@ -24,6 +24,7 @@ from full_scale.models.unet_blocks import (
     NEARLY_ZERO,
     Attention,
     EmbeddingMLP,
+    LatentMap,
     ResBlock,
     group_norm,
     initialise,
@@ -56,6 +57,9 @@ class UNetConfig(DenoiserConfig):
         mirrored: see `truncated_logistic`.
         dropout: dropout rate inside each residual block.
         latent: whether the network takes a latent, i.e. is a student.
+        latent_map: whether a student's latent is also added as a map: an image to the output of the
+            input convolution, and features to the smallest map. The published students have
+            neither. Their latent is one number a channel, the same for all pixels.
     """
 
     kind = "unet"
@@ -78,6 +82,7 @@ class UNetConfig(DenoiserConfig):
     mirrored: bool = False
     dropout: float = 0.1
     latent: bool = False
+    latent_map: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
@@ -133,8 +138,9 @@ class UNet(DenoiserBackbone):
 
     On the way down, the blocks get a mixture of the latent and the time. Later blocks get a mixture
     of the latent, the time and the mean of the last feature map. Each block adds it through a
-    linear map that starts at zero. So a student that starts from a teacher's weights computes the
-    same as the teacher, for every latent.
+    linear map that starts at zero. With `latent_map` the mixture is added in two more places, where
+    it differs from pixel to pixel; these linear maps start at zero, too. So a student that starts
+    from a teacher's weights computes the same as the teacher, for every latent.
 
     Args:
         config: sizes.
@@ -152,6 +158,10 @@ class UNet(DenoiserBackbone):
             self.context_mlp = EmbeddingMLP(features, embedding)
             self.latent_mix = nn.Linear(2 * features, features)
         self.input = nn.Conv2d(config.channels, config.base_width, 3, padding=1)
+        self.latent_map = None
+        if config.latent and config.latent_map:
+            image = (config.channels, config.height, config.width)
+            self.latent_map = LatentMap(embedding, image, config.base_width, widths)
         block = partial(
             ResBlock,
             embedding=embedding,
@@ -218,6 +228,8 @@ class UNet(DenoiserBackbone):
             mixed = (features.to(times), times)
             down_latent = self.latent_mlp(silu(self.latent_mix(torch.cat(mixed, -1))))
         h = self.input(x)
+        if self.latent_map is not None and down_latent is not None:
+            h = h + self.latent_map.at_input(down_latent)
         skips = [h]
         for module in self.down:
             h = module(h, time, down_latent)
@@ -228,6 +240,8 @@ class UNet(DenoiserBackbone):
         if latent is not None:
             context = self.context_mix(torch.cat([*mixed, h.mean((2, 3)).to(times)], -1))
             up_latent = self.context_mlp(silu(context))
+            if self.latent_map is not None:
+                h = h + self.latent_map.at_middle(up_latent)
         for module in self.middle:
             h = module(h, time, up_latent)
         for module in self.up:

@@ -1,5 +1,6 @@
 """The blocks of the U-Net. Each takes a feature map and the embeddings of time and latent."""
 
+import math
 from collections.abc import Callable
 
 from jaxtyping import Float
@@ -21,6 +22,36 @@ class EmbeddingMLP(nn.Module):
     def forward(self, features: Float[Tensor, "batch feature"]) -> Embedding:
         """The embedding."""
         return silu(self.output(silu(self.input(features))))
+
+
+class LatentMap(nn.Module):
+    """Maps of the latent, which differ from pixel to pixel. All of them start at zero.
+
+    Args:
+        embedding: size of the latent's embeddings.
+        image: channels, height and width of the image.
+        base_width: channels of the output of the input convolution.
+        widths: channels of the feature maps at each scale; each scale halves height and width.
+    """
+
+    def __init__(
+        self, embedding: int, image: tuple[int, int, int], base_width: int, widths: list[int]
+    ) -> None:
+        super().__init__()
+        channels, height, width = self.image = image
+        factor = 2 ** (len(widths) - 1)
+        self.smallest = (widths[-1], height // factor, width // factor)
+        self.to_image = nn.Linear(embedding, math.prod(self.image))
+        self.convolution = nn.Conv2d(channels, base_width, 3, padding=1, bias=False)
+        self.to_smallest = nn.Linear(embedding, math.prod(self.smallest))
+
+    def at_input(self, latent: Embedding) -> Map:
+        """What is added to the output of the input convolution: an image, convolved."""
+        return self.convolution(self.to_image(latent).unflatten(1, self.image))
+
+    def at_middle(self, latent: Embedding) -> Map:
+        """What is added to the smallest map."""
+        return self.to_smallest(latent).unflatten(1, self.smallest)
 
 
 class ResBlock(nn.Module):
@@ -181,6 +212,9 @@ def initialise(network: nn.Module) -> None:
             nn.init.xavier_uniform_(module.conv_1.weight, gain=NEARLY_ZERO)
             if module.latent is not None:
                 nn.init.zeros_(module.latent.weight)
+        elif isinstance(module, LatentMap):
+            nn.init.zeros_(module.to_image.weight)
+            nn.init.zeros_(module.to_smallest.weight)
         elif isinstance(module, Attention):
             nn.init.xavier_uniform_(module.output.weight, gain=NEARLY_ZERO)
 
