@@ -2,7 +2,8 @@
 
 A data set is a `TokenData`. Its item i is {"x_0": (D,) int64}, perhaps with a "label", and never
 changes. Only the order is random (`full_scale.data.order`). An augmented example, such as a mirror
-image, is therefore a separate item. A module `full_scale.data.NAME` provides
+image, is therefore a separate item. A module `full_scale.data.NAME`, with "_" in place of "-",
+provides
 
     open_split(folder: Path | None, split: str, **options) -> TokenData
 
@@ -16,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-DATA = ("cifar10", "digits", "imagenet", "openwebtext", "words")
+DATA = ("cifar10", "digits", "imagenet", "mnist-tokens", "openwebtext", "words")
 
 
 @runtime_checkable
@@ -63,7 +64,7 @@ def open_data(
         raise ValueError(f"data must be one of {', '.join(DATA)}; got {name!r}")
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test'; got {split!r}")
-    open_split = importlib.import_module(f"full_scale.data.{name}").open_split
+    open_split = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").open_split
     known = list(inspect.signature(open_split).parameters)[2:]
     if unknown := options.keys() - known:
         raise ValueError(

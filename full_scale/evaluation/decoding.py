@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from full_scale.data import mnist_tokens
 from full_scale.data.tables import open_tokenizer
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import Loaded, load_model
@@ -48,6 +49,14 @@ def pictures(
         return grey.round().to(torch.uint8).expand(-1, 3, -1, -1)
     if content["kind"] != "codes":
         raise ValueError("samples are texts, not pictures; leave picture metrics out")
+    if "code_book" in content:
+        return (
+            mnist_tokens.decode(numbers)
+            .mul(255)
+            .round()
+            .to(torch.uint8)[:, None]
+            .expand(-1, 3, -1, -1)
+        )
     if vqgan is None:
         raise ValueError("samples are codes of a VQGAN; give it: --vqgan FILE")
     device = next(vqgan.backbone.parameters()).device
@@ -107,7 +116,7 @@ def show(
         lines = [json.dumps({"text": t}) for t in texts(samples, tokenizer)]
         path.write_text("\n".join(lines) + "\n", "utf-8")
         return path
-    if content["kind"] == "codes" and vqgan is None:
+    if content["kind"] == "codes" and "code_book" not in content and vqgan is None:
         return None
     from PIL import Image  # slow to import, and only pictures need it
 

@@ -103,8 +103,9 @@ class DenoiserConfig(BackboneConfig):
 
         Returns:
             `{"kind": "pixels", "shape": [channels, height, width], "levels": grey levels}` for
-            pixels, `{"kind": "codes"}` for codes of a VQGAN, or `{"kind": "text"}` for tokens of
-            a text. Where the tokens are letters, "alphabet" holds the character of each value.
+            pixels, `{"kind": "codes"}` for codes of a VQGAN, or `{"kind": "text"}` for tokens of a
+            text. Where codes belong to a code book of the repository, "code_book" names it. Where
+            the tokens are letters, "alphabet" holds the character of each value.
         """
 
     @abstractmethod

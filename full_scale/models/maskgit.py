@@ -5,14 +5,14 @@ Sources: Besnier & Chen 2023 (after Chang et al., CVPR 2022); for the latent: Ha
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from di4c.likelihood import LinearHead
+from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.schedules import uniform_grid
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import LatentToken, append_token
@@ -34,6 +34,10 @@ class MaskGITConfig(DenoiserConfig):
         mlp_size: width inside the MLPs.
         dropout: dropout rate inside each block and both outer MLPs.
         latent: whether the network takes a latent, i.e. is a student.
+        subs: whether the mask is always excluded and unmasked tokens are kept, as in the
+            transformer of MDLM. The published networks predict all tokens, and the mask too.
+        code_book: code book of the repository that turns the codes into pictures; None for codes of
+            a VQGAN.
     """
 
     kind = "maskgit"
@@ -50,6 +54,8 @@ class MaskGITConfig(DenoiserConfig):
     mlp_size: int = 3072
     dropout: float = 0.1
     latent: bool = False
+    subs: bool = False
+    code_book: Literal["mnist-tokens"] | None = None
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_heads:
@@ -71,8 +77,9 @@ class MaskGITConfig(DenoiserConfig):
         return MaskedProcessConfig(self.codebook_size, "arccos")
 
     def content(self) -> dict[str, Any]:
-        """Samples are codes of a VQGAN."""
-        return {"kind": "codes"}
+        """Samples are codes of a VQGAN or of a code book of the repository."""
+        book = {} if self.code_book is None else {"code_book": self.code_book}
+        return {"kind": "codes"} | book
 
     def time_grid(self, steps: int, horizon: float) -> Float[Tensor, "time"]:
         """Times of n calls on the uniform grid, for the ancestral sampler.
@@ -162,6 +169,15 @@ class MaskGIT(DenoiserBackbone):
         bias = self.bias[:num_dims, :num_states].T
         return LinearHead(torch.cat([self.token.weight[:num_states], bias], 1))
 
+    def transform(
+        self, x_t: Int[Tensor, "batch latent dim"], mask_state: int | None, keep_mask: bool
+    ) -> LogitsTransform:
+        """See `DenoiserBackbone.transform`. With `subs`, `keep_mask` has no effect."""
+        if not self.config.subs:
+            return super().transform(x_t, mask_state, keep_mask)
+        assert mask_state is not None
+        return LogitsTransform.subs(x_t, mask_state)
+
 
 class _Block(nn.Module):
     def __init__(self, config: MaskGITConfig) -> None:
@@ -195,7 +211,11 @@ class _Attention(nn.Module):
             self.qkv(h).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         )
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        if query.device.type == "cpu" and query.dtype == torch.bfloat16:
+            # The backward pass of this kernel on CPUs is ten times slower in bfloat16.
+            query, key, value = query.float(), key.float(), value.float()
+        with torch.autocast(query.device.type, enabled=False):
+            mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
 
@@ -205,5 +225,22 @@ PRESETS = {
         MaskGITConfig(),
         MaskedProcessConfig(1024, "arccos"),
         experiment="imagenet",
+    ),
+    "mnist-tokens": Preset(
+        "small MaskGIT on codes of handwritten digits, 28 x 28 pixels",
+        MaskGITConfig(
+            codebook_size=128,
+            num_classes=10,
+            num_dims=49,
+            hidden_size=128,
+            num_blocks=4,
+            num_heads=4,
+            mlp_size=512,
+            dropout=0.0,
+            subs=True,
+            code_book="mnist-tokens",
+        ),
+        MaskedProcessConfig(128, "arccos"),
+        experiment="mnist-tokens",
     ),
 }

@@ -141,6 +141,28 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
             device="cpu",
         ),
     ),
+    "mnist-tokens-teacher": (
+        """A teacher for 28 x 28 images of digits as codes of a code book, trained by cross-entropy.
+
+        Takes about 40 minutes on one CPU core. There are no published numbers to compare with.
+        The trained teacher is full_scale/teachers/mnist-tokens.safetensors.""",
+        Run(
+            out=Path("runs/mnist-tokens-teacher"),
+            preset="mnist-tokens",
+            recipe="teacher",
+            steps=7000,
+            batch_size=64,
+            micro_batch=64,
+            data=Data("mnist-tokens"),
+            optimizer=Optimizer(
+                "adamw", 2e-3, (0.9, 0.99), 0.03, 300, schedule="cosine", ema_decay=0.999
+            ),
+            reports=Reports(log_every=50, save_every=500, keep=20, sample_every=2000),
+            label_dropout=0.1,
+            precision="bf16",
+            device="cpu",
+        ),
+    ),
     "words-teacher": (
         """A teacher for English words of at most 10 letters, trained by cross-entropy.
 
