@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from full_scale import miniature
 from full_scale.data import TokenData, open_data
 from full_scale.data import words as data
 from full_scale.evaluation.decoding import show
-from full_scale.evaluation.spelling import score
+from full_scale.miniatures import open_miniature
+from full_scale.miniatures.study import Size, Study
+from full_scale.miniatures.teachers import open_teacher, validation_loss
 from full_scale.models.presets import PRESETS
 from full_scale.training.config import Reports
 from full_scale.training.experiments import EXPERIMENTS, TEACHERS
@@ -128,13 +129,14 @@ def test_generated_states_need_a_recipe_without_data():
 
 
 @pytest.mark.skipif(not (TEACHERS / "words.json").exists(), reason="no teacher is shipped")
-def test_shipped_teacher_is_whole_and_spells():
-    teacher = miniature.open_teacher(str(TEACHERS / "words.safetensors"), shipped=True)
+def test_shipped_teacher_is_whole_and_spells(tmp_path):
+    teacher, words = open_teacher("words"), open_miniature("words")
     assert (TEACHERS / "words.safetensors").stat().st_size < 6e6
     about = read_json(TEACHERS / "words.json")
     recorded = {row["nfe"]: row for row in about["metrics"]}
-    drawn = score(miniature.sample(teacher, 8, 1, 1000))
+    study = Study(words, teacher, "", Size(samples=1000), tmp_path)
+    drawn = words.score(study.sample(teacher, 8, 1, None), None, "test")
     for name, width in {"real_share": 0.06, "letter_nll": 0.1}.items():
         assert drawn[name] == pytest.approx(recorded[8][name], abs=width)
-    loss = miniature.validation_loss(teacher, seed=1, rounds=1)
+    loss = validation_loss("words", teacher, seed=1, rounds=1)
     assert loss == pytest.approx(about["validation_loss"], rel=0.05)

@@ -1,0 +1,181 @@
+"""A study of words from end to end on a tiny scale: rows, resumption, refusals, the record."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from full_scale import miniature as program
+from full_scale.miniatures import study as module
+from full_scale.miniatures.record import write_record
+from full_scale.miniatures.study import RECORD, Study
+from full_scale.miniatures.table import read_csv
+from full_scale.miniatures.teachers import open_teacher
+from full_scale.models.load import load_model
+from full_scale.training.trainer import Trainer
+from reporting import read_json, read_rows
+from tests.full_scale.miniatures.conftest import SIZE
+
+RECIPES = ("words", "words-data")
+
+
+@pytest.fixture(scope="module")
+def make(tiny, teacher, tmp_path_factory):
+    """Make a study in a folder of this name."""
+    model, folder = open_teacher("words", str(teacher)), tmp_path_factory.mktemp("studies")
+
+    def made(name, recipes=RECIPES, **changes):
+        return Study(tiny, model, str(teacher), SIZE, folder / name, recipes=recipes, **changes)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def whole(make):
+    """The rows of a study that nothing has interrupted. It stands in the folder "whole"."""
+    return make("whole").rows()
+
+
+def results(rows):
+    """The rows without the hashes of the models, whose files name their folders."""
+    return [{key: value for key, value in row.items() if key != "model_sha256"} for row in rows]
+
+
+def test_from_end_to_end(teacher, tmp_path, capsys):
+    options = ["words", "--quick", "--teacher", str(teacher), "--recipes", *RECIPES]
+    options += ["--out", str(tmp_path / "out"), "--csv", str(tmp_path / "rows.csv")]
+    options += ["--json", str(tmp_path / "rows.json")]
+    program.main(options)
+    assert "equivalent steps" in capsys.readouterr().out
+    rows = read_rows(tmp_path / "out" / RECORD)
+    assert [(row["recipe"], row["model"], row["nfe"]) for row in rows] == [
+        ("real data", "data", 0),
+        *[("words-teacher", "teacher", n) for n in (1, 2, 4)],
+        *[
+            (recipe, kind, n)
+            for recipe in RECIPES
+            for kind, n in (("student", 1), ("student", 2), ("hybrid", 2))
+        ],
+    ]
+    assert {(row["miniature"], row["part"], row["samples"]) for row in rows} == {
+        ("words", "test", 40)
+    }
+    assert len(read_csv(tmp_path / "rows.csv")) == 4 * len(rows)
+    record = read_json(tmp_path / "rows.json")["miniatures"]["words"]
+    assert record["manifests"].keys() == {"words-teacher", *RECIPES}
+    assert [len(line) for line in record["sweep"]["samples"]] == [10] * 6
+    assert len(record["sweep"]["latents"]) == 10
+    shown = {(row["recipe"], row["model"]) for row in record["rows"] if "shown" in row}
+    assert shown == {("words-teacher", "teacher"), ("words", "student")}
+    log = read_rows(tmp_path / "out" / "words-0" / "log.jsonl")[-1]
+    assert log["data_correlation"] == 0
+    # A second call trains and draws nothing, and gives the same.
+    done = (tmp_path / "out" / RECORD).read_bytes()
+    program.main(options)
+    assert (tmp_path / "out" / RECORD).read_bytes() == done
+    assert read_json(tmp_path / "rows.json")["miniatures"]["words"]["rows"] == record["rows"]
+
+
+def test_rows_are_the_same_after_every_kill(make, whole, monkeypatch):
+    cut, draw, kills = make("cut"), module.draw, 0
+    while True:
+        left = 2  # each attempt draws twice and is killed; a half-written line stays behind
+
+        def draw_some(*args, **options):
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            return draw(*args, **options)
+
+        monkeypatch.setattr(module, "draw", draw_some)
+        try:
+            rows = cut.rows()
+            break
+        except KeyboardInterrupt:
+            kills += 1
+            with (cut.folder / RECORD).open("ab") as file:
+                file.write(b'{"miniature": "wo')
+    assert kills == 4, "nine rows are drawn"
+    assert results(rows) == results(whole)
+    assert read_rows(cut.folder / RECORD) == rows
+
+
+def test_a_stopped_training_continues(make, whole, monkeypatch):
+    stopped, advance = make("stopped", ["words"]), Trainer._advance
+
+    def stop(self, *args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return advance(self, *args)
+
+    monkeypatch.setattr(Trainer, "_advance", stop)
+    with pytest.raises(SystemExit) as stopping:
+        stopped.rows()
+    monkeypatch.undo()
+    assert stopping.value.code == 0
+    assert not (stopped.folder / "words-0" / "model.safetensors").exists()
+    assert results(stopped.rows()) == results(whole)[: 1 + 3 + 3]
+
+
+def test_part_share_and_hybrid(make):
+    study = make("a", ["words-data"], part="validation", share=0.1)
+    rows = study.rows()
+    students = [row for row in rows if row["model"] == "student"]
+    assert {row["recipe"] for row in students} == {"words-data@0.1"}
+    assert {row["part"] for row in rows} == {"validation"}
+    run = read_json(study.folder / "words-data@0.1-0" / "run.json")
+    assert run["identity"]["data_share"] == 0.1
+    # The hybrid takes the student for the first of two calls alone.
+    student = load_model(study.folder / "words-data@0.1-0")
+    drawn = {hybrid: study.sample(student, 2, 0, None, hybrid=hybrid) for hybrid in (True, False)}
+    once = study.sample(student, 1, 0, None, hybrid=True)
+    assert not torch.equal(drawn[True], drawn[False])
+    assert torch.equal(once, study.sample(student, 1, 0, None))
+
+
+def test_the_record_keeps_what_still_belongs_to_it(make, whole, tmp_path):
+    path, pure, data = tmp_path / "r.json", make("whole", ["words"]), make("whole", ["words-data"])
+    path.write_text(json.dumps({"miniatures": {"digits": {"rows": []}}}))
+    write_record(path, pure, pure.rows(), {"command": "first"})
+    write_record(path, data, data.rows(), {"command": "second"})
+    found = read_json(path)["miniatures"]
+    assert found["digits"] == {"rows": []}
+    assert {name: about["command"] for name, about in found["words"]["manifests"].items()} == {
+        "words": "first",
+        "words-data": "second",
+        "words-teacher": "second",
+    }
+    kinds = [(row["recipe"], row["model"], row["nfe"]) for row in found["words"]["rows"]]
+    assert len(kinds) == len(set(kinds)) == 1 + 3 + 2 * 3
+    assert found["words"]["sweep"] is not None
+    means = {(line["recipe"], line["nfe"]): line["mean"] for line in found["words"]["summary"]}
+    shares = {(row["recipe"], row["nfe"]): row["real_share"] for row in found["words"]["rows"]}
+    assert means == shares
+    other = make("whole", [], part="validation")
+    write_record(path, other, other.rows(), {})
+    assert read_json(path)["miniatures"]["words"]["manifests"].keys() == {"words-teacher"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--recipes", "words", "imagenet"], r"recipes must be of words, .* for words; got imag"),
+        (["--ship"], "--ship needs the trained teacher: --teacher runs/words-teacher"),
+        (["--csv", "FOLDER/bad.csv"], "has the columns a instead of"),
+    ],
+)
+def test_bad_options_are_refused_before_the_work(tiny, tmp_path, options, message):
+    (tmp_path / "bad.csv").write_text("a\n1\n")
+    options = [option.replace("FOLDER", str(tmp_path)) for option in options]
+    with pytest.raises(ValueError, match=message):
+        program.main(["words", "--quick", "--out", str(tmp_path / "out"), *options])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "nan", "half"])
+def test_a_wrong_share_is_refused(share, capsys):
+    with pytest.raises(SystemExit):
+        program.main(["words", "--data-share", share])
+    assert f"--data-share: must be a number in (0, 1]; got '{share}'" in capsys.readouterr().err
