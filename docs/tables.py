@@ -15,6 +15,8 @@ from scipy.stats import t as student_t
 import di4c
 from figures.ablation import TITLES
 from figures.published import PUBLISHED
+from full_scale.miniatures import open_miniature
+from full_scale.miniatures.table import Mean, means, read_csv, spread
 from full_scale.models.presets import PRESETS
 from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
@@ -60,6 +62,7 @@ def tables() -> dict[str, str]:
         "published": published(),
         "latency": latency(),
         "train_step": train_step(),
+        "miniatures": miniatures(),
         "names": names(),
     }
 
@@ -197,6 +200,34 @@ def train_step() -> str:
         ratios = (ours[key] / plain[key] for key in ("seconds", "extra_mib"))
         lines.append((name, *(f"{ratio:.2f}" for ratio in ratios)))
     return table(["experiment", "time ratio", "memory ratio"], lines)
+
+
+def miniatures() -> str:
+    """The main metric of each recorded miniature by number of calls, with equivalent steps."""
+    rows, parts = read_csv(RESULTS / "miniatures.csv"), []
+    for name in dict.fromkeys(rows["miniature"]):
+        main = open_miniature(name).main
+        lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
+        calls = sorted({line.nfe for line in lines} - {0})
+        found = {(line.recipe, line.model, line.nfe): line for line in lines}
+        models = dict.fromkeys((line.recipe, line.model) for line in lines if line.nfe)
+        cells = [
+            [f"`{recipe}`", model, *(_score(found.get((recipe, model, n))) for n in calls)]
+            for recipe, model in models
+        ]
+        metric = f"{main.replace('_', ' ')}, {lines[0].better} is better"
+        real = ", ".join(f"{line.mean:.3g}" for line in lines if line.model == "data")
+        header = ["recipe", "model", *(f"{n} call{'s' * (n > 1)}" for n in calls)]
+        parts.append(f"**{name}** ({metric}; real data have {real}):\n\n{table(header, cells)}")
+    return "\n".join(parts)
+
+
+def _score(line: Mean | None) -> str:
+    """A score; for students with the interval, and the equivalent steps in brackets."""
+    if line is None:
+        return ""
+    text = spread(line.mean, line.interval)
+    return text if line.model == "teacher" else f"{text} ({line.equivalent})"
 
 
 def names() -> str:

@@ -15,10 +15,10 @@ from figures import (
     latency,
     latent_batch,
     load,
+    miniatures,
     table1,
     theorem1,
     theorem2,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -163,5 +163,8 @@ FIGURES = {
     "figure3": of_module(figure3),
     "figure4": of_module(figure4),
     "latency": of_module(latency),
-    "words": of_module(words),
+    **{
+        name: Picture(miniatures.needs(name), partial(miniatures.draw, name=name))
+        for name in miniatures.RECORDED
+    },
 }

@@ -1,7 +1,7 @@
 """Run the scripts again and compare their numbers with the records in results/.
 
 Everything is written to reproduced/, nothing to results/. Each number is compared at a stated
-tolerance. The exit status is 1 unless every number is reproduced. Takes under five minutes on two
+tolerance. The exit status is 1 unless every number is reproduced. Takes under ten minutes on two
 idle cores and ends in reproduced/report.html.
 
     python -m reporting.reproduce

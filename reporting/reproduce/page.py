@@ -11,7 +11,7 @@ from typing import Any
 from reporting.files import write_whole
 from reporting.records import read_json
 from reporting.reproduce.numbers import GROUPS, Number
-from reporting.reproduce.stages import DRAWN, Outcome
+from reporting.reproduce.stages import DRAWN, MINIATURES, Outcome
 
 Record = dict[str, Any]
 
@@ -52,6 +52,7 @@ def write_page(
         pictures={name: _picture(name, out, results) for name in PICTURES},
         ranked=_RANKED,
         ranking=_ranking(_read(results / "leaderboard.json")),
+        miniatures=_miniatures(_read(results / "miniatures.json")),
         outcomes=outcomes,
         seconds=sum(outcome.seconds for outcome in outcomes),
         numbers=[
@@ -66,7 +67,7 @@ def write_page(
 
 
 _SCALE = 0.5  # of the pixels of a picture, which has 250 for an inch
-PICTURES = ("figure1", "theorem1", "theorem2", "leaderboard")
+PICTURES = ("figure1", "theorem1", "theorem2", "leaderboard", *MINIATURES)
 
 
 def _read(path: Path) -> Record:
@@ -144,6 +145,30 @@ def _ranking(record: Record) -> list[Record]:
         once = [line for line in lines.values() if 1 in line]
         once.sort(key=lambda line: -line[1]["speed_up"])
         tables.append({"process": process, "lines": once[:_RANKED]})
+    return tables
+
+
+def _miniatures(record: Record) -> list[Record]:
+    """For each miniature the scores of the teacher and of a student that saw no data."""
+    tables = []
+    for name, data in MINIATURES.items():
+        found = record.get("miniatures", {}).get(name)
+        if found is None:
+            continue
+        lines = {(x["recipe"], x["model"], x["nfe"]): x for x in found["summary"]}
+        pairs = [
+            (n, lines.get((f"{name}-teacher", "teacher", n)), lines.get((name, "student", n)))
+            for n in _CALLS
+        ]
+        metric = f"{found['main'].replace('_', ' ')}, {found['better']} is better"
+        tables.append(
+            {
+                "name": name,
+                "data": data,
+                "metric": metric,
+                "lines": [pair for pair in pairs if None not in pair],
+            }
+        )
     return tables
 
 

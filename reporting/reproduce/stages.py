@@ -50,6 +50,9 @@ _LOG_LAW = (
     "--steps 1 2 4 8 16 32 64 128 256 512 1024"
 )
 _LOG_GRIDS = {"uniform": "two_dim_log", "quadratic": "two_dim_log_quadratic"}
+MINIATURES = {"words": "English words"}
+"""The miniatures that are reproduced, and what their data are."""
+
 DRAWN = (
     *("figure1", "theorem1", *(f"two_dim_tv_{process}" for process in _PAIRS)),
     *("digit_patches", "letter_windows"),
@@ -102,6 +105,17 @@ STAGES = (
             "toys/leaderboard.py --quick --cache {out}/leaderboard.jsonl "
             "--json {out}/leaderboard.json"
         ],
+    ),
+    *(
+        Stage(
+            name,
+            f"{data}: a student of the shipped teacher, quick form",
+            60,
+            [
+                f"-m full_scale.miniature {name} --quick --out {{out}}/runs --json {{out}}/{name}.json"
+            ],
+        )
+        for name, data in MINIATURES.items()
     ),
     Stage(
         "figures",

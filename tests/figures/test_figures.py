@@ -13,6 +13,7 @@ from figures import __main__ as program
 from figures.catalogue import FIGURES, of_module
 from figures.evaluations import FILE as EVALUATIONS
 from reporting import ROOT
+from tests.helpers.miniature_record import miniature_record
 
 
 def _panel(sampler, steps, components, tv, probs):
@@ -65,7 +66,6 @@ RECORDED = (
     "pictures.json",
     "digit_patches.json",
     "letter_windows.json",
-    "miniatures.json",
 )
 
 
@@ -83,6 +83,7 @@ def results(tmp_path):
                 _panel("mixture", 1, 8, 0.0625, data),
             ]
         },
+        "miniatures.json": miniature_record(),
         "two_dim_log.json": _pair("ctmc", limit=None, coefficient=0.25, bounds=False),
         "two_dim_log_quadratic.json": _pair("ctmc", "quadratic", limit=None, bounds=False),
     }

@@ -9,7 +9,8 @@ import pytest
 from figures.catalogue import FIGURES
 from reporting.reproduce import __main__ as program
 from reporting.reproduce.numbers import COMPARISONS, EQUAL, Number, Tolerance, compare
-from reporting.reproduce.stages import DRAWN, STAGES, Stage, run_stage
+from reporting.reproduce.stages import DRAWN, MINIATURES, STAGES, Stage, run_stage
+from tests.helpers.miniature_record import miniature_record
 
 COMMANDS = [shlex.split(command) for stage in STAGES for command in stage.commands]
 
@@ -50,6 +51,10 @@ def folders(tmp_path):
             + [row | {"method": "di4c", "parameters": 5, "nfe": n} for n in (2, 1)]
         },
     }
+    miniatures = miniature_record()["miniatures"]
+    for name in MINIATURES:
+        records[f"{name}.json"] = {"miniatures": {name: miniatures[name]}}
+    (results / "miniatures.json").write_text(json.dumps({"miniatures": miniatures}))
     for comparison in COMPARISONS:
         text = json.dumps(records.get(comparison.file, curve))
         (out / comparison.file).write_text(text)
@@ -138,6 +143,13 @@ class TestCompare:
             ("two_dim_log.json", ("rows", 1, "closed_form"), 0.26, "largest distance of TV"),
             ("two_dim_log.json", ("limit",), None, "limit of N TV"),
             ("leaderboard.json", ("rows", 2, "tv"), 0.116, "pair, di4c: TV after 1 step"),
+            (
+                "words.json",
+                ("miniatures", "words", "summary", 1, "mean"),
+                0.017,
+                "words-teacher, t",
+            ),
+            ("words.json", ("miniatures", "words", "summary", 0, "mean"), 0.99, "real data, data"),
         ],
     )
     def test_one_changed_number_is_found(self, folders, file, keys, value, name):
@@ -193,9 +205,9 @@ class TestProgram:
         written = json.loads((tmp_path / "reproduced" / "reproduced.json").read_text())
         assert [stage["error"] for stage in written["stages"]] == [None, None]
         assert len(written["numbers"]) == count
-        assert f"{count} of {count} numbers reproduced" in (
-            tmp_path / "reproduced" / "report.html"
-        ).read_text("utf-8")
+        page = (tmp_path / "reproduced" / "report.html").read_text("utf-8")
+        assert f"{count} of {count} numbers reproduced" in page
+        assert "Real share, higher is better" in page
         assert {path: path.read_bytes() for path in folders[1].rglob("*.json")} == before
 
     def test_a_failed_stage_hides_nothing_and_is_status_1(self, run, tmp_path):
