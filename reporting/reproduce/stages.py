@@ -112,7 +112,8 @@ STAGES = (
             f"{data}: a student of the shipped teacher, quick form",
             60,
             [
-                f"-m full_scale.miniature {name} --quick --out {{out}}/runs --json {{out}}/{name}.json"
+                f"-m full_scale.miniature {name} --quick --out {{out}}/runs "
+                f"--json {{out}}/{name}.json"
             ],
         )
         for name, data in MINIATURES.items()

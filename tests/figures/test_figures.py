@@ -8,7 +8,7 @@ import pytest
 from matplotlib import image
 from matplotlib import pyplot as plt
 
-from figures import BrokenResult, ablation, figure1, load, theorem1, theorem2
+from figures import BrokenResult, ablation, figure1, load, miniatures, theorem1, theorem2
 from figures import __main__ as program
 from figures.catalogue import FIGURES, of_module
 from figures.evaluations import FILE as EVALUATIONS
@@ -107,6 +107,30 @@ def test_every_figure_is_drawn_beside_the_results(results, name, capsys):
     assert pdf.read_bytes().startswith(b"%PDF")
     assert pdf.stat().st_size > 1000
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist-tokens", "words"])
+def test_every_miniature_is_drawn_from_images_or_words(results, name):
+    fig = miniatures.draw(results, name)
+    curves, *sheets = fig.axes
+    assert [axes.get_ylabel() for axes in sheets[:2]] == ["calls", "calls"]
+    labels = [text.get_text() for text in curves.get_legend().get_texts()]
+    assert labels[0].startswith("real data: ")
+    assert labels[1:] == [
+        *("teacher", "student, no data", "student, then teacher", "student, with data"),
+        *("data alone, no teacher", "product student", "published recipe"),
+    ]
+    assert [text.get_text() for text in curves.texts] == ["2.5x"] * 3
+    lower = name != "words"
+    assert curves.get_yscale() == ("log" if lower else "linear")
+    shown = [label.get_text() for label in sheets[1].get_yticklabels()]
+    assert shown == ["1", "2", "4", "8"]
+
+
+def test_a_miniature_without_a_record_is_named(results):
+    (results / "miniatures.json").write_text('{"miniatures": {}}')
+    with pytest.raises(BrokenResult, match=r"miniatures.json has no miniature words"):
+        miniatures.draw(results, "words")
 
 
 def test_only_draws_the_named_pictures_in_the_given_folder(results, tmp_path):
