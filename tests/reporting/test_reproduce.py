@@ -143,12 +143,7 @@ class TestCompare:
             ("two_dim_log.json", ("rows", 1, "closed_form"), 0.26, "largest distance of TV"),
             ("two_dim_log.json", ("limit",), None, "limit of N TV"),
             ("leaderboard.json", ("rows", 2, "tv"), 0.116, "pair, di4c: TV after 1 step"),
-            (
-                "words.json",
-                ("miniatures", "words", "summary", 1, "mean"),
-                0.017,
-                "words-teacher, t",
-            ),
+            ("words.json", ("miniatures", "words", "summary", 1, "mean"), 0.017, "words-teacher"),
             ("words.json", ("miniatures", "words", "summary", 0, "mean"), 0.99, "real data, data"),
         ],
     )
