@@ -127,7 +127,7 @@ class Di4CObjective:
     def __post_init__(self) -> None:
         if self.teacher_latents not in (0, self.recipe.num_atoms):
             raise ValueError(
-                f"teacher_latents must be 0 (product teacher) or num_latents = "
+                f"teacher_latents must be 0 (product teacher) or the number of target atoms, "
                 f"{self.recipe.num_atoms}, one for each x_u; got {self.teacher_latents}"
             )
         if self.reference_steps < 0:
@@ -180,7 +180,7 @@ class Di4CObjective:
                 part = torch.where(distilled, 0.0, recipe.consistency_weight * part)
                 terms[f"consistency_{name}"] = part
         if isinstance(rule, SeparateDistillation):
-            terms["distillation"] = rule.weight * self._separate(x_0, rule.time, draws, generator)
+            terms["distillation"] = rule.weight * self._separate(x_0, rule, draws, generator)
         elif bool(distilled.any()):
             term = rule.weight * distillation_loss(student, teacher.log_marginals)
             terms["distillation"] = torch.where(distilled, term, 0.0)
@@ -260,19 +260,19 @@ class Di4CObjective:
     def _separate(
         self,
         x_0: Int[Tensor, "batch dim"],
-        time: float,
+        rule: SeparateDistillation,
         draws: Draws,
         generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
-        """Distillation loss at a fixed small time, (B,). Each latent gets its own noisy state."""
+        """Distillation loss at small times, (B,). Each latent gets its own time and state."""
         count = self.recipe.num_latents
         repeated = repeated_generator(generator, count)
-        t = torch.full((len(x_0) * count,), time, dtype=torch.float64, device=x_0.device)
+        t = rule.draw(len(x_0) * count, repeated, x_0.device)
         if self.reference_steps:
             x = self._teacher.generate(t, x_0.shape[1], self.reference_steps, repeated)
         else:
-            x = self._repeat(x_0, count)
-            x = self.process.sample(x, 0.0, time, generator=generator).flatten(0, 1)
+            x = self._repeat(x_0, count).flatten(0, 1)
+            x = self.process.sample(x, 0.0, t, generator=repeated)
         log_teacher = self._teacher.law(x, t, repeated).log_marginals
         student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
         return distillation_loss(student, log_teacher).unflatten(0, (len(x_0), -1)).mean(1)

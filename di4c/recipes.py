@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from di4c.recipe_times import FixedGap, FixedRatio, LogUniformGap, SmallTimesOften
+from di4c.rng import Generator, uniform
 from di4c.start_term import StartTerm
 from di4c.teacher_steps import ConfidenceTeacher, TeacherMove, exact_step
 
@@ -54,17 +55,36 @@ _WEIGHT_SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class SeparateDistillation:
-    """Distillation at one fixed small time, in addition to consistency training at x_t.
+    """Distillation at small times, in addition to consistency training at x_t.
 
-    Every example takes part. Each of its latents gets its own noisy state at that time.
+    Every example takes part. Each of its latents gets its own time and noisy state.
 
     Attributes:
-        time: delta, the fixed time.
+        time: delta, the smallest time.
         weight: factor of the distillation loss.
+        last: if given, each time is delta with probability 1/2, and otherwise uniform on
+            [time, last]. If None, all times are delta.
+
+    Raises:
+        ValueError: If the last time lies before the first.
     """
 
     time: float = 0.01
     weight: float = 1.0
+    last: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.last is not None and not self.last >= self.time:
+            raise ValueError(f"last must be at least time = {self.time}; got {self.last}")
+
+    def draw(
+        self, count: int, generator: Generator | None, device: torch.device | str | None = None
+    ) -> Float[Tensor, "row"]:
+        """Draw the times, (count,), in float64."""
+        if self.last is None:
+            return torch.full((count,), self.time, dtype=torch.float64, device=device)
+        which, place = uniform((count, 2), generator=generator, device=device).unbind(1)
+        return self.time + (self.last - self.time) * torch.where(which < 0.5, 0.0, place)
 
     def active(self, t: Float[Tensor, "batch"]) -> Tensor:
         """Which examples train distillation instead of consistency: none, (B,), bool."""
@@ -173,7 +193,7 @@ class Recipe:
 CIFAR10 = Recipe(
     times=LogUniformGap(first=0.01, shortest=0.001, longest=0.01),
     data_weight=Weight(scale=1.0, shape="sigmoid"),
-    distillation=SeparateDistillation(time=0.01, weight=1.0),
+    distillation=SeparateDistillation(time=0.01, weight=1.0, last=0.02),
     num_latents=16,
     teacher_move=exact_step,
     data_control_variate=True,

@@ -84,13 +84,22 @@ class Outline:
             return float(run.batch_size * _BACKWARD * own)
         recipe = run.di4c_recipe
         latents = recipe.num_latents
-        asked = latents if run.mixture_teacher else 1  # calls of the teacher for each state
-        further = latents * (recipe.teacher_steps - 1)  # later steps start from L states
-        trained, taught = latents, asked * (1 + run.reference_steps) + further
+        atoms = recipe.num_atoms if recipe.consistency_weight else 0
+        asked = recipe.num_atoms if run.mixture_teacher else 1  # teacher calls for each state
+        further = atoms * (recipe.teacher_steps - 1)  # later steps start from K states
+        trained, taught = float(latents), asked * (1 + run.reference_steps) + further
         if isinstance(recipe.distillation, SeparateDistillation):
             trained = 2 * latents
             taught += latents * asked * (1 + run.reference_steps)
-        calls = own * (_BACKWARD * trained + latents) + operations(self.teacher) * taught
+        start = recipe.start
+        if start is not None:
+            trained += latents / (run.micro_batch if start.shared else 1)
+            if start.weight:
+                atoms += start.atoms
+                taught += start.atoms * start.teacher_steps
+                if self.teacher.default_process().masked and not run.mixture_teacher:
+                    taught -= start.atoms - 1  # all atoms start from the same state
+        calls = own * (_BACKWARD * trained + atoms) + operations(self.teacher) * taught
         return float(run.batch_size * calls)
 
     def estimate(self, num_processes: int, num_dims: int | None = None) -> Estimate:
@@ -102,6 +111,9 @@ class Outline:
         """
         run, rows, passes = self.run, self.run.micro_batch, 1
         if self.teacher is not None:
+            start = run.di4c_recipe.start
+            if start is not None:
+                rows += 1 if start.shared else rows
             rows *= run.di4c_recipe.num_latents
             separate = isinstance(run.di4c_recipe.distillation, SeparateDistillation)
             passes = 2 if separate else 1

@@ -180,7 +180,7 @@ class Distillation(TrainingObjective):
             teacher=Network(self.teacher, self.process, labels).mixture,
             recipe=self.recipe,
             latent=self.latent,
-            teacher_latents=self.recipe.num_latents if self.mixture_teacher else 0,
+            teacher_latents=self.recipe.num_atoms if self.mixture_teacher else 0,
             reference_steps=self.reference_steps,
             same_calls=self.sharded,
         )

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.latents import UniformLatent
 from di4c.rng import SampleGenerators
+from di4c.start_term import StartTerm
 from full_scale.models import UNetConfig
 from full_scale.models.presets import preset
 from full_scale.training import cost
@@ -21,17 +22,25 @@ from full_scale.training.cost import (
 )
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.objectives import Distillation, TeacherTraining
+from full_scale.training.recipes import RECIPES
 from reporting import ROOT
+
+CHANGES = {
+    "start": {"start": StartTerm(atoms=5, teacher_steps=2), "target_atoms": 4},
+    "shared start": {"start": StartTerm(shared=True), "consistency_weight": 0.0},
+}
 
 
 @pytest.mark.parametrize("mixture_teacher", [False, True])
-@pytest.mark.parametrize("recipe", ["teacher", "cifar10", "digits"])
-def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher):
+@pytest.mark.parametrize("recipe", ["teacher", "cifar10", "digits", *CHANGES])
+def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher, monkeypatch):
     """PyTorch counts the operations of a real loss and its gradients.
 
     The estimate includes a gradient of the first layer's input, which is never computed. It omits
     the operations of the losses. Both are small.
     """
+    for name, change in CHANGES.items():
+        monkeypatch.setitem(RECIPES, name, replace(RECIPES["digits"], **change))
     run = replace(
         EXPERIMENTS["digits" if recipe != "teacher" else "digits-teacher"][1],
         recipe=recipe,

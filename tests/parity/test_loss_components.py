@@ -241,7 +241,8 @@ def test_the_recipes_are_the_defaults_of_the_reference(config):
         assert recipe.data_weight == own_data_weight(settings)
     first, gap = CIFAR10.times.first, (CIFAR10.times.shortest, CIFAR10.times.longest)
     assert (first, f"log-uniform in {[*gap]}") == (tauldr["min_time"], tauldr["delta_t"])
-    assert CIFAR10.distillation == SeparateDistillation(tauldr["min_time"])
+    # The reference page: half of the times are the smallest one, half uniform up to 0.02.
+    assert CIFAR10.distillation == SeparateDistillation(tauldr["min_time"], last=0.02)
     assert IMAGENET.distillation == maskgit_distillation(maskgit)
     assert OPENWEBTEXT.distillation == sdtt_distillation(sdtt)
     assert f"min(1/{1 / OPENWEBTEXT.times.gap:.0f}, t/2)" == sdtt["delta_t"]

@@ -1,0 +1,203 @@
+"""The start term against sums over all states, and other choices of a recipe."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from di4c import exact
+from di4c.denoisers import as_mixture
+from di4c.losses import Target
+from di4c.processes import MaskedProcess, UniformProcess
+from di4c.recipes import Weight
+from di4c.rng import SampleGenerators
+from di4c.start_term import StartLoss, StartTerm, start_loss
+from tests.helpers.goodness_of_fit import P_VALUE, p_value
+from tests.helpers.two_bit_objective import (
+    LAW,
+    RECIPE,
+    SUPPORT,
+    objective_on,
+    student_log_probs,
+)
+
+PURE = replace(RECIPE, data_weight=Weight(0.0), data_marginal_weight=0.0)
+STATES = exact.states(2, 2)
+
+
+def seeded(seed=3):
+    return torch.Generator().manual_seed(seed)
+
+
+def start_of(objective):
+    return StartLoss(
+        objective.recipe.start,
+        objective._teacher,
+        objective.student,
+        objective.student,
+        objective.recipe.num_latents,
+        control_variate=True,
+    )
+
+
+def student_law(x_t, t):
+    """The student's law of two bits given x_t, summed over both latents in plain Python."""
+    law = [0.0] * 4
+    for latent in SUPPORT:
+        one = torch.tensor([t], dtype=torch.float64)
+        rows = student_log_probs(torch.tensor([x_t]), one, latent[None])[0].exp().tolist()
+        for index, (a, b) in enumerate(STATES.tolist()):
+            law[index] += rows[0][a] * rows[1][b] / len(SUPPORT)
+    return torch.tensor(law, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("process", [MaskedProcess(2), UniformProcess(2)], ids=["mask", "uniform"])
+def test_atoms_follow_teacher_then_student(process):
+    """Prior, two exact teacher steps to u = 0.4, then the student: chi-square at 1e-6."""
+    term = StartTerm(atoms=40_000, end=0.4, teacher_steps=2)
+    start = start_of(objective_on(process, replace(PURE, start=term)))
+    t = torch.ones(1, dtype=torch.float64)
+    x = torch.full((1, 2), 2 if process.mask_state is not None else 0)
+    found = start._target(x, t, seeded()).atoms[0]
+    prior = torch.zeros(process.num_states**2, dtype=torch.float64)
+    masked = process.mask_state is not None
+    if masked:
+        prior[-1] = 1
+    else:
+        prior += 0.25
+
+    def law_after(steps):
+        grid = [0.4 + 0.6 * k / steps for k in range(steps + 1)]
+        at_u = exact.product_composition(process, LAW, grid, prior)
+        states = exact.states(2, process.num_states).tolist()
+        return sum(p * student_law(x_u, 0.4) for p, x_u in zip(at_u, states, strict=True))
+
+    assert p_value(found, law_after(2), 2) > P_VALUE
+    assert p_value(found, law_after(1), 2) < P_VALUE
+
+
+def test_loss_is_the_cross_entropy_minus_a_constant():
+    """With all states as atoms: KL(r || p) - TC(r), from sums over states; data by -log p."""
+    student = objective_on(MaskedProcess(2)).student
+    x, t = torch.full((1, 2, 2), 2), torch.ones(1, dtype=torch.float64)
+    mixture = student(x, t, SUPPORT[None])
+    law = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    marginals = [[0.3, 0.7], [0.4, 0.6]]
+    target = Target(STATES[None], law[None], torch.tensor(marginals).double()[None].log())
+    data = Target.from_samples(STATES[None, 1:3])
+    own = student_law([2, 2], 1.0).tolist()
+    kl = sum(r * math.log(r / p) for r, p in zip(law.tolist(), own, strict=True))
+    product = [marginals[0][a] * marginals[1][b] for a, b in STATES.tolist()]
+    tc = sum(r * math.log(r / p) for r, p in zip(law.tolist(), product, strict=True))
+    nll = -(math.log(own[1]) + math.log(own[2])) / 2
+    term = StartTerm(weight=0.7, data_weight=0.2)
+    found = start_loss(term, mixture, target, data, control_variate=True)
+    assert float(found) == pytest.approx(0.7 * (kl - tc) + 0.2 * nll)
+    assert float(start_loss(term, mixture, None, data, True)) == pytest.approx(0.2 * nll)
+
+
+@pytest.mark.parametrize("process", [MaskedProcess(2), UniformProcess(2)], ids=["mask", "uniform"])
+def test_a_start_of_ones_own_does_not_depend_on_the_batch(process):
+    """A shared one is the same for all examples, and needs only L rows of the student."""
+    recipe = replace(PURE, start=StartTerm(atoms=3, data_weight=0.1), stratified=True)
+    objective, positions = objective_on(process, recipe), range(4)
+    whole = objective(STATES, generator=SampleGenerators(5, positions)).terms["start"]
+    last = objective(STATES[2:], generator=SampleGenerators(5, positions[2:])).terms["start"]
+    torch.testing.assert_close(whole[2:], last, rtol=0, atol=0)
+    assert len(set(whole.tolist())) == 4
+    shared = replace(recipe, start=replace(recipe.start, shared=True))
+    rows = []
+
+    def student(x_t, t, latents):
+        if torch.is_grad_enabled():
+            rows.append(x_t.shape[:2].numel())
+        return as_mixture(student_log_probs)(x_t, t, latents)
+
+    found = replace(objective_on(process, shared), student=student)(STATES, generator=seeded())
+    assert len(set(found.terms["start"].tolist())) == 1
+    assert rows == [4 * 2, 2]
+
+
+def test_the_shared_target_is_the_mean_over_the_batch():
+    """The merged marginals and weights are those of the mean law."""
+    recipe = replace(PURE, start=StartTerm(atoms=5, shared=True))
+    start, seen = start_of(objective_on(UniformProcess(2), recipe)), []
+    own = start._target(STATES, torch.ones(4, dtype=torch.float64), seeded())
+
+    class Spy(StartLoss):
+        def _target(self, x, t, generator):
+            return own
+
+    def student(x_t, t, latents):
+        seen.append((x_t, latents))
+        return as_mixture(student_log_probs)(x_t, t, latents)
+
+    spy = Spy(recipe.start, start.teacher, student, student, 2, control_variate=True)
+    value = spy(STATES, seeded())
+    (x_t, latents) = seen[0]
+    mixture = as_mixture(student_log_probs)(x_t, torch.ones(1, dtype=torch.float64), latents)
+    mean = Target(
+        own.atoms.reshape(1, 20, 2),
+        torch.full((1, 20), 1 / 20, dtype=torch.float64),
+        own.log_marginals.exp().mean(0, keepdim=True).log(),
+    )
+    expected = start_loss(recipe.start, mixture, mean, None, True)
+    torch.testing.assert_close(value, expected.expand(4))
+
+
+def test_a_product_student_learns_from_many_atoms():
+    """One latent, K atoms: the correlation part is 0 and each atom has its own x_u."""
+    recipe, shapes = replace(PURE, num_latents=1, target_atoms=6), []
+
+    def target(x_t, t, latents):
+        shapes.append((tuple(x_t.shape), tuple(latents.shape)))
+        return as_mixture(student_log_probs)(x_t, t, latents)
+
+    found = objective_on(UniformProcess(2), recipe, target=target)(STATES, generator=seeded())
+    assert shapes == [((4, 6, 2), (4, 6))]
+    assert not found.terms["consistency_correlation"].any()
+    assert bool((found.terms["consistency_marginal"] > 0).any())
+
+
+def test_without_consistency_the_target_is_never_called():
+    def target(x_t, t, latents):
+        raise AssertionError("the target was called")
+
+    recipe = replace(RECIPE, consistency_weight=0.0)
+    found = objective_on(UniformProcess(2), recipe, target=target)(STATES, generator=seeded())
+    assert not found.terms["consistency_correlation"].any()
+    half = replace(PURE, consistency_weight=0.5)
+    weighed, plain = (
+        objective_on(UniformProcess(2), one)(STATES, generator=seeded()).terms
+        for one in (half, PURE)
+    )
+    for name in ("consistency_correlation", "consistency_marginal"):
+        torch.testing.assert_close(weighed[name], 0.5 * plain[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"atoms": 0}, "atoms must be at least 1; got 0"),
+        ({"teacher_steps": 0}, "teacher_steps must be at least 1; got 0"),
+        ({"weight": -1.0}, "weight must be >= 0; got -1.0"),
+        ({"weight": 0.0}, "weight and data_weight are both 0"),
+        ({"end": 1.0}, r"end must lie in \[0, 1\)"),
+    ],
+)
+def test_settings_of_the_start_that_mean_nothing_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        StartTerm(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target_atoms": 0}, "target_atoms must be at least 1; got 0"),
+        ({"consistency_weight": -0.5}, "consistency_weight must be >= 0; got -0.5"),
+    ],
+)
+def test_recipes_that_mean_nothing_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(RECIPE, **change)
