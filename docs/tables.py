@@ -16,7 +16,7 @@ import di4c
 from figures.ablation import TITLES
 from figures.published import PUBLISHED
 from full_scale.miniatures import open_miniature
-from full_scale.miniatures.table import Mean, means, read_csv, spread
+from full_scale.miniatures.table import Mean, headline, means, read_csv, spread
 from full_scale.models.presets import PRESETS
 from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
@@ -204,9 +204,12 @@ def train_step() -> str:
 
 def miniatures() -> str:
     """The main metric of each recorded miniature by number of calls, with equivalent steps."""
-    rows, parts = read_csv(RESULTS / "miniatures.csv"), []
-    for name in dict.fromkeys(rows["miniature"]):
-        main = open_miniature(name).main
+    rows = read_csv(RESULTS / "miniatures.csv")
+    mains = {name: open_miniature(name).main for name in dict.fromkeys(rows["miniature"])}
+    medians = headline(rows, mains)
+    said = [f"{value:.2f} at {_calls(n)}" for n, value in medians.items()]
+    parts = [f"Median of the equivalent steps of pure distillation: {', '.join(said)}.\n"]
+    for name, main in mains.items():
         lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
         calls = sorted({line.nfe for line in lines} - {0})
         found = {(line.recipe, line.model, line.nfe): line for line in lines}
@@ -217,9 +220,13 @@ def miniatures() -> str:
         ]
         metric = f"{main.replace('_', ' ')}, {lines[0].better} is better"
         real = ", ".join(f"{line.mean:.3g}" for line in lines if line.model == "data")
-        header = ["recipe", "model", *(f"{n} call{'s' * (n > 1)}" for n in calls)]
+        header = ["recipe", "model", *map(_calls, calls)]
         parts.append(f"**{name}** ({metric}; real data have {real}):\n\n{table(header, cells)}")
     return "\n".join(parts)
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"
 
 
 def _score(line: Mean | None) -> str:
