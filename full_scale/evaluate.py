@@ -30,6 +30,7 @@ from typing import Any
 
 import torch
 
+from full_scale.data import mnist_tokens
 from full_scale.data.packed import PackedTokens
 from full_scale.data.tables import open_tokenizer
 from full_scale.evaluation.decoding import open_vqgan
@@ -85,6 +86,8 @@ def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
     """Height and width of the sampled pictures."""
     if content["kind"] == "pixels":
         return content["shape"][-1]
+    if "code_book" in content:
+        return mnist_tokens.SIDE
     if vqgan is None:
         raise ValueError("samples are codes of a VQGAN; give it: --vqgan FILE")
     return vqgan.vqgan.config.resolution

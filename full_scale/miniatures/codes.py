@@ -49,7 +49,7 @@ def centres(images: torch.Tensor, seed: int) -> torch.Tensor:
     from sklearn.cluster import MiniBatchKMeans
 
     patches = data.patches(images).flatten(0, 1)
-    drawn = patches[patches.any(1)].float().numpy()
+    drawn = patches[patches.sum(1) > 0].float().numpy()
     search = MiniBatchKMeans(
         NUM_VALUES - 1, random_state=seed, batch_size=2**14, n_init=1, max_iter=30
     ).fit(drawn)
