@@ -144,6 +144,7 @@ class Di4CObjective:
         *,
         generator: Generator | None = None,
         times: tuple[Tensor, Tensor] | None = None,
+        start_atoms: Int[Tensor, "batch atom dim"] | None = None,
     ) -> Objective:
         """Loss and weighted terms of each example of the batch.
 
@@ -152,6 +153,7 @@ class Di4CObjective:
             generator: source of all randomness, on the device of x_0. With `SampleGenerators` the
                 loss of an example does not depend on the batch that it is part of.
             times: (t, u), each (B,); drawn by the recipe if None.
+            start_atoms: data for the start term, (B, K, D): each example's own x_0 if None.
 
         Returns:
             The loss (B,) in nats, and its terms.
@@ -193,7 +195,8 @@ class Di4CObjective:
                 num_latents=recipe.num_latents,
                 control_variate=recipe.control_variate,
             )
-            terms["start"] = start(x_0, generator)
+            atoms = x_0[:, None] if start_atoms is None else start_atoms
+            terms["start"] = start(atoms, generator)
         zero = torch.zeros_like(next(iter(terms.values()), draws.t))
         terms = {name: terms.get(name, zero) for name in TERMS}
         return Objective(sum(terms.values(), zero), terms)

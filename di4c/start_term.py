@@ -7,7 +7,8 @@ jumps learns this law last, backwards over all times. The start term teaches it 
   atoms cost K calls without gradients and only L with.
 - Each atom has an $x_T$ of its own. The teacher jumps from it to a small time u in several steps,
   because a single step is a product and teaches no correlations. The student finishes from u.
-- The data themselves can be atoms too, because $x_T$ does not depend on $x_0$.
+- Data can be atoms too, because $x_T$ does not depend on $x_0$: all of the same class, if there
+  are classes. The samples of a teacher are data as well.
 """
 
 from dataclasses import dataclass, replace
@@ -34,10 +35,8 @@ class StartTerm:
         atoms: K, target atoms of each example.
         end: u, where the jump of the teacher ends, as a share of the horizon.
         teacher_steps: number of equal teacher steps of the jump.
-        data_weight: factor of -log p(x_0) at the horizon.
-        shared: whether the examples of a batch share the first example's x_T and latents, and all
-            atoms of the batch. This saves calls of the student. It is wrong for a network with
-            labels, because the target of each class is another law.
+        data_weight: factor of -log p(x_0) at the horizon, a mean over up to K data of the
+            example's class.
 
     Raises:
         ValueError: If a number lies outside of its range.
@@ -48,7 +47,6 @@ class StartTerm:
     end: float = 0.05
     teacher_steps: int = 4
     data_weight: float = 0.0
-    shared: bool = False
 
     def __post_init__(self) -> None:
         for name in ("atoms", "teacher_steps"):
@@ -112,22 +110,24 @@ class StartLoss:
     control_variate: bool
 
     def __call__(
-        self, x_0: Int[Tensor, "batch dim"], generator: Generator | None
+        self, atoms: Int[Tensor, "batch atom dim"], generator: Generator | None
     ) -> Float[Tensor, "batch"]:
-        """The start term of each example, in nats. If shared, it is the same for all."""
-        term, batch, device = self.term, len(x_0), x_0.device
-        groups = slice(0, 1) if term.shared else slice(None)
-        x = self._prior(batch, x_0, generator)
-        t = torch.full((batch,), self.teacher.process.horizon, dtype=torch.float64, device=device)
-        latents = self._latents(batch, self.num_latents, generator, device)
+        """The start term of each example, in nats.
+
+        Args:
+            atoms: data of each example's class, (B, K, D).
+            generator: source of all randomness.
+        """
+        term, (batch, _, num_dims), device = self.term, atoms.shape, atoms.device
+        process, count = self.teacher.process, self.num_latents
+        x = prior_samples(process, batch, num_dims, generator=generator, device=device)
+        t = torch.full((batch,), process.horizon, dtype=torch.float64, device=device)
+        latents = self._latents(batch, count, generator, device)
         target = self._target(x, t, generator) if term.weight else None
-        data = Target.from_samples(x_0[:, None]) if term.data_weight else None
-        if term.shared:
-            target, data = (None if one is None else _merged(one) for one in (target, data))
-        x = x[groups, None].expand(-1, self.num_latents, -1)
-        student = self.student(x, t[groups], latents[groups])
+        data = Target.from_samples(atoms) if term.data_weight else None
+        student = self.student(x[:, None].expand(-1, count, -1), t, latents)
         student = prefetch(student, [one for one in (target, data) if one is not None])
-        return start_loss(term, student, target, data, self.control_variate).expand(batch)
+        return start_loss(term, student, target, data, self.control_variate)
 
     @torch.no_grad()
     def _target(
@@ -142,35 +142,20 @@ class StartLoss:
             one = replace(teacher, num_latents=count if teacher.num_latents else 0)
             law, atoms = one.law(x, t, generator), x[:, None].expand(-1, count, -1)
         else:
-            repeated = repeated_generator(generator, count)
-            atoms = self._prior(len(x) * count, x, repeated).unflatten(0, (len(x), count))
+            atoms = prior_samples(
+                teacher.process,
+                len(x) * count,
+                x.shape[1],
+                generator=repeated_generator(generator, count),
+                device=x.device,
+            ).unflatten(0, (len(x), count))
         u, steps = self.term.end * t, self.term.teacher_steps
         x_u = teacher.jump(atoms, u, t, generator, steps=steps, law=law)
         latents = self._latents(len(x), count, generator, x.device)
         return Target.from_mixture(self.target(x_u, u, latents), generator)
-
-    def _prior(
-        self, count: int, like: Int[Tensor, "batch dim"], generator: Generator | None
-    ) -> Int[Tensor, "row dim"]:
-        process, device = self.teacher.process, like.device
-        return prior_samples(process, count, like.shape[1], generator=generator, device=device)
 
     def _latents(
         self, batch: int, count: int, generator: Generator | None, device: torch.device
     ) -> Tensor:
         options = {"stratified": self.teacher.stratified, "generator": generator, "device": device}
         return latent_batches(self.teacher.latent, (batch, count), **options)
-
-
-def _merged(target: Target) -> Target:
-    """One target for a whole batch: the mean of the laws of its examples, with all their atoms."""
-    count = len(target.atoms)
-    log_marginals = target.log_marginals
-    if log_marginals is not None:
-        log_marginals = torch.logsumexp(log_marginals, 0, keepdim=True) - torch.tensor(count).log()
-    return Target(
-        target.atoms.flatten(0, 1)[None],
-        target.weights.flatten()[None] / count,
-        log_marginals,
-        target.validate,
-    )

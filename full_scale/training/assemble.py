@@ -8,6 +8,7 @@ from torch import nn
 
 from di4c.rng import fold_seed
 from full_scale.data import TokenData, open_data
+from full_scale.data.generated import WithStartAtoms, generate
 from full_scale.data.share import Share
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import load_model
@@ -65,6 +66,12 @@ def assemble(run: Run) -> Assembly:
         )
     teacher = load_model(run.teacher, like=run.preset, student=run.mixture_teacher)
     identity["teacher_sha256"] = teacher.sha256
+    if run.data.generated:
+        count, calls = run.data.generated, run.data.generated_calls
+        data = generate(teacher, data, count, calls, run.out.parent)
+    recipe = run.di4c_recipe
+    if recipe.start is not None and recipe.start.data_weight > 0:
+        data = WithStartAtoms(data, recipe.start.atoms)
     start = teacher
     if run.student is not None:
         start = load_model(run.student, like=run.preset)
@@ -77,7 +84,7 @@ def assemble(run: Run) -> Assembly:
         network=student,
         config=config,
         teacher=teacher.backbone,
-        recipe=run.di4c_recipe,
+        recipe=recipe,
         latent=chosen.latent,
         mixture_teacher=run.mixture_teacher,
         sharded=run.strategy == "fsdp",

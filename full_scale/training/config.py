@@ -26,6 +26,11 @@ class Data:
     """number of processes that read ahead; 0 reads in the training process"""
     share: float = 1.0
     """share of the training data that is used, in (0, 1]: a fixed part, the same for every seed"""
+    generated: int = 0
+    """number of samples that the teacher draws once, in place of the data: distillation without
+    data. They are kept beside the folder of the run. 0 uses the data"""
+    generated_calls: int = 64
+    """network calls of each of these samples"""
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,8 @@ class Run:
     """networks, forward process and latent: a name of full_scale.models.presets"""
     recipe: str
     """"teacher" trains a teacher by cross-entropy. The other names are recipes of Di4C: cifar10,
-    imagenet-d (with the data term), imagenet (without it), openwebtext, digits, words (without
-    data), words-data"""
+    imagenet-d (with the data term), imagenet (without it), openwebtext; digits, words (without
+    data), and their variants digits-data, digits-data-alone, digits-product, words-data"""
     steps: int
     """number of optimiser steps in all"""
     batch_size: int
@@ -177,6 +182,14 @@ class Run:
                 "target must be student with strategy fsdp, which has no whole copy of the "
                 "average; got average"
             )
+        for name in ("generated", "generated_calls"):
+            if getattr(self.data, name) < (name == "generated_calls"):
+                value = getattr(self.data, name)
+                raise ValueError(f"data.{name} must be a number of samples or calls; got {value}")
+        if self.data.generated and (self.recipe == "teacher" or self.mixture_teacher):
+            raise ValueError(
+                f"data.generated must be 0 without a product teacher; got {self.data.generated}"
+            )
         if not 0 < self.data.share <= 1:
             raise ValueError(f"data.share must lie in (0, 1]; got {self.data.share}")
         if not 0 <= self.label_dropout < 1:
@@ -217,6 +230,8 @@ class Run:
         options["data"] = options["data"]["name"]
         if self.data.share != 1:
             options["data_share"] = self.data.share
+        if self.data.generated:
+            options["data_generated"] = [self.data.generated, self.data.generated_calls]
         options["reports"] = {"log_every": options["reports"]["log_every"]}
         if self.optimizer.schedule == "constant":
             del options["steps"]

@@ -87,13 +87,13 @@ class Outline:
         atoms = recipe.num_atoms if recipe.consistency_weight else 0
         asked = recipe.num_atoms if run.mixture_teacher else 1  # teacher calls for each state
         further = atoms * (recipe.teacher_steps - 1)  # later steps start from K states
-        trained, taught = float(latents), asked * (1 + run.reference_steps) + further
+        trained, taught = latents, asked * (1 + run.reference_steps) + further
         if isinstance(recipe.distillation, SeparateDistillation):
             trained = 2 * latents
             taught += latents * asked * (1 + run.reference_steps)
         start = recipe.start
         if start is not None:
-            trained += latents / (run.micro_batch if start.shared else 1)
+            trained += latents
             if start.weight:
                 atoms += start.atoms
                 taught += start.atoms * start.teacher_steps
@@ -113,7 +113,7 @@ class Outline:
         if self.teacher is not None:
             start = run.di4c_recipe.start
             if start is not None:
-                rows += 1 if start.shared else rows
+                rows *= 2
             rows *= run.di4c_recipe.num_latents
             separate = isinstance(run.di4c_recipe.distillation, SeparateDistillation)
             passes = 2 if separate else 1

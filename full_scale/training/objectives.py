@@ -184,7 +184,8 @@ class Distillation(TrainingObjective):
             reference_steps=self.reference_steps,
             same_calls=self.sharded,
         )
-        return objective(batch["x_0"], generator=generator)
+        atoms = batch.get("start_atoms")
+        return objective(batch["x_0"], generator=generator, start_atoms=atoms)
 
     def diagnose(
         self, network: nn.Module, batch: dict[str, Tensor], generator: Generator

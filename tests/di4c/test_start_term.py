@@ -98,52 +98,27 @@ def test_loss_is_the_cross_entropy_minus_a_constant():
 
 
 @pytest.mark.parametrize("process", [MaskedProcess(2), UniformProcess(2)], ids=["mask", "uniform"])
-def test_a_start_of_ones_own_does_not_depend_on_the_batch(process):
-    """A shared one is the same for all examples, and needs only L rows of the student."""
+def test_the_start_of_an_example_does_not_depend_on_the_batch(process):
     recipe = replace(PURE, start=StartTerm(atoms=3, data_weight=0.1), stratified=True)
     objective, positions = objective_on(process, recipe), range(4)
     whole = objective(STATES, generator=SampleGenerators(5, positions)).terms["start"]
     last = objective(STATES[2:], generator=SampleGenerators(5, positions[2:])).terms["start"]
     torch.testing.assert_close(whole[2:], last, rtol=0, atol=0)
     assert len(set(whole.tolist())) == 4
-    shared = replace(recipe, start=replace(recipe.start, shared=True))
-    rows = []
-
-    def student(x_t, t, latents):
-        if torch.is_grad_enabled():
-            rows.append(x_t.shape[:2].numel())
-        return as_mixture(student_log_probs)(x_t, t, latents)
-
-    found = replace(objective_on(process, shared), student=student)(STATES, generator=seeded())
-    assert len(set(found.terms["start"].tolist())) == 1
-    assert rows == [4 * 2, 2]
 
 
-def test_the_shared_target_is_the_mean_over_the_batch():
-    """The merged marginals and weights are those of the mean law."""
-    recipe = replace(PURE, start=StartTerm(atoms=5, shared=True))
-    start, seen = start_of(objective_on(UniformProcess(2), recipe)), []
-    own = start._target(STATES, torch.ones(4, dtype=torch.float64), seeded())
-
-    class Spy(StartLoss):
-        def _target(self, x, t, generator):
-            return own
-
-    def student(x_t, t, latents):
-        seen.append((x_t, latents))
-        return as_mixture(student_log_probs)(x_t, t, latents)
-
-    spy = Spy(recipe.start, start.teacher, student, student, 2, control_variate=True)
-    value = spy(STATES, seeded())
-    (x_t, latents) = seen[0]
-    mixture = as_mixture(student_log_probs)(x_t, torch.ones(1, dtype=torch.float64), latents)
-    mean = Target(
-        own.atoms.reshape(1, 20, 2),
-        torch.full((1, 20), 1 / 20, dtype=torch.float64),
-        own.log_marginals.exp().mean(0, keepdim=True).log(),
-    )
-    expected = start_loss(recipe.start, mixture, mean, None, True)
-    torch.testing.assert_close(value, expected.expand(4))
+def test_data_of_the_start_may_be_other_than_x_0():
+    """With data alone, the term is the mean of -log p over the given atoms."""
+    term = StartTerm(weight=0.0, data_weight=2.0)
+    recipe = replace(PURE, start=term, consistency_weight=0.0, num_latents=64, stratified=True)
+    objective = objective_on(MaskedProcess(2), recipe)
+    atoms = STATES[None, [1, 1, 2]].expand(4, -1, -1)
+    found = objective(STATES, generator=seeded(), start_atoms=atoms)
+    own = student_law([2, 2], 1.0)
+    nll = -float(2 * own[1].log() + own[2].log()) / 3
+    torch.testing.assert_close(found.terms["start"], torch.full((4,), 2 * nll).double())
+    alone = objective(STATES, generator=seeded()).terms["start"]
+    torch.testing.assert_close(alone, -2 * own.log())
 
 
 def test_a_product_student_learns_from_many_atoms():

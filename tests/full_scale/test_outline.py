@@ -27,7 +27,10 @@ from reporting import ROOT
 
 CHANGES = {
     "start": {"start": StartTerm(atoms=5, teacher_steps=2), "target_atoms": 4},
-    "shared start": {"start": StartTerm(shared=True), "consistency_weight": 0.0},
+    "start of data": {
+        "start": StartTerm(weight=0.0, data_weight=1.0),
+        "consistency_weight": 0.0,
+    },
 }
 
 
