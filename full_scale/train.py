@@ -41,6 +41,7 @@ from full_scale.training.checkpoint import latest_checkpoint
 from full_scale.training.config import Run, as_json
 from full_scale.training.cost import Outline, free_memory, outline, require_fits
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.parallel import end_processes
 from full_scale.training.trainer import CHECKPOINTS, Outcome, Trainer
 from reporting import manifest, run_script, write_json
 
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     """Train, or print what would be trained."""
     run = parse(argv)
     outcome = train(run)
+    end_processes()
     if outcome is None:
         return
     if outcome.finished:

@@ -5,11 +5,13 @@ can be tested on CPUs. The outermost group of weights stays gathered between the
 backward pass, because a `HeadMixture` reads the head there.
 """
 
+import gc
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+import torch.distributed.nn.functional  # keeps alive the group that exists when it is imported
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
@@ -108,3 +110,15 @@ def load_full_state(
 def whole(tensor: Tensor) -> Tensor:
     """The whole tensor, where this process may hold only a shard of it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def end_processes() -> None:
+    """Leave the group of processes, if there is one. Call it when no trainer exists any more.
+
+    A thread of gloo frees Python objects shortly after a collective operation has ended. If the
+    interpreter is ending then, the process aborts. Gloo ends its threads when nothing refers to
+    the group any more.
+    """
+    if torch.distributed.is_initialized():
+        gc.collect()  # a trainer may be part of a cycle
+        torch.distributed.destroy_process_group()

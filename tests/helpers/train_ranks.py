@@ -11,6 +11,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from full_scale import sample
+from full_scale.training.parallel import end_processes
 from tests.helpers.train_cases import KINDS, register, short_run, trainer
 
 STRATEGIES = ("ddp", "fsdp")
@@ -42,7 +43,7 @@ def train(rank, port, folder):
     for preset, strategy in itertools.product(KINDS, STRATEGIES):
         here = folder / preset
         write_gradients(short_run(here, preset, out=here / f"bf16-{strategy}", strategy=strategy))
-    torch.distributed.destroy_process_group()
+    end_processes()
 
 
 def draw(rank, port, arguments):
