@@ -77,7 +77,7 @@ def _rows(folder):
 
 def test_offline_failure_is_one_line_with_the_remedy(start, tmp_path):
     process = start("cifar10", "--out", tmp_path / "out")
-    process.join(timeout=120)
+    process.join(timeout=300)
     assert process.exitcode == 2
     errors = (tmp_path / "errors.txt").read_text()
     lines = [line for line in errors.splitlines() if line.startswith("error: ")]

@@ -78,7 +78,7 @@ def _two_ranks(function, *arguments):
     try:
         yield
         for rank in ranks:
-            rank.join(timeout=300)
+            rank.join(timeout=600)
         assert [rank.exitcode for rank in ranks] == [0, 0]
     finally:
         for rank in ranks:
@@ -159,7 +159,7 @@ def test_torchrun_trains_and_samples_like_one_process(tmp_path):
     sample.main([*drawing, str(tmp_path / "drawn_by_one")])
     command = [*launcher, "--nproc-per-node=2", "-m", "full_scale.train", *options]
     command.append(str(tmp_path / "two"))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     with _two_ranks(train_ranks.draw, [*drawing, str(tmp_path / "drawn_by_two")]):
         pass

@@ -102,13 +102,13 @@ def program(tmp_path):
         process = FORKS.Process(target=train_cases.train_as_program, args=arguments)
         processes.append(process)
         process.start()
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while _newest_step(run) <= before:
             assert process.is_alive(), errors.read_text()
             assert time.monotonic() < deadline
             time.sleep(0.005)
         (os.killpg if whole_group else os.kill)(process.pid, signal_number)
-        process.join(timeout=120)
+        process.join(timeout=300)
         return process.exitcode, errors.read_text()
 
     yield stop

@@ -89,7 +89,7 @@ def test_nothing_overflows_and_no_picture_is_missing(page, tmp_path):
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
     command += ["--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--virtual-time-budget=10000", "--dump-dom", measuring.as_uri()]
-    dumped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    dumped = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     found = json.loads(html.unescape(re.search(r'id="found">(.*?)</div>', dumped)[1]))
     assert [entry["inner"] for entry in found] == list(WIDTHS)
     for entry in found:
