@@ -170,6 +170,7 @@ def main(argv: list[str] | None = None) -> None:
     parts = {part: SOURCES[args.name](part) for part in ("train", "validation", "test")}
     accuracy = {part: trained.accuracy(*images) for part, images in parts.items()}
     side = parts["test"][0].shape[-1]
+    provenance = manifest(args.seed)  # before the new file makes the clone differ from its commit
     path.parent.mkdir(exist_ok=True)
     write_tensors(path, trained.network.state_dict(), {"kind": "classifier", "side": side})
     description = {
@@ -178,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
         "accuracy": accuracy,
         "features": NUM_FEATURES,
         "steps": args.steps,
-        "manifest": manifest(args.seed),
+        "manifest": provenance,
     }
     write_json(path.with_suffix(".json"), description)
     print("accuracy: " + ", ".join(f"{part} {value:.4f}" for part, value in accuracy.items()))

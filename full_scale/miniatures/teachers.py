@@ -92,6 +92,7 @@ def ship(miniature: Miniature, source: str, rows: list[dict[str, Any]], seed: in
     """
     teacher, path = open_teacher(miniature.name, source), Path(source)
     target = shipped_teacher(miniature.name)
+    measuring = manifest(seed)  # before the new file makes the clone differ from its commit
     target.parent.mkdir(exist_ok=True)
     shutil.copyfile(path / "model.safetensors" if path.is_dir() else path, target)
     kept = ("recipe", "nfe", "part", "samples", *miniature.metrics)
@@ -101,7 +102,7 @@ def ship(miniature: Miniature, source: str, rows: list[dict[str, Any]], seed: in
         "validation_loss": validation_loss(miniature.name, teacher),
         "metrics": [{key: row[key] for key in kept} for row in rows],
         "training": teacher.manifest,
-        "measuring": manifest(seed),
+        "measuring": measuring,
     }
     write_json(target.with_suffix(".json"), description)
     return target

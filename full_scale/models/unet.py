@@ -287,6 +287,7 @@ PRESETS = {
             multipliers=(1, 2),
             num_res_blocks=1,
             time_features=32,
+            latent_map=True,
         ),
         # For every grey level at time 0, the law at time 1 is within 1e-4 of the prior in TV.
         GaussianProcessConfig(

@@ -25,6 +25,23 @@ _OPENWEBTEXT = Run(
     precision="bf16",
 )
 
+_DIGITS = Run(
+    out=Path("runs/digits"),
+    preset="digits",
+    recipe="digits",
+    steps=2500,
+    batch_size=2,
+    micro_batch=2,
+    data=Data("digits"),
+    optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
+    reports=Reports(log_every=50, save_every=250, keep=1, sample_every=0),
+    teacher=str(TEACHERS / "digits.safetensors"),
+    reference_steps=8,
+    latent_gain=3.0,
+    dropout=0.0,
+    device="cpu",
+)
+
 _WORDS = Run(
     out=Path("runs/words"),
     preset="words",
@@ -119,26 +136,48 @@ EXPERIMENTS: dict[str, tuple[str, Run]] = {
         ),
     ),
     "digits": (
-        """A student of the teacher of digits-teacher, for 8 x 8 images of digits.
+        """A student of the shipped teacher for digits, distilled without data.
 
-        Takes minutes on two CPU cores. There are no published numbers to compare with.
-        `python -m full_scale.digits` trains the teacher, distils, samples and evaluates.""",
-        Run(
-            out=Path("runs/digits"),
-            preset="digits",
-            recipe="digits",
-            steps=500,
-            batch_size=8,
-            micro_batch=8,
-            num_latents=8,
-            data=Data("digits"),
-            optimizer=Optimizer(
-                "adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99
-            ),
-            teacher="runs/digits-teacher",
-            latent_gain=3.0,
-            dropout=0.0,
-            device="cpu",
+        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.
+        `python -m full_scale.miniature digits` distils, samples, evaluates and compares.""",
+        _DIGITS,
+    ),
+    "digits-data": (
+        """A student of the shipped teacher for digits, distilled with the data.
+
+        It adds 0.1 times the negative log-likelihood of the training images. Takes about 15 minutes
+        on one CPU core. There are no published numbers to compare with.""",
+        replace(_DIGITS, out=Path("runs/digits-data"), recipe="digits-data", reference_steps=0),
+    ),
+    "digits-data-alone": (
+        """A mixture for digits that is trained by the likelihood of the data alone.
+
+        It starts from the weights of the shipped teacher, which has no other part in the training.
+        Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
+        replace(
+            _DIGITS,
+            out=Path("runs/digits-data-alone"),
+            recipe="digits-data-alone",
+            reference_steps=0,
+        ),
+    ),
+    "digits-product": (
+        """A student for digits that is a product: one latent, as in SDTT.
+
+        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
+        replace(_DIGITS, out=Path("runs/digits-product"), recipe="digits-product"),
+    ),
+    "digits-published": (
+        """A student for digits with the published recipe of CIFAR-10.
+
+        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
+        replace(
+            _DIGITS,
+            out=Path("runs/digits-published"),
+            recipe="cifar10",
+            reference_steps=0,
+            batch_size=4,
+            micro_batch=4,
         ),
     ),
     "mnist-tokens-teacher": (

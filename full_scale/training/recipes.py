@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.recipe_times import LogUniformGap
 from di4c.recipes import (
     CIFAR10,
     IMAGENET,
@@ -20,38 +19,42 @@ from di4c.rng import Generator, uniform
 
 
 @dataclass(frozen=True)
-class NoiseOften(LogUniformGap):
-    """Times as in `LogUniformGap`, but with probability `share` t is uniform on [noisy, 1].
+class RarelyNoise(FixedGap):
+    """Times as in `FixedGap`, but t is rarely drawn where x_t tells nearly nothing about x_0.
+
+    With probability `share` t is uniform on [noisy, 1], and u = noisy - gap. Such a long jump costs
+    one teacher step: x_u still has nearly no correlations, so a product step is nearly exact.
+    Otherwise t is uniform on (0, noisy].
 
     Attributes:
         noisy: after this time x_t tells nearly nothing about x_0.
-        share: probability that t is drawn uniformly from [noisy, 1].
+        share: probability that t is drawn from [noisy, 1].
     """
 
     noisy: float = 0.75
-    share: float = 0.5
+    share: float = 0.2
 
     def draw(
         self, batch: int, generator: Generator | None, device: torch.device | str | None = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
         """Times (t, u), one pair for each example, float64."""
-        t, u = super().draw(batch, generator, device)
         which, place = uniform((batch, 2), generator=generator, device=device).unbind(1)
-        late = torch.where(which < self.share, self.noisy + (1 - self.noisy) * place, t)
-        return late, late - (t - u)
+        place = 1 - place  # in (0, 1]
+        late, early = self.noisy + (1 - self.noisy) * place, self.noisy * place
+        t = torch.where(which < self.share, late, early)
+        return t, (t.clamp_max(self.noisy) - self.gap).clamp_min(0)
 
 
-DIGITS = replace(
-    CIFAR10,
-    times=NoiseOften(shortest=0.01, longest=0.1),
+DIGITS = Recipe(
+    times=RarelyNoise(0.05),
+    data_weight=Weight(0.0),
     distillation=DistillationBelow(0.05),
+    num_latents=32,
+    stratified=True,
 )
-"""The recipe of CIFAR-10, changed for a training of some hundred steps instead of 320 000.
+"""Pure distillation for digits: consistency and distillation, without a data loss."""
 
-The steps of the teacher are ten times as long. Half of the times are drawn where x_t is nearly
-noise, as it is in the first of few sampling steps. Where t < 0.05, the distillation loss takes the
-x_t of the example and no further noisy state, which halves the cost of a training step.
-"""
+_DATA = Weight(0.1, "constant")
 
 WORDS = Recipe(
     times=FixedGap(0.1),
@@ -68,11 +71,20 @@ RECIPES: dict[str, Recipe] = {
     "imagenet": replace(IMAGENET, data_weight=Weight(0.0)),
     "openwebtext": OPENWEBTEXT,
     "digits": DIGITS,
+    "digits-data": replace(DIGITS, data_weight=_DATA),
+    "digits-data-alone": replace(
+        DIGITS,
+        consistency_weight=0.0,
+        distillation=DistillationBelow(0.05, weight=0.0),
+        data_weight=Weight(1.0, "constant"),
+    ),
+    "digits-product": replace(DIGITS, num_latents=1, target_atoms=32),
     "words": WORDS,
     "words-data": replace(WORDS, data_weight=Weight(0.1, "constant")),
 }
 """The names that `full_scale.training.config.Run.recipe` may have besides "teacher".
 
-All but "digits", "words" and "words-data" are the paper's. "words-data" adds 0.1 times the negative
-log-likelihood of the data.
+The first four are the paper's; those of digits and words are ours. "-data" adds 0.1 times the
+negative log-likelihood of the data. "-data-alone" has this likelihood and no other loss. "-product"
+trains a student with one latent, which is a product, on the same target.
 """
