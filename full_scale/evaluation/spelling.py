@@ -79,13 +79,16 @@ def score(samples: Sequence[str], held_out: str = "test") -> dict[str, float]:
         held_out: the part of the words that counts as held out. Choose settings with "validation".
 
     Returns:
-        real_share: share of samples that are in the list of all words.
+        real_share: share of samples that are in the list of all words; without the words of the
+            part "test" if another part is held out.
         held_out_share: share of samples that are held-out words.
         distinct_share: number of different samples divided by the number of samples.
         letter_nll: mean negative log-likelihood under the letter 5-gram, in nats a letter. Compare
             it with that of held-out words. A model that repeats one common word has a low one.
     """
     everything, held = set(data.all_words()), set(data.part(held_out))
+    if held_out != "test":
+        everything -= set(data.part("test"))
     count = len(samples)
     return {
         "real_share": sum(word in everything for word in samples) / count,

@@ -16,6 +16,8 @@ from di4c.recipes import (
     Weight,
 )
 from di4c.rng import Generator, uniform
+from di4c.start_term import StartTerm
+from di4c.teacher_steps import exact_step
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,16 @@ _DATA = Weight(0.1, "constant")
 
 WORDS = Recipe(
     times=FixedGap(0.1),
-    data_weight=Weight(0.0),
-    distillation=DistillationBelow(0.05, weight=1 / 0.05, inclusive=True),
+    data_weight=Weight(0.3, "constant"),
+    distillation=DistillationBelow(0.05, weight=1.0),
     num_latents=64,
     stratified=True,
+    start=StartTerm(weight=0.0, data_weight=1.0, atoms=256),
 )
-"""Pure distillation for words: consistency and distillation, without a data loss."""
+"""For words: consistency, distillation, likelihood of x_0 at x_t and at the start.
+
+With samples of the teacher as x_0 this is pure distillation.
+"""
 
 RECIPES: dict[str, Recipe] = {
     "cifar10": CIFAR10,
@@ -80,7 +86,16 @@ RECIPES: dict[str, Recipe] = {
     ),
     "digits-product": replace(DIGITS, num_latents=1, target_atoms=32),
     "words": WORDS,
-    "words-data": replace(WORDS, data_weight=Weight(0.1, "constant")),
+    "words-data-alone": replace(
+        WORDS,
+        consistency_weight=0.0,
+        distillation=DistillationBelow(0.05, weight=0.0),
+        data_weight=Weight(1.0, "constant"),
+    ),
+    "words-product": replace(
+        WORDS, num_latents=1, target_atoms=64, data_weight=Weight(0.0), start=None
+    ),
+    "words-published": replace(IMAGENET, teacher_move=exact_step, num_latents=16),
 }
 """The names that `full_scale.training.config.Run.recipe` may have besides "teacher".
 
