@@ -22,7 +22,7 @@ from tqdm import trange
 from di4c.rng import fold_seed
 from full_scale.data import digits, mnist_tokens, open_data
 from full_scale.models.tensor_file import file_sha256, read_tensors, write_tensors
-from full_scale.training.experiments import TEACHERS
+from full_scale.training.miniatures import TEACHERS
 from reporting import at_least, manifest, read_json, run_script, script_parser, write_json
 
 NUM_FEATURES = 48

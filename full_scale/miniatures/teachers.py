@@ -11,7 +11,7 @@ from full_scale.data import open_data
 from full_scale.miniatures.base import Miniature
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import Loaded, load_model
-from full_scale.training.experiments import TEACHERS
+from full_scale.training.miniatures import TEACHERS
 from full_scale.training.objectives import TeacherTraining
 from reporting import manifest, read_json, write_json
 

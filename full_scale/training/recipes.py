@@ -71,6 +71,9 @@ WORDS = Recipe(
 With samples of the teacher as x_0 this is pure distillation.
 """
 
+MNIST_TOKENS = replace(WORDS, times=FixedGap(0.05), start=StartTerm(0.0, 128, data_weight=1.0))
+"""For codes of MNIST images, as for words, with shorter jumps."""
+
 RECIPES: dict[str, Recipe] = {
     "cifar10": CIFAR10,
     "imagenet-d": IMAGENET,
@@ -85,6 +88,17 @@ RECIPES: dict[str, Recipe] = {
         data_weight=Weight(1.0, "constant"),
     ),
     "digits-product": replace(DIGITS, num_latents=1, target_atoms=32),
+    "mnist-tokens": MNIST_TOKENS,
+    "mnist-tokens-data-alone": replace(
+        MNIST_TOKENS,
+        consistency_weight=0.0,
+        distillation=DistillationBelow(0.05, weight=0.0),
+        data_weight=Weight(1.0, "constant"),
+    ),
+    "mnist-tokens-product": replace(
+        MNIST_TOKENS, num_latents=1, target_atoms=64, data_weight=Weight(0.0), start=None
+    ),
+    "mnist-tokens-published": IMAGENET,
     "words": WORDS,
     "words-data-alone": replace(
         WORDS,
@@ -99,7 +113,7 @@ RECIPES: dict[str, Recipe] = {
 }
 """The names that `full_scale.training.config.Run.recipe` may have besides "teacher".
 
-The first four are the paper's; those of digits and words are ours. "-data" adds 0.1 times the
-negative log-likelihood of the data. "-data-alone" has this likelihood and no other loss. "-product"
-trains a student with one latent, which is a product, on the same target.
+The first four are the paper's; those of digits, mnist-tokens and words are ours. "-data" adds 0.1
+times the negative log-likelihood of the data. "-data-alone" has this likelihood and no other loss.
+"-product" trains a student with one latent, which is a product, on the same target.
 """
