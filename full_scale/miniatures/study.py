@@ -47,7 +47,7 @@ class Size:
     """
 
     samples: int = 5000
-    calls: tuple[int, ...] = (1, 2, 4, 8, 16)
+    calls: tuple[int, ...] = (1, 2, 4, 8)
     teacher_calls: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     quick: bool = False
 
@@ -147,13 +147,15 @@ class Study:
         _advance(bar, _training(run), done=done)
         for calls in self.size.calls:
             rows.append(self._row(name, student, calls, seed, bar))
-            if calls > 1 and self._has_hybrid(student, calls):
+            if self._has_hybrid(recipe, student, calls):
                 rows.append(self._row(name, student, calls, seed, bar, hybrid=True))
         return rows
 
-    def _has_hybrid(self, student: Loaded, calls: int) -> bool:
-        """Whether the last calls may be the teacher's: only in ancestral sampling."""
-        return self.miniature.plan(calls).resolve(student.network).sampler == "ancestral"
+    def _has_hybrid(self, recipe: str, model: Loaded, calls: int) -> bool:
+        """Whether a hybrid is measured: for pure distillation, where the sampler is ancestral."""
+        if calls == 1 or recipe != self.miniature.recipes[0]:
+            return False
+        return self.miniature.plan(calls).resolve(model.network).sampler == "ancestral"
 
     def _row(
         self,
@@ -271,12 +273,13 @@ class Study:
 
     def _work(self) -> float:
         """Floating-point operations of the whole study, from which its progress is estimated."""
-        calls, students = self.size.calls, len(self.seeds) * len(self.recipes)
-        hybrid = [n for n in calls if n > 1 and self._has_hybrid(self.teacher, n)]
         work = sum(map(self._sampling, self.size.teacher_calls))
-        work += students * sum(map(self._sampling, [*calls, *hybrid]))
-        trainings = (_training(self._run(recipe, self.seeds[0])) for recipe in self.recipes)
-        return work + len(self.seeds) * sum(trainings)
+        for recipe in self.recipes:
+            calls = self.size.calls
+            hybrid = [n for n in calls if self._has_hybrid(recipe, self.teacher, n)]
+            own = _training(self._run(recipe, self.seeds[0]))
+            work += len(self.seeds) * (own + sum(map(self._sampling, [*calls, *hybrid])))
+        return work
 
 
 _BAR = "{desc}: {percentage:3.0f}% |{bar}| {elapsed}, about {remaining} left {postfix}"
