@@ -22,11 +22,12 @@ class Generated:
     Args:
         samples: (N, D).
         like: the data that the teacher was trained on.
+        num_classes: number of classes that the teacher takes; None without labels.
     """
 
-    def __init__(self, samples: Tensor, like: TokenData) -> None:
+    def __init__(self, samples: Tensor, like: TokenData, num_classes: int | None) -> None:
         self.samples, self.num_dims, self.num_values = samples, like.num_dims, like.num_values
-        self.num_classes, self.sha256 = like.num_classes, like.sha256
+        self.num_classes, self.sha256 = num_classes, like.sha256
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -51,17 +52,18 @@ def generate(teacher: Loaded, like: TokenData, count: int, calls: int, folder: P
         calls: network calls of each sample.
         folder: where the samples are kept.
     """
+    classes = teacher.network.config.num_classes
     path = folder / f"generated-{teacher.sha256[:12]}-{count}-{calls}.safetensors"
     if not path.exists():
         generator = torch.Generator().manual_seed(fold_seed(0, calls, "generated"))
         places, drawn = torch.arange(count), []
         for place in tqdm(places.split(_BATCH), desc="samples of the teacher", leave=False):
-            labels = None if like.num_classes is None else place % like.num_classes
+            labels = None if classes is None else place % classes
             plan = Plan(calls, sampler="ancestral")
             found = draw(teacher.network, len(place), plan, labels=labels, generator=generator)
             drawn.append(found.samples.to(torch.int32))
         write_whole(path, save({"samples": torch.cat(drawn)}))
-    return Generated(load_file(path)["samples"], like)
+    return Generated(load_file(path)["samples"], like, classes)
 
 
 class WithStartAtoms:

@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.latents import UniformLatent
+from di4c.recipes import Weight
 from di4c.rng import SampleGenerators
 from di4c.start_term import StartTerm
 from full_scale.models import UNetConfig
@@ -29,6 +30,7 @@ CHANGES = {
     "start": {"start": StartTerm(atoms=5, teacher_steps=2), "target_atoms": 4},
     "start of data": {
         "start": StartTerm(weight=0.0, data_weight=1.0),
+        "data_weight": Weight(1.0),
         "consistency_weight": 0.0,
     },
 }
@@ -50,6 +52,7 @@ def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher
         batch_size=2,
         micro_batch=2,
         num_latents=None if recipe == "teacher" else 3,
+        reference_steps=0,
         mixture_teacher=mixture_teacher,
     )
     plan = outline(run)

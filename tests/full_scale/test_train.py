@@ -84,7 +84,7 @@ def test_dry_run_describes_the_run_and_writes_nothing(run, tmp_path, capsys):
     text, _, memory = capsys.readouterr().out.rpartition("memory: ")
     described = json.loads(text)
     assert described["run"]["steps"] == 2
-    assert described["data"] == {"items": 899, "num_dims": 64}
+    assert described["data"] == {"items": 1000, "num_dims": 64}
     student = sum(p.numel() for p in PRESETS["tiny"].student().build().parameters())
     teacher = sum(p.numel() for p in PRESETS["tiny"].network.build().parameters())
     assert described["parameters"] == {"trained": student, "teacher": teacher}

@@ -64,10 +64,12 @@ def student_run(folder, **changes):
 
     Its learning rate is constant, so that a resumed run may have more steps.
     """
-    published = EXPERIMENTS["digits"][1]
+    own = EXPERIMENTS["digits"][1]
     run = replace(
-        published,
-        optimizer=replace(published.optimizer, schedule="constant"),
+        own,
+        recipe="cifar10",
+        reference_steps=0,
+        optimizer=replace(own.optimizer, schedule="constant"),
         dropout=None,
         out=folder / "run",
         preset="tiny",

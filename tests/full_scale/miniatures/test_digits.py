@@ -8,6 +8,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from full_scale.data import digits as data
+from full_scale.data.generated import generate
 from full_scale.miniatures import digits, open_miniature
 from full_scale.miniatures.classifier import SOURCES, classifier, classifier_file
 from full_scale.models.load import load_model
@@ -116,6 +117,10 @@ def test_the_teacher_trains_a_few_steps_from_its_recipe(tmp_path):
     teacher = load_model(tmp_path, like="digits", student=False)
     assert teacher.manifest["data_sha256"] == data.open_split(None, "train").sha256
     assert teacher.manifest["run"]["steps"] == 3
+    images = data.open_split(None, "train")
+    samples = generate(teacher, images, 3, 2, tmp_path)
+    assert (len(samples), samples.num_classes) == (3, None)  # the teacher takes no labels
+    assert samples[0].keys() == {"x_0"}
 
 
 def test_every_recipe_has_an_experiment_on_the_same_data():
