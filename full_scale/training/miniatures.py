@@ -16,15 +16,14 @@ _DIGITS = Run(
     out=Path("runs/digits"),
     preset="digits",
     recipe="digits",
-    steps=2500,
+    steps=1500,
     batch_size=2,
     micro_batch=2,
-    data=Data("digits"),
-    optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
-    reports=Reports(log_every=50, save_every=250, keep=1, sample_every=0),
+    data=Data("digits", generated=4000, generated_calls=32),
+    optimizer=Optimizer("adam", 8e-4, (0.9, 0.99), warmup=50, schedule="cosine", ema_decay=0.99),
+    reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
     teacher=str(TEACHERS / "digits.safetensors"),
-    reference_steps=8,
-    latent_gain=3.0,
+    latent_gain=1.0,
     dropout=0.0,
     device="cpu",
 )
@@ -36,7 +35,7 @@ _MNIST_TOKENS = Run(
     steps=1000,
     batch_size=2,
     micro_batch=2,
-    data=Data("mnist-tokens", generated=10_000, generated_calls=32),
+    data=Data("mnist-tokens", generated=5000, generated_calls=32),
     optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
     reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
     teacher=str(TEACHERS / "mnist-tokens.safetensors"),
@@ -81,19 +80,20 @@ MINIATURES: dict[str, tuple[str, Run]] = {
     "digits": (
         """A student of the shipped teacher for digits, distilled without data.
 
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.
+        Samples of the teacher take the place of data. Takes about 15 minutes on one CPU core. There
+        are no published numbers to compare with.
         `python -m full_scale.miniature digits` distils, samples, evaluates and compares.""",
         _DIGITS,
     ),
     "digits-data": (
-        """A student of the shipped teacher for digits, distilled with the data.
+        """A student of the shipped teacher for digits, distilled with the training images.
 
-        It adds 0.1 times the negative log-likelihood of the training images. Takes about 15 minutes
-        on one CPU core. There are no published numbers to compare with.""",
-        replace(_DIGITS, out=Path("runs/digits-data"), recipe="digits-data", reference_steps=0),
+        The recipe is that of digits, with real images in place of samples of the teacher. Takes
+        about 15 minutes on one CPU core. There are no published numbers to compare with.""",
+        replace(_DIGITS, out=Path("runs/digits-data"), data=Data("digits")),
     ),
     "digits-data-alone": (
-        """A mixture for digits that is trained by the likelihood of the data alone.
+        """A mixture for digits that is trained by the likelihood of the training images alone.
 
         It starts from the weights of the shipped teacher, which has no other part in the training.
         Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
@@ -101,14 +101,20 @@ MINIATURES: dict[str, tuple[str, Run]] = {
             _DIGITS,
             out=Path("runs/digits-data-alone"),
             recipe="digits-data-alone",
-            reference_steps=0,
+            data=Data("digits"),
         ),
     ),
     "digits-product": (
         """A student for digits that is a product: one latent, as in SDTT.
 
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(_DIGITS, out=Path("runs/digits-product"), recipe="digits-product"),
+        Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
+        replace(
+            _DIGITS,
+            out=Path("runs/digits-product"),
+            recipe="digits-product",
+            batch_size=4,
+            micro_batch=4,
+        ),
     ),
     "digits-published": (
         """A student for digits with the published recipe of CIFAR-10.
@@ -118,7 +124,7 @@ MINIATURES: dict[str, tuple[str, Run]] = {
             _DIGITS,
             out=Path("runs/digits-published"),
             recipe="cifar10",
-            reference_steps=0,
+            data=Data("digits"),
             batch_size=4,
             micro_batch=4,
         ),
