@@ -19,9 +19,9 @@ class Data:
     """The data set."""
 
     name: str = "digits"
-    """name of the data set: cifar10, digits, imagenet, openwebtext or words"""
+    """name of the data set: cifar10, digits, imagenet, mnist-tokens, openwebtext or words"""
     folder: Path | None = None
-    """folder of the prepared data; data/NAME if left out (digits and words need none)"""
+    """folder of the prepared data; data/NAME if left out (those of the miniatures need none)"""
     workers: int = 0
     """number of processes that read ahead; 0 reads in the training process"""
     share: float = 1.0
@@ -96,8 +96,8 @@ class Run:
     """networks, forward process and latent: a name of full_scale.models.presets"""
     recipe: str
     """"teacher" trains a teacher by cross-entropy. The other names are recipes of Di4C: cifar10,
-    imagenet-d (with the data term), imagenet (without it), openwebtext; digits, words (without
-    data), and their variants digits-data, digits-data-alone, digits-product, words-data"""
+    imagenet-d (with the data term), imagenet (without it), openwebtext; digits, mnist-tokens,
+    words, and for each of these NAME-data-alone (no teacher) and NAME-product (one latent)"""
     steps: int
     """number of optimiser steps in all"""
     batch_size: int

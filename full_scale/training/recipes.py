@@ -47,17 +47,6 @@ class RarelyNoise(FixedGap):
         return t, (t.clamp_max(self.noisy) - self.gap).clamp_min(0)
 
 
-DIGITS = Recipe(
-    times=RarelyNoise(0.05),
-    data_weight=Weight(0.0),
-    distillation=DistillationBelow(0.05),
-    num_latents=32,
-    stratified=True,
-)
-"""Pure distillation for digits: consistency and distillation, without a data loss."""
-
-_DATA = Weight(0.1, "constant")
-
 WORDS = Recipe(
     times=FixedGap(0.1),
     data_weight=Weight(0.3, "constant"),
@@ -74,20 +63,29 @@ With samples of the teacher as x_0 this is pure distillation.
 MNIST_TOKENS = replace(WORDS, times=FixedGap(0.05), start=StartTerm(0.0, 128, data_weight=1.0))
 """For codes of MNIST images, as for words, with shorter jumps."""
 
+DIGITS = replace(
+    WORDS,
+    times=RarelyNoise(0.05),
+    data_weight=Weight(1.0, "constant"),
+    num_latents=32,
+    start=StartTerm(0.0, 128, data_weight=1.0),
+)
+"""For images of digits, as for words, with shorter jumps and few times of nearly pure noise."""
+
 RECIPES: dict[str, Recipe] = {
     "cifar10": CIFAR10,
     "imagenet-d": IMAGENET,
     "imagenet": replace(IMAGENET, data_weight=Weight(0.0)),
     "openwebtext": OPENWEBTEXT,
     "digits": DIGITS,
-    "digits-data": replace(DIGITS, data_weight=_DATA),
     "digits-data-alone": replace(
         DIGITS,
         consistency_weight=0.0,
         distillation=DistillationBelow(0.05, weight=0.0),
-        data_weight=Weight(1.0, "constant"),
     ),
-    "digits-product": replace(DIGITS, num_latents=1, target_atoms=32),
+    "digits-product": replace(
+        DIGITS, num_latents=1, target_atoms=32, data_weight=Weight(0.0), start=None
+    ),
     "mnist-tokens": MNIST_TOKENS,
     "mnist-tokens-data-alone": replace(
         MNIST_TOKENS,
@@ -113,7 +111,7 @@ RECIPES: dict[str, Recipe] = {
 }
 """The names that `full_scale.training.config.Run.recipe` may have besides "teacher".
 
-The first four are the paper's; those of digits, mnist-tokens and words are ours. "-data" adds 0.1
-times the negative log-likelihood of the data. "-data-alone" has this likelihood and no other loss.
-"-product" trains a student with one latent, which is a product, on the same target.
+The first four are the paper's; those of digits, mnist-tokens and words are ours. "-data-alone" has
+the likelihood of the data and no other loss. "-product" trains a student with one latent, which is
+a product, on the same target of the consistency loss.
 """

@@ -31,7 +31,8 @@ def test_train_sample_evaluate(tmp_path):
     train.main(["digits-teacher", *short, *fast, "--steps", "30", "--out", str(teacher)])
     losses = [row["loss"] for row in read_rows(teacher / "log.jsonl")]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 20  # nats for 64 pixels
-    train.main(["digits", *short, "--steps", "3", "--teacher", str(teacher), "--out", str(student)])
+    few = ["--steps", "3", "--data.generated", "8", "--data.generated-calls", "2"]
+    train.main(["digits", *short, *few, "--teacher", str(teacher), "--out", str(student)])
     assert all(np.isfinite(row["loss"]) for row in read_rows(student / "log.jsonl"))
     drawing = ["--steps", "4", "--num-samples", "6", "--device", "cpu", "--out", str(drawn)]
     sample.main([str(student), *drawing])

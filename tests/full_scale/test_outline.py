@@ -13,6 +13,7 @@ from di4c.start_term import StartTerm
 from full_scale.models import UNetConfig
 from full_scale.models.presets import preset
 from full_scale.training import cost
+from full_scale.training.config import Data
 from full_scale.training.cost import (
     GIB,
     Estimate,
@@ -52,7 +53,7 @@ def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher
         batch_size=2,
         micro_batch=2,
         num_latents=None if recipe == "teacher" else 3,
-        reference_steps=0,
+        data=Data("digits"),
         mixture_teacher=mixture_teacher,
     )
     plan = outline(run)

@@ -68,7 +68,7 @@ def student_run(folder, **changes):
     run = replace(
         own,
         recipe="cifar10",
-        reference_steps=0,
+        data=Data("digits"),
         optimizer=replace(own.optimizer, schedule="constant"),
         dropout=None,
         out=folder / "run",

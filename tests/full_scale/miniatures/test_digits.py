@@ -129,5 +129,7 @@ def test_every_recipe_has_an_experiment_on_the_same_data():
     teachers = {EXPERIMENTS[name][1].teacher for name in own.recipes}
     assert teachers == {"full_scale/teachers/digits.safetensors"}
     pure = EXPERIMENTS["digits"][1]
-    assert RECIPES[pure.recipe].data_weight.scale == 0
-    assert pure.reference_steps > 0  # no x_t comes from the data
+    assert pure.data.generated > 0  # samples of the teacher in place of the data
+    assert RECIPES[pure.recipe] == RECIPES[EXPERIMENTS["digits-data"][1].recipe]
+    assert RECIPES["digits-data-alone"].consistency_weight == 0
+    assert RECIPES["digits-product"].num_latents == 1
