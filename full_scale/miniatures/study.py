@@ -256,6 +256,8 @@ class Study:
             run = replace(run, data=replace(run.data, share=self.share))
         if self.size.quick:
             run = replace(run, **self.miniature.quick)
+            if run.data.generated:
+                run = replace(run, data=replace(run.data, generated=500, generated_calls=8))
             reports = Reports(log_every=10, save_every=run.steps, sample_every=0)
             run = replace(run, reports=reports)
         return run

@@ -50,7 +50,7 @@ _WORDS = Run(
     steps=1500,
     batch_size=2,
     micro_batch=2,
-    data=Data("words", generated=20_000),
+    data=Data("words", generated=20_000, generated_calls=32),
     optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
     reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
     teacher=str(TEACHERS / "words.safetensors"),
