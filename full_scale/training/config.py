@@ -96,8 +96,10 @@ class Run:
     """networks, forward process and latent: a name of full_scale.models.presets"""
     recipe: str
     """"teacher" trains a teacher by cross-entropy. The other names are recipes of Di4C: cifar10,
-    imagenet-d (with the data term), imagenet (without it), openwebtext; digits, mnist-tokens,
-    words, and for each of these NAME-data-alone (no teacher) and NAME-product (one latent)"""
+    imagenet-d (with the data term), imagenet (without it), openwebtext are the paper's;
+    cifar10-ours, imagenet-ours, openwebtext-ours have a sound data term; digits, mnist-tokens,
+    words are those of the miniatures, with NAME-data-alone (no teacher) and NAME-product (one
+    latent)"""
     steps: int
     """number of optimiser steps in all"""
     batch_size: int
