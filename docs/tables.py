@@ -16,7 +16,14 @@ import di4c
 from figures.ablation import TITLES
 from figures.published import PUBLISHED
 from full_scale.miniatures import open_miniature
-from full_scale.miniatures.table import Mean, headline, means, read_csv, spread
+from full_scale.miniatures.table import (
+    HEADLINE_CALLS,
+    Mean,
+    headline,
+    means,
+    read_csv,
+    spread,
+)
 from full_scale.models.presets import PRESETS
 from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
@@ -70,7 +77,11 @@ def tables() -> dict[str, str]:
 def readme_tables() -> dict[str, str]:
     """The tables of README.md by the name in their marker."""
     short = benchmark.markdown(read_json(RESULTS / "leaderboard.json"), benchmark.SHORT)
-    return {"paper": paper_markdown(read_json(RESULTS / "theory.json")), **short}
+    return {
+        "paper": paper_markdown(read_json(RESULTS / "theory.json")),
+        "masked": short["masked"],
+        "miniatures": short_miniatures(),
+    }
 
 
 def with_tables(text: str) -> str:
@@ -223,6 +234,24 @@ def miniatures() -> str:
         header = ["recipe", "model", *map(_calls, calls)]
         parts.append(f"**{name}** ({metric}; real data have {real}):\n\n{table(header, cells)}")
     return "\n".join(parts)
+
+
+def short_miniatures() -> str:
+    """The main metric of teacher and purely distilled student, with equivalent steps."""
+    rows = read_csv(RESULTS / "miniatures.csv")
+    cells = []
+    for name in dict.fromkeys(rows["miniature"]):
+        main = open_miniature(name).main
+        lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
+        found = {(line.recipe, line.model, line.nfe): line for line in lines}
+        line = [name, f"{main.replace('_', ' ')} ({lines[0].better} is better)"]
+        for calls in HEADLINE_CALLS:
+            teacher = found[f"{name}-teacher", "teacher", calls]
+            student = found[name, "student", calls]
+            line.append(f"{teacher.mean:.3g}, {student.mean:.3g} (**{student.equivalent}**)")
+        cells.append(line)
+    header = ["data", "metric", *(f"{_calls(n)}: teacher, student" for n in HEADLINE_CALLS)]
+    return table(header, cells)
 
 
 def _calls(count: int) -> str:
