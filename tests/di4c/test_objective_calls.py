@@ -156,7 +156,7 @@ def _call(process=None, recipe=RECIPE, times=None, **options):
     [
         (lambda: _call(times=(torch.full((4,), 0.3), torch.full((4,), 0.3))), "u = 0.3.*t = 0.3"),
         (lambda: _call(times=(torch.full((4,), 1.3), torch.full((4,), 0.3))), "t = 1.29"),
-        (lambda: _call(teacher_latents=3), "teacher_latents.*num_latents = 2.*3"),
+        (lambda: _call(teacher_latents=3), "teacher_latents.*target atoms, 2.*3"),
         (lambda: _call(reference_steps=2), "reference_steps = 2.*Weight"),
         (lambda: _call(reference_steps=-1), "reference_steps.*-1"),
         (
