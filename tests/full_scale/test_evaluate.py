@@ -224,9 +224,7 @@ class TestRows:
         """The training images score their distance to the held-out images."""
         data = open_data("digits")
         x_0 = torch.stack([data[i]["x_0"] for i in range(len(data))])
-        _write_pictures(
-            tmp_path / "digits-samples", "digits", x_0.reshape(-1, 1, 8, 8).numpy(), 17
-        )
+        _write_pictures(tmp_path / "digits-samples", "digits", x_0.reshape(-1, 1, 8, 8).numpy(), 17)
         options = ["--features", "pixels", "--reference", "digits", "--replicates", 2]
         row = _evaluate(tmp_path, tmp_path, "digits", *options)
         held_out = open_data("digits", split="test")
