@@ -50,7 +50,7 @@ _LOG_LAW = (
     "--steps 1 2 4 8 16 32 64 128 256 512 1024"
 )
 _LOG_GRIDS = {"uniform": "two_dim_log", "quadratic": "two_dim_log_quadratic"}
-MINIATURES = {"words": "English words"}
+MINIATURES = {"digits": "images of digits", "words": "English words"}
 """The miniatures that are reproduced, and what their data are."""
 
 DRAWN = (
