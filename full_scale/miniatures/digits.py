@@ -115,4 +115,6 @@ MINIATURE = Miniature(
     floor=floor,
     shown=shown,
     pictures=pictures,
+    # A larger gain than in a full training, because the components must differ within few steps.
+    quick={"steps": 300, "num_latents": 16, "latent_gain": 3.0},
 )
