@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from full_scale.data import TokenData, open_data
 from full_scale.data import words as data
@@ -13,7 +14,8 @@ from full_scale.miniatures import open_miniature
 from full_scale.miniatures.study import Size, Study
 from full_scale.miniatures.teachers import open_teacher, validation_loss
 from full_scale.models.presets import PRESETS
-from full_scale.training.config import Reports
+from full_scale.training.assemble import assemble
+from full_scale.training.config import Data, Reports
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.miniatures import TEACHERS
 from reporting import read_json
@@ -104,27 +106,38 @@ def teacher(tmp_path_factory):
 
 
 def test_pure_distillation_never_looks_at_the_data(teacher, tmp_path):
+    """Examples and atoms of the start are samples of the teacher, the same for every seed."""
     run = EXPERIMENTS["words"][1]
-    changes = {"teacher": str(teacher), "num_latents": 3, "reference_steps": 2} | SHORT
+    data = replace(run.data, generated=30, generated_calls=2)
+    changes = {"teacher": str(teacher), "num_latents": 3, "data": data} | SHORT
     run = replace(run, out=tmp_path / "a", **changes)
-    objective = trainer(run).objective
-    losses = []
-    for x_0 in (torch.zeros(4, 10, dtype=torch.long), torch.full((4, 10), 5)):
-        generator = torch.Generator().manual_seed(0)
-        found = objective.loss(objective.network, {"x_0": x_0}, generator)
-        losses.append(found.loss)
-        assert bool((found.terms["data_correlation"] == 0).all())
-    torch.testing.assert_close(losses[0], losses[1], rtol=0, atol=0)
-    data_run = replace(run, recipe="words-data", reference_steps=0)
-    assert data_run.di4c_recipe.data_weight(torch.ones(1)) == 0.1
+    found = assemble(run)
+    (kept,) = tmp_path.glob("generated-*-30-2.safetensors")
+    samples = {tuple(row) for row in load_file(kept)["samples"].tolist()}
+    assert len(found.data) == 30
+    for index in range(30):
+        item = found.data[index]
+        assert item["start_atoms"].shape == (run.di4c_recipe.start.atoms, 10)
+        assert {tuple(row) for row in [item["x_0"].tolist(), *item["start_atoms"].tolist()]} <= (
+            samples
+        )
+    kept.unlink()
+    other = assemble(replace(run, out=tmp_path / "b", seed=1))
+    assert all(torch.equal(other.data[i]["x_0"], found.data[i]["x_0"]) for i in range(30))
+    assert other.identity["data_generated"] == [30, 2]
 
 
 def test_generated_states_need_a_recipe_without_data():
-    run = EXPERIMENTS["words"][1]
-    with pytest.raises(ValueError, match=r"must be 0 for the recipe words-data.*; got 4"):
-        replace(run, recipe="words-data")
-    with pytest.raises(ValueError, match="must be 0 for the recipe teacher; got 4"):
+    run = replace(EXPERIMENTS["words"][1], recipe="imagenet", reference_steps=4)
+    with pytest.raises(ValueError, match=r"must be 0 for the recipe words, .*; got 4"):
+        replace(run, recipe="words")
+    with pytest.raises(ValueError, match=r"data\.generated must be 0 without .*; got 20000"):
         replace(run, recipe="teacher")
+    with pytest.raises(ValueError, match="must be 0 for the recipe teacher; got 4"):
+        replace(run, recipe="teacher", data=Data("words"))
+    for change in ({"generated": -1}, {"generated_calls": 0}):
+        with pytest.raises(ValueError, match=rf"data\.{next(iter(change))} must be a number"):
+            replace(run, data=replace(run.data, **change))
     with pytest.raises(ValueError, match="reference_steps must be at least 0; got -1"):
         replace(run, reference_steps=-1)
 
