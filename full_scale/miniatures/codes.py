@@ -51,7 +51,7 @@ def centres(images: torch.Tensor, seed: int) -> torch.Tensor:
     patches = data.patches(images).flatten(0, 1)
     drawn = patches[patches.sum(1) > 0].float().numpy()
     search = MiniBatchKMeans(
-        NUM_VALUES - 1, random_state=seed, batch_size=2**14, n_init=1, max_iter=30
+        NUM_VALUES - 1, random_state=seed, batch_size=2**14, n_init="auto", max_iter=30
     ).fit(drawn)
     black = np.zeros((1, PATCH * PATCH))
     found = np.concatenate([black, search.cluster_centers_]).round().clip(0, 255)
