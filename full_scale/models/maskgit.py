@@ -215,7 +215,7 @@ class _Attention(nn.Module):
             # On CPUs the backward pass of this kernel is ten times slower in bfloat16.
             with torch.autocast("cpu", enabled=False):
                 parts = (part.float() for part in (query, key, value))
-                mixed = scaled_dot_product_attention(*parts, dropout_p=dropout)
+                mixed = scaled_dot_product_attention(*parts, dropout_p=dropout).to(query.dtype)
         else:
             mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         return self.output(mixed.transpose(1, 2).flatten(2))
