@@ -28,6 +28,7 @@ To make a teacher again:
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from full_scale.miniatures import MINIATURES, open_miniature
@@ -49,11 +50,14 @@ def main(argv: list[str] | None = None) -> None:
     if args.csv and args.csv.exists():
         read_csv(args.csv)  # refused before the work
     count = args.seeds or (1 if args.quick else 2)
+    size = QUICK if args.quick else FULL
+    if args.teacher_calls:
+        size = replace(size, teacher_calls=tuple(sorted(set(args.teacher_calls))))
     study = Study(
         miniature=miniature,
         teacher=open_teacher(args.name, args.teacher),
         source=args.teacher or str(shipped_teacher(args.name)),
-        size=QUICK if args.quick else FULL,
+        size=size,
         folder=args.out or Path("runs") / ("miniature-quick" if args.quick else "miniature"),
         part=args.part,
         recipes=() if args.ship else recipes,
@@ -100,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
         help="data that samples are compared with; choose settings with validation",
     )
     add("--teacher", metavar="MODEL", help="another teacher: a file or the folder of a run")
+    add(
+        "--teacher-calls",
+        type=at_least(1),
+        nargs="+",
+        metavar="N",
+        help=f"network calls of the teacher ({' '.join(map(str, FULL.teacher_calls))}); equivalent "
+        "steps are bounded by the largest",
+    )
     add("--ship", action="store_true", help="measure --teacher and put it into the repository")
     add("--out", type=Path, metavar="DIR", help="folder of the runs (runs/miniature[-quick])")
     add("--csv", type=output_file, metavar="FILE", help="put the rows into this CSV file")
