@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from di4c import recipes
+from di4c import recipe_times, recipes
 from di4c.processes import MaskedProcess
 from di4c.rng import exponential_race
 from di4c.samplers import ancestral
@@ -120,7 +120,7 @@ def test_the_training_step_of_sdtt(recorded, mdlm, monkeypatch):
     below = t < rule.split
     place = torch.where(below, t / rule.split, (t - rule.split) / (1 - rule.split))
     draws = torch.stack([torch.where(below, 0.0, 1.0), 1 - place], 1)
-    monkeypatch.setattr(recipes, "uniform", lambda *_, **__: draws)
+    monkeypatch.setattr(recipe_times, "uniform", lambda *_, **__: draws)
     found_t, found_u = rule.draw(len(t), None)
     torch.testing.assert_close(found_t, t)
     torch.testing.assert_close(found_t - found_u, dt, rtol=1e-6, atol=1e-12)
