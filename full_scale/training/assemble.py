@@ -69,6 +69,7 @@ def assemble(run: Run) -> Assembly:
     if run.data.generated:
         count, calls = run.data.generated, run.data.generated_calls
         data = generate(teacher, data, count, calls, run.out.parent)
+        _check_size(run, data)
     recipe = run.di4c_recipe
     if recipe.start is not None and recipe.start.data_weight > 0:
         data = WithStartAtoms(data, recipe.start.atoms)
@@ -108,11 +109,7 @@ def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenDat
             f"data {run.data.name} has {data.num_dims} tokens per item and preset {run.preset} "
             f"has {config.num_dims}: choose the data set that belongs to the preset"
         )
-    if len(data) < run.batch_size:
-        raise ValueError(
-            f"data {run.data.name} has {len(data)} training items and a batch has "
-            f"{run.batch_size}: use a smaller --batch-size or more data"
-        )
+    _check_size(run, data)
     if config.num_classes is None:
         return
     if data.num_classes is None:
@@ -125,6 +122,14 @@ def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenDat
             f"data {run.data.name} has {data.num_classes} classes and preset {run.preset} has "
             f"{config.num_classes}, so labels would mean other classes: prepare the data from "
             "exactly one folder for each class of the preset"
+        )
+
+
+def _check_size(run: Run, data: TokenData) -> None:
+    if len(data) < run.batch_size:
+        raise ValueError(
+            f"data {run.data.name} has {len(data)} training items and a batch has "
+            f"{run.batch_size}: use a smaller --batch-size or more data"
         )
 
 

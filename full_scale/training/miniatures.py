@@ -6,13 +6,14 @@ samples, evaluates and compares (`full_scale.miniatures`).
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from full_scale.training.config import Data, Optimizer, Reports, Run
 
 TEACHERS = Path("full_scale/teachers")
 """Folder of the teachers that come with the repository."""
 
-_DIGITS = Run(
+_STUDENT = Run(
     out=Path("runs/digits"),
     preset="digits",
     recipe="digits",
@@ -20,41 +21,90 @@ _DIGITS = Run(
     batch_size=2,
     micro_batch=2,
     data=Data("digits", generated=4000, generated_calls=32),
-    optimizer=Optimizer("adam", 8e-4, (0.9, 0.99), warmup=50, schedule="cosine", ema_decay=0.99),
+    optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
     reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
-    teacher=str(TEACHERS / "digits.safetensors"),
-    latent_gain=1.0,
-    dropout=0.0,
     device="cpu",
 )
 
-_MNIST_TOKENS = Run(
-    out=Path("runs/mnist-tokens"),
+
+def _students(run: Run, published: str, batch: int) -> dict[str, tuple[str, Run]]:
+    """The five kinds of students of one miniature.
+
+    Args:
+        run: pure distillation: its preset has the name of the miniature.
+        published: the recipe that stands for a published one.
+        batch: batch size with that recipe, which has fewer latents.
+    """
+    name = run.preset
+
+    def like(kind: str, text: str, **changes: Any) -> tuple[str, tuple[str, Run]]:
+        own = replace(run, out=Path(f"runs/{name}{kind}"), **changes)
+        text = f"{text}\n\nThere are no published numbers to compare with."
+        return f"{name}{kind}", (text, replace(own, teacher=str(TEACHERS / f"{name}.safetensors")))
+
+    real, alone, product = Data(name), f"{name}-data-alone", f"{name}-product"
+    return dict(
+        [
+            like(
+                "",
+                f"""A student of the shipped teacher for {name}, distilled without data.
+
+Samples of the teacher take the place of data.
+`python -m full_scale.miniature {name}` distils, samples, evaluates and compares.""",
+            ),
+            like(
+                "-data",
+                f"""A student of the shipped teacher for {name}, distilled with the training data.
+
+The recipe is that of {name}, with real data in place of samples of the teacher.""",
+                data=real,
+            ),
+            like(
+                "-data-alone",
+                f"""A mixture for {name} that is trained by the likelihood of the data alone.
+
+It starts from the weights of the shipped teacher, which has no other part in the training.""",
+                data=real,
+                recipe=alone,
+            ),
+            like(
+                "-product",
+                f"""A student for {name} that is a product: one latent, as in SDTT.""",
+                recipe=product,
+                batch_size=4,
+                micro_batch=4,
+            ),
+            like(
+                "-published",
+                f"""A student for {name} with a published recipe ({published}).""",
+                data=real,
+                recipe=published,
+                batch_size=batch,
+                micro_batch=batch,
+            ),
+        ]
+    )
+
+
+_DIGITS = replace(
+    _STUDENT,
+    optimizer=replace(_STUDENT.optimizer, learning_rate=8e-4, warmup=50),
+    latent_gain=1.0,
+    dropout=0.0,
+)
+_MNIST_TOKENS = replace(
+    _STUDENT,
     preset="mnist-tokens",
     recipe="mnist-tokens",
     steps=1000,
-    batch_size=2,
-    micro_batch=2,
     data=Data("mnist-tokens", generated=5000, generated_calls=32),
-    optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
-    reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
-    teacher=str(TEACHERS / "mnist-tokens.safetensors"),
     precision="bf16",
-    device="cpu",
 )
-
-_WORDS = Run(
-    out=Path("runs/words"),
+_WORDS = replace(
+    _STUDENT,
     preset="words",
     recipe="words",
-    steps=1500,
-    batch_size=2,
-    micro_batch=2,
     data=Data("words", generated=20_000, generated_calls=32),
-    optimizer=Optimizer("adam", 1e-3, (0.9, 0.99), warmup=20, schedule="cosine", ema_decay=0.99),
-    reports=Reports(log_every=50, save_every=100, keep=1, sample_every=0),
-    teacher=str(TEACHERS / "words.safetensors"),
-    device="cpu",
 )
 
 MINIATURES: dict[str, tuple[str, Run]] = {
@@ -77,58 +127,7 @@ MINIATURES: dict[str, tuple[str, Run]] = {
             device="cpu",
         ),
     ),
-    "digits": (
-        """A student of the shipped teacher for digits, distilled without data.
-
-        Samples of the teacher take the place of data. Takes about 15 minutes on one CPU core. There
-        are no published numbers to compare with.
-        `python -m full_scale.miniature digits` distils, samples, evaluates and compares.""",
-        _DIGITS,
-    ),
-    "digits-data": (
-        """A student of the shipped teacher for digits, distilled with the training images.
-
-        The recipe is that of digits, with real images in place of samples of the teacher. Takes
-        about 15 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(_DIGITS, out=Path("runs/digits-data"), data=Data("digits")),
-    ),
-    "digits-data-alone": (
-        """A mixture for digits that is trained by the likelihood of the training images alone.
-
-        It starts from the weights of the shipped teacher, which has no other part in the training.
-        Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _DIGITS,
-            out=Path("runs/digits-data-alone"),
-            recipe="digits-data-alone",
-            data=Data("digits"),
-        ),
-    ),
-    "digits-product": (
-        """A student for digits that is a product: one latent, as in SDTT.
-
-        Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _DIGITS,
-            out=Path("runs/digits-product"),
-            recipe="digits-product",
-            batch_size=4,
-            micro_batch=4,
-        ),
-    ),
-    "digits-published": (
-        """A student for digits with the published recipe of CIFAR-10.
-
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _DIGITS,
-            out=Path("runs/digits-published"),
-            recipe="cifar10",
-            data=Data("digits"),
-            batch_size=4,
-            micro_batch=4,
-        ),
-    ),
+    **_students(_DIGITS, "cifar10", batch=4),
     "mnist-tokens-teacher": (
         """A teacher for 28 x 28 images of digits as codes of a code book, trained by cross-entropy.
 
@@ -151,58 +150,7 @@ MINIATURES: dict[str, tuple[str, Run]] = {
             device="cpu",
         ),
     ),
-    "mnist-tokens": (
-        """A student of the shipped teacher for codes of MNIST images, distilled without data.
-
-        Samples of the teacher take the place of data. Takes about 15 minutes on one CPU core. There
-        are no published numbers to compare with.
-        `python -m full_scale.miniature mnist-tokens` distils, samples, evaluates and compares.""",
-        _MNIST_TOKENS,
-    ),
-    "mnist-tokens-data": (
-        """A student of the shipped teacher for codes of MNIST images, distilled with the images.
-
-        The recipe is that of mnist-tokens, with real images in place of samples of the teacher.
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(_MNIST_TOKENS, out=Path("runs/mnist-tokens-data"), data=Data("mnist-tokens")),
-    ),
-    "mnist-tokens-data-alone": (
-        """A mixture for codes of MNIST images, trained by the likelihood of the images alone.
-
-        It starts from the weights of the shipped teacher, which has no other part in the training.
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _MNIST_TOKENS,
-            out=Path("runs/mnist-tokens-data-alone"),
-            recipe="mnist-tokens-data-alone",
-            data=Data("mnist-tokens"),
-        ),
-    ),
-    "mnist-tokens-product": (
-        """A student for codes of MNIST images that is a product: one latent, as in SDTT.
-
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _MNIST_TOKENS,
-            out=Path("runs/mnist-tokens-product"),
-            recipe="mnist-tokens-product",
-            batch_size=4,
-            micro_batch=4,
-        ),
-    ),
-    "mnist-tokens-published": (
-        """A student for codes of MNIST images with the published recipe of ImageNet ("di4c-d").
-
-        Takes about 15 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _MNIST_TOKENS,
-            out=Path("runs/mnist-tokens-published"),
-            recipe="mnist-tokens-published",
-            data=Data("mnist-tokens"),
-            batch_size=4,
-            micro_batch=4,
-        ),
-    ),
+    **_students(_MNIST_TOKENS, "mnist-tokens-published", batch=4),
     "words-teacher": (
         """A teacher for English words of at most 10 letters, trained by cross-entropy.
 
@@ -221,57 +169,6 @@ MINIATURES: dict[str, tuple[str, Run]] = {
             device="cpu",
         ),
     ),
-    "words": (
-        """A student of the shipped teacher for words, distilled without data.
-
-        Samples of the teacher take the place of data. Takes about 10 minutes on one CPU core. There
-        are no published numbers to compare with.
-        `python -m full_scale.miniature words` distils, samples, evaluates and compares.""",
-        _WORDS,
-    ),
-    "words-data": (
-        """A student of the shipped teacher for words, distilled with the training words.
-
-        The recipe is that of words, with real words in place of samples of the teacher. Takes about
-        10 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(_WORDS, out=Path("runs/words-data"), data=Data("words")),
-    ),
-    "words-data-alone": (
-        """A mixture for words that is trained by the likelihood of the training words alone.
-
-        It starts from the weights of the shipped teacher, which has no other part in the training.
-        Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _WORDS,
-            out=Path("runs/words-data-alone"),
-            recipe="words-data-alone",
-            data=Data("words"),
-        ),
-    ),
-    "words-product": (
-        """A student for words that is a product: one latent, as in SDTT.
-
-        Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _WORDS,
-            out=Path("runs/words-product"),
-            recipe="words-product",
-            batch_size=4,
-            micro_batch=4,
-        ),
-    ),
-    "words-published": (
-        """A student for words with the published recipe of ImageNet ("di4c-d") and exact steps.
-
-        Takes about 10 minutes on one CPU core. There are no published numbers to compare with.""",
-        replace(
-            _WORDS,
-            out=Path("runs/words-published"),
-            recipe="words-published",
-            data=Data("words"),
-            batch_size=8,
-            micro_batch=8,
-        ),
-    ),
+    **_students(_WORDS, "words-published", batch=8),
 }
 """What to expect of each experiment, and its run."""

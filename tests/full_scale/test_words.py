@@ -125,6 +125,8 @@ def test_pure_distillation_never_looks_at_the_data(teacher, tmp_path):
     other = assemble(replace(run, out=tmp_path / "b", seed=1))
     assert all(torch.equal(other.data[i]["x_0"], found.data[i]["x_0"]) for i in range(30))
     assert other.identity["data_generated"] == [30, 2]
+    with pytest.raises(ValueError, match="has 3 training items and a batch has 4"):
+        assemble(replace(run, data=replace(data, generated=3)))
 
 
 def test_generated_states_need_a_recipe_without_data():
