@@ -1,0 +1,9 @@
+"""Hard use at length: what the tests try a few times, tried hundreds of times. Run by hand."""
+
+PARTS = ("calls", "files")
+"""The parts. Each is a module of this package with a function
+
+    run(seed: int, jobs: int) -> dict[str, Any]
+
+which returns figures as JSON. "failures" is the list of what went wrong, one line each.
+"""

@@ -1,0 +1,38 @@
+"""Use the project hard: damaged files, wrong calls. The status is 1 if something went wrong.
+
+    python -m tests.hard_use files     mutants of every format that is read, and hostile pickles
+    python -m tests.hard_use calls     wrong command lines and wrong calls of the library
+    python -m tests.hard_use files calls --json results/robustness.json
+
+--json keeps what the record says about the other parts.
+"""
+
+import time
+from importlib import import_module
+
+from reporting import at_least, manifest, read_json, run_script, script_parser, write_json
+from tests.hard_use import PARTS
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run parts, print their figures, and add them to the record."""
+    parser = script_parser(__doc__, figure=False, quick=False)
+    parser.prog = "python -m tests.hard_use"
+    parser.add_argument("parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--jobs", type=at_least(1), default=2, metavar="N", help="cases at a time")
+    args = parser.parse_args(argv)
+    failures = []
+    for name in dict.fromkeys(args.parts):
+        start = time.perf_counter()
+        result = import_module(f"tests.hard_use.{name}").run(args.seed, args.jobs)
+        result["seconds"] = round(time.perf_counter() - start, 1)
+        print(name, *(f"  {key}: {value}" for key, value in result.items()), sep="\n")
+        failures += result["failures"]
+        if args.json:
+            record = read_json(args.json) if args.json.exists() else {}
+            write_json(args.json, record | {name: result | {"manifest": manifest(args.seed)}})
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    run_script(main)
