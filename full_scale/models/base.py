@@ -199,6 +199,7 @@ class Preset:
         process: the noise that it was made for; None for a VQGAN.
         latent: law of the student's latent.
         experiment: the experiment that results of this model belong to.
+        guidance: weight of classifier-free guidance in the published evaluation; 0 without any.
     """
 
     title: str
@@ -206,6 +207,7 @@ class Preset:
     process: ProcessConfig | None = None
     latent: LatentLaw = field(default_factory=UniformLatent)
     experiment: str = "other"
+    guidance: float = 0.0
 
     def student(self) -> DenoiserConfig:
         """The same network with a latent.

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import gelu, layer_norm, silu
 
 from di4c.denoisers import noise_level
 from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.sampling_loop import call_grid
 from full_scale.data.words import ALPHABET as WORD_ALPHABET
+from full_scale.models.attention import attention
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import LatentToken, append_token, sinusoidal_features
 from full_scale.models.processes import MaskedProcessConfig
@@ -230,7 +231,7 @@ class _Block(nn.Module):
     def _attention(self, h: Tensor, table: Tensor) -> Tensor:
         qkv = self.qkv(h).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         query, key = rotate(qkv[:2], table)  # (2, B, head, token, feature)
-        mixed = scaled_dot_product_attention(query, key, qkv[2])
+        mixed = attention(query, key, qkv[2])
         return self.attention_output(mixed.transpose(1, 2).flatten(2))
 
 

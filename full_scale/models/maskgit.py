@@ -10,10 +10,10 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.schedules import uniform_grid
+from full_scale.models.attention import attention
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
 from full_scale.models.latent import LatentToken, append_token
 from full_scale.models.processes import MaskedProcessConfig
@@ -211,13 +211,7 @@ class _Attention(nn.Module):
             self.qkv(h).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         )
         dropout = self.dropout if self.training else 0.0
-        if query.device.type == "cpu" and query.dtype == torch.bfloat16:
-            # On CPUs the backward pass of this kernel is ten times slower in bfloat16.
-            with torch.autocast("cpu", enabled=False):
-                parts = (part.float() for part in (query, key, value))
-                mixed = scaled_dot_product_attention(*parts, dropout_p=dropout).to(query.dtype)
-        else:
-            mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        mixed = attention(query, key, value, dropout)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
 
@@ -227,6 +221,7 @@ PRESETS = {
         MaskGITConfig(),
         MaskedProcessConfig(1024, "arccos"),
         experiment="imagenet",
+        guidance=6.0,  # at 4 steps
     ),
     "mnist-tokens": Preset(
         "small MaskGIT on codes of handwritten digits, 28 x 28 pixels",
