@@ -12,9 +12,9 @@ from di4c import schedules as sch
 
 SCHEDULES = [
     sch.LinearSchedule(2.0),
-    sch.LogLinearSchedule(),
+    sch.LogLinearSchedule(0.7),
     sch.CosineSchedule(1.5),
-    sch.ArccosSchedule(),
+    sch.ArccosSchedule(2.5),
     sch.ExponentialSchedule(3.0, rate=0.7),
 ]
 fractions = st.floats(0.01, 0.99)
