@@ -50,8 +50,8 @@ def dense_chain(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> DenseChai
     num_dims = 1
     while num_values**num_dims < q_0.numel():
         num_dims += 1
-    law = torch.zeros((size,) * num_dims, dtype=torch.float64)
-    law[(slice(0, num_values),) * num_dims] = q_0.reshape((num_values,) * num_dims)
+    cube = q_0.reshape((num_values,) * num_dims)
+    law = torch.nn.functional.pad(cube, (0, size - num_values) * num_dims)  # masks are not data
     states = torch.cartesian_prod(*[torch.arange(size)] * num_dims).reshape(-1, num_dims)
     one_hot = torch.nn.functional.one_hot(states, size).double()  # (n, D, S)
 
