@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +26,9 @@ def write_whole(
         content: All bytes of the file, or a function that writes them to an open binary file.
         put: Gives the finished temporary file its final name. `os.link` instead of `os.replace`
             raises a FileExistsError if there is such a file, and keeps that file.
+
+    Raises:
+        OSError: If the file cannot be written, as on a full disk; names the file.
     """
     path = Path(path)
     if is_stream(path):
@@ -35,21 +38,42 @@ def write_whole(
     path.parent.mkdir(parents=True, exist_ok=True)
     # Shortened, because the name may already be as long as the file system allows.
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
+    with naming(path):
+        try:
+            temporary.unlink(missing_ok=True)  # of a killed process with our number
+            with temporary.open("xb") as file:  # never through a link that lies there
+                _write(file, content)
+                file.flush()
+                os.fsync(file.fileno())
+            put(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush(path.parent)
+
+
+@contextlib.contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Give errors of the system the name of the file that is written.
+
+    The system itself names the file only when it is opened. A serialiser that fails to write may
+    raise an error of its own after that of the system; it becomes that of the system.
+
+    Raises:
+        OSError: With the number of the system and the name of the file.
+    """
     try:
-        with temporary.open("wb") as file:
-            _write(file, content)
-            file.flush()
-            os.fsync(file.fileno())
-        put(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    flush(path.parent)
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not (isinstance(cause, OSError) and cause.errno) or cause.filename is not None:
+            raise
+        raise OSError(cause.errno, os.strerror(cause.errno), str(path)) from None
 
 
 def write_stream(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Append to a device, a pipe or our own output: these can be neither replaced nor flushed."""
     sys.stdout.flush()
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         _write(file, content)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reporting.files import is_stream, write_stream, write_whole
+from reporting.files import is_stream, naming, require_writable, write_stream, write_whole
+from reporting.locks import short_lock
 
 
 def write_json(
@@ -50,34 +51,77 @@ def read_json(path: Path | str) -> dict[str, Any]:
 def append_row(path: Path | str, row: dict[str, Any]) -> None:
     """Append one row to a JSONL file and flush it to the disk.
 
-    An incomplete last line, which a killed writer left, is removed first, so that the file stays
-    valid. Only one process may write at a time.
+    All rows of a file begin with the same key. A file whose lines do not is somebody else's, and
+    is left as it is. An incomplete last line, which a killed writer left, is removed first, so that
+    the file stays valid. If the row cannot be written whole, as on a full disk, the file keeps its
+    earlier rows. Several processes may append to one file.
 
     Args:
         path: file to extend; it and its folders are created. A device or pipe is only written to.
         row: as the payload of `write_json`.
 
     Raises:
-        ValueError: If a number is NaN or infinite; names its key.
+        ValueError: If a number is NaN or infinite; names its key. If the file holds other lines,
+            or the row is empty.
         TypeError: If a key or value has no JSON form; names its key.
+        OSError: If the row cannot be written; names the file.
     """
     path = Path(path)
+    if not row:
+        raise ValueError(f"row is empty; a row of {path} needs at least the key it begins with")
     line = json.dumps(_plain(row, ""), allow_nan=False).encode() + b"\n"
     if is_stream(path):
         write_stream(path, line)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
+    with naming(path), path.open("ab+", buffering=0) as file, short_lock(file.fileno()):
         file.seek(0)
         content = file.read()
-        whole, tail = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
-        if tail and _parse(tail) is None:
-            file.truncate(len(whole))
-        elif tail:  # the row is whole, only its newline is missing
-            file.write(b"\n")
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+        whole = _whole_rows(path, content, next(iter(row)))
+        tail = content[whole:]
+        if tail and _parse(tail) is not None:  # the row is whole, only its newline is missing
+            whole, line = len(content), b"\n" + line
+        try:
+            file.truncate(whole)
+            rest = memoryview(line)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(whole)
+            raise
+
+
+def check_log(path: Path | str, first: str) -> None:
+    """Check before the work that `append_row` can add rows to a file; nothing is changed.
+
+    Args:
+        path: the file; it need not exist.
+        first: the key with which all rows of the file begin.
+
+    Raises:
+        ValueError: If the file holds other lines.
+        OSError: If it cannot be read or written.
+    """
+    path = Path(path)
+    require_writable(path)
+    if path.is_file() and not is_stream(path):
+        _whole_rows(path, path.read_bytes(), first)
+
+
+def _whole_rows(path: Path, content: bytes, first: str) -> int:
+    """Size of the whole lines of a log. Raise a ValueError if it is not a log of such rows."""
+    start = json.dumps({first: 0}).removesuffix("0}").encode()
+    *lines, tail = content.split(b"\n")
+    number = next((i for i, line in enumerate(lines) if line and not line.startswith(start)), None)
+    if number is None and not (tail.startswith(start) or start.startswith(tail)):
+        number = len(lines)
+    if number is not None:
+        raise ValueError(
+            f"{path} is not a log of rows that begin with {first!r} (line {number + 1} does not); "
+            "it is left as it is: give another file"
+        )
+    return len(content) - len(tail)
 
 
 def read_rows(path: Path | str) -> list[dict[str, Any]]:

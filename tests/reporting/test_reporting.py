@@ -14,26 +14,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 
 import reporting
 from reporting import files, provenance
-
-payloads = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-rows = st.dictionaries(st.text(), payloads, max_size=4)
-
-
-def _exact(value: object) -> str:
-    """A text that differs for 1 and 1.0 and for 0.0 and -0.0, which are equal under ==."""
-    return json.dumps(value, sort_keys=True)
+from tests.helpers.json_values import exact, rows
+from tests.helpers.pipes import named_pipe
 
 
 class TestWriteJson:
@@ -41,7 +26,7 @@ class TestWriteJson:
     def test_returns_every_digit(self, tmp_path_factory, payload):
         path = tmp_path_factory.mktemp("json") / "new" / "file.json"
         reporting.write_json(path, payload)
-        assert _exact(json.loads(path.read_text())) == _exact(payload)
+        assert exact(json.loads(path.read_text())) == exact(payload)
         assert os.listdir(path.parent) == ["file.json"]
 
     def test_takes_arrays_and_tensors(self, tmp_path):
@@ -100,7 +85,7 @@ class TestWriteJson:
         assert link.is_symlink()
 
     def test_a_pipe_is_written_to_and_stays(self, tmp_path):
-        pipe, read = _pipe(tmp_path)
+        pipe, read = named_pipe(tmp_path)
         reporting.write_json(pipe, {"a": 1})
         assert json.loads(read()) == {"a": 1}
         assert stat.S_ISFIFO(pipe.stat().st_mode)
@@ -121,20 +106,6 @@ def _circle(folder):
     first.symlink_to(second)
     second.symlink_to(first)
     return first
-
-
-def _pipe(folder):
-    """A named pipe, and a function that reads what was written to it."""
-    pipe = folder / "pipe"
-    os.mkfifo(pipe)
-    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # a writer waits for a reader
-
-    def read():
-        text = os.read(end, 10_000)
-        os.close(end)
-        return text
-
-    return pipe, read
 
 
 class TestReadJson:
@@ -189,47 +160,6 @@ class TestRequireWritable:
         with pytest.raises(PermissionError, match="no permission"):
             files.require_writable(tmp_path / "new" / "folder" / "x.json")
         assert asked == [tmp_path]
-
-
-class TestRows:
-    @given(st.lists(rows, min_size=1, max_size=3), rows, st.integers(0, 400))
-    def test_a_killed_writer_costs_at_most_its_own_row(self, tmp_path_factory, kept, torn, cut):
-        path = tmp_path_factory.mktemp("rows") / "runs.jsonl"
-        for row in kept:
-            reporting.append_row(path, row)
-        whole = path.stat().st_size
-        reporting.append_row(path, torn)
-        size = whole + min(cut, path.stat().st_size - whole)
-        os.truncate(path, size)
-        # A row without its newline is whole; anything shorter is not a row.
-        survives = size - whole >= len(json.dumps(torn))
-        expected = kept + [torn] * survives
-        assert _exact(reporting.read_rows(path)) == _exact(expected)
-        reporting.append_row(path, {"next": 1})
-        assert _exact(reporting.read_rows(path)) == _exact([*expected, {"next": 1}])
-        assert path.read_bytes().endswith(b"\n")
-
-    def test_damage_elsewhere_is_an_error(self, tmp_path):
-        path = tmp_path / "runs.jsonl"
-        path.write_text('{"a": 1}\n{"a"\n{"a": 3}\n')
-        with pytest.raises(ValueError, match=r"runs\.jsonl, line 2: not a JSON object"):
-            reporting.read_rows(path)
-
-    def test_a_missing_file_is_an_error(self, tmp_path):
-        with pytest.raises(FileNotFoundError):
-            reporting.read_rows(tmp_path / "runs.jsonl")
-
-    def test_a_bad_row_is_not_written(self, tmp_path):
-        path = tmp_path / "runs.jsonl"
-        reporting.append_row(path, {"a": 1})
-        with pytest.raises(ValueError, match="a is nan"):
-            reporting.append_row(path, {"a": float("nan")})
-        assert reporting.read_rows(path) == [{"a": 1}]
-
-    def test_a_pipe_gets_the_row(self, tmp_path):
-        pipe, read = _pipe(tmp_path)
-        reporting.append_row(pipe, {"a": 1})
-        assert read() == b'{"a": 1}\n'
 
 
 class TestManifest:

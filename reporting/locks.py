@@ -1,0 +1,123 @@
+"""One writer at a time in a folder or on a file; whoever comes second is told who is there."""
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+LOCK = ".lock"
+"""Name of the lock file in a folder. It is there only while a process writes in the folder."""
+
+_held: set[int] = set()  # descriptors of the locks of this process
+
+
+@contextlib.contextmanager
+def only_writer(place: Path | str, name: str = LOCK) -> Iterator[None]:
+    """Be the only process that writes in a folder or on a file, or refuse.
+
+    The system drops the lock when the process ends, however it ends, so that a killed process
+    never blocks the next one. Children of the process do not keep the lock. Windows and file
+    systems without locks have no protection.
+
+    Args:
+        place: the folder, which is created, or a file.
+        name: name of the lock file, if the place is a folder. Locks of different names do not
+            exclude each other.
+
+    Raises:
+        ValueError: If another process holds the lock; names the process, its machine and the time.
+        OSError: If no file can be created there.
+    """
+    place = Path(os.path.realpath(place))
+    if place.is_file():
+        path = place.with_name(f".{place.name[:40]}{LOCK}")
+    else:
+        place.mkdir(parents=True, exist_ok=True)
+        path = place / name
+    descriptor = _acquire(path, place)
+    _held.add(descriptor)
+    try:
+        yield
+    finally:
+        _held.discard(descriptor)
+        path.unlink(missing_ok=True)  # while it is still locked: a file that is gone locks nobody
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def short_lock(descriptor: int) -> Iterator[None]:
+    """Wait for an open file, and keep other processes that do the same from it for a moment."""
+    if fcntl is None:
+        yield
+        return
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _acquire(path: Path, place: Path) -> int:
+    """A descriptor of the lock file, which is locked and still has this name."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        try:
+            _lock(descriptor, path, place)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if os.fstat(descriptor).st_nlink:
+            break
+        os.close(descriptor)  # the holder before us has just removed the file
+    holder = {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with contextlib.suppress(OSError):  # on a full disk the lock has no text
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    return descriptor
+
+
+def _lock(descriptor: int, path: Path, place: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"{place} is in use: {_holder(path)} writes there; wait until it ends, or choose "
+            "another place"
+        ) from None
+    except OSError:  # a file system without locks
+        return
+
+
+def _holder(path: Path) -> str:
+    """Who holds a lock, in words."""
+    try:
+        told = json.loads(path.read_bytes())
+        return f"process {told['pid']} on {told['host']} (since {told['since']})"
+    except (OSError, ValueError, KeyError, TypeError):  # it is just writing, or has just ended
+        return "another process"
+
+
+def _drop_in_child() -> None:
+    """Close the locks in a forked child: it would keep them when its parent is killed."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_drop_in_child)
