@@ -12,8 +12,9 @@ interrupted run.
         --teacher tauldr.safetensors --teacher-steps 5 --out samples/hybrid_20
 
     # the samples have the classes 0, 1, ..., 999, 0, 1, ...
-    python -m full_scale.sample maskgit.safetensors --steps 8 --guidance 3 --num-samples 50000 \
-        --vqgan vqgan.safetensors --out samples/maskgit_8
+    # and the published guidance: weight 6 in the last of the 4 steps
+    python -m full_scale.sample maskgit.safetensors --steps 4 --num-samples 50000 \
+        --vqgan vqgan.safetensors --out samples/maskgit_4
 
     python -m full_scale.sample sdtt.safetensors --steps 32 --num-samples 1024 \
         --tokenizer gpt2 --out samples/sdtt_32
@@ -37,7 +38,7 @@ from di4c.rng import SampleGenerators
 from full_scale.data.tables import open_tokenizer
 from full_scale.evaluation.decoding import open_vqgan, show
 from full_scale.evaluation.sample_folder import SampleFolder
-from full_scale.models.base import DenoiserConfig
+from full_scale.models.base import DenoiserConfig, Preset
 from full_scale.models.load import Loaded, load_model
 from full_scale.models.presets import PRESETS
 from full_scale.models.sampling import SAMPLERS, Plan, draw, samples_at_once
@@ -75,10 +76,10 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
         ValueError: If the arguments do not fit the model, or the folder holds another run.
     """
     network = model.network
-    plan = plan_of(args).resolve(network, None if teacher is None else teacher.network)
+    plan = plan_of(args, model).resolve(network, None if teacher is None else teacher.network)
     if teacher is not None and plan.teacher_steps == 0:
         raise ValueError("teacher is given and makes no calls; add --teacher-steps L")
-    config = network.config
+    config, entry = network.config, preset_of(network.config)
     for label in args.label or ():
         if config.num_classes is None:
             raise ValueError(f"label is {label} and a {config.name} has no classes; leave it out")
@@ -86,7 +87,7 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
             raise ValueError(f"label must lie in 0..{config.num_classes - 1}; got {label}")
     role = "hybrid" if plan.teacher_steps else "student" if model.is_student else "teacher"
     settings = {
-        "experiment": args.experiment or experiment_of(config),
+        "experiment": args.experiment or (entry.experiment if entry else "other"),
         "role": role,
         "model": {"name": model.origin, "sha256": model.sha256},
         "teacher": teacher and {"name": teacher.origin, "sha256": teacher.sha256},
@@ -114,7 +115,10 @@ def fill(
 
     own = range(rank, folder.num_samples, world)
     todo = folder.todo(own)
-    plan, size = plan_of(args), args.batch or samples_at_once(model.network, _BATCH_BYTES, 64)
+    plan, size = (
+        plan_of(args, model),
+        args.batch or samples_at_once(model.network, _BATCH_BYTES, 64),
+    )
     with tqdm(total=len(own), initial=len(own) - len(todo), unit="samples", position=rank) as bar:
         for start in range(0, len(todo), size):
             positions = todo[start : start + size]
@@ -138,9 +142,13 @@ def fill(
             bar.update(len(positions))
 
 
-def plan_of(args: Namespace) -> Plan:
-    """The sampling plan that the arguments describe."""
-    return Plan(args.steps, args.sampler, args.teacher_steps, args.guidance, args.temperature)
+def plan_of(args: Namespace, model: Loaded) -> Plan:
+    """The sampling plan that the arguments describe, with the published guidance by default."""
+    config, guidance = model.network.config, args.guidance
+    if guidance is None:
+        entry, sampler = preset_of(config), args.sampler or config.samplers[0]
+        guidance = entry.guidance if entry and sampler == "confidence" else 0.0
+    return Plan(args.steps, args.sampler, args.teacher_steps, guidance, args.temperature)
 
 
 def labels_at(positions: list[int], asked: list[int] | None, model: Loaded) -> torch.Tensor | None:
@@ -153,12 +161,12 @@ def labels_at(positions: list[int], asked: list[int] | None, model: Loaded) -> t
     return classes[torch.tensor(positions) % len(classes)].to(device)
 
 
-def experiment_of(config: DenoiserConfig) -> str:
-    """The experiment of the preset with the same kind of network, D and S; else "other"."""
+def preset_of(config: DenoiserConfig) -> Preset | None:
+    """The preset with the same kind of network, D and S; None if there is none."""
     for entry in PRESETS.values():
         if isinstance(entry.network, DenoiserConfig) and _key(entry.network) == _key(config):
-            return entry.experiment
-    return "other"
+            return entry
+    return None
 
 
 def _key(config: DenoiserConfig) -> tuple[str, int, int]:
@@ -209,9 +217,9 @@ def _parse(argv: list[str] | None) -> Namespace:
     add(
         "--guidance",
         type=float,
-        default=0.0,
         metavar="W",
-        help="guidance weight of the last step (MaskGIT)",
+        help="guidance weight W of the last step; step i of n has W i / (n - 1). Default: that of "
+        "the published evaluation, 6 for the MaskGIT of ImageNet and 0 for others",
     )
     add(
         "--temperature",

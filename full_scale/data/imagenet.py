@@ -3,10 +3,13 @@
 python -m full_scale.prepare imagenet --source DIR/train --vqgan vqgan.safetensors
 
 There is one folder of pictures for each class. Classes are numbered in the order of the folder
-names; hidden folders and folders without pictures do not count. Each picture is scaled so that its
-shorter side has 256 pixels, and its centre is cut out. Since codes are computed once, training sees
-no random crops. With `mirror` it sees random flips: the codes of each mirror image are stored in
-the row after those of the picture.
+names; hidden folders and folders without pictures do not count. With fewer folders than the model
+has classes, a class map says which class each folder is. The header of the data holds the classes.
+
+Each picture is scaled so that its shorter side has 256 pixels, and its centre is cut out. Since
+codes are computed once, training sees no random crops, which the published training has. With
+`mirror` it sees random flips: the codes of each mirror image are stored in the row after those of
+the picture.
 """
 
 import hashlib
@@ -59,6 +62,7 @@ def prepare(
     resolution: int = 256,
     downsampling: int = 16,
     mirror: bool = False,
+    class_map: Path | None = None,
     batch_size: int = 32,
     device: torch.device | str = "cpu",
 ) -> PackedTokens:
@@ -75,28 +79,40 @@ def prepare(
         resolution: side of the encoded pictures in pixels.
         downsampling: number of pixels along the side of one code.
         mirror: whether to encode mirror images as well.
+        class_map: file whose lines begin with the names of all folders, in the order of the model's
+            classes. None numbers the folders that are there.
         batch_size: pictures encoded at once.
         device: where to encode.
 
     Raises:
-        ValueError: If there are no pictures, one of them cannot be read, or the folder holds other
-            data.
+        ValueError: If there are no pictures, one of them cannot be read, the class map lacks a
+            folder, or the folder holds other data.
     """
-    files, labels, num_classes = _list(source)
-    names = "\n".join(str(file.relative_to(source)) for file in files)
+    pictures = _list(source)
+    names = list(pictures) if class_map is None else _names(class_map)
+    if absent := sorted(pictures.keys() - set(names)):
+        raise ValueError(
+            f"class_map {class_map} has no line for {', '.join(absent[:3])}; it must have one line "
+            "for each class, and each line must begin with the name of a folder"
+        )
+    classes = {name: names.index(name) for name in pictures}
+    files = [file for found in pictures.values() for file in found]
+    labels = np.repeat(list(classes.values()), [len(found) for found in pictures.values()])
+    listed = "\n".join(str(file.relative_to(source)) for file in files)
     described = {
         "data": "imagenet",
         "split": split,
         "pictures": len(files),
-        "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
+        "names_sha256": hashlib.sha256(listed.encode()).hexdigest(),
         "encoder": encoder_name,
         "resolution": resolution,
         "mirror": mirror,
+        "classes": classes,
     }
     num_dims = (resolution // downsampling) ** 2
-    description = Description(num_dims, num_values, num_classes, described)
+    description = Description(num_dims, num_values, len(names), described)
     encode = partial(_encode, encoder, resolution, mirror, device)
-    rows = partial(_rows, files, np.array(labels), batch_size, encode)
+    rows = partial(_rows, files, labels, batch_size, encode)
     return pack(folder / split, description, rows, manifest())
 
 
@@ -120,23 +136,30 @@ def picture(path: Path, resolution: int) -> np.ndarray:
     return np.asarray(image.crop((left, top, left + resolution, top + resolution)))
 
 
-def _list(source: Path) -> tuple[list[Path], list[int], int]:
-    """Pictures in order, the class of each picture, and the number of classes."""
+def _list(source: Path) -> dict[str, list[Path]]:
+    """The pictures of each class, in order: by the name of its folder."""
     folders = sorted(path for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
-    files, labels, num_classes = [], [], 0
-    for folder in folders:
-        if folder.name.startswith("."):
-            continue  # for example .ipynb_checkpoints
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-        files += found
-        labels += [num_classes] * len(found)
-        num_classes += bool(found)
-    if not files:
+    pictures = {
+        folder.name: sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        for folder in folders
+        if not folder.name.startswith(".")  # for example .ipynb_checkpoints
+    }
+    pictures = {name: found for name, found in pictures.items() if found}
+    if not pictures:
         raise ValueError(
             f"source {source} holds no pictures; it must be a folder with one folder of .JPEG or "
             ".png files per class, for example train/n01440764/n01440764_10026.JPEG"
         )
-    return files, labels, num_classes
+    return pictures
+
+
+def _names(class_map: Path) -> list[str]:
+    """The first word of each line."""
+    names = [line.split()[0] for line in class_map.read_text("utf-8").splitlines() if line.strip()]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"class_map {class_map} has {twice} twice; give each class one line")
+    return names
 
 
 def _rows(

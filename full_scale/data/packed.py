@@ -227,11 +227,21 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_same(folder: Path, held: dict[str, Any], asked: dict[str, Any]) -> None:
-    differing = [f"{k} is {held.get(k)}, not {asked[k]}" for k in asked if held.get(k) != asked[k]]
+    there, here = (value | value.get("source", {}) | {"source": None} for value in (held, asked))
+    differing = [
+        f"{name} is {_short(there.get(name))}, not {_short(here[name])}"
+        for name in here
+        if there.get(name) != here[name]
+    ]
     if differing:
         raise ValueError(
             f"{folder} holds other data ({'; '.join(differing)}); use another folder or remove it"
         )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _check_rows(rows: Rows, description: Description, start: int) -> None:

@@ -121,7 +121,7 @@ def _check_data(run: Run, chosen: Preset, config: DenoiserConfig, data: TokenDat
         raise ValueError(
             f"data {run.data.name} has {data.num_classes} classes and preset {run.preset} has "
             f"{config.num_classes}, so labels would mean other classes: prepare the data from "
-            "exactly one folder for each class of the preset"
+            "one folder for each class of the preset, or with --class-map FILE from some of them"
         )
 
 

@@ -90,6 +90,25 @@ class TestImageNet:
         np.testing.assert_array_equal(both.x_0[::2], plain.x_0)
         np.testing.assert_array_equal(both.x_0[1::2], plain.x_0[:, [1, 0, 3, 2]])
 
+    def test_a_class_map_gives_a_part_of_the_classes_their_numbers(self, source, tmp_path):
+        """The header keeps the map. Data of another map are refused by what differs alone."""
+        lines = "n07 a fish\nn03 a bird\nn01 a cat\n\nn02 a dog\n"
+        (tmp_path / "map.txt").write_text(lines)
+        data = self._prepare(source, tmp_path / "out", class_map=tmp_path / "map.txt")
+        assert (data.label.tolist(), data.num_classes) == ([2, 3, 3, 1, 1], 4)
+        assert data.header["source"]["classes"] == {"n01": 2, "n02": 3, "n03": 1}
+        with pytest.raises(ValueError, match=r"holds other data \(num_classes is 4, not 3; class"):
+            self._prepare(source, tmp_path / "out")
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [("n01\nn02\n", "has no line for n03"), ("n01\nn02\nn03\nn01\n", "has n01 twice")],
+    )
+    def test_an_incomplete_class_map_is_refused(self, source, tmp_path, lines, message):
+        (tmp_path / "map.txt").write_text(lines)
+        with pytest.raises(ValueError, match=message):
+            self._prepare(source, tmp_path / "out", class_map=tmp_path / "map.txt")
+
     def test_interrupted_preparation_continues(self, source, tmp_path, monkeypatch):
         whole = self._prepare(source, tmp_path / "whole")
         rows = imagenet._rows

@@ -101,7 +101,7 @@ class TestImageNet:
     def test_tokens_are_the_codes_of_the_vqgan(self, source, tmp_path, capsys):
         vqgan = save_model(tmp_path / "vqgan.safetensors", VQGAN)
         options = ["--source", str(source), "--vqgan", str(vqgan), "--out", str(tmp_path / "out")]
-        prepare.main(["imagenet", *options, "--batch", "2"])
+        prepare.main(["imagenet", *options, "--batch", "2", "--no-mirror"])
         data = open_data("imagenet", tmp_path / "out")
         assert (len(data), data.num_dims, data.num_values) == (6, 4, 16)
         assert [int(data[i]["label"]) for i in range(6)] == [0, 0, 0, 1, 1, 1]
@@ -110,9 +110,21 @@ class TestImageNet:
             pixels = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1)
             codes = model.backbone.encode(pixels[None].float() / 127.5 - 1)
             assert data[i]["x_0"].tolist() == codes.flatten().tolist()
-        assert "complete" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "complete" in out
+        assert "left out: random crops and mirror images" in out
         header = PackedTokens(tmp_path / "out" / "train").header
         assert model.sha256 in header["source"]["encoder"]
+
+    @pytest.mark.parametrize(("split", "rows"), [("train", 12), ("test", 6)])
+    def test_training_pictures_are_mirrored_by_default(self, source, tmp_path, capsys, split, rows):
+        """As the published training flips them. What it also does is said in one line."""
+        vqgan = save_model(tmp_path / "vqgan.safetensors", VQGAN)
+        options = ["--source", str(source), "--vqgan", str(vqgan), "--out", str(tmp_path / "out")]
+        prepare.main(["imagenet", *options, "--split", split])
+        assert len(open_data("imagenet", tmp_path / "out", split)) == rows
+        said = "its mirror image; left out: random crops\n" in capsys.readouterr().out
+        assert said == (split == "train")
 
     @pytest.mark.parametrize("batch", ["0", "-1"])
     def test_a_batch_size_below_1_is_refused(self, source, batch, capsys):

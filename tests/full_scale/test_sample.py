@@ -11,8 +11,9 @@ from di4c.rng import SampleGenerators
 from full_scale import load_model
 from full_scale.evaluation.decoding import pictures
 from full_scale.evaluation.sample_folder import SampleFolder
+from full_scale.models.presets import PRESETS, Preset
 from tests.helpers.sampled import draw, save_models
-from tests.helpers.tiny_models import DENOISERS, MASKGIT
+from tests.helpers.tiny_models import DENOISERS, MASKGIT, PROCESSES
 from tests.helpers.tiny_text import END, WORDS
 
 
@@ -101,6 +102,22 @@ class TestMaskGIT:
         plain = draw(files, tmp_path / "plain", "maskgit", *options)
         guided = draw(files, tmp_path / "guided", "maskgit", *options, "--guidance", 9)
         assert (plain != guided).any()
+
+    def test_the_published_guidance_is_the_default(self, files, tmp_path, monkeypatch):
+        """The tiny model takes the place of ImageNet's, whose published evaluation has weight 6."""
+        assert PRESETS["maskgit-imagenet"].guidance == 6
+        published = Preset("tiny", MASKGIT, PROCESSES[MASKGIT], guidance=6.0)
+        monkeypatch.setitem(PRESETS, "tiny", published)
+        options = ["--steps", 4, "--num-samples", 40]
+        drawn = {
+            given: draw(files, tmp_path / str(given), "maskgit", *options, *given)
+            for given in ((), ("--guidance", 6), ("--guidance", 0))
+        }
+        np.testing.assert_array_equal(drawn[()], drawn["--guidance", 6])
+        assert (drawn[()] != drawn["--guidance", 0]).any()
+        assert SampleFolder(tmp_path / "()").run["settings"]["plan"]["guidance"] == 6
+        ancestral = draw(files, tmp_path / "other", "maskgit", *options, "--sampler", "ancestral")
+        assert len(ancestral) == 40  # a sampler without guidance is not refused
 
     def test_ancestral_leaves_no_mask(self, files, tmp_path):
         options = ["--steps", 3, "--num-samples", 8, "--sampler", "ancestral"]
