@@ -46,16 +46,20 @@ from full_scale.evaluation.scoring import (
     score_pictures,
     score_texts,
 )
+from full_scale.models.device import usable_device
 from full_scale.models.load import Loaded
 from reporting import (
     ROOT,
     append_row,
     at_least,
+    check_rows,
     format_table,
     manifest,
+    output_file,
     run_script,
     script_parser,
 )
+from reporting.files import require_writable
 
 PUBLISHED_SAMPLES = 50_000
 RESULTS = ROOT / "results" / "evaluations.jsonl"
@@ -72,14 +76,19 @@ def main(argv: list[str] | None = None) -> None:
     folder = SampleFolder(args.samples)
     kind = "texts" if folder.run["settings"]["content"]["kind"] == "text" else "pictures"
     _check(args, kind)
+    results = args.results or RESULTS
+    require_writable(results)
+    check_rows(results, "experiment")
     args.batch = args.batch or _BATCH[kind]
     resampling = Resampling(args.replicates or _REPLICATES[kind], args.level, args.seed)
     measure = _texts if kind == "texts" else _pictures
     metrics, protocol = measure(folder, args, resampling)
     row = _row(folder, metrics, protocol, args.seed)
-    results = args.results or RESULTS
-    append_row(results, row)
-    _show(row, results)
+    try:
+        _show(row)
+    finally:  # the numbers are kept even if nobody can read them, as in `| head -1`
+        append_row(results, row)
+    print(f"added to {results}")
 
 
 def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
@@ -172,7 +181,7 @@ def _row(
     }
 
 
-def _show(row: dict[str, Any], results: Path) -> None:
+def _show(row: dict[str, Any]) -> None:
     what = [row["experiment"], row["role"], row["model"], f"{row['steps']} steps"]
     if row["guidance"]:
         what.append(f"guidance {row['guidance']:g}")
@@ -190,7 +199,6 @@ def _show(row: dict[str, Any], results: Path) -> None:
             f"These are {row['num_samples']} samples. Do not compare them with numbers published "
             f"for {PUBLISHED_SAMPLES}: a Frechet distance falls with the number of samples."
         )
-    print(f"added to {results}")
 
 
 def _check(args: Namespace, kind: str) -> None:
@@ -228,7 +236,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--reference", metavar="SOURCE", help="real pictures: folder, FILE.npz, or digits")
     add(
         "--save-reference",
-        type=Path,
+        type=output_file,
         metavar="FILE.npz",
         help="save the statistics of the real pictures",
     )
@@ -262,6 +270,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     )
     add(
         "--device",
+        type=usable_device,
         default="cuda" if torch.cuda.is_available() else "cpu",
         help="device, as in cuda:1",
     )

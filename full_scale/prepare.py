@@ -19,11 +19,10 @@ in the cache of the library datasets.
 from argparse import BooleanOptionalAction, Namespace
 from pathlib import Path
 
-import torch
-
 from full_scale.data import cifar10, imagenet, openwebtext
 from full_scale.data.packed import PackedTokens
 from full_scale.evaluation.decoding import open_vqgan
+from full_scale.models.device import usable_device
 from reporting import at_least, format_table, run_script, script_parser
 
 MODULES = {"cifar10": cifar10, "imagenet": imagenet, "openwebtext": openwebtext}
@@ -79,7 +78,9 @@ def main(argv: list[str] | None = None) -> None:
         default=32,
         help="imagenet: pictures encoded at once",
     )
-    parser.add_argument("--device", default="cpu", help="imagenet: where to encode (cuda)")
+    parser.add_argument(
+        "--device", type=usable_device, default="cpu", help="imagenet: where to encode (cuda)"
+    )
     parser.add_argument(
         "--verify", action="store_true", help="read every byte of the result and check its hash"
     )
@@ -130,15 +131,15 @@ def _imagenet(args: Namespace, out: Path) -> list[PackedTokens]:
             "imagenet needs --source DIR, a folder with one folder of pictures per class, and "
             "--vqgan FILE, made by: python -m full_scale.convert vqgan last.ckpt vqgan.safetensors"
         )
-    device = torch.device(args.device)
-    vqgan = open_vqgan(args.vqgan, device)
+    vqgan = open_vqgan(args.vqgan, args.device)
     config = vqgan.vqgan.config
     split = args.split or "train"
     mirror = split == "train" if args.mirror is None else args.mirror
     if split == "train":
-        absent = "random crops" if mirror else "random crops and mirror images"
         print(
-            f"encodes the centre of each picture{' and its mirror image' * mirror}; left out: {absent}"
+            "encodes the centre of each picture and its mirror image; left out: random crops"
+            if mirror
+            else "encodes the centre of each picture; left out: random crops and mirror images"
         )
     encoded = imagenet.prepare(
         out,
@@ -152,7 +153,7 @@ def _imagenet(args: Namespace, out: Path) -> list[PackedTokens]:
         mirror=mirror,
         class_map=args.class_map,
         batch_size=args.batch,
-        device=device,
+        device=args.device,
     )
     return [encoded]
 

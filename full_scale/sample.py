@@ -42,7 +42,8 @@ from full_scale.models.base import DenoiserConfig, Preset
 from full_scale.models.load import Loaded, load_model
 from full_scale.models.presets import PRESETS
 from full_scale.models.sampling import SAMPLERS, Plan, draw, samples_at_once
-from reporting import at_least, manifest, run_script, script_parser
+from reporting import at_least, manifest, only_writer, run_script, script_parser
+from reporting.locks import LOCK
 
 SHOWN = "first_samples"
 _BATCH_BYTES = 2**32  # memory for probabilities if --batch is left out
@@ -52,14 +53,16 @@ def main(argv: list[str] | None = None) -> None:
     """Draw this process's share. The process that finishes last shows the first samples."""
     args = _parse(argv)
     rank, world = _process()
-    device = _device(args.device)
-    model = load_model(args.model, device=device)
+    device = args.device
+    model = load_model(args.model, device=device, weights=args.weights)
     teacher = None if args.teacher is None else load_model(args.teacher, device=device)
     # Open the decoders before drawing, so that a wrong name is found at once.
     vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, device)
     tokenizer = None if args.tokenizer is None else open_tokenizer(args.tokenizer)
     folder = open_folder(args, model, teacher)
-    fill(folder, args, model, teacher, rank, world)
+    if folder.num_done() < folder.num_samples:
+        with only_writer(folder.folder, f".rank-{rank}{LOCK}"):
+            fill(folder, args, model, teacher, rank, world)
     if folder.num_done() < folder.num_samples:
         return  # another process is still drawing
     content = folder.run["settings"]["content"]
@@ -89,7 +92,12 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
     settings = {
         "experiment": args.experiment or (entry.experiment if entry else "other"),
         "role": role,
-        "model": {"name": model.origin, "sha256": model.sha256},
+        "model": {
+            "name": model.origin,
+            "sha256": model.sha256,
+            "weights": model.weights,
+            "training_step": model.training_step,
+        },
         "teacher": teacher and {"name": teacher.origin, "sha256": teacher.sha256},
         "plan": asdict(plan),
         "redraw": args.redraw if model.is_student else None,
@@ -182,19 +190,29 @@ def _process() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _device(asked: str) -> torch.device:
-    if asked != "auto":
-        return torch.device(asked)
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+def _device(text: str) -> torch.device:
+    """Type of the option --device."""
+    if text == "auto":
+        gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        text = gpu if torch.cuda.is_available() else "cpu"
+    return usable_device(text)
 
 
 def _parse(argv: list[str] | None) -> Namespace:
     parser = script_parser(__doc__, json=False, figure=False, quick=False)
     parser.prog = "python -m full_scale.sample"
     add = parser.add_argument
-    add("model", help="model file, folder of a finished training run, or hf:// address")
+    add(
+        "model",
+        help="model file, folder of a finished training run, checkpoint of a run as in "
+        "runs/x/checkpoints/step_00005000, or hf:// address",
+    )
+    add(
+        "--weights",
+        choices=("averaged", "raw"),
+        help="weights of a training run to sample with; default: those of its configuration, as "
+        "published: averaged for CIFAR-10, raw for ImageNet and OpenWebText",
+    )
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the samples")
     # Not --num: launchers would read it as an abbreviation of their own options.
     add("--num-samples", type=at_least(1), default=64, metavar="N", help="number of samples")
@@ -242,7 +260,12 @@ def _parse(argv: list[str] | None) -> Namespace:
     )
     fits = "samples drawn at once; default: 64, or fewer if 4 GiB cannot hold them"
     add("--batch", type=at_least(1), metavar="B", help=fits)
-    add("--device", default="auto", help="device, as in cuda:1; auto uses a GPU if there is one")
+    add(
+        "--device",
+        type=_device,
+        default="auto",
+        help="device, as in cuda:1; auto uses a GPU if there is one",
+    )
     add("--vqgan", metavar="MODEL", help="VQGAN that turns codes into pictures")
     add(
         "--tokenizer",

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reporting.files import is_stream, naming, require_writable, write_stream, write_whole
+from reporting.files import is_stream, naming, write_stream, write_whole
+from reporting.inputs import require_file
 from reporting.locks import short_lock
 
 
@@ -32,6 +33,33 @@ def write_json(
     write_whole(path, text.encode(), put)
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: If it is not JSON, is nested too deeply, or holds a number that JSON does not
+            have (NaN, infinity) or an integer that no 64 bits hold.
+    """
+    if isinstance(text, bytes):
+        text = text.decode()
+    try:
+        return json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is no number of JSON, or too large")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**64:
+        raise ValueError(f"{text[:20]}... needs more than 64 bits")
+    return value
+
+
 def read_json(path: Path | str) -> dict[str, Any]:
     """The object that a JSON file holds.
 
@@ -39,10 +67,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
         ValueError: If it is not a JSON object; names the file.
         OSError: If it cannot be read.
     """
-    try:
-        content = json.loads(Path(path).read_bytes().decode())
-    except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
-        raise ValueError(f"{path} is not JSON ({error})") from None
+    content = _content(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a JSON object")
     return content
@@ -92,20 +117,19 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
             raise
 
 
-def check_log(path: Path | str, first: str) -> None:
-    """Check before the work that `append_row` can add rows to a file; nothing is changed.
+def check_rows(path: Path | str, first: str) -> None:
+    """Check before the work that a file is a log of certain rows, or does not exist yet.
 
     Args:
-        path: the file; it need not exist.
+        path: the file; a device or pipe passes.
         first: the key with which all rows of the file begin.
 
     Raises:
         ValueError: If the file holds other lines.
-        OSError: If it cannot be read or written.
+        OSError: If it cannot be read.
     """
     path = Path(path)
-    require_writable(path)
-    if path.is_file() and not is_stream(path):
+    if path.exists() and not is_stream(path):
         _whole_rows(path, path.read_bytes(), first)
 
 
@@ -131,7 +155,7 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
         FileNotFoundError: If there is no such file.
         ValueError: If any other line is not a JSON object; names the file and the line.
     """
-    lines = Path(path).read_bytes().split(b"\n")
+    lines = require_file(path).read_bytes().split(b"\n")
     rows = []
     for number, line in enumerate(lines, start=1):
         row = _parse(line)
@@ -144,10 +168,17 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
     return rows
 
 
+def _content(path: Path | str) -> Any:
+    try:
+        return parse_json(require_file(path).read_bytes())
+    except ValueError as error:  # also bytes that are not UTF-8
+        raise ValueError(f"{path} is not JSON ({error})") from None
+
+
 def _parse(line: bytes) -> dict[str, Any] | None:
     """The JSON object on a line, or None."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:  # also bytes that are not UTF-8
         return None
     return row if isinstance(row, dict) else None

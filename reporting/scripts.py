@@ -64,7 +64,7 @@ def script_parser(
         )
     if seed:
         common.add_argument(
-            "--seed", type=int, default=0, metavar="INT", help="seed of every random draw"
+            "--seed", type=_seed, default=0, metavar="INT", help="seed of every random draw"
         )
     if quick:
         common.add_argument(
@@ -90,6 +90,27 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+def require_seed(seed: int) -> int:
+    """The seed, if it is a whole number of 32 bits: torch's generator on the CPU reads no more.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number in 0..2**32 - 1; got {seed}")
+    return seed
+
+
+def _seed(text: str) -> int:
+    """Type of an option that is a seed."""
+    try:
+        return require_seed(int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number in 0..2**32 - 1; got {text!r}"
+        ) from None
+
+
 def _output(files: Callable[[Path], list[Path]]) -> Callable[[str], Path]:
     """Type of an option that names an output; `files` lists the files that it takes."""
 
@@ -111,18 +132,25 @@ output_file = _output(lambda path: [path])
 def run_script(main: Callable[[], int | None]) -> NoReturn:
     """Run the script and exit with the status that `main` returns, 0 for None.
 
-    A ValueError is a mistake that the user can repair. So is an OSError of the system, which has
-    a number or a file name. Both end in one line on standard error and status 2; `python -X dev`
-    shows the traceback instead. Ctrl-C gives status 130. Any other exception is a defect of the
-    program and keeps its traceback.
+    A ValueError is a mistake that the user can repair. So is an OSError that says what is wrong: by
+    a number of the system, or by its class, as a FileNotFoundError does. Both end in one line on
+    standard error and status 2; `python -X dev` shows the traceback instead. Ctrl-C gives status
+    130. Any other exception is a defect of the program and keeps its traceback.
     """
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError) as error:
-        users = isinstance(error, ValueError) or error.errno is not None or error.filename
-        if sys.flags.dev_mode or not users:
+        if sys.flags.dev_mode or (type(error) is OSError and error.errno is None):
             raise
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        print("error:", _line(error), file=sys.stderr)
         sys.exit(2)
+
+
+def _line(error: ValueError | OSError) -> str:
+    """The message in one line. What the system says about a file begins with its name."""
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    return " ".join(text.split())

@@ -30,8 +30,8 @@ on where it ended. A change of any file of di4c/ or toys/ makes all runs start a
 """
 
 import argparse
+import contextlib
 import itertools
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -46,11 +46,13 @@ from reporting import (
     format_table,
     manifest,
     output_file,
+    read_json,
     run_script,
     save_figure,
     script_parser,
     write_json,
 )
+from reporting.files import write_whole
 from toys.benchmark.cache import RowCache
 from toys.benchmark.ranking import SUMMARY, medians, rank, summarise
 from toys.benchmark.runs import TEACHER, TEACHERS, curve_limits, execute, plan, with_record
@@ -76,13 +78,14 @@ def main(argv: list[str] | None = None) -> None:
 
     cache = RowCache(args.cache)
     runs = plan(tasks, processes, methods, seeds, budget, args.quick, args.teacher)
-    rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
-    limits = {}
-    if isinstance(args.finished, str):
-        record = _record(args.finished)
-        rows = with_record(runs, rows, record)
-        limits = {(line["task"], line["process"]): line["n_tv"] for line in record["limits"]}
-    limits |= curve_limits(tasks, rows, cache, not args.finished)
+    with contextlib.nullcontext() if args.finished else cache.writing():
+        rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
+        limits = {}
+        if isinstance(args.finished, str):
+            record = _record(args.finished)
+            rows = with_record(runs, rows, record)
+            limits = {(line["task"], line["process"]): line["n_tv"] for line in record["limits"]}
+        limits |= curve_limits(tasks, rows, cache, not args.finished)
     rows = rank(rows, limits)
     wanted = [row for row in rows if row["method"] in methods]
     for line in _without_rows(methods, processes, wanted):
@@ -136,12 +139,10 @@ def _chosen(args: argparse.Namespace) -> tuple[list[Task], list[str], list[str]]
 
 def _record(path: str) -> dict[str, Any]:
     """An earlier record, as --json writes it."""
-    try:
-        record = json.loads(Path(path).read_text("utf-8"))
-        if isinstance(record, dict) and {"rows", "limits", "manifest"} <= record.keys():
+    with contextlib.suppress(ValueError):  # neither text nor JSON
+        record = read_json(path)
+        if {"rows", "limits", "manifest"} <= record.keys():
             return record
-    except ValueError:  # neither text nor JSON
-        pass
     raise ValueError(f"finished must name a record that --json wrote; {path} is not one")
 
 
@@ -215,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--csv", type=output_file, metavar="FILE", help="write the rows here, one per line")
     cores = min(2, os.cpu_count() or 1)
     add("--jobs", type=at_least(1), default=cores, metavar="N", help="runs at a time")
-    add("--cache", type=Path, default=CACHE, metavar="FILE", help=argparse.SUPPRESS)
+    add("--cache", type=Path, default=CACHE, metavar="FILE", help="finished runs are kept here")
     add("--laws", action="store_true", help="put the laws of two-dimensional tasks into the JSON")
     add(
         "--finished",
@@ -265,8 +266,7 @@ def _write_csv(path: Path, rows: Iterable[Row]) -> None:
     table = pd.DataFrame(rows, columns=CSV_COLUMNS)
     table["kl"] = table["kl"].fillna(math.inf)
     table["peak_memory"] = table["peak_memory"].astype("Int64")  # whole numbers, some missing
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False, lineterminator="\n")
+    write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())
 
 
 if __name__ == "__main__":

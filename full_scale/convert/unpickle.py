@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from reporting.inputs import parsing, require_file
+
 # A few kilobytes of pickle can unfold to any number of entries, nested to any depth.
 _MOST_ENTRIES = 1_000_000
 _LONGEST_NAME = 1000
@@ -63,17 +65,10 @@ def read_pickle(path: Path | str) -> Any:
         ValueError: If it is not a whole file of `torch.save`. Also if it has the format before
             torch 1.6 and holds other objects than tensors and containers.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; check the path")
-    try:
+    path = require_file(path)
+    remedy = "download it again, or save it again with a recent torch"
+    with parsing(path, "a whole checkpoint of torch.save", remedy):
         return _read_archive(path) if zipfile.is_zipfile(path) else _read_plain(path)
-    except Exception as error:  # a broken or hostile file can raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{path} is not a whole checkpoint of torch.save ({reason[:200]}); "
-            "download it again, or save it again with a recent torch"
-        ) from None
 
 
 def flat_tensors(content: Any) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from full_scale.models.tensor_file import file_sha256
+from reporting.inputs import require_file
 
 _SCHEME = "hf://"
 _GRAMMAR = re.compile(
@@ -61,9 +62,7 @@ def locate(source: Path | str) -> Located:
         files = sorted(p.name for p in path.iterdir() if p.suffix in _SUFFIXES)
         found = f"one of {', '.join(files[:6])}" if files else "it holds no checkpoint"
         raise ValueError(f"{source} is a folder; name a file in it: {found}")
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {source}; check the path, or give {_SCHEME}owner/name")
-    return Located(path, path.name)
+    return Located(require_file(path, f"check the path, or give {_SCHEME}owner/name"), path.name)
 
 
 def _from_hub(source: str) -> Located:

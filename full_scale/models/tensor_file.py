@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from reporting.files import write_whole
+from reporting.inputs import parsing, require_file
+from reporting.records import parse_json
 
 _KEY = "di4c"  # a single metadata entry: the order of several, and so the hash, would vary
 
@@ -41,17 +43,14 @@ def read_tensors(
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a whole safetensors file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {path}; check the path")
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        description = json.loads(metadata[_KEY]) if _KEY in metadata else None
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(
-            f"{path} is not a whole safetensors file ({error}); copy or convert it again"
-        ) from None
+    require_file(path)
+    with (
+        parsing(path, "a whole safetensors file", "copy or convert it again"),
+        safe_open(path, "pt", device=str(device)) as file,
+    ):
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        description = parse_json(metadata[_KEY]) if _KEY in metadata else None
     return tensors, description
 
 

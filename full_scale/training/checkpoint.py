@@ -9,8 +9,7 @@ executes nothing that is in the file. Only one process may write to a folder at 
 """
 
 import json
-import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 
 from full_scale.models.tensor_file import file_sha256
 from reporting.files import write_whole
+from reporting.inputs import parsing, require_file
 
 _PREFIX, _SUFFIX, _HASH = "step_", ".pt", ".sha256"
 _AGAIN = "copy the checkpoint again, or remove it to go on from an earlier one"
@@ -33,11 +33,13 @@ class Checkpoint:
         path: file of the checkpoint.
         step: optimiser steps taken.
         state: the parts, exactly as they were saved.
+        sha256: SHA-256 of the file.
         config: configuration of the run, in JSON's types.
         manifest: where the checkpoint comes from, in JSON's types.
     """
 
     path: Path
+    sha256: str
     step: int
     state: dict[str, Any]
     config: dict[str, Any]
@@ -51,6 +53,7 @@ def save_checkpoint(
     config: Mapping[str, Any],
     manifest: Mapping[str, Any] | None = None,
     keep: int | None = None,
+    milestones: Collection[int] = (),
 ) -> Path:
     """Save the state of a run after some optimiser step.
 
@@ -62,6 +65,7 @@ def save_checkpoint(
         config: configuration of the run; JSON values.
         manifest: where the checkpoint comes from, see `reporting.manifest`; JSON values.
         keep: number of newest checkpoints that stay; None keeps all.
+        milestones: steps whose checkpoints stay in any case, and do not count.
 
     Returns:
         File of the checkpoint.
@@ -86,7 +90,8 @@ def save_checkpoint(
         "manifest": json.loads(json.dumps(dict(manifest or {}))),
     }
     write_whole(path, partial(_write, content, path))
-    for old in _checkpoints(folder)[: -keep if keep else 0]:
+    others = [old for old in checkpoints(folder) if step_of(old) not in milestones]
+    for old in others[: -keep if keep else 0]:
         old.unlink()  # without this file its hash counts as a leftover
         _hash_file(old).unlink(missing_ok=True)
     return path
@@ -104,9 +109,7 @@ def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> Che
         ValueError: If the file differs from what was saved, its hash is missing, or it holds
             anything but the state of a run. The message names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint {path}; check the path")
+    path = require_file(path)
     if not _hash_file(path).is_file():
         raise ValueError(f"{_hash_file(path)} is missing; {_AGAIN}")
     saved, found = _hash_file(path).read_bytes().split()[:1], file_sha256(path)
@@ -115,20 +118,33 @@ def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> Che
             f"{path} is not what was saved: its SHA-256 is {found}, and {_hash_file(path).name} "
             f"has another one; {_AGAIN}"
         )
-    try:
-        return Checkpoint(path, **torch.load(path, map_location=device, weights_only=True))
-    except (pickle.UnpicklingError, EOFError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"{path} is not the checkpoint of a training run ({reason}); give one that "
-            "python -m full_scale.train wrote"
-        ) from None
+    remedy = "give one that python -m full_scale.train wrote"
+    with parsing(path, "the checkpoint of a training run", remedy):
+        return Checkpoint(path, found, **torch.load(path, map_location=device, weights_only=True))
 
 
 def latest_checkpoint(folder: Path | str) -> Path | None:
     """File of the newest checkpoint in a folder; None if there is none yet."""
-    checkpoints = _checkpoints(Path(folder))
-    return checkpoints[-1] if checkpoints else None
+    found = checkpoints(Path(folder))
+    return found[-1] if found else None
+
+
+def weights_of(state: Mapping[str, Any], weights: str) -> dict[str, torch.Tensor]:
+    """The weights of a training's state: "raw" as trained, or "averaged" over the steps."""
+    return dict(state["weights"]) | (state["ema"] if weights == "averaged" else {})
+
+
+def step_of(path: Path) -> int | None:
+    """Number of steps in the name of a checkpoint, with or without its suffix; else None."""
+    name = path.name.removesuffix(_SUFFIX)
+    number = name.removeprefix(_PREFIX)
+    return int(number) if name != number and number.isdigit() else None
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Files of the checkpoints in a folder, oldest first."""
+    found = [path for path in folder.glob(f"{_PREFIX}*{_SUFFIX}") if step_of(path) is not None]
+    return sorted(found, key=lambda path: step_of(path) or 0)
 
 
 def _write(content: dict[str, Any], path: Path, file: BinaryIO) -> None:
@@ -145,16 +161,6 @@ def _write(content: dict[str, Any], path: Path, file: BinaryIO) -> None:
 
 def _hash_file(path: Path) -> Path:
     return path.with_name(path.name + _HASH)
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Files of the checkpoints, oldest first."""
-    steps = {
-        path: path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
-        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}")
-    }
-    found = [path for path, step in steps.items() if step.isdigit()]
-    return sorted(found, key=lambda path: int(steps[path]))
 
 
 def _clear_leftovers(folder: Path) -> None:

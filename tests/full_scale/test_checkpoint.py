@@ -196,7 +196,7 @@ def test_missing_files_are_reported(tmp_path):
     assert latest_checkpoint(tmp_path) == path  # a checkpoint without its hash is not skipped
     assert_refused(lambda: load_checkpoint(path), r"step_00000001\.pt\.sha256 is missing; copy")
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint .*check the path"):
+    with pytest.raises(FileNotFoundError, match=r"no file .*check the path"):
         load_checkpoint(path)
 
 

@@ -1,0 +1,22 @@
+"""The device that an option names."""
+
+import argparse
+
+import torch
+
+
+def usable_device(text: str) -> torch.device:
+    """Type of an option that names a device, as in cuda:1.
+
+    Raises:
+        argparse.ArgumentTypeError: If torch does not know the device, or cannot compute on it here.
+    """
+    try:
+        device = torch.device(text)
+        torch.zeros(1, device=device).item()  # the device "meta" has no values
+    except Exception:  # each device has its own error
+        known = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        raise argparse.ArgumentTypeError(
+            f"must be a device that torch can use here, as {', '.join(known)}; got {text!r}"
+        ) from None
+    return device
