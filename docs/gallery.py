@@ -11,6 +11,7 @@ from pathlib import Path
 
 from figures.catalogue import FIGURES
 from reporting import ROOT
+from reporting.files import write_whole
 from reporting.programs import run_here
 
 # The quick run of the benchmark trains for minutes. Here it takes one task and two methods.
@@ -44,9 +45,9 @@ def write(folder: Path) -> None:
         page = folder / f"{script.stem}.md"
         if not page.exists() or page.stat().st_mtime < changed:
             page.unlink(missing_ok=True)  # without its pictures it must not count as made
-            page.write_text(_page(script, folder), "utf-8")
+            write_whole(page, _page(script, folder).encode())
     index = folder / "index.md"
-    index.write_text(_index(folder), "utf-8")
+    write_whole(index, _index(folder).encode())
 
 
 def summary(script: Path) -> str:

@@ -28,6 +28,7 @@ from full_scale.models.presets import PRESETS
 from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
 from reporting import ROOT, read_json
+from reporting.files import write_whole
 from theory.claim import all_claims
 from theory.table import markdown, paper_markdown
 from toys.benchmark import tables as benchmark
@@ -50,9 +51,8 @@ _NO_ZERO = re.compile(r"(?<![\d\w])\.(?=\d)")  # the place of a missing 0, as in
 
 def write(folder: Path) -> None:
     """Write every table as a Markdown file."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in tables().items():
-        (folder / f"{name}.md").write_text(text, "utf-8")
+        write_whole(folder / f"{name}.md", text.encode())
 
 
 def tables() -> dict[str, str]:
@@ -293,7 +293,7 @@ def documented_as(thing: Any, name: str) -> str:
 
 def main() -> None:
     """Write README.md again."""
-    README.write_text(with_tables(README.read_text("utf-8")), "utf-8")
+    write_whole(README, with_tables(README.read_text("utf-8")).encode())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The rooms theory, toys, full_scale and figures use it. The library di4c has no i
 """
 
 from reporting.locks import only_writer as only_writer
+from reporting.locks import only_writer_of as only_writer_of
 from reporting.pictures import PALETTE as PALETTE
 from reporting.pictures import decimal_ticks as decimal_ticks
 from reporting.pictures import save_figure as save_figure
@@ -12,7 +13,7 @@ from reporting.provenance import ROOT as ROOT
 from reporting.provenance import code_version as code_version
 from reporting.provenance import manifest as manifest
 from reporting.records import append_row as append_row
-from reporting.records import check_log as check_log
+from reporting.records import check_rows as check_rows
 from reporting.records import read_json as read_json
 from reporting.records import read_rows as read_rows
 from reporting.records import write_json as write_json

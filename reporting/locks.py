@@ -19,29 +19,42 @@ LOCK = ".lock"
 _held: set[int] = set()  # descriptors of the locks of this process
 
 
-@contextlib.contextmanager
-def only_writer(place: Path | str, name: str = LOCK) -> Iterator[None]:
-    """Be the only process that writes in a folder or on a file, or refuse.
+def only_writer(folder: Path | str, name: str = LOCK) -> contextlib.AbstractContextManager[None]:
+    """Be the only process that writes in a folder, or refuse.
 
     The system drops the lock when the process ends, however it ends, so that a killed process
     never blocks the next one. Children of the process do not keep the lock. Windows and file
     systems without locks have no protection.
 
     Args:
-        place: the folder, which is created, or a file.
-        name: name of the lock file, if the place is a folder. Locks of different names do not
-            exclude each other.
+        folder: the folder; created.
+        name: name of the lock file. Locks of different names do not exclude each other.
 
     Raises:
         ValueError: If another process holds the lock; names the process, its machine and the time.
         OSError: If no file can be created there.
     """
-    place = Path(os.path.realpath(place))
-    if place.is_file():
-        path = place.with_name(f".{place.name[:40]}{LOCK}")
-    else:
-        place.mkdir(parents=True, exist_ok=True)
-        path = place / name
+    return _held_lock(Path(folder) / name, Path(folder))
+
+
+def only_writer_of(path: Path | str) -> contextlib.AbstractContextManager[None]:
+    """Be the only process that writes a file, or refuse, as in `only_writer`.
+
+    Args:
+        path: the file; its folder is created.
+
+    Raises:
+        ValueError: If another process holds the lock; names the process, its machine and the time.
+        OSError: If no file can be created there.
+    """
+    place = Path(os.path.realpath(path))
+    return _held_lock(place.with_name(f".{place.name[:40]}{LOCK}"), place)
+
+
+@contextlib.contextmanager
+def _held_lock(path: Path, place: Path) -> Iterator[None]:
+    """Hold the lock of a place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _acquire(path, place)
     _held.add(descriptor)
     try:

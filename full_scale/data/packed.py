@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from full_scale.models.tensor_file import file_sha256
-from reporting import write_json
-from reporting.files import flush
+from reporting import only_writer, write_json
+from reporting.files import flush, naming
 
 HEADER, PROGRESS = "header.json", "progress.json"
 X_0, LABEL = "x_0.bin", "label.bin"
@@ -70,8 +70,8 @@ def pack(
     """Write the rows of a source, or continue where an earlier call was interrupted.
 
     Rows count once they are flushed to the disk and recorded. Later bytes, which a killed writer
-    may have left, are cut off. Only one batch is held in memory. Only one process may write to a
-    folder at a time.
+    may have left, are cut off. Only one batch is held in memory. A second process that writes to
+    the folder at the same time is refused.
 
     Args:
         folder: folder to write to; created.
@@ -80,14 +80,27 @@ def pack(
         manifest: code version and command, recorded in the header.
 
     Raises:
-        ValueError: If the folder holds data of another source, or a value or label is out of range.
+        ValueError: If the folder holds data of another source, another process writes to it, or a
+            value or label is out of range.
     """
     folder = Path(folder)
     asked = json.loads(json.dumps(description._asdict()))
-    if (folder / HEADER).is_file():
-        _check_same(folder, _read(folder / HEADER), asked)
-        return PackedTokens(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / HEADER).is_file():
+        with only_writer(folder):
+            if not (folder / HEADER).is_file():  # another process may just have ended
+                _write(folder, description, asked, source, manifest)
+    _check_same(folder, _read(folder / HEADER), asked)
+    return PackedTokens(folder)
+
+
+def _write(
+    folder: Path,
+    description: Description,
+    asked: dict[str, Any],
+    source: Source,
+    manifest: Mapping[str, Any] | None,
+) -> None:
+    """Write the files of a folder, or the rest of them."""
     progress = {**asked, "num_rows": 0, "cursor": None}
     if (folder / PROGRESS).is_file():
         progress = _read(folder / PROGRESS)
@@ -114,7 +127,6 @@ def pack(
     header = {**asked, "num_rows": progress["num_rows"], "sha256": hashes}
     write_json(folder / HEADER, header | {"manifest": dict(manifest or {})})
     (folder / PROGRESS).unlink(missing_ok=True)
-    return PackedTokens(folder)
 
 
 class PackedTokens:
@@ -278,6 +290,7 @@ def _cut(path: Path, size: int) -> None:
 
 
 def _append(path: Path, values: np.ndarray) -> None:
-    with path.open("ab") as file:
-        file.write(values.tobytes())
-    flush(path)
+    with naming(path):
+        with path.open("ab") as file:
+            file.write(values.tobytes())
+        flush(path)

@@ -14,6 +14,7 @@ from full_scale.data import mnist_tokens
 from full_scale.data.tables import open_tokenizer
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import Loaded, load_model
+from reporting.files import write_whole
 
 Pictures = UInt8[Tensor, "batch 3 height width"]
 
@@ -114,7 +115,7 @@ def show(
             return None
         path = path.with_suffix(".jsonl")
         lines = [json.dumps({"text": t}) for t in texts(samples, tokenizer)]
-        path.write_text("\n".join(lines) + "\n", "utf-8")
+        write_whole(path, ("\n".join(lines) + "\n").encode())
         return path
     if content["kind"] == "codes" and "code_book" not in content and vqgan is None:
         return None
@@ -122,7 +123,8 @@ def show(
 
     path = path.with_suffix(".png")
     page = sheet(pictures(samples, content, vqgan).numpy() / 255, margin=2)
-    Image.fromarray(np.round(page * 255).astype(np.uint8)).save(path)
+    image = Image.fromarray(np.round(page * 255).astype(np.uint8))
+    write_whole(path, lambda file: image.save(file, "png"))
     return path
 
 
@@ -149,11 +151,10 @@ class Previews:
 
     def write(self, samples: Int[Tensor, "batch dim"], path: Path) -> Path:
         """Write samples. The suffix is added to `path`: .png, .jsonl, or .npy for numbers."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         shown = show(samples.numpy(), self._content, path, self._vqgan, self._tokenizer)
         if shown is None:
             shown = path.with_suffix(".npy")
-            np.save(shown, samples.numpy())
+            write_whole(shown, lambda file: np.save(file, samples.numpy()))
         return shown
 
 

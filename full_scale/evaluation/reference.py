@@ -13,6 +13,7 @@ from full_scale.data.packed import HEADER, PackedTokens
 from full_scale.evaluation.decoding import Pictures, pictures
 from full_scale.evaluation.features import Extractor
 from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
+from reporting.files import write_whole
 
 Look = Callable[[Pictures], Pictures]
 """A change of pictures, real and generated, before their features are computed."""
@@ -60,14 +61,13 @@ def open_reference(
     if grey:
         moments = moments.first(len(moments.mean) // 3)
     if save is not None:
-        save.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            save,
-            mu=moments.mean.numpy(),
-            sigma=moments.covariance.numpy(),
-            features=features,
-            num_samples=moments.count,
-        )
+        arrays = {
+            "mu": moments.mean.numpy(),
+            "sigma": moments.covariance.numpy(),
+            "features": features,
+            "num_samples": moments.count,
+        }
+        write_whole(save, lambda file: np.savez(file, **arrays))
     return FrechetReference(moments.mean, moments.covariance)
 
 

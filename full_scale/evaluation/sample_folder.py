@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from reporting import write_json
-from reporting.files import write_whole
+from reporting.files import naming, write_whole
 
 RUN, SAMPLES, DONE = "run.json", "samples.npy", "done.npy"
 
@@ -103,20 +103,21 @@ class SampleFolder:
 
     def todo(self, positions: Sequence[int]) -> list[int]:
         """Those of the given rows that are not done."""
-        done = np.load(self.folder / DONE, mmap_mode="r")
+        done = np.load(self.folder / DONE)
         return [position for position in positions if not done[position]]
 
     def write(self, positions: Sequence[int], samples: np.ndarray) -> None:
-        """Write rows, flush them, then mark them done."""
-        rows = list(positions)
-        for name, values in ((SAMPLES, samples), (DONE, True)):
-            array = np.load(self.folder / name, mmap_mode="r+")
-            array[rows] = values
-            array.flush()
+        """Write rows, flush them, then mark them done.
+
+        Raises:
+            OSError: If the disk is full; names the file.
+        """
+        _write_rows(self.folder / SAMPLES, positions, samples)
+        _write_rows(self.folder / DONE, positions, np.ones(len(positions), dtype=bool))
 
     def num_done(self) -> int:
         """Number of rows that are done."""
-        return int(np.load(self.folder / DONE, mmap_mode="r").sum())
+        return int(np.load(self.folder / DONE).sum())
 
     def samples(self) -> np.ndarray:
         """All samples, (N, D), memory-mapped.
@@ -166,10 +167,31 @@ def _make_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def _write_zeros(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Write an array of zeros in the .npy format, as a sparse file that takes no space."""
+    """Write an array of zeros in the .npy format. A disk that cannot hold it is found out here."""
     header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
-    file.truncate(file.tell() + math.prod(shape) * dtype.itemsize)
+    file.flush()
+    start, size = file.tell(), math.prod(shape) * dtype.itemsize
+    try:
+        os.posix_fallocate(file.fileno(), start, size)
+    except AttributeError:  # not on this system: the file is sparse, and takes no space yet
+        file.truncate(start + size)
+
+
+def _write_rows(path: Path, positions: Sequence[int], rows: np.ndarray) -> None:
+    """Write rows of an .npy array and flush them.
+
+    The file is not mapped into memory: on a full disk a write to mapped memory kills the process.
+    """
+    with naming(path), path.open("r+b") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start, width = file.tell(), math.prod(shape[1:]) * dtype.itemsize
+        for position, row in zip(positions, rows.astype(dtype), strict=True):
+            file.seek(start + position * width)
+            file.write(row.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _replace(temporary: Path, path: Path) -> None:

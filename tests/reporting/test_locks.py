@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from reporting import locks, only_writer
+from reporting import locks, only_writer, only_writer_of
 from tests.helpers.forks import FORKS
 
 
-def _hold(place, ready, child=False):
+def _hold(place, ready, lock=only_writer, child=False):
     """Hold the lock until killed; with `child`, have a forked child that lives on."""
-    with only_writer(place):
+    with lock(place):
         if child and os.fork() == 0:
             time.sleep(20)
             os._exit(0)
@@ -26,9 +26,9 @@ def holder():
     """A function that starts a process that holds a lock, and returns it."""
     processes = []
 
-    def start(place, child=False):
+    def start(place, **options):
         ready = FORKS.Event()
-        process = FORKS.Process(target=_hold, args=(place, ready, child))
+        process = FORKS.Process(target=_hold, args=(place, ready), kwargs=options)
         processes.append(process)
         process.start()
         assert ready.wait(60)
@@ -40,20 +40,18 @@ def holder():
         process.join()
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
-def test_the_second_writer_is_told_who_is_there(tmp_path, holder, kind):
+@pytest.mark.parametrize("lock", [only_writer, only_writer_of])
+def test_the_second_writer_is_told_who_is_there(tmp_path, holder, lock):
     place = tmp_path / "place"
-    if kind == "file":
-        place.touch()
-    process = holder(place)
+    process = holder(place, lock=lock)
     found = rf"place is in use: process {process.pid} on {platform.node()} \(since \d{{4}}-.*\) wr"
-    with pytest.raises(ValueError, match=found), only_writer(place):
+    with pytest.raises(ValueError, match=found), lock(place):
         pass
     process.kill()
     process.join()
-    with only_writer(place):
+    with lock(place):
         pass
-    assert [path.name for path in tmp_path.rglob("*")] == ["place"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["place"] * (lock is only_writer)
 
 
 def test_a_child_of_a_killed_process_does_not_block(tmp_path, holder):

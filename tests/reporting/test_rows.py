@@ -71,7 +71,7 @@ class TestRows:
         path.write_text(content)
         message = rf"notes\.txt is not a log of rows that begin with 'a' \(line {line} does not\)"
         with pytest.raises(ValueError, match=message):
-            reporting.check_log(path, "a")
+            reporting.check_rows(path, "a")
         with pytest.raises(ValueError, match=message):
             reporting.append_row(path, {"a": 1})
         assert path.read_text() == content
@@ -80,7 +80,7 @@ class TestRows:
     def test_every_state_of_a_log_passes_the_check(self, tmp_path, content):
         path = tmp_path / "runs.jsonl"
         path.write_text(content)
-        reporting.check_log(path, "a")
+        reporting.check_rows(path, "a")
         assert path.read_text() == content
 
     def test_rows_of_several_writers_stay_apart(self, tmp_path):

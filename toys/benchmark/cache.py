@@ -7,7 +7,8 @@ code stay in the file and are not read.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reporting import ROOT, append_row, read_rows
+from reporting import ROOT, append_row, check_rows, only_writer_of, read_rows
+from reporting.files import require_writable
 
 CODE = ("di4c", "toys")
 """Folders of the clone whose files the rows depend on."""
@@ -49,18 +51,40 @@ def row_key(law: Tensor, settings: Mapping[str, Any]) -> str:
 
 
 class RowCache:
-    """The finished runs of a JSONL file, by key; one writer at a time.
+    """The finished runs of a JSONL file, by key.
 
     Args:
         path: the file; created with the first run.
+
+    Raises:
+        ValueError: If the file is no such cache. It is left as it is.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        lines = read_rows(self.path) if self.path.exists() else []
+        lines = []
+        if self.path.exists():
+            check_rows(self.path, "key")
+            lines = read_rows(self.path)
         self._runs: dict[str, list[dict[str, Any]]] = {
             line["key"]: line["rows"] for line in lines if {"key", "rows"} <= line.keys()
         }
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only one who computes runs for this cache; checked before the first one.
+
+        Raises:
+            ValueError: If another process does so, or the file cannot be written.
+        """
+        try:
+            require_writable(self.path)
+        except OSError as error:
+            raise ValueError(
+                f"finished runs cannot be kept ({error}); name another place: --cache FILE"
+            ) from None
+        with only_writer_of(self.path):
+            yield
 
     def get(self, key: str) -> list[dict[str, Any]] | None:
         """The rows of a finished run, None if there is none."""
