@@ -39,6 +39,7 @@ from full_scale.data.tables import open_tokenizer
 from full_scale.evaluation.decoding import open_vqgan, show
 from full_scale.evaluation.sample_folder import SampleFolder
 from full_scale.models.base import DenoiserConfig, Preset
+from full_scale.models.device import usable_device
 from full_scale.models.load import Loaded, load_model
 from full_scale.models.presets import PRESETS
 from full_scale.models.sampling import SAMPLERS, Plan, draw, samples_at_once

@@ -13,11 +13,11 @@ a run exactly, from its newest checkpoint. SIGTERM makes a run save and stop.
 The folder of a run holds
 
     run.json            configuration, code version, seed and hardware
-    checkpoints/        the newest states of the training
+    checkpoints/        the newest states of the training, and the --milestones
     log.jsonl           loss terms, norm of the gradient, how the student uses its latent
-    clock.jsonl         seconds per step, memory
+    clock.jsonl         seconds per step, examples and operations per second, memory
     samples/            sheets of samples
-    model.safetensors   averaged weights, for full_scale.sample; written at the end
+    model.safetensors   averaged or raw weights (see --weights), for full_scale.sample
     failure/            batches whose loss was not finite
 """
 
@@ -36,31 +36,40 @@ import tyro
 from accelerate import Accelerator
 
 from full_scale.data.order import share_of
+from full_scale.models.run_weights import CHECKPOINTS
 from full_scale.training.assemble import assemble
 from full_scale.training.checkpoint import latest_checkpoint
 from full_scale.training.config import Run, as_json
-from full_scale.training.cost import Outline, free_memory, outline, require_fits
+from full_scale.training.cost import free_memory, outline, require_fits
+from full_scale.training.dry_run import describe
 from full_scale.training.experiments import EXPERIMENTS
-from full_scale.training.parallel import end_processes
-from full_scale.training.trainer import CHECKPOINTS, Outcome, Trainer
-from reporting import manifest, run_script, write_json
+from full_scale.training.log import require_tracker, start_tracker
+from full_scale.training.parallel import LostProcess, end_processes, naming_lost_process
+from full_scale.training.trainer import Outcome, Trainer
+from reporting import manifest, only_writer, run_script, write_json
+from reporting.locks import LOCK
 
 RECORD = "run.json"
-_SUSTAINED = {"cpu": 5e10, "gpu": 5e13}  # operations per second, to estimate the hours
-_FUNCTION = re.compile(r"<function (\w+) at \w+>")  # a function in a repr
+LOST = 75
+"""Exit status of a process whose fellow was lost: EX_TEMPFAIL, the same command resumes the run."""
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Train, or print what would be trained."""
+def main(argv: list[str] | None = None) -> int | None:
+    """Train, or print what would be trained. The status is 75 if another process was lost."""
     run = parse(argv)
-    outcome = train(run)
+    try:
+        outcome = train(run)
+    except LostProcess as error:
+        print("error:", error, file=sys.stderr)
+        return LOST
     end_processes()
     if outcome is None:
-        return
+        return None
     if outcome.finished:
         _say(f"{outcome.step} steps done; model in {outcome.exported}")
     else:
         _say(f"stopped after step {outcome.step} as asked; the same command resumes it")
+    return None
 
 
 def parse(argv: list[str] | None = None) -> Run:
@@ -107,25 +116,34 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
     share_of(run.parts, 0, world)  # checked before the folder is created
     if run.dry_run:
         if _is_first():
-            _describe(plan, world)
+            describe(plan, world)
         return None
-    accelerator = Accelerator(cpu=run.device == "cpu", mixed_precision=run.precision)
+    require_tracker(track := run.reports.track)
+    accelerator = Accelerator(
+        cpu=run.device == "cpu", mixed_precision=run.precision, log_with=track, project_dir=run.out
+    )
     parts = assemble(run)
     processes = accelerator.num_processes
     if run.check_memory:
         estimate = plan.estimate(processes, parts.data.num_dims)
         require_fits(estimate, free_memory(accelerator.device))
-    if accelerator.is_main_process:
-        claim_folder(run.out, parts.identity, as_json(run), run.seed)
-    accelerator.wait_for_everyone()
-    try:
-        return Trainer(run, parts, accelerator, progress=progress).fit()
-    except torch.OutOfMemoryError as error:
-        raise ValueError(
-            f"out of memory on {accelerator.device} ({str(error).split('.')[0]}); the estimate "
-            f"was {plan.estimate(processes, parts.data.num_dims)}: use a smaller --micro-batch or "
-            "fewer --num-latents"
-        ) from None
+    first = accelerator.is_main_process
+    with only_writer(run.out) if first else contextlib.nullcontext(), naming_lost_process():
+        if first:
+            claim_folder(run.out, parts.identity, as_json(run), run.seed)
+        accelerator.wait_for_everyone()
+        try:
+            if track is not None:
+                start_tracker(accelerator, track, run.out.name, as_json(run))
+            operations = plan.operations()
+            own = Trainer(run, parts, accelerator, progress=progress, operations=operations)
+            return own.fit()
+        except torch.OutOfMemoryError as error:
+            raise ValueError(
+                f"out of memory on {accelerator.device} ({str(error).split('.')[0]}); the estimate "
+                f"was {plan.estimate(processes, parts.data.num_dims)}: use a smaller --micro-batch "
+                "or fewer --num-latents"
+            ) from None
 
 
 def claim_folder(
@@ -160,8 +178,8 @@ def claim_folder(
             )
         if not differing:
             return
-    elif folder.exists() and any(folder.iterdir()):
-        names = ", ".join(sorted(path.name for path in folder.iterdir())[:3])
+    elif others := sorted(p.name for p in folder.glob("*") if p.name != LOCK):
+        names = ", ".join(others[:3])
         raise ValueError(
             f"out is {folder}, which is not empty ({names}) and holds no run; give another --out"
         )
@@ -175,37 +193,6 @@ def _one_line(box: str) -> str:
     text = inside.partition(" \u2500")[0].rstrip(".")
     text = text.removeprefix("Error parsing ").removeprefix("Run: ")
     return text or "the command line is wrong"
-
-
-def _describe(plan: Outline, num_processes: int) -> None:
-    """Print configuration and parameter counts as JSON, then the costs and what is missing."""
-    run = plan.run
-    last = latest_checkpoint(run.out / CHECKPOINTS)
-    data: dict[str, int] = {}
-    missing = None
-    try:
-        opened = assemble(run).data
-        data = {"items": len(opened), "num_dims": opened.num_dims}
-    except (FileNotFoundError, ValueError) as error:
-        missing = str(error)
-    described = {
-        "run": as_json(run),
-        "recipe": None if run.recipe == "teacher" else _FUNCTION.sub(r"\1", repr(run.di4c_recipe)),
-        "data": data or None,
-        "parameters": plan.parameters(),
-        "resumes": None if last is None else last.name,
-    }
-    print(json.dumps(described, indent=2))
-    print(f"memory: about {plan.estimate(num_processes, data.get('num_dims'))}")
-    total = run.steps * plan.operations()
-    speed = _SUSTAINED["cpu" if run.device == "cpu" else "gpu"]
-    print(
-        f"work: {plan.operations():.2g} operations a step, {total:.2g} in all: about "
-        f"{total / num_processes / speed / 3600:.2g} hours if a device sustains {speed:.0e} "
-        "operations per second (the speed of yours depends on its kind and on --precision)"
-    )
-    if missing is not None:
-        print(f"cannot start yet: {missing}")
 
 
 def _short(value: Any) -> str:

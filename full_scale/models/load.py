@@ -20,11 +20,11 @@ from di4c.latents import LatentLaw, LatentPolicy, UniformLatent
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator
 from full_scale.models.base import BackboneConfig, DenoiserConfig, Preset
-from full_scale.models.model_file import Model, check_fit, read_model
+from full_scale.models.model_file import Model, check_fit
 from full_scale.models.network import Network
 from full_scale.models.presets import preset, to_json
+from full_scale.models.run_weights import Weights, open_weights, weights_in
 from full_scale.models.sampling import Plan, draw
-from full_scale.models.sources import locate
 from full_scale.models.vqgan import VQGAN
 
 _HARMLESS = {"dropout", "floor", "epsilon"}
@@ -60,6 +60,16 @@ class Loaded:
     def is_student(self) -> bool:
         """Whether the network takes a latent."""
         return self.latent is not None
+
+    @property
+    def weights(self) -> Weights | None:
+        """Whether its weights are averaged or raw; None if that is unknown."""
+        return weights_in(self.manifest)
+
+    @property
+    def training_step(self) -> int | None:
+        """Number of training steps behind its weights; None for a converted model."""
+        return self.manifest.get("step")
 
     @property
     def network(self) -> Network:
@@ -156,47 +166,45 @@ def load_model(
     student: bool | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    weights: Weights | None = None,
 ) -> Loaded:
     """Load a model file.
 
     Args:
-        source: the file, the folder of a finished training run, or hf://owner/name@revision/file.
+        source: the file, the folder of a finished training run, a checkpoint of a run such as
+            runs/cifar10/checkpoints/step_00005000, or hf://owner/name@revision/file.
         like: name of the preset whose sizes and noise the model must have
             (`full_scale.models.presets`); None for any model.
         student: True for a model that must take a latent, False for one that must not, None for
             either.
         device: where to put it.
         dtype: type of its weights.
+        weights: "averaged" or "raw" weights of a training run; None for those that samples have by
+            the configuration of the run, which is as published.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a model file, if its weights do not fit its config, if its kind,
-            vocabulary, sizes or noise differ from those of `like`, or if it is a teacher where a
-            student is needed or the other way round.
+        ValueError: If it is not a model file, if it lacks the wanted weights, if its weights do not
+            fit its config, if its kind, vocabulary, sizes or noise differ from those of `like`, or
+            if it is a teacher where a student is needed or the other way round.
     """
-    path = Path(str(source)).expanduser()
-    if path.is_dir():
-        source = path / "model.safetensors"
-        if not source.is_file():
-            raise FileNotFoundError(f"no model.safetensors in {path}; is the training finished?")
-    located = locate(source)
-    model = read_model(located.path)
+    model, origin = open_weights(source, weights)
     if like is not None:
-        check_like(model, preset(like), located.origin)
+        check_like(model, preset(like), origin)
     latent = isinstance(model.network, DenoiserConfig) and model.network.latent
     if student is not None and student != latent:
         has, wanted = ("a", "teacher") if latent else ("no", "student")
-        raise ValueError(f"{located.origin} has {has} latent; give a {wanted}")
+        raise ValueError(f"{origin} has {has} latent; give a {wanted}")
     with torch.device("meta"):
         backbone = model.network.build()
-    check_fit(f"{located.origin} does not fit its config", backbone.state_dict(), model.state)
+    check_fit(f"{origin} does not fit its config", backbone.state_dict(), model.state)
     backbone.load_state_dict(_placed(model.state, device, dtype), assign=True)
     return Loaded(
         backbone=backbone.eval().requires_grad_(False),
         config=model.network,
         process=None if model.process is None else model.process.build(),
         latent=UniformLatent() if latent else None,
-        origin=located.origin,
+        origin=origin,
         sha256=model.sha256,
         manifest=model.manifest,
     )

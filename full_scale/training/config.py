@@ -13,6 +13,12 @@ from typing import Any, Literal
 from di4c.recipes import Recipe
 from full_scale.training.recipes import RECIPES
 
+_NOT_OF_THE_RESULT = (
+    *("out", "teacher", "student", "strategy", "device", "check_memory", "dry_run", "weights"),
+    *("milestones", "gradient_checkpointing", "compile"),
+)
+"""Options of a run that a resumed run may change: other things record them, or nothing depends."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -52,7 +58,13 @@ class Optimizer:
     clip: float | None = 1.0
     """largest norm of the gradient; None does not clip"""
     ema_decay: float = 0.9999
-    """decay of the moving average of the weights; samples are drawn with the average"""
+    """decay of the moving average of the weights; --weights says whether samples use it"""
+    of_batch: int | None = None
+    """batch size that the learning rate belongs to: the published one of an experiment"""
+    scale_rate: bool = False
+    """multiply the learning rate by sqrt(batch_size / of_batch), the rule for Adam of Malladi et
+    al. (NeurIPS 2022). Published rates are for the published batch sizes, and nothing is known of
+    other ones"""
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of step number `step`, counted from 0, of `steps`."""
@@ -82,8 +94,8 @@ class Reports:
     decoder: str | None = None
     """model that turns samples into pictures or text: a converted VQGAN for ImageNet; a tokenizer
     for text (a folder, or gpt2 from the hub). Samples are written as numbers if left out"""
-    tensorboard: bool = False
-    """also write events for TensorBoard"""
+    track: Literal["tensorboard", "trackio", "wandb"] | None = None
+    """also send the log to an experiment tracker, through accelerate"""
 
 
 @dataclass(frozen=True)
@@ -136,7 +148,18 @@ class Run:
     label_dropout: float = 0.0
     """share of the examples that are shown without their label, which guidance needs"""
     precision: Literal["no", "bf16"] = "no"
-    """bf16 computes in bfloat16 where autocast allows it; the weights stay in float32"""
+    """no computes in float32; bf16 in bfloat16 where autocast allows it. The weights stay in
+    float32. With bf16, the losses of the first micro-batch are compared with those in float32"""
+    weights: Literal["averaged", "raw"] = "averaged"
+    """weights that model.safetensors and the sheets of samples have, as published for each
+    experiment. Checkpoints have both: see --weights of full_scale.sample"""
+    milestones: tuple[int, ...] = ()
+    """steps whose checkpoints are kept for good, besides the newest ones: 5000 10000 20000"""
+    gradient_checkpointing: bool = False
+    """compute the activations of each block again in the backward pass, to save memory"""
+    compile: bool = False
+    """compile the trained network with torch.compile. Where that fails, one line says so and the
+    run goes on without it. Dropout then draws other masks"""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """how several processes hold the student: as copies (ddp), or as shards (fsdp, FSDP2)"""
     device: Literal["auto", "cpu"] = "auto"
@@ -179,6 +202,13 @@ class Run:
             raise ValueError(
                 f"optimizer.clip must be positive and finite; got {clip}: use None to clip nothing"
             )
+        if self.optimizer.scale_rate and self.optimizer.of_batch is None:
+            raise ValueError(
+                "optimizer.scale_rate needs optimizer.of_batch, the batch size that the learning "
+                "rate belongs to; got None"
+            )
+        if late := [step for step in self.milestones if not 0 < step <= self.steps]:
+            raise ValueError(f"milestones must lie in 1..{self.steps}, the steps; got {late[0]}")
         if self.target == "average" and self.strategy == "fsdp":
             raise ValueError(
                 "target must be student with strategy fsdp, which has no whole copy of the "
@@ -212,6 +242,18 @@ class Run:
         return self.batch_size // self.micro_batch
 
     @property
+    def rate_factor(self) -> float:
+        """Factor of the learning rate for the batch size of this run."""
+        if not self.optimizer.scale_rate:
+            return 1.0
+        assert self.optimizer.of_batch is not None  # checked above
+        return math.sqrt(self.batch_size / self.optimizer.of_batch)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step number `step`, counted from 0."""
+        return self.rate_factor * self.optimizer.rate(step, self.steps)
+
+    @property
     def di4c_recipe(self) -> Recipe:
         """The recipe of a distillation, with this run's number of latents."""
         recipe = RECIPES[self.recipe]
@@ -227,8 +269,11 @@ class Run:
         left out, so that a run may be prolonged.
         """
         options = as_json(self)
-        for name in ("out", "teacher", "student", "strategy", "device", "check_memory", "dry_run"):
+        for name in _NOT_OF_THE_RESULT:
             del options[name]
+        options["optimizer"]["learning_rate"] *= self.rate_factor
+        for name in ("of_batch", "scale_rate"):  # the learning rate says it
+            del options["optimizer"][name]
         options["data"] = options["data"]["name"]
         if self.data.share != 1:
             options["data_share"] = self.data.share

@@ -1,16 +1,18 @@
-"""The log of a training run: one JSON row every `log_every` steps, and TensorBoard on request.
+"""The log of a training run: one JSON row every `log_every` steps, and a tracker on request.
 
 log.jsonl holds what was computed: loss terms, norm of the gradient, diagnostics. It depends on the
 configuration alone, so that a run which was stopped and resumed writes the same bytes. clock.jsonl
-holds seconds per step and peak memory, which differ from run to run.
+holds the speed and the peak memory, which differ from run to run.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from torch import Tensor
 
 from di4c.diagnostics import LossLog
@@ -25,15 +27,20 @@ class Logbook:
 
     Args:
         folder: folder of the run.
-        tensorboard: whether to write TensorBoard events as well, to folder/tensorboard.
+        send: gets each row and its step as well, for an experiment tracker.
         writes: whether this process writes to the disk; True only in the first process.
     """
 
-    def __init__(self, folder: Path, *, tensorboard: bool = False, writes: bool = True) -> None:
-        self.folder, self.writes = folder, writes
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        send: Callable[[dict[str, Any], int], None] | None = None,
+        writes: bool = True,
+    ) -> None:
+        self.folder, self.writes, self._send = folder, writes, send
         self.pending: dict[str, Tensor] = {}
         self.started, self.clocked = time.perf_counter(), 0
-        self._events = _events(folder / "tensorboard") if tensorboard and writes else None
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Keep values of each name, one for each example or step, until the next row."""
@@ -62,22 +69,43 @@ class Logbook:
         self.pending = {}
         if self.writes:
             append_row(self.folder / LOG, row)
-            if self._events is not None:
-                for name, value in row.items():
-                    if name != "step" and value is not None:
-                        self._events.add_scalar(name, value, step)
-                self._events.flush()
+            self._track(row)
         return row
 
-    def clock(self, step: int, peak_memory: int | None) -> None:
-        """Write the seconds per step since the last row or the start, and peak memory in bytes."""
+    def clock(
+        self, step: int, peak_memory: int | None, examples: int, operations: float | None = None
+    ) -> dict[str, Any]:
+        """Write a row with the speed since the last row or the start.
+
+        Args:
+            step: number of steps taken.
+            peak_memory: bytes, of this process; None where the device does not report them.
+            examples: number of examples of a step, over all processes.
+            operations: floating-point operations of a step over all processes, as
+                `full_scale.training.cost` counts them; None if they are not counted.
+
+        Returns:
+            The row: seconds of a step, examples and 10^12 operations per second, memory in GiB.
+        """
         now = time.perf_counter()
-        seconds, steps = now - self.started, step - self.clocked
+        seconds = (now - self.started) / (step - self.clocked)
         self.started, self.clocked = now, step
+        row = {
+            "step": step,
+            "seconds_per_step": seconds,
+            "examples_per_second": examples / seconds,
+            "tflop_per_second": None if operations is None else operations / seconds / 1e12,
+            "peak_memory_gib": None if peak_memory is None else peak_memory / 2**30,
+        }
         if self.writes:
-            gib = None if peak_memory is None else peak_memory / 2**30
-            row = {"step": step, "seconds_per_step": seconds / steps, "peak_memory_gib": gib}
             append_row(self.folder / CLOCK, row)
+            self._track(row)
+        return row
+
+    def _track(self, row: dict[str, Any]) -> None:
+        if self._send is not None:
+            shown = {k: v for k, v in row.items() if k != "step" and v is not None}
+            self._send(shown, row["step"])
 
     def state(self) -> dict[str, Tensor]:
         """The values that no row includes yet, for a checkpoint."""
@@ -101,12 +129,30 @@ def _drop_rows_after(path: Path, step: int) -> None:
     write_whole(path, b"".join(lines))
 
 
-def _events(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
+def require_tracker(name: str | None) -> None:
+    """Check that the package of an experiment tracker is installed.
+
+    Raises:
+        ValueError: If it is missing. Accelerate would go on without it.
+    """
+    if name is not None and name not in {str(known) for known in get_available_trackers()}:
         raise ValueError(
-            "tensorboard is missing; install it with: pip install -e '.[full-scale]', or leave out "
-            "--tensorboard"
-        ) from None
-    return SummaryWriter(folder)
+            f"reports.track is {name}, and its package is missing; install it with: pip install "
+            f"{name}, or leave out --reports.track"
+        )
+
+
+def start_tracker(accelerator: Accelerator, name: str, run: str, options: dict[str, Any]) -> None:
+    """Start an experiment tracker, which `Accelerator.log` then serves. A resumed run goes on.
+
+    Args:
+        accelerator: made with `log_with` and `project_dir`.
+        name: name of the tracker.
+        run: name of the run.
+        options: configuration of the run, in JSON's types.
+    """
+    if name == "tensorboard":  # it has no names of runs, and writes tables of options on its own
+        accelerator.init_trackers("tensorboard")
+        return
+    about = {name: {"name": run, "resume": "allow"}}
+    accelerator.init_trackers("di4c", config=options, init_kwargs=about)

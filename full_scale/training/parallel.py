@@ -6,8 +6,10 @@ backward pass, because a `HeadMixture` reads the head there.
 """
 
 import gc
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -110,6 +112,35 @@ def load_full_state(
 def whole(tensor: Tensor) -> Tensor:
     """The whole tensor, where this process may hold only a shard of it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+class LostProcess(Exception):
+    """Another process of the run has ended, so that this one cannot go on."""
+
+
+@contextmanager
+def naming_lost_process() -> Iterator[None]:
+    """Turn what the communication library raises when a process is gone into one line.
+
+    Raises:
+        LostProcess: If that happens; says how to go on.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # gloo raises plain ones, NCCL some of its own
+        if not torch.distributed.is_initialized() or not _LOST.search(str(error)):
+            raise
+        raise LostProcess(
+            f"process {os.environ.get('RANK', '0')} stops because another process of this run has "
+            "ended; look at its message, then give the same command again: it resumes from the "
+            "newest checkpoint"
+        ) from None
+
+
+_LOST = re.compile(
+    r"gloo|nccl|connection (closed|reset|refused)|broken pipe|peer|timed out", re.IGNORECASE
+)
+"""What messages of a failed communication contain."""
 
 
 def end_processes() -> None:

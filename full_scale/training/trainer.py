@@ -25,8 +25,14 @@ from di4c.rng import SampleGenerators, fold_seed, generator_at
 from full_scale.data.order import MicroBatches, share_of
 from full_scale.evaluation.decoding import Previews
 from full_scale.models.model_file import write_model
+from full_scale.models.run_weights import CHECKPOINTS, MODEL
 from full_scale.training.assemble import Assembly
-from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from full_scale.training.checkpoint import (
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    weights_of,
+)
 from full_scale.training.config import Run, as_json
 from full_scale.training.ema import EMA, AveragedCopy
 from full_scale.training.failure import report_failure
@@ -41,8 +47,6 @@ from full_scale.training.parallel import (
 from full_scale.training.signals import asked_to_stop, outlive_sigterm
 from reporting import manifest
 
-CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
-
 Batch = dict[str, Tensor]
 
 
@@ -52,7 +56,7 @@ class Outcome(NamedTuple):
     Attributes:
         step: number of steps taken in all.
         finished: whether the run took all its steps; False after SIGTERM.
-        exported: file of the averaged weights, for `full_scale.load_model`; None unless finished.
+        exported: file of the weights, for `full_scale.load_model`; None unless finished.
     """
 
     step: int
@@ -68,6 +72,7 @@ class Trainer:
         parts: objective, data and preset.
         accelerator: device, processes and autocast.
         progress: whether to show a progress bar.
+        operations: floating-point operations of a step, to report the speed; None if unknown.
     """
 
     def __init__(
@@ -77,7 +82,9 @@ class Trainer:
         accelerator: Accelerator,
         *,
         progress: bool = True,
+        operations: float | None = None,
     ) -> None:
+        self.operations = operations
         self.run, self.parts, self.data, self.objective = run, parts, parts.data, parts.objective
         self.accelerator, self.progress = accelerator, progress and accelerator.is_main_process
         self.device = accelerator.device
@@ -93,9 +100,8 @@ class Trainer:
             weight_decay=run.optimizer.weight_decay,
         )
         self.ema = EMA(dict(self.plain.named_parameters()), run.optimizer.ema_decay)
-        self.logbook = Logbook(
-            run.out, tensorboard=run.reports.tensorboard, writes=accelerator.is_main_process
-        )
+        send = accelerator.log if run.reports.track else None
+        self.logbook = Logbook(run.out, send=send, writes=accelerator.is_main_process)
         self.previews = Previews(self.objective.config, run.reports.decoder)
         self.average = AveragedCopy(self.plain, self.ema) if run.target == "average" else None
         if self.average is not None:
@@ -124,8 +130,8 @@ class Trainer:
             config = {"run": as_json(self.run), "identity": self.parts.identity}
             provenance = manifest(self.run.seed)
             folder = self.run.out / CHECKPOINTS
-            keep = self.run.reports.keep
-            save_checkpoint(folder, self.step, state, config, provenance, keep)
+            keep, milestones = self.run.reports.keep, self.run.milestones
+            save_checkpoint(folder, self.step, state, config, provenance, keep, milestones)
         self.accelerator.wait_for_everyone()
 
     def fit(self) -> Outcome:
@@ -148,7 +154,8 @@ class Trainer:
                 last = self.step == run.steps
                 if self.step % reports.log_every == 0 or last:
                     self._log(micro_batches[-1], bar)
-                if self.step % reports.save_every == 0 or last or stop:
+                due = self.step % reports.save_every == 0 or self.step in run.milestones
+                if due or last or stop:
                     self.save()
                 # After the checkpoint: the run can be resumed if a sheet needs too much memory.
                 if reports.sample_every and (self.step % reports.sample_every == 0 or last):
@@ -188,7 +195,7 @@ class Trainer:
         """Take one optimiser step. Return whether any process was asked to stop."""
         run = self.run
         for group in self.optimizer.param_groups:
-            group["lr"] = run.optimizer.rate(self.step, run.steps)
+            group["lr"] = run.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         terms = [self._backward(i, batch) for i, batch in enumerate(micro_batches)]
         names = list(terms[0])
@@ -243,16 +250,17 @@ class Trainer:
         generator = generator_at(run.seed, self.step, "diagnostics", self.device)
         with self._evaluating(averaged=False), torch.no_grad(), self._autocast():
             numbers = self.objective.diagnose(self.network, batch, generator)
-        rate = run.optimizer.rate(self.step - 1, run.steps)
+        rate = run.rate(self.step - 1)
         row = self.logbook.row(self.step, {**numbers, "learning_rate": rate})
         on_gpu = self.device.type == "cuda"
         peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else None
-        self.logbook.clock(self.step, peak)
-        shown = {k: f"{v:.4g}" for k, v in row.items() if k in _SHOWN and v is not None}
+        row |= self.logbook.clock(self.step, peak, run.batch_size, self.operations)
+        shown = {_SHOWN[k]: f"{v:.4g}" for k, v in row.items() if k in _SHOWN and v is not None}
         bar.set_postfix(shown, refresh=False)
 
     def _preview(self) -> None:
-        with self._evaluating(averaged=True), torch.no_grad(), self._autocast():
+        averaged = self.run.weights == "averaged"
+        with self._evaluating(averaged=averaged), torch.no_grad(), self._autocast():
             samples = self.objective.preview(self.network, self.run, self.device)
         if self.accelerator.is_main_process:
             self.previews.write(samples.cpu(), self.run.out / "samples" / f"step_{self.step:08d}")
@@ -269,19 +277,22 @@ class Trainer:
             self.network.train()
 
     def _export(self) -> Path:
-        """Write the averaged weights as a model file, for `full_scale.load_model`."""
-        path = self.run.out / MODEL
-        shadows = full_state(self.plain, self.optimizer, self.ema)["ema"]
+        """Write the weights that samples have as a model file, for `full_scale.load_model`."""
+        path, run = self.run.out / MODEL, self.run
+        state = full_state(self.plain, self.optimizer, self.ema)
         if self.accelerator.is_main_process:
-            weights = {name: value.clone() for name, value in self.plain.state_dict().items()}
-            weights |= shadows
-            provenance = manifest(self.run.seed, run=as_json(self.run), step=self.step)
+            about = {"run": as_json(run), "step": self.step, "weights": run.weights}
+            provenance = manifest(run.seed, **about)
             if self.data.sha256 is not None:
                 provenance["data_sha256"] = self.data.sha256
             preset = self.parts.preset
+            weights = weights_of(state, run.weights)
             write_model(path, self.objective.config, preset.process, weights, provenance)
         self.accelerator.wait_for_everyone()
         return path
 
 
-_SHOWN = ("loss", "gradient_norm", "captured_correlation", "effective_components")
+_SHOWN = {
+    name: name for name in ("loss", "gradient_norm", "captured_correlation", "effective_components")
+} | {"examples_per_second": "examples/s", "tflop_per_second": "TFLOP/s"}
+"""What the progress bar shows of a row, and under which name."""

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from matplotlib.image import imread
 
 from full_scale.evaluation.decoding import Previews, sheet
@@ -13,7 +14,7 @@ from full_scale.models.presets import PRESETS
 from full_scale.training import log as logbook
 from full_scale.training.config import Optimizer
 from full_scale.training.ema import EMA
-from full_scale.training.log import Logbook
+from full_scale.training.log import Logbook, require_tracker, start_tracker
 
 
 def test_learning_rates_follow_their_schedule():
@@ -77,16 +78,37 @@ def test_seconds_per_step_count_from_the_last_row_or_the_start(tmp_path, monkeyp
     book.resume(1050, {})
     for step, seconds in ((1100, 10.0), (1200, 20.0), (1230, 6.0)):
         now[0] += seconds
-        book.clock(step, None)
+        book.clock(step, None, examples=8, operations=3e12)
     rows = [json.loads(line) for line in (tmp_path / "clock.jsonl").read_text().splitlines()]
     assert [row["seconds_per_step"] for row in rows] == pytest.approx([0.2, 0.2, 0.2])
+    assert [row["examples_per_second"] for row in rows] == pytest.approx([40, 40, 40])
+    assert [row["tflop_per_second"] for row in rows] == pytest.approx([15, 15, 15])
 
 
-def test_logbook_writes_tensorboard_events(tmp_path):
-    book = Logbook(tmp_path, tensorboard=True)
-    book.add({"a": torch.tensor([1.0])})
+def test_a_tracker_gets_every_row(tmp_path):
+    """TensorBoard through accelerate, as `full_scale.train` starts it."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=tmp_path)
+    start_tracker(accelerator, "tensorboard", "a run", {"steps": 3})
+    book = Logbook(tmp_path, send=accelerator.log)
+    book.add({"a": torch.tensor([1.5])})
     book.row(1, {"none": None})
-    assert any((tmp_path / "tensorboard").iterdir())
+    book.clock(1, None, examples=8)
+    for tracker in accelerator.trackers:
+        tracker.finish()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("a")] == [(1, 1.5)]
+    assert "examples_per_second" in events.Tags()["scalars"]
+
+
+def test_a_missing_tracker_is_refused(monkeypatch):
+    monkeypatch.setattr(logbook, "get_available_trackers", list)
+    with pytest.raises(ValueError, match="track is wandb, and its package is missing; install it"):
+        require_tracker("wandb")
+    require_tracker(None)
 
 
 def test_a_sheet_shows_images_row_by_row():

@@ -18,8 +18,8 @@ def save_models(folder):
     return folder
 
 
-def draw(files, out, model, *options) -> np.ndarray:
+def draw(files, out, model, *options, suffix=".safetensors") -> np.ndarray:
     """Samples by the command."""
-    words = [files / f"{model}.safetensors", "--out", out, "--device", "cpu", *options]
+    words = [files / f"{model}{suffix}", "--out", out, "--device", "cpu", *options]
     sample.main([str(word) for word in words])
     return SampleFolder(out).samples()
