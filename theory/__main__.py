@@ -84,9 +84,12 @@ def _report(rows: Sequence[Row], *, in_full: bool) -> None:
     present = [group for group in GROUPS if any(row["group"] == group for row in rows)]
     print(format_table([_summary(group, rows) for group in present], _COLUMNS))
     controls = sum(row["negative_control"] for row in rows)
-    cases = sum(row["cases"] for row in rows)
+    cases = sum(row["informative"] for row in rows)
+    others = sum(row["cases"] for row in rows) - cases
     print(_wrapped("deviation: the largest of an identity; slack: the least of an inequality"))
     print(f"\n{len(rows) - len(failed)} of {len(rows)} claims hold, {_comparisons(cases)}")
+    if others:
+        print(f"{_comparisons(others)} more could not fail and are not counted")
     if controls:
         print(_wrapped(f"{controls} of the claims show that a usual statement fails"))
     if not in_full:
@@ -97,12 +100,11 @@ def _report(rows: Sequence[Row], *, in_full: bool) -> None:
 
 def _in_full(row: Row) -> str:
     """Several lines on one claim."""
-    numbers = f"theory/{row['module']}.py; {_comparisons(row['cases'])}; {margin([row])}"
+    numbers = f"theory/{row['module']}.py; {_comparisons(row['informative'])}; {margin([row])}"
     lines = [_wrapped(f"{row['name']}: {row['verdict']} ({row['source']})")]
     parts = [row["statement"], f"Hypotheses: {row['hypotheses']}.", numbers]
     if not row["holds"]:
-        worst = row["worst_failure"] or "no comparison was made"
-        parts.append(f"{row['failed']} failed. Worst case: {worst}")
+        parts.append(f"{row['failed']} failed. Worst case: {row['worst_failure']}")
     return "\n".join([*lines, *(_wrapped(part, "    ") for part in parts)])
 
 
@@ -130,7 +132,7 @@ def _summary(group: str, rows: Sequence[Row]) -> Row:
         "title": GROUPS[group],
         "claims": len(members),
         "hold": sum(row["holds"] for row in members),
-        "cases": sum(row["cases"] for row in members),
+        "cases": sum(row["informative"] for row in members),
         "worst_deviation": max(deviations, default=None),
         "least_slack": min(slacks, default=None),
     }
@@ -175,12 +177,13 @@ def _row(claim: Claim) -> Row:
         "hypotheses": claim.hypotheses,
         "negative_control": claim.control,
         "cases": record.cases,
+        "informative": record.informative,
         "worst_deviation": _finite(record.worst_deviation),
         "least_slack": _finite(record.least_slack),
         "verdict": "holds" if record.holds else "FAILED",
         "holds": record.holds,
         "failed": len(record.failures),
-        "worst_failure": record.worst_failure,
+        "worst_failure": None if record.holds else record.complaint,
         "failures": record.failures[:10],
         "seconds": round(time.perf_counter() - started, 3),
     }

@@ -17,73 +17,14 @@ makes the comparisons on a `Record`:
 """
 
 import importlib
-import math
 import pkgutil
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import theory
-
-Number = float  # whatever float() accepts: Fraction, 0-d tensor, midpoint of an interval
-
-
-@dataclass
-class Record:
-    """Counts the comparisons of one claim and keeps the worst of each kind; NaN is left out.
-
-    Attributes:
-        cases: number of comparisons.
-        worst_deviation: largest |left - right| among the identities, None if there are none.
-        least_slack: smallest margin among the inequalities, None if there are none. The margin of
-            left <= right is right - left; that of left > right + by is left - right - by.
-        failures: one line for each comparison that failed.
-        worst_failure: the line of the comparison that failed by most, or of an exception.
-    """
-
-    cases: int = 0
-    worst_deviation: float | None = None
-    least_slack: float | None = None
-    failures: list[str] = field(default_factory=list)
-    worst_failure: str | None = None
-    _worst_excess: float = 0.0
-
-    def equal(self, left: Number, right: Number, tolerance: float, what: str) -> None:
-        """Compare left = right up to an absolute tolerance (0 for rational numbers)."""
-        deviation = float(abs(left - right))
-        self.worst_deviation = max(self.worst_deviation or 0.0, deviation)
-        message = f"{what}: {left} != {right}, off by {deviation:.3g}"
-        self._count(deviation <= tolerance, deviation - tolerance, message)
-
-    def at_most(self, left: Number, right: Number, what: str, rounding: float = 0.0) -> None:
-        """Compare left <= right, up to `rounding` in floating-point arithmetic."""
-        slack = float(right - left)
-        self._inequality(slack >= -rounding, slack, f"{what}: {left} > {right}")
-
-    def exceeds(self, left: Number, right: Number, by: float, what: str) -> None:
-        """Compare left > right + by, strictly: left <= right is false, by that margin."""
-        slack = float(left - right) - by
-        self._inequality(slack > 0, slack, f"{what}: {left} <= {right} + {by}")
-
-    def _inequality(self, good: bool, slack: float, message: str) -> None:
-        self.least_slack = min(math.inf if self.least_slack is None else self.least_slack, slack)
-        self._count(good, -slack, f"{message} (slack {slack:.3g})")
-
-    def _count(self, good: bool, excess: float, message: str) -> None:
-        self.cases += 1
-        if good:
-            return
-        self.failures.append(message)  # a comparison with NaN is never good
-        excess = math.inf if math.isnan(excess) else excess
-        if self.worst_failure is None or excess > self._worst_excess:
-            self.worst_failure, self._worst_excess = message, excess
-
-    @property
-    def holds(self) -> bool:
-        """At least one comparison was made and none failed."""
-        return self.cases > 0 and not self.failures
-
+from theory.record import Record
 
 Verify = Callable[[Record], None]
 Group = Literal["paper", "sharper", "fails", "beyond"]
@@ -236,7 +177,7 @@ def confirm(claim: Claim) -> None:
     """
     record = Record()
     claim.verify(record)
-    assert record.holds, f"{claim.name}: " + "; ".join(record.failures[:5] or ["no comparison"])
+    assert record.holds, f"{claim.name}: " + "; ".join(record.failures[:5] or [record.complaint])
 
 
 def all_claims() -> list[Claim]:

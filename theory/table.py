@@ -92,12 +92,14 @@ def _headers(record: Row | None) -> list[str]:
 
 
 def _numbers(record: Row | None, claims: Sequence[Claim]) -> list[str]:
-    """The cells of numbers for these claims together; empty cells if none is in the record."""
+    """Comparisons that could have failed, and margin; empty cells if none is in the record."""
     if not record:
         return []
     names = {claim.name for claim in claims}
     rows = [row for row in record["claims"] if row["name"] in names]
-    return [f"{sum(row['cases'] for row in rows):,}", margin(rows)] if rows else ["", ""]
+    # Records of an older version do not say which comparisons could have failed.
+    could_fail = sum(row.get("informative", row["cases"]) for row in rows)
+    return [f"{could_fail:,}", margin(rows)] if rows else ["", ""]
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

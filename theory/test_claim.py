@@ -9,6 +9,7 @@ import pytest
 
 import theory
 import theory.claim as module
+from theory import test_claims
 from theory.claim import GROUPS, PAPER_STATEMENTS, Claim, Record, all_claims, claim, confirm
 
 NAN = math.nan
@@ -53,12 +54,71 @@ def claim_that(verify: Callable[[Record], None], **changes: str) -> Claim:
         (lambda r: r.exceeds(1.0, 2.0, 0.0, ""), False),
         (lambda r: r.exceeds(1.0, NAN, 0.0, ""), False),
         (lambda r: None, False),  # no comparison
+        (lambda r: r.vanishes(Fraction(0), 0, ""), True),
+        (lambda r: r.vanishes(1e-9, 1e-12, ""), False),
+        (lambda r: r.at_most(0.5, 0.9, "", largest=1), True),
     ],
 )
 def test_one_comparison(compare, holds):
     record = recorded(compare)
     assert record.holds is holds
     assert len(record.failures) == (record.cases if not holds else 0)
+
+
+def idle(record: Record) -> None:
+    """Comparisons that cannot fail."""
+    record.equal(0, Fraction(0), 0, "nothing is nothing")
+    record.at_most(0.0, 0, "nothing is at most nothing")
+    record.at_most(0.5, 1.0, "a probability is at most 1", largest=1)
+    record.at_most(0.5, 7.0, "a probability is at most 7", largest=1)
+
+
+def test_comparisons_that_cannot_fail_do_not_count():
+    record = recorded(idle)
+    assert (record.cases, record.informative, record.least_slack) == (4, 0, None)
+    assert not record.failures
+    assert not record.holds
+    record.at_most(0.5, 0.75, "a bound", largest=1)
+    assert (record.informative, record.least_slack) == (1, 0.25)
+    assert record.holds
+    record.at_most(1.5, 1.0, "a number that is not a probability", largest=1)
+    assert not record.holds
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [
+        lambda r: r.at_most(1.0, math.inf, "case 7"),
+        lambda r: r.at_most(-math.inf, 1.0, "case 7"),
+        lambda r: r.exceeds(math.inf, 1.0, 0, "case 7"),
+        lambda r: r.exceeds(1.0, -math.inf, 0, "case 7"),
+    ],
+)
+def test_infinite_bounds_are_refused(compare):
+    with pytest.raises(ValueError, match="case 7: the bound is infinite"):
+        recorded(compare)
+
+
+@pytest.mark.parametrize(
+    ("verify", "error"),
+    [
+        (lambda record: 1 / 0, ZeroDivisionError),
+        (lambda record: record.at_most(0, math.inf, "no bound"), ValueError),
+        (lambda record: None, AssertionError),
+        (idle, AssertionError),
+        (lambda record: record.equal(1, 2, 0, "wrong"), AssertionError),
+    ],
+)
+def test_the_test_that_runs_all_claims_can_fail(verify, error):
+    """The same function that pytest calls with each claim, on claims that are no good."""
+    with pytest.raises(error):
+        test_claims.test_claim(claim_that(verify))
+    test_claims.test_claim(claim_that(lambda record: record.equal(1, 1, 0, "right")))
+
+
+def test_the_test_that_runs_all_claims_gets_all():
+    (mark,) = test_claims.test_claim.pytestmark
+    assert mark.args == ("claim", all_claims())
 
 
 def test_the_worst_of_each_kind_is_kept():
@@ -100,8 +160,10 @@ def test_confirm_shows_what_went_wrong():
     confirm(claim_that(lambda record: record.equal(1, 1, 0, "one")))
     with pytest.raises(AssertionError, match="made-up: one: 1 != 2, off by 1"):
         confirm(claim_that(lambda record: record.equal(1, 2, 0, "one")))
-    with pytest.raises(AssertionError, match="made-up: no comparison"):
+    with pytest.raises(AssertionError, match="made-up: no comparison was made"):
         confirm(claim_that(lambda record: None))
+    with pytest.raises(AssertionError, match="made-up: no comparison could have failed"):
+        confirm(claim_that(idle))
     with pytest.raises(ZeroDivisionError, match="three"):
         confirm(claim_that(break_down))
 

@@ -26,8 +26,13 @@ def break_down(record: Record) -> None:
 
 
 def unbounded(record: Record) -> None:
-    record.at_most(1.0, math.inf, "no bound")
     record.equal(math.inf, 0.0, 0, "far")
+    record.at_most(1.0, math.inf, "no bound")
+
+
+def idle(record: Record) -> None:
+    record.equal(0, 0, 0, "nothing is nothing")
+    record.at_most(0.5, 1.2, "a probability", largest=1)
 
 
 def made(name: str, verify, group: str = "beyond", file: str = "a/file") -> Claim:
@@ -49,6 +54,7 @@ BAD = [
     made("wrong", fail, "paper"),
     made("endless", unbounded),
     made("empty", lambda record: None),
+    made("idle", idle),
 ]
 
 
@@ -116,24 +122,28 @@ def test_claims_that_fail_are_shown_last_and_the_others_run(results, capsys, mon
         program.main(["--json", str(path)])
     assert stop.value.code == 1
     text = capsys.readouterr().out
-    assert "\n2 of 6 claims hold, 9 comparisons\n" in text
+    assert "\n2 of 7 claims hold, 8 comparisons\n2 comparisons more could not fail" in text
     assert re.findall(r"^([a-z-]+): FAILED \(.*\)$", text, re.MULTILINE) == [
         "broken",
         "wrong",
         "endless",
         "empty",
+        "idle",
     ]
     assert text.index("claims hold") < text.index("broken: FAILED")
     assert text.count("wrong: ") == 1
     assert "1 failed. Worst case: raised ZeroDivisionError: by zero\n" in text
     assert "3 failed. Worst case: one is four: 1 != 4, off by 3\n" in text
     assert "0 failed. Worst case: no comparison was made\n" in text
+    assert "0 failed. Worst case: no comparison could have failed\n" in text
     rows = {row["name"]: row for row in json.loads(path.read_text())["claims"]}
     assert [name for name, row in rows.items() if row["holds"]] == ["plain-claim", "strict-control"]
     assert rows["broken"]["failures"] == ["raised ZeroDivisionError: by zero"]
     assert rows["broken"]["verdict"] == "FAILED"
     assert rows["wrong"]["worst_failure"] == "one is four: 1 != 4, off by 3"
     assert rows["endless"]["worst_deviation"] is rows["endless"]["least_slack"] is None
+    assert "no bound: the bound is infinite" in rows["endless"]["failures"][0]
+    assert (rows["idle"]["cases"], rows["idle"]["informative"]) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def compare_limits(
     right = (process.horizon - stop) * limit_direction(process, q_0, stop)
     scale = float(right.abs().sum())
     distance = float((left - right).abs().sum())
-    record.equal(distance / scale, 0, 1e-4, f"{what}: |N (out - p_0) - T V| / |T V|")
+    record.vanishes(distance / scale, 1e-4, f"{what}: |N (out - p_0) - T V| / |T V|")
     record.equal(float(left.abs().sum()) / scale, 1, 1e-4, f"{what}: N TV over its limit")
 
 

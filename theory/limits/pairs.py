@@ -155,7 +155,7 @@ def sampler_limit(pair: Pair, orders: tuple[int, ...] | None = None) -> float:
 
 
 def _compare(record: Record, what: str, enclosed: arb, closed: arb, pair: Pair) -> None:
-    record.equal(distance(enclosed, closed), 0.0, RIGOROUS, f"integral and closed form, {what}")
+    record.vanishes(distance(enclosed, closed), RIGOROUS, f"integral and closed form, {what}")
     middle = float(closed.mid())
     record.equal(sampler_limit(pair), middle, LIMIT, f"sampler, {what}")
     library = pair.limit()

@@ -109,11 +109,9 @@ def verify_mean(record: Record) -> None:
             first, second = draw_gradients(law, student, control_variate)
             literal = literal_gradients(student, control_variate)
             deviation = (first - literal).abs().max().item()
-            record.equal(
-                deviation, 0.0, 1e-13, f"formula, control variate {control_variate}, {what}"
-            )
+            record.vanishes(deviation, 1e-13, f"formula, control variate {control_variate}, {what}")
             means.append(torch.tensordot(law, first, 1) + second)
-        record.equal((means[0] - means[1]).abs().max().item(), 0.0, 1e-13, f"mean gradient, {what}")
+        record.vanishes((means[0] - means[1]).abs().max().item(), 1e-13, f"mean gradient, {what}")
 
 
 @claim(
@@ -127,7 +125,7 @@ def verify_collapse(record: Record) -> None:
     for what, law, student in instances(count=5, seed=1):
         collapsed = FiniteMixture(student.weights, student.probs[:1].expand_as(student.probs))
         first, _ = draw_gradients(law, collapsed, True)
-        record.equal(first.abs().max().item(), 0.0, 1e-14, f"with control variate, {what}")
+        record.vanishes(first.abs().max().item(), 1e-14, f"with control variate, {what}")
         without, _ = draw_gradients(law, collapsed, False)
         record.exceeds(without.abs().max().item(), 0.0, 1e-3, f"without control variate, {what}")
 
@@ -171,7 +169,7 @@ def verify_curvature(record: Record) -> None:
     for k in range(10):
         noise = torch.randn(4, 3, 2, dtype=torch.float64, generator=generator)
         weights = random_law(generator, 4)
-        record.equal(correlation_curvature(parity, fair, noise, weights), 0.0, 1e-4, f"parity #{k}")
+        record.vanishes(correlation_curvature(parity, fair, noise, weights), 1e-4, f"parity #{k}")
 
 
 @claim(

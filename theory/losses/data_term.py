@@ -122,7 +122,7 @@ def verify_minimiser(record: Record) -> None:
         if not 0 < best < 1:
             continue
         what = f"D = {num_dims}, w = {w}, w' = {marginal}, alpha = {alpha}"
-        record.equal(slope(num_dims, *exact, best), 0, 0, f"slope, {what}")
+        record.vanishes(slope(num_dims, *exact, best), 0, f"slope, {what}")
         case = (num_dims, w, marginal, alpha)
         found = brentq(lambda e, case=case: library_slope(*case, e), 1e-6, 1 - 1e-6, xtol=1e-13)
         record.equal(found, float(best), 1e-10, f"minimum of the library's loss, {what}")
@@ -144,7 +144,7 @@ def verify_factor(record: Record) -> None:
         predicted = w + num_dims * (marginal - w)
         what = f"D = {num_dims}, w = {w}, w' = {marginal}"
         below, above = predicted * Fraction(999, 1000), predicted * Fraction(1001, 1000)
-        record.equal(slope(num_dims, w, marginal, Fraction(1), predicted), 0, 0, f"zero, {what}")
+        record.vanishes(slope(num_dims, w, marginal, Fraction(1), predicted), 0, f"zero, {what}")
         record.exceeds(0, slope(num_dims, w, marginal, Fraction(1), below), 0, f"falls, {what}")
         record.exceeds(slope(num_dims, w, marginal, Fraction(1), above), 0, 0, f"rises, {what}")
 

@@ -291,7 +291,7 @@ def verify_either_sign(record: Record) -> None:
 def verify_infinite(record: Record) -> None:
     draw: Draw = [(0.5, 1.0), (0.5, 0.0)]  # at 00, which the second latent excludes
     for num_latents in range(1, 9):
-        record.equal(1 / bias(draw, num_latents), 0.0, 0, f"1 / bias, L={num_latents}")
+        record.vanishes(1 / bias(draw, num_latents), 0, f"1 / bias, L={num_latents}")
     # Components with error e: at L = 4 the bias grows like 2^-4 log(1/e).
     biases = [bias([(0.5, 1 - e), (0.5, e)], 4) for e in (1e-10, 1e-20, 1e-40)]
     for k, (low, high) in enumerate(itertools.pairwise(biases)):

@@ -215,10 +215,9 @@ def verify_rates(record: Record) -> None:
             steps = [model.step(t - h, t) for h in widths]
             limit = extrapolate([k / h for k, h in zip(steps, widths, strict=True)])
             off = (limit - rates).where(flips == 1, 0.0).abs().max().item()
-            record.equal(off, 0.0, 1e-8, f"rates of one coordinate, {name}")
-            record.equal(
+            record.vanishes(off, 1e-8, f"rates of one coordinate, {name}")
+            record.vanishes(
                 limit.where(flips > 1, 0.0).abs().max().item(),
-                0.0,
                 1e-8,
                 f"rates of two coordinates, {name}",
             )
@@ -287,9 +286,7 @@ def verify_price(record: Record) -> None:
     d12 = exact.total_variation(q_0, product).item()
     for name, process in (("masked", MaskedProcess(2)), ("uniform", UniformProcess(2))):
         model = JointModel(process, q_0, torch.zeros((), dtype=torch.float64), True)
-        record.equal(
-            continuous_loss(model, 0.05, 0.95), 0.0, 1e-13, f"continuous-time loss, {name}"
-        )
+        record.vanishes(continuous_loss(model, 0.05, 0.95), 1e-13, f"continuous-time loss, {name}")
         one_step = exact.product_composition(process, q_0, [0.0, 1.0])
         distance = exact.total_variation(q_0, one_step).item()
         record.equal(distance, d12, 1e-14, f"total variation of one step, {name}")

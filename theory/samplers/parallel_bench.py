@@ -135,7 +135,7 @@ def verify_dense(record: Record) -> None:
             dense = float(total_correlation(probs.reshape(-1), n, num_states)) / math.log(2)
             ball = bits(closed_form(n))
             with precision():
-                record.equal(float(abs(ball - dense).upper()), 0.0, 1e-13, f"{name}, n = {n}")
+                record.vanishes(float(abs(ball - dense).upper()), 1e-13, f"{name}, n = {n}")
             if n <= 4:
                 output = product_composition(MaskedProcess(num_states), probs, [0.0, 1.0])
                 valid = float(output[probs.reshape(-1) > 0].sum())

@@ -157,9 +157,9 @@ def verify_limit(record: Record) -> None:
     with precision():
         for theta in {sign * theta for theta in THETAS for sign in (1, -1)} - {-1}:
             gap = distance(kept_integral(theta), kept_limit(theta))
-            record.equal(gap, 0.0, 1e-30, f"theta={theta}, the integral")
+            record.vanishes(gap, 1e-30, f"theta={theta}, the integral")
         half = (1 - (-arb.pi() / 2).exp()) / 2
-        record.equal(distance(half, limit_tv(Fraction(1))), 0.0, 1e-30, "two equal bits")
+        record.vanishes(distance(half, limit_tv(Fraction(1))), 1e-30, "two equal bits")
 
 
 def _laws(seed: int) -> list[tuple[str, oracle.Law]]:
@@ -183,7 +183,7 @@ def verify_ancestral(record: Record) -> None:
         alphas = rational_alphas(draw, num_steps, to_zero=True)
         rows = [ancestral_row(law, alphas, x) for x in law]
         for row in rows[1:]:
-            record.equal(oracle.total_variation(row, rows[0]), 0, 0, f"rows, {what}, N={num_steps}")
+            record.vanishes(oracle.total_variation(row, rows[0]), 0, f"rows, {what}, N={num_steps}")
         plain = oracle.total_variation(oracle.independent(rows[0]), law)
         found = oracle.total_variation(rectified_law(rows), law)
         record.equal(found, plain, 0, f"one step, {what}, N={num_steps}")

@@ -132,7 +132,7 @@ def verify_order(record: Record) -> None:
         for y, left in difference.items():
             what = f"S = {len(rates)}, D = {len(x)}: ({y} | {x})"
             for order in (0, 1):
-                record.equal(left.coefficients[order], 0, 0, f"eps^{order}, {what}")
+                record.vanishes(left.coefficients[order], 0, f"eps^{order}, {what}")
 
 
 @claim(
@@ -206,7 +206,7 @@ def verify_limit(record: Record) -> None:
         for x, left in zip(q_t, limit, strict=True):
             right = torch.tensor(list(defect(q_t, rates, x).values()), dtype=torch.float64)
             distance = (left - right).abs().sum() / right.abs().sum()
-            record.equal(distance, 0, 1e-5, f"{name}: |left - right| / |right| at {x}")
+            record.vanishes(distance, 1e-5, f"{name}: |left - right| / |right| at {x}")
 
 
 def current_rates(process: ForwardProcess, t: float) -> list[list[float]]:

@@ -88,7 +88,7 @@ def _two_sided(record: Record, pairs: Iterable[Pair]) -> None:
         if lower is None or upper is None:
             raise ValueError(f"no bounds for {what}")
         record.at_most(lower, tv, f"lower bound, {what}", ROUNDING)
-        record.at_most(tv, upper, f"upper bound, {what}", ROUNDING)
+        record.at_most(tv, upper, f"upper bound, {what}", ROUNDING, largest=1)
         if lower > 0:
             record.exceeds(lower * num_steps, 0.0, 1e-6, f"N * lower bound stays positive, {what}")
 
@@ -196,4 +196,4 @@ def _verify_equal_bits(record: Record) -> None:
         for num_steps in STEPS:
             tv = enumerated_tv(pair, uniform_grid(num_steps, horizon))
             what = f"2 cosh(pi/2)/pi rT/N, r={rate}, T={horizon}, N={num_steps}"
-            record.at_most(tv, constant / num_steps, what)
+            record.at_most(tv, constant / num_steps, what, largest=1)

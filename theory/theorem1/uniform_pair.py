@@ -139,7 +139,7 @@ def _verify_hyperbolic(record: Record) -> None:
                     left = hyperbolic_form(theta, balls, from_prior=from_prior)
                     right = closed_form(theta, alphas, from_prior=from_prior)
                     what = f"theta={theta}, N={num_steps}, prior={from_prior}"
-                    record.equal(distance(left, right), 0.0, 1e-25, what)
+                    record.vanishes(distance(left, right), 1e-25, what)
 
 
 @claim(

@@ -154,7 +154,8 @@ def _verify_with_term(record: Record) -> None:
             left, without = expected_distance(chains), bound(chains, laws)
             right = without + reference_mismatch(chains, laws)
             for sides in zip(left.tolist(), right.tolist(), strict=True):
-                record.at_most(*sides, what, rounding=1e-12)
+                if sides[1] < 1:  # every distance is at most 1
+                    record.at_most(*sides, what, rounding=1e-12)
             needed += int((left > without + 1e-12).sum())
     record.exceeds(needed, 1000, 0, "number of chains on which the bound without the term fails")
 
@@ -186,7 +187,7 @@ def _verify_sharp(record: Record) -> None:
 def _verify_without_term_fails(record: Record) -> None:
     sides = unseen_states_example(point((0, 0)), point((1, 1)))
     without = sides["distil"]  # the consistency loss is 0
-    record.equal(without, 0, 0, "right side without the new term")
+    record.vanishes(without, 0, "right side without the new term")
     record.equal(sides["left"], Fraction(1, 8), 0, "distance")
     record.exceeds(sides["left"], without, Fraction(1, 10), "distance against the right side")
     for share in (1e-2, 1e-3, 1e-4):
@@ -194,4 +195,5 @@ def _verify_without_term_fails(record: Record) -> None:
         left, right = distance(chains).item(), bound(chains, laws).item()
         record.exceeds(left, right, 0.05, f"without the term, rare state of probability {share}")
         with_term = right + reference_mismatch(chains, laws).item()
-        record.at_most(left, with_term, f"with the term, rare state of probability {share}")
+        what = f"with the term, rare state of probability {share}"
+        record.at_most(left, with_term, what, largest=1)

@@ -1,0 +1,1 @@
+"""Claims about parallel decoding: several positions are drawn in one step, as if independent."""
