@@ -3,16 +3,18 @@ r"""Positions whose marginals are all sure: greedy decoding in parallel, and how
 A law p on $S^n$ and a state $x^*$ whose values have confidences $c_i = P(x_i = x^*_i)$. Parallel
 decoding treats the coordinates as independent, with the law $q = \prod_i p_i$.
 
-* If all $c_i > 1 - \varepsilon$ with $(n+1)\varepsilon \le 1$, then $x^*$ is the most likely state of
-  p: $p(x^*) \ge 1 - n\varepsilon \ge \varepsilon > p(y)$. With $(n+1)\varepsilon > 1$ it need not be.
+* If all $c_i > 1 - \varepsilon$ with $(n+1)\varepsilon \le 1$, then $x^*$ is the most likely
+  state: $p(x^*) \ge 1 - n\varepsilon \ge \varepsilon > p(y)$. With $(n+1)\varepsilon > 1$ it need
+  not be.
 * Under the same condition $d_{TV}(p, q) \le 1 - (1-\varepsilon)^n \le n\varepsilon$. Proof. TV is 1
   minus the overlap $\sum \min(p, q)$. If $p(x^*) \ge q(x^*)$, the overlap is at least
   $q(x^*) \ge (1-\varepsilon)^n$. Otherwise let $m_k$ be the probability of k wrong coordinates. The
   overlap is at least $m_0 + (1-\varepsilon)^{n-1} m_1$, where $\sum_k k\, m_k \le n\varepsilon$ and
   $m_0 \ge 1 - n\varepsilon$. The least value of this is at least $(1-\varepsilon)^n$.
 * The constant is sharp: let all coordinates be wrong at once, with probability $\varepsilon$, and
-  share one of S - 1 wrong values. Then TV is $1 - (1-\varepsilon)^n - (S-1)^{1-n}\varepsilon^n$. For
-  two values this is the largest TV of all laws with these confidences.
+  share one of S - 1 wrong values. Then TV is
+  $1 - (1-\varepsilon)^n - (S-1)^{1-n}\varepsilon^n$. For two values this is the largest TV of all
+  laws with these confidences.
 
 Fast-dLLM states the first part, and $d_{TV} < (3n-1)\varepsilon/2$. We know its Theorem 1 from a
 summary only; the proofs here are ours.

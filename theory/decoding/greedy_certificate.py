@@ -74,8 +74,8 @@ def verify_certificate(record: Record) -> None:
 
 @claim(
     "greedy-certificate-product",
-    "A product of the confidences above 1/2 certifies the greedy decision for every n: it implies L "
-    "> U. No smaller number than 1/2 does.",
+    "A product of the confidences above 1/2 certifies the greedy decision for every n: it implies "
+    "L > U. No smaller number than 1/2 does.",
     group="beyond",
     source="this project",
     hypotheses="any law; the inequality of the arithmetic and the geometric mean; exact rationals",
