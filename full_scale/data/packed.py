@@ -10,6 +10,7 @@ A folder with a header is complete. Interrupted writing can be continued.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +19,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from full_scale.data.packed_records import (
+    HEADER,
+    PROGRESS,
+    Header,
+    Progress,
+    check_same,
+    read_record,
+)
 from full_scale.models.tensor_file import file_sha256
 from reporting import only_writer, write_json
 from reporting.files import flush, naming
 
-HEADER, PROGRESS = "header.json", "progress.json"
 X_0, LABEL = "x_0.bin", "label.bin"
 _LABEL_TYPE = "uint16"
+_BLOCK = 2**16  # rows that are checked at once
 
 
 class Rows(NamedTuple):
@@ -89,8 +98,8 @@ def pack(
         with only_writer(folder):
             if not (folder / HEADER).is_file():  # another process may just have ended
                 _write(folder, description, asked, source, manifest)
-    _check_same(folder, _read(folder / HEADER), asked)
-    return PackedTokens(folder)
+    check_same(folder, read_record(folder / HEADER, Header), asked)
+    return PackedTokens(folder, verify=False)
 
 
 def _write(
@@ -103,8 +112,8 @@ def _write(
     """Write the files of a folder, or the rest of them."""
     progress = {**asked, "num_rows": 0, "cursor": None}
     if (folder / PROGRESS).is_file():
-        progress = _read(folder / PROGRESS)
-        _check_same(folder, progress, asked)
+        progress = {**read_record(folder / PROGRESS, Progress)}
+        check_same(folder, progress, asked)
     write_json(folder / PROGRESS, progress)
     widths = {X_0: description.num_dims * _dtype(description.num_values).itemsize}
     if description.num_classes is not None:
@@ -135,23 +144,27 @@ class PackedTokens:
     Args:
         folder: folder of the data.
         advice: how to get the data, for the message if it is not there.
+        verify: whether to read every byte, see `verify`. Eighteen gigabytes take half a minute.
 
     Raises:
-        ValueError: If there is no complete data, or a file has the wrong size.
+        ValueError: If there is no complete data, or a file is not what was written.
     """
 
     def __init__(
-        self, folder: Path | str, advice: str = "see python -m full_scale.prepare"
+        self,
+        folder: Path | str,
+        advice: str = "see python -m full_scale.prepare",
+        verify: bool = True,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / HEADER).is_file():
             begun = (self.folder / PROGRESS).is_file()
             state = "is not complete" if begun else "is missing"
             raise ValueError(f"data in {self.folder} {state}; {advice}")
-        self.header = _read(self.folder / HEADER)
-        self.num_dims: int = self.header["num_dims"]
-        self.num_values: int = self.header["num_values"]
-        self.num_classes: int | None = self.header["num_classes"]
+        self.header = read_record(self.folder / HEADER, Header)
+        self.num_dims = self.header["num_dims"]
+        self.num_values = self.header["num_values"]
+        self.num_classes = self.header["num_classes"]
         hashes = "".join(sha256 for _, sha256 in sorted(self.header["sha256"].items()))
         self.sha256 = hashlib.sha256(hashes.encode()).hexdigest()  # of both files
         rows = self.header["num_rows"]
@@ -159,6 +172,8 @@ class PackedTokens:
         self.label = None
         if self.num_classes is not None:
             self.label = self._map(LABEL, np.dtype(_LABEL_TYPE), (rows,))
+        if verify:
+            self.verify()
 
     def __len__(self) -> int:
         return len(self.x_0)
@@ -169,26 +184,32 @@ class PackedTokens:
             item["label"] = torch.tensor(int(self.label[index]))
         return item
 
-    def __reduce__(self) -> tuple[type["PackedTokens"], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["PackedTokens"], tuple[Path, str, bool]]:
         # Processes that read ahead map the files again instead of receiving a copy.
-        return PackedTokens, (self.folder,)
+        return PackedTokens, (self.folder, "", False)
 
     def verify(self) -> None:
-        """Read every byte and compare hashes.
+        """Read every byte, compare hashes, and check that all values are in range.
 
         Raises:
             ValueError: If a file differs from what was written. The message names the file.
         """
-        for name, recorded in self.header["sha256"].items():
-            found = file_sha256(self.folder / name)
-            if found != recorded:
-                raise ValueError(
-                    f"{self.folder / name} has SHA-256 {found} instead of {recorded}; remove "
-                    f"{self.folder} and prepare it again"
-                )
+        remedy = f"remove {self.folder} and prepare it again"
+        for name, values, limit in (
+            (X_0, self.x_0, self.num_values),
+            (LABEL, self.label, self.num_classes),
+        ):
+            if values is None or limit is None:
+                continue
+            path, recorded = self.folder / name, self.header["sha256"].get(name)
+            if (found := file_sha256(path)) != recorded:
+                raise ValueError(f"{path} has SHA-256 {found} instead of {recorded}; {remedy}")
+            blocks = (values[start : start + _BLOCK] for start in range(0, len(values), _BLOCK))
+            if (most := max(int(block.max()) for block in blocks)) >= limit:
+                raise ValueError(f"{path} must hold 0..{limit - 1}; got {most}: {remedy}")
 
     def _map(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
-        path, expected = self.folder / name, int(np.prod(shape)) * dtype.itemsize
+        path, expected = self.folder / name, math.prod(shape) * dtype.itemsize
         size = path.stat().st_size if path.is_file() else 0
         if size != expected:
             raise ValueError(
@@ -229,31 +250,6 @@ class WithMirrorImages:
 def _dtype(num_values: int) -> np.dtype:
     """The smallest unsigned integers that hold the values, little-endian."""
     return np.min_scalar_type(num_values - 1).newbyteorder("<")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError:
-        raise ValueError(f"{path} is not JSON; remove {path.parent} and prepare it again") from None
-
-
-def _check_same(folder: Path, held: dict[str, Any], asked: dict[str, Any]) -> None:
-    there, here = (value | value.get("source", {}) | {"source": None} for value in (held, asked))
-    differing = [
-        f"{name} is {_short(there.get(name))}, not {_short(here[name])}"
-        for name in here
-        if there.get(name) != here[name]
-    ]
-    if differing:
-        raise ValueError(
-            f"{folder} holds other data ({'; '.join(differing)}); use another folder or remove it"
-        )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _check_rows(rows: Rows, description: Description, start: int) -> None:
