@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
 from di4c.likelihood.checks import check_shape, check_states
@@ -64,7 +65,7 @@ def confidence_step(
     """Predict every position and reveal the most confident of the masked ones.
 
     The confidence is the log-probability of the prediction plus noise_scale times a Gumbel draw.
-    The log-probabilities may include the mask as the last state. A position that is revealed as a
+    The log-probabilities may include the mask. A position that is revealed as a
     mask keeps its mask and is not predicted again.
 
     Args:
@@ -102,6 +103,7 @@ def teacher_step(
     num_steps: int = 8,
     temperature: float = 4.5,
     schedule: str = "arccos",
+    num_tokens: Int[Tensor, "*batch"] | None = None,
     predictions: Int[Tensor, "*batch dim"] | None = None,
     gumbels: Float[Tensor, "*batch dim"] | None = None,
     generator: Generator | None = None,
@@ -121,6 +123,7 @@ def teacher_step(
         num_steps: n of the ramp, the number of steps of the sampler that the teacher stands for.
         temperature: scale of the Gumbel noise at r = 0.
         schedule: schedule of the mask ratio, a key of MASK_RATIOS.
+        num_tokens: number of positions of each row that are not held, (...); all D if None.
         predictions: see `confidence_step`.
         gumbels: see `confidence_step`.
         generator: source of randomness.
@@ -130,6 +133,7 @@ def teacher_step(
     """
     masked = x_t == mask_state
     num_masked = masked.sum(-1)
+    total = x_t.shape[-1] if num_tokens is None else num_tokens
     if isinstance(delta, Tensor):
         delta = align_time(delta, num_masked)
     r = align_time(r, num_masked)
@@ -138,7 +142,7 @@ def teacher_step(
         log_probs,
         x_t,
         masked,
-        reveal_count(r_next, num_masked, x_t.shape[-1], schedule),
+        reveal_count(r_next, num_masked, total, schedule),
         (temperature * (1 - ramp(r, num_steps))).expand(num_masked.shape),
         predictions=predictions,
         gumbels=gumbels,
@@ -163,6 +167,8 @@ def confidence_sampling(
     callback: Callback | None = None,
     trajectory: bool = False,
     validate: bool = True,
+    fixed: Bool[Tensor, "batch dim"] | None = None,
+    valid: Bool[Tensor, "batch dim"] | None = None,
 ) -> Samples:
     """MaskGIT's sampler: reveal the most confident positions, in num_steps steps.
 
@@ -189,6 +195,8 @@ def confidence_sampling(
         callback: see `samplers.ancestral`.
         trajectory: see `samplers.ancestral`.
         validate: see `samplers.ancestral`.
+        fixed: see `samplers.ancestral`.
+        valid: see `samplers.ancestral`.
 
     Returns:
         Samples. The number of calls counts both branches. The trajectory starts with `start`.
@@ -201,7 +209,8 @@ def confidence_sampling(
         raise ValueError(f"unconditional must be given for guidance = {guidance}; got None")
     check_shape("start", start, (-1, -1), "batch, dim")
     check_states("start", start, process.num_states, "use the mask at positions to generate")
-    masked = start == process.mask_state
+    held = Held.of(process, "start", start, fixed, valid, validate)
+    masked = held.hides(start, process.mask_state)
     # The counts of a sample depend on its own number of masks, not on the rest of the batch.
     sizes, which = masked.sum(-1).cpu().unique(return_inverse=True)
     counts = [reveal_counts(max(1, size), num_steps, schedule) for size in sizes.tolist()]
@@ -235,7 +244,8 @@ def confidence_sampling(
                 generator=generator,
             )
         if i == num_steps - 1:
-            x_s = torch.where(x_s == process.mask_state, process.num_values - 1, x_s)
+            left = held.hides(x_s, process.mask_state)
+            x_s = torch.where(left, int(process.values[-1]), x_s)
         if callback is not None:
             callback(Step(i, num_steps, s, t, x_t, x_s, z))
         if trajectory:

@@ -2,8 +2,9 @@ r"""Denoisers $p_{0|t}(\cdot \mid x_t; \lambda)$: the interface, exact denoisers
 
 A denoiser is any callable that maps (x_t (B, D), t (B,), latent (B, ...) or None) to the
 log-probabilities of each coordinate of x_0, (B, D, num_values). They are normalised over the last
-axis, and -inf is allowed. A denoiser need not keep unmasked coordinates, because the samplers do so
-through the process.
+axis, and -inf is allowed. Where the mask is not the last state they are (B, D, num_states), with
+-inf for the mask, because values and states would have different numbers. A denoiser need not keep
+unmasked coordinates: the samplers do so through the process.
 """
 
 from collections import OrderedDict
@@ -37,7 +38,8 @@ class Denoiser(Protocol):
             latent: one latent for each example, (B, ...), or None.
 
         Returns:
-            (B, D, num_values), normalised over the last axis.
+            (B, D, num_values), normalised over the last axis; (B, D, num_states) where the mask is
+            not the last state.
         """
         ...
 
@@ -128,7 +130,7 @@ class ExactDenoiser:
         tables = [self.table(float(time)).to(x_t.device) for time in times]
         if len(tables) == 1:
             return tables[0][index]
-        result = torch.empty(*x_t.shape, self.process.num_values, dtype=torch.float64)
+        result = torch.empty(*x_t.shape, tables[0].shape[-1], dtype=torch.float64)
         result = result.to(x_t.device)
         for k, table in enumerate(tables):
             rows = group == k
@@ -139,7 +141,9 @@ class ExactDenoiser:
         """Log-probabilities at time t for every state, in the order of `exact.states`."""
         if t not in self._tables:
             probs = posterior_marginals(self.process, self.q_0, 0.0, t)
-            self._tables[t] = probs[..., : self.process.num_values].log()
+            if self.process.mask_is_last:
+                probs = probs[..., :-1]
+            self._tables[t] = probs.log()
             if len(self._tables) > self.max_tables:
                 self._tables.popitem(last=False)
         self._tables.move_to_end(t)
@@ -150,8 +154,9 @@ class TableDenoiser:
     r"""A denoiser that looks up its log-probabilities in a table, the same one at every time.
 
     Args:
-        log_probs: (L, num_states^D, D, num_values); entry l belongs to latent l. The latent of a
-            call is the index l as an integer, or None if L = 1.
+        log_probs: (L, num_states^D, D, V), where V is num_values or num_states, see
+            `di4c.denoisers`; entry l belongs to latent l. The latent of a call is the index l as an
+            integer, or None if L = 1.
         num_states: number of states of one coordinate of x_t, a mask included.
 
     Raises:
@@ -220,7 +225,8 @@ class FromLogits:
     Args:
         network: (x_t, t, latent, *condition) -> logits (B, D, num_states).
         condition: further arguments of the network, e.g. class labels (B,).
-        mask_state: the mask, which is the last state; None if the process has no mask.
+        mask_state: the mask; None if the process has no mask. If it is the last state, the output
+            leaves it out. If not, the output has all states, with -inf for the mask.
         carry_over: whether an unmasked coordinate gets probability 1 at its own value (the SUBS
             parametrisation of MDLM) instead of the softmax of the network.
 
@@ -253,4 +259,5 @@ class FromLogits:
             transform = LogitsTransform.subs(x_t, self.mask_state)
         else:
             transform = LogitsTransform(excluded_states=(self.mask_state,))
-        return transform.log_probs(logits)[:, 0, :, : self.mask_state]
+        log_probs = transform.log_probs(logits)[:, 0]
+        return log_probs[..., :-1] if self.mask_state == logits.shape[-1] - 1 else log_probs

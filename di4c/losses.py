@@ -29,6 +29,9 @@ class Target:
         weights: (B, N), probabilities of the atoms under r, or 1/N for samples.
         log_marginals: (B, D, S), $\log r^d$. None if no loss uses the control variate.
         validate: whether to check values.
+        precision: dtype of the numbers from which weights and marginals were computed, if it is
+            lower than their own: `mixture.precision` for those of a mixture. The tolerance of the
+            checks follows it.
 
     Raises:
         ValueError: If shapes disagree, weights do not sum to 1, or marginals are not normalised.
@@ -38,18 +41,21 @@ class Target:
     weights: Float[Tensor, "batch atom"]
     log_marginals: Float[Tensor, "batch dim state"] | None = None
     validate: bool = True
+    precision: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         check_shape("atoms", self.atoms, (-1, -1, -1), "batch, atom, dim")
         batch, num_atoms, num_dims = self.atoms.shape
         check_shape("weights", self.weights, (batch, num_atoms), "batch, atom")
         if checks_values(self.validate):
-            check_weights("weights", self.weights, "divide by the sum, or use 1/N for samples")
+            remedy = "divide by the sum, or use 1/N for samples"
+            check_weights("weights", self.weights, remedy, self.precision)
         if self.log_marginals is not None:
             axes = "batch, dim, state"
             check_shape("log_marginals", self.log_marginals, (batch, num_dims, -1), axes)
             if checks_values(self.validate):
-                check_log_probs("log_marginals", self.log_marginals)
+                remedy = "apply log_softmax over the last axis, or say precision=torch.bfloat16"
+                check_log_probs("log_marginals", self.log_marginals, remedy, self.precision)
 
     @classmethod
     def from_samples(
@@ -57,6 +63,7 @@ class Target:
         samples: Int[Tensor, "batch atom dim"],
         log_marginals: Float[Tensor, "batch dim state"] | None = None,
         validate: bool = True,
+        precision: torch.dtype | None = None,
     ) -> "Target":
         """The target from N samples of the law, each of weight 1/N.
 
@@ -64,10 +71,11 @@ class Target:
             samples: (B, N, D): the data x_0 with N = 1, or draws from a student.
             log_marginals: (B, D, S), see the class.
             validate: whether to check values.
+            precision: see the class.
         """
         check_shape("samples", samples, (-1, -1, -1), "batch, atom, dim")
         weights = samples.new_full(samples.shape[:2], 1 / samples.shape[1], dtype=torch.float64)
-        return cls(samples, weights, log_marginals, validate)
+        return cls(samples, weights, log_marginals, validate, precision)
 
     @classmethod
     def from_mixture(
@@ -85,7 +93,8 @@ class Target:
         """
         samples, log_marginals = mixture.draw(generator)
         weights = mixture.log_weights.exp().expand(samples.shape[:2]).to(log_marginals)
-        return cls(samples, weights, log_marginals, mixture.validate)
+        # The mixture has checked its values at their own precision.
+        return cls(samples, weights, log_marginals, False, mixture.precision)
 
 
 class LossTerms(NamedTuple):

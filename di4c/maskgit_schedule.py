@@ -102,7 +102,7 @@ def reveal_counts(num_tokens: int, num_steps: int, schedule: str = "arccos") -> 
 def reveal_count(
     r_next: Float[Tensor, "*batch"],
     num_masked: Int[Tensor, "*batch"],
-    num_tokens: int,
+    num_tokens: int | Int[Tensor, "*batch"],
     schedule: str = "arccos",
 ) -> Int[Tensor, "*batch"]:
     """Number of positions to reveal so that the masked share falls to that of the schedule.
@@ -112,7 +112,7 @@ def reveal_count(
     Args:
         r_next: MaskGIT's time at the end of the step, (...).
         num_masked: number of positions that are masked at its beginning, (...).
-        num_tokens: number of all positions.
+        num_tokens: number of all positions, or one number for each row, (...).
         schedule: a key of MASK_RATIOS.
     """
     known = num_tokens - num_masked

@@ -14,63 +14,25 @@ Source: Hayakawa et al., ICML 2025, Section 3.3 and Appendix A. The losses are i
 choices in a `di4c.recipes.Recipe`.
 """
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from di4c.conditioning import Held
 from di4c.data_term import data_targets, data_terms
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import LatentLaw, UniformLatent, latent_batches
+from di4c.likelihood.checks import check_data, checks_values
 from di4c.losses import Target, consistency_loss, distillation_loss, prefetch
+from di4c.objective_types import TERMS, Draws, Objective
 from di4c.processes import ForwardProcess
 from di4c.processes.times import check_earlier_times
 from di4c.recipes import Recipe, SeparateDistillation
 from di4c.rng import Generator, repeated_generator
 from di4c.start_term import StartLoss
 from di4c.teacher_steps import TeacherLaw, TeacherSampler
-
-
-class Draws(NamedTuple):
-    """All random draws of one evaluation, except the samples of the teacher and of the target.
-
-    Attributes:
-        t: times, (B,).
-        u: earlier times, (B,).
-        x_t: states at t, (B, D).
-        latents: latents of the student at t, (B, L, ...).
-        target_latents: latents of the student at u, one for each target atom, (B, K, ...).
-    """
-
-    t: Float[Tensor, "batch"]
-    u: Float[Tensor, "batch"]
-    x_t: Int[Tensor, "batch dim"]
-    latents: Tensor
-    target_latents: Tensor
-
-
-class Objective(NamedTuple):
-    """The loss of each example.
-
-    Attributes:
-        loss: (B,), the sum of the terms.
-        terms: the weighted terms by name (`TERMS`), each (B,).
-    """
-
-    loss: Float[Tensor, "batch"]
-    terms: dict[str, Float[Tensor, "batch"]]
-
-
-TERMS = (
-    "distillation",
-    "data_correlation",
-    "data_marginal",
-    "consistency_correlation",
-    "consistency_marginal",
-    "start",
-)
 
 
 @dataclass(frozen=True)
@@ -97,6 +59,7 @@ class Di4CObjective:
             FSDP needs this: its processes share the weights of a network and must call it together.
             If False, a batch in which all examples are distilled skips the consistency target. The
             loss is the same.
+        validate: whether to check the values of x_0 and of the times. Mixtures check their own.
 
     Raises:
         ValueError: If the numbers do not fit the recipe.
@@ -123,6 +86,8 @@ class Di4CObjective:
     teacher_latents: int = 0
     reference_steps: int = 0
     same_calls: bool = False
+    validate: bool = True
+    _held: Held = field(default_factory=Held, repr=False)  # set by a call
 
     def __post_init__(self) -> None:
         if self.teacher_latents not in (0, self.recipe.num_atoms):
@@ -145,6 +110,8 @@ class Di4CObjective:
         generator: Generator | None = None,
         times: tuple[Tensor, Tensor] | None = None,
         start_atoms: Int[Tensor, "batch atom dim"] | None = None,
+        fixed: Bool[Tensor, "batch dim"] | None = None,
+        valid: Bool[Tensor, "batch dim"] | None = None,
     ) -> Objective:
         """Loss and weighted terms of each example of the batch.
 
@@ -154,14 +121,34 @@ class Di4CObjective:
                 loss of an example does not depend on the batch that it is part of.
             times: (t, u), each (B,); drawn by the recipe if None.
             start_atoms: data for the start term, (B, K, D): each example's own x_0 if None.
+            fixed: which coordinates are given, such as a prompt, (B, D). They are conditioned on,
+                never noised and never counted. Only for masked noise.
+            valid: which coordinates are no padding, (B, D). Padding is neither noised nor counted.
+                It holds any value but the mask. The networks must not look at it.
 
         Returns:
             The loss (B,) in nats, and its terms.
 
         Raises:
-            ValueError: If times are not 0 <= u < t <= horizon, or a network returns a mixture of
-                another shape (see `di4c.losses`).
+            ValueError: If x_0 is no data of the process, fixed or valid do not fit it, times are
+                not 0 <= u < t <= horizon, or a network returns a mixture of another shape (see
+                `di4c.losses`).
         """
+        if checks_values(self.validate):
+            check_data("x_0", x_0, self.process)
+        held = Held.of(self.process, "x_0", x_0, fixed, valid, self.validate)
+        if start_atoms is not None and self.validate:
+            held.check_atoms("start_atoms", start_atoms)
+        return self._holding(held)._evaluate(x_0, generator, times, start_atoms)
+
+    def _evaluate(
+        self,
+        x_0: Int[Tensor, "batch dim"],
+        generator: Generator | None,
+        times: tuple[Tensor, Tensor] | None,
+        start_atoms: Int[Tensor, "batch atom dim"] | None,
+    ) -> Objective:
+        """Loss and terms, with the held coordinates known to all networks."""
         draws = self.draw(x_0, generator=generator, times=times)
         recipe, rule = self.recipe, self.recipe.distillation
         teacher = self._teacher.law(draws.x_t, draws.t, generator)
@@ -216,11 +203,12 @@ class Di4CObjective:
                 f"{self.process.horizon}: rescale its schedule, or give times=(t, u)"
             )
         t, u = times or self.recipe.times.draw(batch, generator, device)
-        check_earlier_times(u, t, self.process.horizon)
+        if self.validate:
+            check_earlier_times(u, t, self.process.horizon)
         if self.reference_steps:
             x_t = self._teacher.generate(t, x_0.shape[1], self.reference_steps, generator)
         else:
-            x_t = self.process.sample(x_0, 0.0, t, generator=generator)
+            x_t = self._held.keep(self.process.sample(x_0, 0.0, t, generator=generator))
         counts = (self.recipe.num_latents, self.recipe.num_atoms)
         latents = (self._latents(batch, count, generator, device) for count in counts)
         return Draws(t, u, x_t, *latents)
@@ -234,7 +222,14 @@ class Di4CObjective:
             self.teacher_latents,
             self.recipe.stratified,
             self.recipe.teacher_move,
+            self._held,
         )
+
+    def _holding(self, held: Held) -> "Di4CObjective":
+        """The same objective for networks that see the held coordinates and are sure of them."""
+        target = self.target or self.student
+        networks = {"student": self.student, "teacher": self.teacher, "target": target}
+        return replace(self, _held=held, **{k: held.network(v) for k, v in networks.items()})
 
     def _latents(
         self, batch: int, count: int, generator: Generator | None, device: torch.device
@@ -275,7 +270,7 @@ class Di4CObjective:
             x = self._teacher.generate(t, x_0.shape[1], self.reference_steps, repeated)
         else:
             x = self._repeat(x_0, count).flatten(0, 1)
-            x = self.process.sample(x, 0.0, t, generator=repeated)
+            x = self._held.keep(self.process.sample(x, 0.0, t, generator=repeated))
         log_teacher = self._teacher.law(x, t, repeated).log_marginals
         student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
         return distillation_loss(student, log_teacher).unflatten(0, (len(x_0), -1)).mean(1)

@@ -7,15 +7,15 @@ sampler of MaskGIT is in `di4c.confidence`; it reveals positions by rank instead
 
 from collections.abc import Sequence
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from di4c.denoisers import Denoiser
+from di4c.jumps import poisson_jumps, single_jump
 from di4c.latents import Latent
 from di4c.likelihood.checks import check_shape
 from di4c.processes import ForwardProcess
-from di4c.rng import Generator, categorical, exponential_race, poisson
+from di4c.rng import Generator, exponential_race
 from di4c.sampling_loop import Callback, Calls, Samples, generate
 from di4c.schedules import Time, check_grid
 
@@ -33,6 +33,8 @@ def ancestral(
     callback: Callback | None = None,
     trajectory: bool = False,
     validate: bool = True,
+    fixed: Bool[Tensor, "batch dim"] | None = None,
+    valid: Bool[Tensor, "batch dim"] | None = None,
 ) -> Samples:
     r"""Ancestral sampling: draw $x_s \sim p_{s|t}(\cdot \mid x_t)$ at each step of the grid.
 
@@ -59,6 +61,9 @@ def ancestral(
         callback: called with a Step after each step, e.g. to show progress.
         trajectory: whether to return the states at all times.
         validate: whether to check the values of every output of the denoiser.
+        fixed: which coordinates of start are given, such as a prompt, (B, D). They stay, and the
+            others are drawn conditionally on them. Only for masked noise.
+        valid: which coordinates are no padding, (B, D). Padding stays as it is in start.
 
     Returns:
         Samples, with states (B, D) at the first time of the grid.
@@ -106,6 +111,8 @@ def ancestral(
         callback=callback,
         trajectory=trajectory,
         validate=validate,
+        fixed=fixed,
+        valid=valid,
     )
 
 
@@ -124,6 +131,8 @@ def hybrid(
     callback: Callback | None = None,
     trajectory: bool = False,
     validate: bool = True,
+    fixed: Bool[Tensor, "batch dim"] | None = None,
+    valid: Bool[Tensor, "batch dim"] | None = None,
 ) -> Samples:
     """Ancestral sampling with the student first and the teacher for the last calls.
 
@@ -144,6 +153,8 @@ def hybrid(
         callback: see `ancestral`.
         trajectory: see `ancestral`.
         validate: see `ancestral`.
+        fixed: see `ancestral`.
+        valid: see `ancestral`.
 
     Returns:
         Samples, as `ancestral`.
@@ -171,6 +182,8 @@ def hybrid(
         callback=callback,
         trajectory=trajectory,
         validate=validate,
+        fixed=fixed,
+        valid=valid,
     )
 
 
@@ -187,6 +200,8 @@ def tau_leaping(
     callback: Callback | None = None,
     trajectory: bool = False,
     validate: bool = True,
+    fixed: Bool[Tensor, "batch dim"] | None = None,
+    valid: Bool[Tensor, "batch dim"] | None = None,
 ) -> Samples:
     r"""Tau-leaping (Campbell et al. 2022): the reverse rates stay constant within a step.
 
@@ -208,6 +223,8 @@ def tau_leaping(
         callback: see `ancestral`.
         trajectory: see `ancestral`.
         validate: see `ancestral`; also whether to check that rates are finite.
+        fixed: see `ancestral`.
+        valid: see `ancestral`.
 
     Returns:
         Samples, as `ancestral`.
@@ -247,40 +264,6 @@ def tau_leaping(
         callback=callback,
         trajectory=trajectory,
         validate=validate,
+        fixed=fixed,
+        valid=valid,
     )
-
-
-def poisson_jumps(
-    means: Float[Tensor, "*batch state"],
-    x_t: Int[Tensor, "*batch"],
-    generator: Generator | None = None,
-) -> Int[Tensor, "*batch"]:
-    r"""$x_t + \sum_k n_k (k - x_t)$ clipped to 0..S-1, with $n_k \sim \mathrm{Poisson}(m_k)$.
-
-    Args:
-        means: $m_k$, (..., S), expected number of jumps to each state.
-        x_t: states before the jumps, (...).
-        generator: source of randomness.
-    """
-    num_states = means.shape[-1]
-    counts = poisson(means, generator=generator)
-    offsets = torch.arange(num_states, device=x_t.device) - x_t[..., None]
-    return (x_t + (counts * offsets).sum(-1)).clamp(0, num_states - 1).long()
-
-
-def single_jump(
-    means: Float[Tensor, "*batch state"],
-    x_t: Int[Tensor, "*batch"],
-    generator: Generator | None = None,
-) -> Int[Tensor, "*batch"]:
-    r"""$x_t$ with probability $e^{-\sum m}$, otherwise k with probability proportional to $m_k$.
-
-    Args:
-        means: $m_k$, (..., S), expected number of jumps to each state; 0 at $x_t$.
-        x_t: states before the jump, (...).
-        generator: source of randomness.
-    """
-    total = means.sum(-1, keepdim=True)
-    leave = torch.where(total > 0, -torch.expm1(-total) / total, 0.0)
-    law = (means * leave).scatter(-1, x_t[..., None], torch.exp(-total))
-    return categorical(law, generator=generator)

@@ -19,9 +19,10 @@ from itertools import repeat
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
 from di4c.likelihood.checks import check_log_probs, check_shape, check_states
@@ -141,6 +142,8 @@ def generate(
     callback: Callback | None,
     trajectory: bool,
     validate: bool,
+    fixed: Bool[Tensor, "batch dim"] | None = None,
+    valid: Bool[Tensor, "batch dim"] | None = None,
 ) -> Samples:
     """The loop that all samplers over a time grid share.
 
@@ -155,6 +158,8 @@ def generate(
         callback: see `samplers.ancestral`.
         trajectory: see `samplers.ancestral`.
         validate: see `samplers.ancestral`.
+        fixed: see `samplers.ancestral`.
+        valid: see `samplers.ancestral`.
 
     Raises:
         ValueError: If an argument does not fit, see `samplers.ancestral`.
@@ -173,6 +178,7 @@ def generate(
         )
     check_shape("start", start, (-1, -1), "batch, dim")
     check_states("start", start, process.num_states, "draw it with prior_samples")
+    held = Held.of(process, "start", start, fixed, valid, validate)
     on_device = partial(torch.tensor, dtype=torch.float64, device=start.device)
     num_calls = len(times) - 1
     x_t, path, nfe = start, [start], 0
@@ -180,7 +186,7 @@ def generate(
     for k, (denoiser, latents) in zip(range(num_calls), schedule, strict=False):
         s, t = times[-2 - k], times[-1 - k]
         latent, x_s = None, x_t
-        if process.mask_state is None or bool((x_t == process.mask_state).any()):
+        if process.mask_state is None or bool(held.hides(x_t, process.mask_state).any()):
             latent = next_latent(latents, k, len(start))
             log_probs = predict(
                 process, denoiser, x_t, t, latent, drop_mask=True, validate=validate
@@ -191,6 +197,7 @@ def generate(
                 x_s = process.most_likely(probs, x_t, on_device(t))
             else:
                 x_s = move(probs, x_t, 0.0 if s == 0 else on_device(s), on_device(t), k)
+            x_s = held.keep(x_s)
         if callback is not None:
             callback(Step(k, num_calls, s, t, x_t, x_s, latent))
         if trajectory:
@@ -267,15 +274,27 @@ def predict(
     times = torch.full((len(x_t),), t, dtype=torch.float64, device=x_t.device)
     with torch.no_grad():
         log_probs = denoiser(x_t, times, latent)
-    num_values = process.num_values
-    remedy = ""
+    name, remedy = "log_probs returned by the denoiser", ""
+    width = process.num_values if process.mask_is_last else process.num_states
     if log_probs.shape[-1:] == (process.num_states,):
-        if drop_mask and process.mask_state is not None:
-            log_probs = log_probs[..., :num_values]
-            remedy = "give the mask no probability, as FromLogits(network, mask_state=...) does"
-        num_values = log_probs.shape[-1]
-    name = "log_probs returned by the denoiser"
-    check_shape(name, log_probs, (*x_t.shape, num_values), "batch, dim, value")
+        width = process.num_states
+    elif width > process.num_values:
+        remedy = "return all states, with -inf for the mask, because it is not the last state"
+    check_shape(name, log_probs, (*x_t.shape, width), "batch, dim, value", remedy)
+    if drop_mask and process.mask_state is not None:
+        if log_probs.shape[-1] == process.num_states:
+            log_probs = _without_mask(log_probs, process)
+        remedy = "give the mask no probability, as FromLogits(network, mask_state=...) does"
     if validate:
         check_log_probs(name, log_probs, remedy)
     return log_probs.to(torch.promote_types(log_probs.dtype, torch.float32))
+
+
+def _without_mask(
+    log_probs: Float[Tensor, "batch dim state"], process: ForwardProcess
+) -> Float[Tensor, "batch dim value"]:
+    """Leave out the mask, or exclude it where the numbers of later states would change."""
+    if process.mask_is_last:
+        return log_probs[..., :-1]
+    mask = torch.tensor([process.mask_state], device=log_probs.device)
+    return log_probs.index_fill(-1, mask, -torch.inf)

@@ -22,7 +22,6 @@ from di4c.latents import latent_batches
 from di4c.likelihood import Mixture
 from di4c.losses import Target, consistency_loss, prefetch
 from di4c.rng import Generator, repeated_generator
-from di4c.sampling_loop import prior_samples
 from di4c.teacher_steps import TeacherSampler, exact_step
 
 
@@ -120,11 +119,11 @@ class StartLoss:
         """
         term, (batch, _, num_dims), device = self.term, atoms.shape, atoms.device
         process, count = self.teacher.process, self.num_latents
-        x = prior_samples(process, batch, num_dims, generator=generator, device=device)
+        x = self.teacher.prior(batch, num_dims, generator, device)
         t = torch.full((batch,), process.horizon, dtype=torch.float64, device=device)
         latents = self._latents(batch, count, generator, device)
         target = self._target(x, t, generator) if term.weight else None
-        data = Target.from_samples(atoms) if term.data_weight else None
+        data = Target.from_samples(atoms, validate=False) if term.data_weight else None
         student = self.student(x[:, None].expand(-1, count, -1), t, latents)
         student = prefetch(student, [one for one in (target, data) if one is not None])
         return start_loss(term, student, target, data, self.control_variate)
@@ -142,13 +141,9 @@ class StartLoss:
             one = replace(teacher, num_latents=count if teacher.num_latents else 0)
             law, atoms = one.law(x, t, generator), x[:, None].expand(-1, count, -1)
         else:
-            atoms = prior_samples(
-                teacher.process,
-                len(x) * count,
-                x.shape[1],
-                generator=repeated_generator(generator, count),
-                device=x.device,
-            ).unflatten(0, (len(x), count))
+            repeated = repeated_generator(generator, count)
+            atoms = teacher.prior(len(x) * count, x.shape[1], repeated, x.device)
+            atoms = atoms.unflatten(0, (len(x), count))
         u, steps = self.term.end * t, self.term.teacher_steps
         x_u = teacher.jump(atoms, u, t, generator, steps=steps, law=law)
         latents = self._latents(len(x), count, generator, x.device)

@@ -1,7 +1,7 @@
 r"""Teacher steps from $x_t$ to $x_u$, the first part of a consistency target."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.conditioning import Held
 from di4c.confidence import teacher_step
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import LatentLaw, latent_batches
@@ -24,10 +25,12 @@ class TeacherLaw(NamedTuple):
         log_marginals: log-probabilities of each coordinate of x_0, (B, D, S). They determine a
             product teacher.
         x_0: one draw from each component of a mixture teacher, (B, L, D); None for a product.
+        num_tokens: number of coordinates that are not held, (B,); None for all D.
     """
 
     log_marginals: Float[Tensor, "batch dim value"]
     x_0: Int[Tensor, "batch latent dim"] | None = None
+    num_tokens: Int[Tensor, "batch"] | None = None
 
 
 TeacherMove = Callable[
@@ -106,6 +109,7 @@ class ConfidenceTeacher:
                 "product teacher: use exact_step for a mixture teacher"
             )
         log_probs = teacher.log_marginals[:, None].expand(-1, x_t.shape[1], -1, -1)
+        tokens = teacher.num_tokens
         return teacher_step(
             log_probs,
             x_t,
@@ -115,6 +119,7 @@ class ConfidenceTeacher:
             num_steps=self.num_steps,
             temperature=self.temperature,
             schedule=self.schedule,
+            num_tokens=None if tokens is None else tokens[:, None].expand(x_t.shape[:2]),
             generator=generator,
         )
 
@@ -130,6 +135,7 @@ class TeacherSampler:
         num_latents: number of latents of a mixture teacher; 0 for a product teacher.
         stratified: whether these latents are stratified.
         move: the step.
+        held: coordinates that keep their value, of which `network` must be sure.
     """
 
     process: ForwardProcess
@@ -138,6 +144,14 @@ class TeacherSampler:
     num_latents: int = 0
     stratified: bool = False
     move: TeacherMove = exact_step
+    held: Held = field(default_factory=Held)
+
+    def prior(
+        self, num_rows: int, num_dims: int, generator: Generator | None, device: torch.device
+    ) -> Int[Tensor, "row dim"]:
+        """States at the horizon, with the held coordinates at their value, (R, D)."""
+        x = prior_samples(self.process, num_rows, num_dims, generator=generator, device=device)
+        return self.held.keep(x)
 
     @torch.no_grad()
     def law(
@@ -152,13 +166,8 @@ class TeacherSampler:
             law = self.draws(x_t[:, None].expand(-1, self.num_latents, -1), t, generator)
         else:
             law = TeacherLaw(self.network(x_t[:, None], t, None).log_marginals())
-        sizes = (self.process.num_values, self.process.num_states)
-        if law.log_marginals.shape[-1] not in sizes:
-            raise ValueError(
-                f"teacher must return probabilities of the {sizes[0]} values of the process (or of "
-                f"all {sizes[1]} states); got {law.log_marginals.shape[-1]}"
-            )
-        return law
+        self.process.check_width("log-probabilities of the teacher", law.log_marginals.shape[-1])
+        return law._replace(num_tokens=self._num_tokens(len(x_t)))
 
     @torch.no_grad()
     def draws(
@@ -178,7 +187,7 @@ class TeacherSampler:
                 device=x.device,
             )
         x_0, log_marginals = self.network(x, t, latents).draw(generator)
-        return TeacherLaw(log_marginals, x_0)
+        return TeacherLaw(log_marginals, x_0, self._num_tokens(len(x)))
 
     @torch.no_grad()
     def jump(
@@ -213,10 +222,15 @@ class TeacherSampler:
         self, t: Float[Tensor, "batch"], num_dims: int, steps: int, generator: Generator | None
     ) -> Int[Tensor, "batch dim"]:
         """States at t that the teacher generates from the prior: the reference law of Theorem 2."""
-        x = prior_samples(self.process, len(t), num_dims, generator=generator, device=t.device)
+        x = self.prior(len(t), num_dims, generator, t.device)
         fractions = torch.arange(steps + 1, device=t.device) / steps
         times = self.process.horizon + (t - self.process.horizon) * fractions[:, None]
         for later, earlier in pairwise(times):
             law = self.law(x, later, generator)
             x = exact_step(self.process, law, x[:, None], earlier, later, generator)[:, 0]
         return x
+
+    def _num_tokens(self, num_rows: int) -> Int[Tensor, "row"] | None:
+        """Number of coordinates of each row that are not held; None if none is held."""
+        free = self.held.rows(num_rows).free
+        return None if free is None else free.sum(-1)

@@ -95,7 +95,9 @@ def _finish(process: ForwardProcess, law: Tensor, num_dims: int, t: float) -> Te
     if t > 0 or process.mask_state is None:
         return law
     cube = law.reshape((process.num_states,) * num_dims)
-    return cube[(slice(0, process.num_values),) * num_dims].reshape(-1)
+    for d in range(num_dims):
+        cube = cube.index_select(d, process.values)
+    return cube.reshape(-1)
 
 
 def product_composition(

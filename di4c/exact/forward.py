@@ -4,7 +4,7 @@ With n = S^D states a transform costs D passes over n numbers. No n x n matrix i
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
@@ -91,7 +91,7 @@ def forward_law(process: ForwardProcess, q_0: Tensor, t: float) -> Float[Tensor,
         (num_states^D,), float64.
     """
     law, _ = as_law(q_0, process.num_values)
-    return push_forward(law, process.transition(0.0, t)[: process.num_values])
+    return push_forward(law, process.transition(0.0, t)[process.values])
 
 
 def posterior_marginals(
@@ -126,9 +126,10 @@ def posterior_marginals(
     )
     # At s = 0 there is no mask, so the law of x_s is the data law over the values.
     if s == 0:
-        kernel, law_s = process.transition(0.0, t)[: process.num_values], law
+        sources, law_s = process.values, law
     else:
-        kernel, law_s = process.transition(s, t), forward_law(process, law, s)
+        sources, law_s = torch.arange(num_states), forward_law(process, law, s)
+    kernel = process.transition(s, t)[sources]
     evidence = push_forward(law_s, kernel)
     reachable = bool((evidence > 0).all())
     single = marginals(law_s, num_dims, len(kernel))[:, :, None] * kernel  # (D, S_s, S_t)
@@ -137,24 +138,26 @@ def posterior_marginals(
     for d, rest in enumerate(leave_one_out(law_s, kernel)):
         before, _, after = rest.shape
         rows = result[d].view(num_states, before, num_states, after)
-        for source, weights in enumerate(kernel):
-            torch.mul(rest[:, source, None], weights[:, None], out=rows[source])
+        for i, (source, weights) in enumerate(zip(sources.tolist(), kernel, strict=True)):
+            torch.mul(rest[:, i, None], weights[:, None], out=rows[source])
         # The sum over x_s is q_t(x_t). Division by this sum makes rows add up to 1 exactly.
         total = result[d].sum(0)
         if reachable:
             result[d] /= total
         else:
-            fallback = _along(_one_dimensional_reverse(single[d]), d, num_dims)
+            fallback = _along(_one_dimensional_reverse(single[d], sources), d, num_dims)
             result[d] /= total.where(total > 0, 1.0)
-            result[d, : len(kernel)] = torch.where(evidence > 0, result[d, : len(kernel)], fallback)
+            result[d, sources] = torch.where(evidence > 0, result[d, sources], fallback)
     return result.permute(2, 0, 1)
 
 
-def _one_dimensional_reverse(joint: Float[Tensor, "source target"]) -> Tensor:
+def _one_dimensional_reverse(
+    joint: Float[Tensor, "source target"], sources: Int[Tensor, "source"]
+) -> Tensor:
     """Reverse kernel [x_t, x_s] of one coordinate, carried over where it is undefined."""
     total = joint.sum(0)
     reverse = (joint / total.where(total > 0, 1.0)).T
-    carry = torch.eye(joint.shape[1], joint.shape[0], dtype=joint.dtype)
+    carry = torch.eye(joint.shape[1], dtype=joint.dtype)[:, sources]
     return torch.where((total > 0)[:, None], reverse, carry)
 
 

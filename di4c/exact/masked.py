@@ -30,9 +30,9 @@ def masked_step(
     Args:
         law: law before the step, ((S + 1)^D,).
         probs: marginals after the step for every state, ((S + 1)^D, D, S + 1).
-        mask_state: the mask, which is the last state: S.
+        mask_state: the mask.
     """
-    num_states = mask_state + 1
+    num_states = probs.shape[-1]
     num_dims = infer_num_dims(len(law), num_states)
     tail = tail_dims(num_dims, num_states)
     head = num_dims - tail

@@ -81,8 +81,8 @@ def mixture_quadrature(
     x_t = states(num_dims, process.num_states)
     for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):
         # At time 0 no coordinate is masked.
-        num_images = process.num_values if s == 0 else process.num_states
-        image = torch.zeros(num_images**num_dims, dtype=torch.float64)
+        images = process.values if s == 0 else torch.arange(process.num_states)
+        image = torch.zeros(len(images) ** num_dims, dtype=torch.float64)
         counts, row = latent_counts(law, evaluations, size), 0
         for count in sorted(set(counts[counts > 0].long().tolist()), reverse=True):
             width = min(count, _ROWS)
@@ -95,7 +95,7 @@ def mixture_quadrature(
                 once = torch.full((len(atoms),), t, dtype=torch.float64)
                 log_probs = network(x, once, block.unflatten(0, (-1, width)))
                 probs = log_probs.flatten(0, 1).double().exp()
-                step = process.reverse(probs, x.flatten(0, 1), s, t)[..., :num_images]
+                step = process.reverse(probs, x.flatten(0, 1), s, t)[..., images]
                 image += product_step((law[atoms] / count).repeat_interleave(width), step)
         law = image
     return law

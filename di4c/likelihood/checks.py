@@ -7,6 +7,8 @@ device once. Under `torch.compile` values are not checked, because that would br
 import torch
 from torch import Tensor
 
+from di4c.processes.state_space import StateSpace
+
 # Largest allowed difference of a sum of probabilities from 1. It leaves room for the rounding of
 # S = 50,000 terms and is too small for raw logits to pass.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
@@ -17,6 +19,11 @@ _LOG_TOLERANCE = _TOLERANCE | {torch.bfloat16: 4e-2}  # rounding of -log 50,000 
 def checks_values(validate: bool) -> bool:
     """Whether values are to be checked."""
     return validate and not torch.compiler.is_compiling()
+
+
+def coarsest(*dtypes: torch.dtype) -> torch.dtype:
+    """The least precise of some float types."""
+    return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
 
 def first_index(mask: Tensor) -> tuple[int, ...]:
@@ -58,7 +65,14 @@ def check_not_nan(name: str, values: Tensor) -> None:
 def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
     """Raise ValueError unless x is int64 and every entry is a state in 0..num_states-1."""
     if x.dtype != torch.int64:
-        raise ValueError(f"{name} must be int64, the dtype of indices; got {x.dtype}: use .long()")
+        first = ""
+        if x.is_floating_point() and x.numel():
+            broken = (x % 1 != 0).nonzero()
+            index = broken[0].tolist() if len(broken) else [0] * x.ndim
+            first = f" ({float(x[tuple(index)]):.6g} at index {index})"
+        raise ValueError(
+            f"{name} must be int64, the dtype of indices; got {x.dtype}{first}: use .long()"
+        )
     bad = (x < 0) | (x >= num_states)
     if bool(bad.any()):
         index = first_index(bad)
@@ -68,14 +82,43 @@ def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
         )
 
 
-def check_log_probs(name: str, log_probs: Tensor, remedy: str = "") -> None:
-    """Raise ValueError unless the probabilities over the last axis sum to 1."""
+def check_data(name: str, x: Tensor, process: StateSpace) -> None:
+    """Raise ValueError unless x (B, D) holds values that data can take."""
+    check_shape(name, x, (-1, -1), "batch, dim")
+    remedy = "look for tokens of another vocabulary; give positions marked by -100 any value, and "
+    check_states(name, x, process.num_states, remedy + "valid=False")
+    masked = x == process.mask_state
+    if process.mask_state is not None and bool(masked.any()):
+        index = list(first_index(masked))
+        raise ValueError(
+            f"{name} must be values that data can take; got the mask {process.mask_state} at index "
+            f"{index}: replace masks by data before training"
+        )
+
+
+def check_log_probs(
+    name: str, log_probs: Tensor, remedy: str = "", precision: torch.dtype | None = None
+) -> None:
+    """Raise ValueError unless the probabilities over the last axis sum to 1.
+
+    The tolerance follows the precision that the values come from. Values in float32 that were
+    computed in half precision keep its rounding. They are recognised where each of them is a number
+    of that type.
+
+    Args:
+        name: what to call the tensor in the error.
+        log_probs: log-probabilities.
+        remedy: what the error advises.
+        precision: dtype of the numbers from which the values were computed, if it is a lower one.
+    """
     rows = log_probs.detach().flatten(0, -2)
     # Check in pieces, so that the check needs less memory than the tensor itself.
     pieces = rows.split(max(1, 2**22 // rows.shape[-1]))
     totals = torch.cat([piece.exp().sum(-1, dtype=_wide(rows.dtype)) for piece in pieces])
-    tolerance = _LOG_TOLERANCE.get(rows.dtype, _HALF_TOLERANCE)
+    tolerance = _log_tolerance(coarsest(rows.dtype, precision or rows.dtype))
     bad = ~((totals - 1).abs() <= tolerance)  # a NaN is bad too
+    if bool(bad.any()) and (dtype := _half_source(rows)) is not None:
+        bad = ~((totals - 1).abs() <= _log_tolerance(dtype))
     if not bool(bad.any()):
         return
     row = first_index(bad)[0]
@@ -92,10 +135,20 @@ def check_log_probs(name: str, log_probs: Tensor, remedy: str = "") -> None:
     )
 
 
-def check_weights(name: str, weights: Tensor, remedy: str) -> None:
-    """Raise ValueError unless the weights are non-negative and sum to 1 over the last axis."""
+def check_weights(
+    name: str, weights: Tensor, remedy: str, precision: torch.dtype | None = None
+) -> None:
+    """Raise ValueError unless the weights are non-negative and sum to 1 over the last axis.
+
+    Args:
+        name: what to call the tensor in the error.
+        weights: the weights.
+        remedy: what the error advises.
+        precision: see `check_log_probs`.
+    """
     total = weights.detach().sum(-1, dtype=_wide(weights.dtype))
-    tolerance = _TOLERANCE.get(weights.dtype, _HALF_TOLERANCE)
+    dtype = coarsest(weights.dtype, precision or weights.dtype)
+    tolerance = _TOLERANCE.get(dtype, _HALF_TOLERANCE)
     if bool(((total - 1).abs() <= tolerance).all()) and not bool((weights < 0).any()):
         return
     worst = float(total.reshape(-1)[(total - 1).abs().argmax()])
@@ -103,6 +156,18 @@ def check_weights(name: str, weights: Tensor, remedy: str) -> None:
         f"{name} must be non-negative and sum to 1; the sum is {worst:.6g}, the smallest "
         f"{float(weights.min()):.6g}: {remedy}"
     )
+
+
+def _log_tolerance(dtype: torch.dtype) -> float:
+    return _LOG_TOLERANCE.get(dtype, _HALF_TOLERANCE)
+
+
+def _half_source(values: Tensor) -> torch.dtype | None:
+    """The half-precision type that holds each of these wider values exactly, if there is one."""
+    for dtype in (torch.bfloat16, torch.float16):
+        if values.element_size() > 2 and bool((values.to(dtype).to(values.dtype) == values).all()):
+            return dtype
+    return None
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

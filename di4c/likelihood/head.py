@@ -1,13 +1,13 @@
 """The mixture of a large network, held as features and a head instead of log-probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.likelihood.checks import check_shape, check_states, checks_values
+from di4c.likelihood.checks import check_shape, check_states, checks_values, coarsest
 from di4c.likelihood.chunked import Chunked, accumulator, chunks, given_chunks, weighted_sum
 from di4c.likelihood.logits import Head, LogitsTransform, log_point_mass
 from di4c.likelihood.mixture import check_atoms, check_latent_law, check_log_target
@@ -63,6 +63,19 @@ class HeadMixture:
         if self.transform.given is not None and checks_values(self.validate):
             given = self.transform.given.clamp(min=0)
             check_states("given", given, self.head.num_states, "mark unknown coordinates by -1")
+
+    def with_known(self, known: Int[Tensor, "batch dim"]) -> "HeadMixture":
+        """The same mixture with point masses at coordinates that are known. They cost no product.
+
+        Args:
+            known: the state of each known coordinate, -1 for the others, (B, D).
+        """
+        check_shape("known", known, (len(self.hidden), self.hidden.shape[2]), "batch, dim")
+        given = self.transform.given
+        if given is not None:
+            over = known[:, None] if given.ndim == 3 else known
+            known = torch.where(over >= 0, over, given)
+        return replace(self, transform=replace(self.transform, given=known))
 
     def gather(self, x: Int[Tensor, "batch atom dim"]) -> Float[Tensor, "batch latent dim atom"]:
         return self.prefetch(atoms=[x]).gather(x)
@@ -134,6 +147,14 @@ class HeadMixture:
     def log_marginals(self) -> Float[Tensor, "batch dim state"]:
         """Log-marginals of the mixture, (B, D, S), without the cost of a draw."""
         return self._sweep()
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Dtype of the least precise numbers that laws are normalised in.
+
+        Logits are normalised in float32 or wider, whatever the dtype of the features is.
+        """
+        return coarsest(accumulator(self.hidden), self.log_weights.dtype)
 
     def _sweep(self, samples: Tensor | None = None, uniforms: Tensor | None = None) -> Tensor:
         """The log-marginals (B, D, S); also writes the samples that belong to the uniforms."""

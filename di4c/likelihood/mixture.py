@@ -6,7 +6,7 @@ Given the latent l the coordinates are independent. They are correlated because 
 the same latent (Di4C, Section 3.1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -20,8 +20,9 @@ from di4c.likelihood.checks import (
     check_states,
     check_weights,
     checks_values,
+    coarsest,
 )
-from di4c.likelihood.logits import LogitsTransform
+from di4c.likelihood.logits import LogitsTransform, log_point_mass
 from di4c.rng import Generator, categorical
 
 
@@ -105,6 +106,18 @@ class DenseMixture:
         log_probs = (transform or LogitsTransform()).log_probs(logits)
         return cls(log_probs, log_weights, validate)
 
+    def with_known(self, known: Int[Tensor, "batch dim"]) -> "DenseMixture":
+        """The same mixture with point masses at coordinates that are known.
+
+        Args:
+            known: the state of each known coordinate, -1 for the others, (B, D).
+        """
+        batch, num_dims, num_states = self._shape
+        check_shape("known", known, (batch, num_dims), "batch, dim")
+        points = log_point_mass(known, num_states).to(self.log_probs)[:, None]
+        open_ = (known < 0)[:, None, :, None]
+        return replace(self, log_probs=torch.where(open_, self.log_probs, points))
+
     def gather(self, x: Int[Tensor, "batch atom dim"]) -> Float[Tensor, "batch latent dim atom"]:
         batch, num_latents, num_dims, num_states = self.log_probs.shape
         check_atoms(x, (batch, -1, num_dims), num_states, self.validate)
@@ -141,6 +154,11 @@ class DenseMixture:
             Samples (B, L, D) and log-marginals (B, D, S).
         """
         return categorical(self.log_probs.exp(), generator=generator), self.log_marginals()
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Dtype of the least precise numbers that the statistics are computed from."""
+        return coarsest(self.log_probs.dtype, self.log_weights.dtype)
 
     @property
     def _shape(self) -> tuple[int, int, int]:

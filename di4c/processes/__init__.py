@@ -3,10 +3,10 @@
 from di4c.processes.base import ForwardProcess
 from di4c.processes.interpolating import (
     InterpolatingProcess,
-    MaskedProcess,
     UniformProcess,
     absorbing_process,
 )
+from di4c.processes.masked import MaskedProcess
 from di4c.processes.rate_matrix import RateMatrixProcess, gaussian_process, two_state_process
 
 __all__ = [

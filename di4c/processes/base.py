@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.processes.state_space import StateSpace
 from di4c.processes.times import select_rows
 from di4c.rng import Generator, categorical
 from di4c.schedules import Time
 
 
-class ForwardProcess(ABC):
+class ForwardProcess(StateSpace, ABC):
     r"""A Markov process that adds noise to all D coordinates independently and by the same law.
 
     A process supplies $q_{t|s}$ of one coordinate as a matrix (`transition`). Bayes' rule needs two
@@ -22,20 +23,10 @@ class ForwardProcess(ABC):
     one time for each leading entry of x.
 
     Attributes:
-        num_states: number of states of one coordinate, a mask included.
-        num_values: number of states that data can take, which are all states but the mask.
-        mask_state: index of the mask, or None if the process has no mask.
         horizon: T, the time at which generation starts.
     """
 
-    num_states: int
     horizon: float
-    mask_state: int | None = None
-
-    @property
-    def num_values(self) -> int:
-        """Number of states that data can take."""
-        return self.num_states - (self.mask_state is not None)
 
     @abstractmethod
     def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
@@ -152,22 +143,6 @@ class ForwardProcess(ABC):
     ) -> Int[Tensor, "*batch"]:
         r"""Draw $x_s \sim q_{s|0,t}(\cdot \mid x_0, x_t)$, the law that `posterior` returns."""
         return categorical(self.posterior(x_0, x_t, s, t), generator=generator)
-
-    def over_states(self, probs: Float[Tensor, "*batch value"]) -> Float[Tensor, "*batch state"]:
-        """Extend probabilities over the values to all states; the mask gets 0.
-
-        Args:
-            probs: (..., num_values), or (..., num_states), which is returned as it is.
-
-        Raises:
-            ValueError: If the last axis has another size.
-        """
-        if probs.shape[-1] not in (self.num_values, self.num_states):
-            raise ValueError(
-                f"probs must have {self.num_values} values or {self.num_states} states on its "
-                f"last axis; got {probs.shape[-1]}"
-            )
-        return torch.nn.functional.pad(probs, (0, self.num_states - probs.shape[-1]))
 
     def reverse(
         self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], s: Time, t: Time

@@ -1,4 +1,4 @@
-"""Processes that keep a coordinate or redraw it: uniform, absorbing and masked noise."""
+"""Processes that keep a coordinate or redraw it: the general form, uniform and absorbing noise."""
 
 import torch
 from jaxtyping import Float, Int
@@ -7,7 +7,7 @@ from torch import Tensor
 from di4c.probabilities import as_probabilities
 from di4c.processes.base import ForwardProcess
 from di4c.processes.times import align_time, check_times
-from di4c.rng import Generator, categorical, invert, uniform
+from di4c.rng import Generator, categorical, uniform
 from di4c.schedules import LinearSchedule, Schedule, Time, as_time
 
 
@@ -156,7 +156,7 @@ class UniformProcess(InterpolatingProcess):
     """
 
     def __init__(self, num_states: int, schedule: Schedule | None = None) -> None:
-        _check_count("num_states", num_states)
+        check_count("num_states", num_states)
         uniform = torch.full((num_states,), 1 / num_states, dtype=torch.float64)
         super().__init__(uniform, schedule or LinearSchedule())
 
@@ -166,85 +166,12 @@ class UniformProcess(InterpolatingProcess):
         return (self.num_states * uniform(x.shape, generator=generator, device=x.device)).long()
 
 
-class MaskedProcess(InterpolatingProcess):
-    r"""Masked noise: a coordinate that does not survive becomes the mask.
-
-    The mask is one more state, the last one: `mask_state = num_values` and
-    `num_states = num_values + 1`. Reverse steps keep every unmasked coordinate as it is.
-
-    Args:
-        num_values: number of values that data can take, without the mask.
-        schedule: $\alpha$, the expected share of unmasked coordinates; linear by default.
-
-    Example:
-        >>> import torch
-        >>> process = MaskedProcess(2)  # bits, with 2 as the mask
-        >>> process.transition(0.0, 0.25)  # each bit is masked with probability 1/4
-        tensor([[0.7500, 0.0000, 0.2500],
-                [0.0000, 0.7500, 0.2500],
-                [0.0000, 0.0000, 1.0000]], dtype=torch.float64)
-        >>> process.sample(torch.tensor([[0, 1, 1]]), 0.0, 1.0)  # at the horizon all is masked
-        tensor([[2, 2, 2]])
-    """
-
-    def __init__(self, num_values: int, schedule: Schedule | None = None) -> None:
-        _check_count("num_values", num_values)
-        point_mass = torch.zeros(num_values + 1, dtype=torch.float64)
-        point_mass[-1] = 1
-        super().__init__(point_mass, schedule or LinearSchedule())
-        self.mask_state = num_values
-
-    def bridge(
-        self,
-        x_0: Int[Tensor, "*batch"],
-        x_t: Int[Tensor, "*batch"],
-        s: Time,
-        t: Time,
-        *,
-        generator: Generator | None = None,
-    ) -> Int[Tensor, "*batch"]:
-        return torch.where(self._revealed(x_t, s, t, generator), x_0, x_t)
-
-    def reverse_step(
-        self,
-        probs: Float[Tensor, "*batch value"],
-        x_t: Int[Tensor, "*batch"],
-        s: Time,
-        t: Time,
-        *,
-        generator: Generator | None = None,
-    ) -> Int[Tensor, "*batch"]:
-        revealed = self._revealed(x_t, s, t, generator)
-        uniforms = uniform(x_t.shape, generator=generator, device=x_t.device)
-        # Only revealed coordinates need a draw of x_0: in a whole trajectory, each coordinate once.
-        x_s = x_t.clone()
-        x_s[revealed] = invert(probs[revealed], uniforms[revealed])
-        return x_s
-
-    def carry_over(
-        self, x_0: Int[Tensor, "*batch"], x_t: Int[Tensor, "*batch"], t: Time
-    ) -> Int[Tensor, "*batch"]:
-        return torch.where(x_t == self.mask_state, x_0, x_t)
-
-    def _revealed(
-        self, x_t: Int[Tensor, "*batch"], s: Time, t: Time, generator: Generator | None
-    ) -> Tensor:
-        """Draw which masked coordinates are revealed between t and s; bool, in the shape of x_t."""
-        reveal = align_time(self.reveal_probability(s, t).to(x_t.device), x_t)
-        draws = uniform(x_t.shape, generator=generator, device=x_t.device)
-        return (x_t == self.mask_state) & (draws < reveal)
-
-    def _redraw(
-        self, x: Int[Tensor, "*batch"], generator: Generator | None
-    ) -> Int[Tensor, "*batch"]:
-        return torch.full_like(x, self.num_values)
-
-
 def absorbing_process(schedule: Schedule) -> InterpolatingProcess:
     r"""The absorbing chain on {0, 1} without a mask: a one falls to zero, $P(1 \to 1) = \alpha$."""
     return InterpolatingProcess(torch.tensor([1.0, 0.0], dtype=torch.float64), schedule)
 
 
-def _check_count(name: str, value: int) -> None:
+def check_count(name: str, value: int) -> None:
+    """Raise ValueError unless there are at least two."""
     if value < 2:
         raise ValueError(f"{name} must be at least 2; got {value}")
