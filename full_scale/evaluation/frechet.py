@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_ROUNDING = 1e-6
+"""Relative rounding error of a published covariance, which may be in float32."""
+
 
 @dataclass
 class FeatureMoments:
@@ -90,13 +93,33 @@ class FrechetReference:
     Args:
         mean: mean of the reference, usually real data.
         covariance: covariance of the reference. Published statistics consist of these two.
+
+    Raises:
+        ValueError: If the mean is no vector of finite numbers, or the covariance is no symmetric
+            matrix of its size without negative eigenvalues.
     """
 
     def __init__(
         self, mean: Float[Tensor, "feature"], covariance: Float[Tensor, "feature feature"]
     ) -> None:
+        size = mean.numel()
+        if mean.shape != (size,) or size == 0 or covariance.shape != (size, size):
+            raise ValueError(
+                "mean must have shape (F,) and covariance (F, F); got "
+                f"{tuple(mean.shape)} and {tuple(covariance.shape)}"
+            )
+        for name, numbers in (("mean", mean), ("covariance", covariance)):
+            if numbers.is_complex() or not bool(numbers.isfinite().all()):
+                raise ValueError(f"{name} must hold finite real numbers")
         self.mean, self.covariance = mean.double(), covariance.double()
+        scale = float(self.covariance.abs().max())
+        if float((self.covariance - self.covariance.T).abs().max()) > _ROUNDING * scale:
+            raise ValueError("covariance must be symmetric")
         values, vectors = torch.linalg.eigh(self.covariance)
+        if float(values.min()) < -_ROUNDING * scale * size:
+            raise ValueError(
+                f"covariance must have no negative eigenvalue; got {float(values.min()):g}"
+            )
         self._root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
 
     def distance(self, moments: FeatureMoments) -> float:

@@ -13,6 +13,7 @@ from full_scale.data.packed import HEADER, PackedTokens
 from full_scale.evaluation.decoding import Pictures, pictures
 from full_scale.evaluation.features import Extractor
 from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
+from reporting.arrays import read_arrays
 from reporting.files import write_whole
 
 Look = Callable[[Pictures], Pictures]
@@ -79,18 +80,19 @@ def stretched(batch: Pictures) -> Pictures:
 
 
 def _load(path: Path, features: str) -> FrechetReference:
-    if not path.is_file():
-        raise ValueError(f"reference {path} is missing; make it with --save-reference")
-    with np.load(path) as held:
-        if absent := {"mu", "sigma"} - set(held.files):
-            names = ", ".join(sorted(absent))
-            raise ValueError(f"reference {path} has no {names}; give a file of --save-reference")
-        if "features" in held.files and str(held["features"]) != features:
-            raise ValueError(
-                f"reference {path} holds statistics of {held['features']} features; give one of "
-                f"{features} features, or --features {held['features']}"
-            )
-        return FrechetReference(torch.from_numpy(held["mu"]), torch.from_numpy(held["sigma"]))
+    remedy = "give a file that --save-reference made, or published statistics"
+    held = read_arrays(path, ("mu", "sigma"), ("features",), remedy)
+    if "features" in held and str(held["features"]) != features:
+        raise ValueError(
+            f"reference {path} holds statistics of {str(held['features'])[:20]} features; give one "
+            f"of {features} features, or another --features"
+        )
+    if not {held["mu"].dtype.kind, held["sigma"].dtype.kind} <= {*"fiu"}:
+        raise ValueError(f"reference {path}: mu and sigma must hold real numbers; {remedy}")
+    try:
+        return FrechetReference(*(torch.from_numpy(held[name]) for name in ("mu", "sigma")))
+    except ValueError as error:
+        raise ValueError(f"reference {path}: {error}; {remedy}") from None
 
 
 def _batches(source: str, resolution: int, batch_size: int) -> tuple[Iterator[Tensor], int]:

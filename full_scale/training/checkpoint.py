@@ -13,15 +13,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypedDict
 
 import torch
 
-from full_scale.models.tensor_file import file_sha256
+from full_scale.models.hashes import SUFFIX as HASH
+from full_scale.models.hashes import check_sha256, hash_file, record_sha256
 from reporting.files import write_whole
 from reporting.inputs import parsing, require_file
+from reporting.typed import Within, typed
 
-_PREFIX, _SUFFIX, _HASH = "step_", ".pt", ".sha256"
+_PREFIX, _SUFFIX = "step_", ".pt"
 _AGAIN = "copy the checkpoint again, or remove it to go on from an earlier one"
 
 
@@ -41,6 +43,15 @@ class Checkpoint:
     path: Path
     sha256: str
     step: int
+    state: dict[str, Any]
+    config: dict[str, Any]
+    manifest: dict[str, Any]
+
+
+class _Content(TypedDict):
+    """What the file of a checkpoint holds."""
+
+    step: Annotated[int, Within(0)]
     state: dict[str, Any]
     config: dict[str, Any]
     manifest: dict[str, Any]
@@ -93,7 +104,7 @@ def save_checkpoint(
     others = [old for old in checkpoints(folder) if step_of(old) not in milestones]
     for old in others[: -keep if keep else 0]:
         old.unlink()  # without this file its hash counts as a leftover
-        _hash_file(old).unlink(missing_ok=True)
+        hash_file(old).unlink(missing_ok=True)
     return path
 
 
@@ -110,17 +121,13 @@ def load_checkpoint(path: Path | str, device: torch.device | str = "cpu") -> Che
             anything but the state of a run. The message names the file.
     """
     path = require_file(path)
-    if not _hash_file(path).is_file():
-        raise ValueError(f"{_hash_file(path)} is missing; {_AGAIN}")
-    saved, found = _hash_file(path).read_bytes().split()[:1], file_sha256(path)
-    if saved != [found.encode()]:
-        raise ValueError(
-            f"{path} is not what was saved: its SHA-256 is {found}, and {_hash_file(path).name} "
-            f"has another one; {_AGAIN}"
-        )
-    remedy = "give one that python -m full_scale.train wrote"
+    found, remedy = check_sha256(path, _AGAIN), "give one that python -m full_scale.train wrote"
     with parsing(path, "the checkpoint of a training run", remedy):
-        return Checkpoint(path, found, **torch.load(path, map_location=device, weights_only=True))
+        content = torch.load(path, map_location=device, weights_only=True)
+        checkpoint = Checkpoint(path, found, **typed(_Content, content))
+    if checkpoint.step != step_of(path):
+        raise ValueError(f"{path} is of step {checkpoint.step}, so its name is wrong; {_AGAIN}")
+    return checkpoint
 
 
 def latest_checkpoint(folder: Path | str) -> Path | None:
@@ -138,7 +145,7 @@ def step_of(path: Path) -> int | None:
     """Number of steps in the name of a checkpoint, with or without its suffix; else None."""
     name = path.name.removesuffix(_SUFFIX)
     number = name.removeprefix(_PREFIX)
-    return int(number) if name != number and number.isdigit() else None
+    return int(number) if name != number and number.isascii() and number.isdigit() else None
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -156,17 +163,13 @@ def _write(content: dict[str, Any], path: Path, file: BinaryIO) -> None:
             f"the state holds {', '.join(unsafe)}; it may hold tensors, strings, numbers, booleans "
             "and None, in dictionaries, lists and tuples"
         )
-    write_whole(_hash_file(path), f"{file_sha256(file.name)}  {path.name}\n".encode())
-
-
-def _hash_file(path: Path) -> Path:
-    return path.with_name(path.name + _HASH)
+    record_sha256(path, Path(file.name))
 
 
 def _clear_leftovers(folder: Path) -> None:
     """Remove what a killed writer left: temporary files, and hashes without their checkpoint."""
     for path in folder.glob(f".{_PREFIX}*{_SUFFIX}*.tmp"):
         path.unlink()
-    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}{_HASH}"):
-        if not path.with_name(path.name.removesuffix(_HASH)).exists():
+    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}{HASH}"):
+        if not path.with_name(path.name.removesuffix(HASH)).exists():
             path.unlink()
