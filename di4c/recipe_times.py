@@ -43,19 +43,22 @@ class LogUniformGap:
 
 @dataclass(frozen=True)
 class FixedGap:
-    r"""Times with a fixed gap: $t \sim \mathrm{U}(0, 1)$ and $u = \max(t - \text{gap}, 0)$.
+    r"""Times with a fixed gap: $t \sim \mathrm{U}(\text{first}, 1)$, $u = \max(t - \text{gap}, 0)$.
 
     Attributes:
         gap: difference of t and u.
+        first: smallest time t; 0 in the published recipes.
     """
 
     gap: float = 0.05
+    first: float = 0.0
 
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
         """Draw times (t, u), each (B,), in float64."""
-        t = 1 - uniform((batch,), generator=generator, device=device)  # in (0, 1]
+        draws = uniform((batch,), generator=generator, device=device)
+        t = 1 - (1 - self.first) * draws  # in (first, 1]
         return t, (t - self.gap).clamp_min(0)
 
 

@@ -19,7 +19,7 @@ from di4c.sampling_loop import call_grid
 from full_scale.data.words import ALPHABET as WORD_ALPHABET
 from full_scale.models.attention import attention
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
-from full_scale.models.latent import LatentToken, append_token, sinusoidal_features
+from full_scale.models.latent import LatentPositions, LatentToken, append_token, sinusoidal_features
 from full_scale.models.processes import MaskedProcessConfig
 from full_scale.models.rotary import rotary_table, rotate
 
@@ -49,6 +49,8 @@ class DiTConfig(DenoiserConfig):
         learned_positions: whether the network also gets the absolute position of each token. The
             published networks only get relative ones, with which all masked positions of an empty
             text are alike.
+        latent_map: whether a student's latent also has an embedding of its own for each position
+            (`LatentPositions`). The published networks have none.
     """
 
     kind = "dit"
@@ -67,6 +69,7 @@ class DiTConfig(DenoiserConfig):
     latent: bool = False
     alphabet: str | None = None
     learned_positions: bool = False
+    latent_map: bool = False
 
     def __post_init__(self) -> None:
         if self.noise_features < 2 or self.noise_features % 2:
@@ -125,6 +128,9 @@ class DiT(DenoiserBackbone):
         self.output = nn.Linear(width, config.num_states)
         self.output_modulation = nn.Linear(condition, 2 * width)
         self.latent_token = LatentToken(width) if config.latent else None
+        self.latent_map = None
+        if config.latent and config.latent_map:
+            self.latent_map = LatentPositions(config.num_dims, width)
         self.position = None
         if config.learned_positions:
             self.position = nn.Parameter(torch.empty(config.num_dims, width))
@@ -162,6 +168,8 @@ class DiT(DenoiserBackbone):
         h = self.token[x_t]
         if self.position is not None:
             h = h + self.position[:num_dims]
+        if self.latent_map is not None and latent is not None:
+            h = h + self.latent_map(latent)[:, :num_dims]
         h = append_token(h, self.latent_token, latent)
         head_size = self.config.hidden_size // self.config.num_heads
         table = rotary_table(num_dims, h.shape[1], head_size, h)
@@ -255,6 +263,7 @@ PRESETS = {
             dropout=0.0,
             alphabet=WORD_ALPHABET,
             learned_positions=True,
+            latent_map=True,
         ),
         MaskedProcessConfig(27, "linear"),
         experiment="words",

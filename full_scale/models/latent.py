@@ -1,7 +1,8 @@
 r"""The embedding of the latent $\lambda$ and of times: sinusoids, then a small MLP.
 
-There are two ways to give a latent to a network. The U-Net mixes its features with those of the
-time (`unet.py`). The transformers append it to the sequence as one more token (`LatentToken`).
+There are two published ways to give a latent to a network. The U-Net mixes its features with those
+of the time (`unet.py`). The transformers append it to the sequence as one more token
+(`LatentToken`). Ours is an embedding of its own for each position, in addition (`LatentPositions`).
 """
 
 import math
@@ -84,6 +85,32 @@ class LatentToken(nn.Module):
         """The token of each latent."""
         features = latent_features(latent, LATENT_FEATURES).to(self.input.weight.dtype)
         return self.output(nn.functional.gelu(self.input(features)))[:, None]
+
+
+class LatentPositions(nn.Module):
+    """An embedding of the latent for each position: an MLP of 128-512-(positions times width).
+
+    It starts at zero. A token must be read by attention before it changes a position. This
+    embedding reaches each position directly, so a student learns its components in fewer steps.
+
+    Args:
+        num_dims: positions of the sequence.
+        width: width of the transformer.
+    """
+
+    def __init__(self, num_dims: int, width: int) -> None:
+        super().__init__()
+        self.num_dims = num_dims
+        self.input = nn.Linear(LATENT_FEATURES, _LATENT_WIDTH)
+        self.output = nn.Linear(_LATENT_WIDTH, num_dims * width)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, latent: Tensor) -> Float[Tensor, "batch position width"]:
+        """What is added to the embedding of each position."""
+        features = latent_features(latent, LATENT_FEATURES).to(self.input.weight.dtype)
+        hidden = nn.functional.gelu(self.input(features))
+        return self.output(hidden).unflatten(1, (self.num_dims, -1))
 
 
 def append_token(

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.schedules import uniform_grid
 from full_scale.models.attention import attention
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
-from full_scale.models.latent import LatentToken, append_token
+from full_scale.models.latent import LatentPositions, LatentToken, append_token
 from full_scale.models.processes import MaskedProcessConfig
 
 
@@ -38,6 +39,8 @@ class MaskGITConfig(DenoiserConfig):
             transformer of MDLM. The published networks predict all tokens, and the mask too.
         code_book: code book of the repository that turns the codes into pictures; None for codes of
             a VQGAN.
+        latent_map: whether a student's latent also has an embedding of its own for each position
+            (`LatentPositions`). The published networks have none.
     """
 
     kind = "maskgit"
@@ -56,6 +59,7 @@ class MaskGITConfig(DenoiserConfig):
     latent: bool = False
     subs: bool = False
     code_book: Literal["mnist-tokens"] | None = None
+    latent_map: bool = False
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_heads:
@@ -124,6 +128,9 @@ class MaskGIT(DenoiserBackbone):
             nn.LayerNorm(width, eps=1e-12),
         )
         self.latent_token = LatentToken(width) if config.latent else None
+        self.latent_map = None
+        if config.latent and config.latent_map:
+            self.latent_map = LatentPositions(config.num_dims, width)
         nn.init.trunc_normal_(self.position, std=0.02)
         nn.init.trunc_normal_(self.token.weight, std=0.02)
 
@@ -153,6 +160,8 @@ class MaskGIT(DenoiserBackbone):
         tokens = torch.cat([x_t, labels[:, None] + config.codebook_size + 1], 1)
         h = self.token(tokens) + self.position
         h = self.input(append_token(h, self.latent_token, latent))
+        if self.latent_map is not None and latent is not None:  # the class gets none
+            h = h + pad(self.latent_map(latent), (0, 0, 0, h.shape[1] - config.num_dims))
         for block in self.blocks:
             h = block(h)
         h = self.output(h[:, : config.num_dims])
@@ -236,6 +245,7 @@ PRESETS = {
             dropout=0.0,
             subs=True,
             code_book="mnist-tokens",
+            latent_map=True,
         ),
         MaskedProcessConfig(128, "arccos"),
         experiment="mnist-tokens",

@@ -88,8 +88,9 @@ It starts from the weights of the shipped teacher, which has no other part in th
 
 _DIGITS = replace(
     _STUDENT,
+    steps=2500,
     optimizer=replace(_STUDENT.optimizer, learning_rate=8e-4, warmup=50),
-    latent_gain=1.0,
+    latent_gain=3.0,
     dropout=0.0,
 )
 _MNIST_TOKENS = replace(
@@ -105,6 +106,7 @@ _WORDS = replace(
     preset="words",
     recipe="words",
     data=Data("words", generated=20_000, generated_calls=32),
+    precision="bf16",
 )
 
 MINIATURES: dict[str, tuple[str, Run]] = {

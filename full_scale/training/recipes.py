@@ -13,6 +13,7 @@ from di4c.recipes import (
     DistillationBelow,
     FixedGap,
     Recipe,
+    SeparateDistillation,
     Weight,
 )
 from di4c.rng import Generator, uniform
@@ -26,7 +27,7 @@ class RarelyNoise(FixedGap):
 
     With probability `share` t is uniform on [noisy, 1], and u = noisy - gap. Such a long jump costs
     one teacher step: x_u still has nearly no correlations, so a product step is nearly exact.
-    Otherwise t is uniform on (0, noisy].
+    Otherwise t is uniform on (first, noisy].
 
     Attributes:
         noisy: after this time x_t tells nearly nothing about x_0.
@@ -42,7 +43,8 @@ class RarelyNoise(FixedGap):
         """Times (t, u), one pair for each example, float64."""
         which, place = uniform((batch, 2), generator=generator, device=device).unbind(1)
         place = 1 - place  # in (0, 1]
-        late, early = self.noisy + (1 - self.noisy) * place, self.noisy * place
+        late = self.noisy + (1 - self.noisy) * place
+        early = self.first + (self.noisy - self.first) * place
         t = torch.where(which < self.share, late, early)
         return t, (t.clamp_max(self.noisy) - self.gap).clamp_min(0)
 
@@ -50,7 +52,7 @@ class RarelyNoise(FixedGap):
 WORDS = Recipe(
     times=FixedGap(0.1),
     data_weight=Weight(0.3, "constant"),
-    distillation=DistillationBelow(0.05, weight=1.0),
+    distillation=SeparateDistillation(0.15, weight=1.0, last=0.5),
     num_latents=64,
     stratified=True,
     start=StartTerm(weight=0.0, data_weight=1.0, atoms=256),
@@ -60,17 +62,23 @@ WORDS = Recipe(
 With samples of the teacher as x_0 this is pure distillation.
 """
 
-MNIST_TOKENS = replace(WORDS, times=FixedGap(0.05), start=StartTerm(0.0, 128, data_weight=1.0))
+MNIST_TOKENS = replace(
+    WORDS, times=FixedGap(0.05), num_latents=32, start=StartTerm(0.0, 128, data_weight=1.0)
+)
 """For codes of MNIST images, as for words, with shorter jumps."""
 
 DIGITS = replace(
     WORDS,
-    times=RarelyNoise(0.05),
+    times=RarelyNoise(0.05, first=0.4),
     data_weight=Weight(1.0, "constant"),
+    distillation=SeparateDistillation(0.1, weight=1.0, last=0.5),
     num_latents=32,
-    start=StartTerm(0.0, 128, data_weight=1.0),
+    start=StartTerm(0.0, 128, data_weight=0.5),
 )
-"""For images of digits, as for words, with shorter jumps and few times of nearly pure noise."""
+"""For images of digits, as for words, with shorter jumps and few times of nearly pure noise.
+
+At small times, where x_t leaves nearly no correlations, distillation alone trains the student.
+"""
 
 
 def repaired(recipe: Recipe) -> Recipe:
@@ -90,8 +98,10 @@ def repaired(recipe: Recipe) -> Recipe:
 
 
 def _data_alone(recipe: Recipe) -> Recipe:
+    """All times, because no distillation trains the small ones."""
     return replace(
         recipe,
+        times=replace(recipe.times, first=0.0),
         consistency_weight=0.0,
         distillation=DistillationBelow(0.05, weight=0.0),
         data_weight=Weight(1.0, "constant"),
