@@ -83,7 +83,7 @@ def reverse_row(law_s: Law, kernel: Kernel, x_t: State) -> Law | None:
     """The true law of x_s given x_t, or None if x_t cannot be reached."""
     joint = {x: p * chance(kernel, x, x_t) for x, p in law_s.items()}
     total = sum(joint.values())
-    return {x: p / total for x, p in joint.items()} if total else None
+    return None if total == 0 else {x: p / total for x, p in joint.items()}
 
 
 def marginals(law: Law) -> list[dict[int, Number]]:
@@ -111,7 +111,7 @@ def product_step(law_t: Law, law_s: Law, kernel: Kernel) -> Law:
     result = dict.fromkeys(law_s, 0 * next(iter(law_t.values())))
     single_s = marginals(law_s)
     for x_t, p in law_t.items():
-        if not p:
+        if p == 0:
             continue
         row = reverse_row(law_s, kernel, x_t)
         if row is None:
@@ -126,7 +126,7 @@ def product_step(law_t: Law, law_s: Law, kernel: Kernel) -> Law:
 def _reverse_one(marginal: dict[int, Number], kernel: Kernel, value: int) -> dict[int, Number]:
     joint = {v: p * kernel[v][value] for v, p in marginal.items()}
     total = sum(joint.values())
-    return {v: p / total for v, p in joint.items()} if total else {value: 1}
+    return {value: 1} if total == 0 else {v: p / total for v, p in joint.items()}
 
 
 def compose(q_0: Law, kernels: Sequence[Kernel], start: Law | None = None) -> Law:
