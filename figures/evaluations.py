@@ -15,8 +15,16 @@ _IDENTITY = (
 Row = dict[str, Any]
 
 
-def our_runs(results: Path, experiment: str, metric: str) -> list[Row]:
+def our_runs(
+    results: Path, experiment: str, metric: str, *, checkpoints: bool = False
+) -> list[Row]:
     """The rows of an experiment that have a metric, sorted; a repeated evaluation replaces the old.
+
+    Args:
+        results: folder of the records.
+        experiment: name of the experiment.
+        metric: name of the metric.
+        checkpoints: whether to take the rows of checkpoints, or those of finished models.
 
     Raises:
         BrokenResult: If a row is not that of an evaluation.
@@ -27,8 +35,10 @@ def our_runs(results: Path, experiment: str, metric: str) -> list[Row]:
     newest: dict[tuple[Any, ...], Row] = {}
     try:
         for row in read_rows(path):
-            if row["experiment"] == experiment and metric in row["metrics"]:
-                newest[tuple(row[key] for key in _IDENTITY)] = row
+            wanted = row["experiment"] == experiment and metric in row["metrics"]
+            if wanted and row.get("checkpoint", False) == checkpoints:
+                training = (row.get("weights"), row.get("training_step"))
+                newest[*(row[key] for key in _IDENTITY), *training] = row
     except (KeyError, TypeError) as error:
         raise BrokenResult(f"{path} does not hold rows of evaluations ({error!r})", FILE) from None
     return sorted(newest.values(), key=lambda row: (row["role"], row["steps"], row["guidance"]))

@@ -8,6 +8,10 @@ r"""Compute metrics of samples: FID and inception score of pictures, perplexity 
     python -m full_scale.evaluate samples/sdtt_32 --judge gpt2-large --tokenizer gpt2 \
         --real data/openwebtext/test
 
+    # quality over training: samples of each checkpoint that the run has kept
+    python -m full_scale.evaluate runs/cifar10 --every --steps 10 --num-samples 5000 \
+        --reference data/cifar10/train
+
 Pictures: fid and is use torch-fidelity's Inception network (pip install -e '.[metrics]'). With
 --features pixels, the metric is the Frechet distance of the pixels. It is called frechet because it
 is not an FID.
@@ -20,34 +24,23 @@ Each number except MAUVE comes with a bootstrap interval at the given level.
 
 The command adds one row to results/evaluations.jsonl, with the manifests of the samples and of the
 evaluation. python -m figures shows it beside the published numbers. The keys of a row are
-experiment, role (teacher, student, hybrid), model, sampler, steps, teacher_steps, guidance, redraw,
+experiment, role (teacher, student, hybrid), model, weights (averaged or raw), training_step,
+checkpoint (whether the model is one), sampler, steps, teacher_steps, guidance, redraw,
 sampling_seed, num_samples, few_samples (below 50 000), metrics, protocol, manifest.
 """
 
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from full_scale.data import mnist_tokens
-from full_scale.data.packed import PackedTokens
-from full_scale.data.tables import open_tokenizer
-from full_scale.evaluation.decoding import open_vqgan
-from full_scale.evaluation.features import EXTRACTORS, open_extractor
-from full_scale.evaluation.judge import Judge
-from full_scale.evaluation.reference import open_reference, stretched
+from full_scale import sample
+from full_scale.evaluation.features import EXTRACTORS
+from full_scale.evaluation.measuring import Measure, open_pictures, open_texts
 from full_scale.evaluation.sample_folder import SampleFolder
-from full_scale.evaluation.scoring import (
-    PICTURE_METRICS,
-    TEXT_METRICS,
-    Metrics,
-    Resampling,
-    score_pictures,
-    score_texts,
-)
+from full_scale.evaluation.scoring import PICTURE_METRICS, TEXT_METRICS, Metrics, Resampling
 from full_scale.models.device import usable_device
-from full_scale.models.load import Loaded
+from full_scale.models.run_weights import CHECKPOINTS, checkpoints_of
 from reporting import (
     ROOT,
     append_row,
@@ -66,107 +59,86 @@ RESULTS = ROOT / "results" / "evaluations.jsonl"
 _REPLICATES = {"pictures": 20, "texts": 1000}
 _BATCH = {"pictures": 50, "texts": 8}
 
-Measured = tuple[Metrics, dict[str, Any]]
-"""The metrics, and the protocol: settings and models with which they were computed."""
-
 
 def main(argv: list[str] | None = None) -> None:
-    """Compute the metrics of one folder, print the table and add the row."""
+    """Compute the metrics of each folder of samples, print the table and add the row."""
     args = _parse(argv)
-    folder = SampleFolder(args.samples)
-    kind = "texts" if folder.run["settings"]["content"]["kind"] == "text" else "pictures"
-    _check(args, kind)
     results = args.results or RESULTS
     require_writable(results)
     check_rows(results, "experiment")
+    measure = None
+    for folder in sample_folders(args):
+        measure = measure or open_measure(args, folder)
+        row = _row(folder, *measure(folder), args.seed)
+        try:
+            _show(row)
+        finally:  # the numbers are kept even if nobody can read them, as in `| head -1`
+            append_row(results, row)
+        print(f"added to {results}")
+
+
+def open_measure(args: Namespace, folder: SampleFolder) -> Measure:
+    """What measures samples like those of a folder, after checks of the options.
+
+    Raises:
+        ValueError: If the options do not fit each other or the samples.
+    """
+    content = folder.settings["content"]
+    kind = "texts" if content["kind"] == "text" else "pictures"
+    _check(args, kind)
     args.batch = args.batch or _BATCH[kind]
     resampling = Resampling(args.replicates or _REPLICATES[kind], args.level, args.seed)
-    measure = _texts if kind == "texts" else _pictures
-    metrics, protocol = measure(folder, args, resampling)
-    row = _row(folder, metrics, protocol, args.seed)
-    try:
-        _show(row)
-    finally:  # the numbers are kept even if nobody can read them, as in `| head -1`
-        append_row(results, row)
-    print(f"added to {results}")
+    if kind == "texts":
+        return open_texts(args, folder.run["num_values"], resampling)
+    return open_pictures(args, content, resampling)
 
 
-def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
-    """Height and width of the sampled pictures."""
-    if content["kind"] == "pixels":
-        return content["shape"][-1]
-    if "code_book" in content:
-        return mnist_tokens.SIDE
-    if vqgan is None:
-        raise ValueError("samples are codes of a VQGAN; give it: --vqgan FILE")
-    return vqgan.vqgan.config.resolution
+def sample_folders(args: Namespace) -> Iterator[SampleFolder]:
+    """The given folder of samples, or folders that are drawn here of a model or of checkpoints.
 
-
-def _pictures(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:
-    metrics = args.metrics or PICTURE_METRICS[args.features]
-    if args.reference is None and (needy := {"fid", "frechet"} & set(metrics)):
-        raise ValueError(f"{needy.pop()} needs real pictures; give --reference FOLDER or FILE.npz")
-    content = folder.run["settings"]["content"]
-    vqgan = None if args.vqgan is None else open_vqgan(args.vqgan, args.device)
-    extractor = open_extractor(args.features, args.device)
-    look = stretched if args.stretch else _unchanged
-    reference = None
-    if args.reference is not None:
-        reference = open_reference(
-            args.reference,
-            args.features,
-            extractor,
-            look,
-            _resolution(content, vqgan),
-            args.batch,
-            args.save_reference,
-        )
-    scores = score_pictures(
-        folder, metrics, extractor, reference, resampling, look, vqgan, args.batch
-    )
-    protocol = {"features": args.features, "stretch": args.stretch}
-    return scores, protocol | {"reference": _name(args.reference), "vqgan": vqgan and vqgan.sha256}
-
-
-def _unchanged(batch: torch.Tensor) -> torch.Tensor:
-    return batch
-
-
-def _texts(folder: SampleFolder, args: Namespace, resampling: Resampling) -> Measured:
-    asked = args.metrics
-    if asked is None:
-        asked = [m for m in TEXT_METRICS if m != "mauve" or args.real is not None]
-    judge = tokenizer = None
-    protocol: dict[str, Any] = {}
-    if {"perplexity", "mauve"} & set(asked):
-        tokenizer = open_tokenizer(args.tokenizer)
-        if len(tokenizer) < folder.run["num_values"]:
-            raise ValueError(
-                f"tokenizer {args.tokenizer} has {len(tokenizer)} tokens and the samples "
-                f"{folder.run['num_values']}; give the tokenizer of the model"
-            )
-        judge = Judge(args.judge, args.device, args.batch)
-        protocol = {"judge": _name(args.judge), "tokenizer": _name(args.tokenizer)}
-    real = None if args.real is None else PackedTokens(args.real)
-    seeds = range(1, args.mauve_seeds + 1)
-    if real is not None:
-        protocol["real"] = real.header["sha256"]
-    return score_texts(folder, asked, resampling, judge, tokenizer, real, seeds), protocol
-
-
-def _name(source: str | None) -> str | None:
-    """A source without its folders: a hub name stays, a local path becomes its last part."""
-    return source if source is None or not Path(source).exists() else Path(source).name
+    Raises:
+        ValueError: If options of drawing are given without --steps, or there is nothing to draw.
+    """
+    if args.steps is None:
+        for name in ("every", "num_samples", "guidance", "weights", "drawn"):
+            if getattr(args, name) not in (None, False):
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"{option} is for samples that are drawn here; add --steps n, the number of "
+                    f"sampling steps, or leave --{option} out"
+                )
+        yield SampleFolder(args.samples)
+        return
+    for source in checkpoints_of(args.samples) if args.every else [args.samples]:
+        run = source if source.is_dir() else source.parent
+        run = run.parent if run.name == CHECKPOINTS else run
+        wanted = {
+            "steps": args.steps,
+            "num-samples": args.num_samples or 64,
+            "guidance": args.guidance,
+            "weights": args.weights,
+            "seed": args.seed,
+        }
+        given = {name: value for name, value in wanted.items() if value is not None}
+        name = "-".join([source.stem, *(f"{key}{value}" for key, value in given.items())])
+        folder = (args.drawn or run / "evaluated") / name
+        words = [str(source), "--out", str(folder), "--device", str(args.device)]
+        words += [word for key, value in given.items() for word in (f"--{key}", str(value))]
+        sample.main(words)
+        yield SampleFolder(folder)
 
 
 def _row(
     folder: SampleFolder, metrics: Metrics, protocol: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    settings, run = folder.run["settings"], folder.run
+    settings, run = folder.settings, folder.run
     return {
         "experiment": settings["experiment"],
         "role": settings["role"],
         "model": settings["model"]["name"],
+        "weights": settings["model"].get("weights"),
+        "training_step": settings["model"].get("training_step"),
+        "checkpoint": settings["model"].get("checkpoint", False),
         "sampler": settings["plan"]["sampler"],
         "steps": settings["plan"]["steps"],
         "teacher_steps": settings["plan"]["teacher_steps"],
@@ -183,6 +155,8 @@ def _row(
 
 def _show(row: dict[str, Any]) -> None:
     what = [row["experiment"], row["role"], row["model"], f"{row['steps']} steps"]
+    if row["checkpoint"]:
+        what.append(f"{row['weights']} weights")
     if row["guidance"]:
         what.append(f"guidance {row['guidance']:g}")
     print(", ".join(what))
@@ -223,7 +197,27 @@ def _parse(argv: list[str] | None) -> Namespace:
     parser = script_parser(__doc__, json=False, figure=False, quick=False)
     parser.prog = "python -m full_scale.evaluate"
     add = parser.add_argument
-    add("samples", type=Path, help="folder made by full_scale.sample")
+    add(
+        "samples",
+        type=Path,
+        help="folder made by full_scale.sample; with --steps, a model, the folder of a training "
+        "run or a checkpoint of it, of which samples are drawn",
+    )
+    drawing = parser.add_argument_group("samples that are drawn here")
+    drawing.add_argument(
+        "--steps", type=at_least(1), metavar="n", help="sampling steps, as in full_scale.sample"
+    )
+    drawing.add_argument(
+        "--every", action="store_true", help="evaluate all checkpoints that the run has kept"
+    )
+    drawing.add_argument(
+        "--num-samples", type=at_least(1), metavar="N", help="number of samples; default: 64"
+    )
+    drawing.add_argument("--guidance", type=float, metavar="W", help="as in full_scale.sample")
+    drawing.add_argument("--weights", choices=("averaged", "raw"), help="as in full_scale.sample")
+    drawing.add_argument(
+        "--drawn", type=Path, metavar="DIR", help="where samples go; default: evaluated/ of the run"
+    )
     every = [*(m for some in PICTURE_METRICS.values() for m in some), "entropy", *TEXT_METRICS]
     add(
         "--metrics",
@@ -252,6 +246,12 @@ def _parse(argv: list[str] | None) -> Namespace:
         metavar="NAME_OR_DIR",
         default="gpt2-large",
         help="causal language model for perplexity and MAUVE",
+    )
+    add(
+        "--judge-precision",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="precision in which the judge computes, whatever its files hold",
     )
     add("--tokenizer", metavar="NAME_OR_DIR", default="gpt2", help="tokenizer of the samples")
     add("--real", metavar="DIR", help="real texts for MAUVE, made by full_scale.prepare")

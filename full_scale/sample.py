@@ -98,6 +98,7 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
             "sha256": model.sha256,
             "weights": model.weights,
             "training_step": model.training_step,
+            "checkpoint": model.manifest.get("checkpoint", False),
         },
         "teacher": teacher and {"name": teacher.origin, "sha256": teacher.sha256},
         "plan": asdict(plan),

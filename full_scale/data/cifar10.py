@@ -52,7 +52,7 @@ def prepare(folder: Path, split: str, source: str = HUB_NAME) -> PackedTokens:
     Raises:
         ValueError: If the source cannot be used, or the folder holds other data.
     """
-    table = open_table(source, split, ("img", "label"))
+    table = open_table(source, split, ("img", "label"), picture="img")
     described = {"data": "cifar10", "split": split, "source": source, "pictures": len(table)}
     description = Description(int(np.prod(SHAPE)), NUM_VALUES, NUM_CLASSES, described)
     return pack(folder / split, description, partial(_rows, table, split), manifest())

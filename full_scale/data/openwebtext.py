@@ -8,6 +8,7 @@ such sequences. They also drop the remainder after every 1000 documents; here on
 the very end is lost. The last 100 000 documents are the test split, as published.
 """
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -92,21 +93,30 @@ def prepare(
 def _rows(
     table: Any, documents: range, words: Any, num_dims: int, cursor: dict[str, Any] | None
 ) -> Iterator[Rows]:
-    """The cursor holds the number of the next document and the tokens of an incomplete piece."""
+    """The cursor holds the number of the next document and the tokens of an incomplete piece.
+
+    Documents without a text are skipped. It also counts them.
+    """
     from tqdm import tqdm
 
-    cursor = cursor or {"document": documents.start, "waiting": []}
+    cursor = {"document": documents.start, "waiting": [], "skipped": 0} | (cursor or {})
     start, waiting, end = cursor["document"], list(cursor["waiting"]), words.eos_token_id
+    skipped = cursor["skipped"]
     done = start - documents.start
     with tqdm(total=len(documents), initial=done, desc="openwebtext", unit="documents") as bar:
         while start < documents.stop:
             texts = table[start : min(start + _BATCH, documents.stop)]["text"]
-            for tokens in words(texts, add_special_tokens=False, verbose=False)["input_ids"]:
-                waiting += [*tokens, end]
             start += len(texts)
+            bar.update(len(texts))
+            present = [text for text in texts if text is not None]
+            skipped += len(texts) - len(present)
+            for tokens in words(present, add_special_tokens=False, verbose=False)["input_ids"]:
+                waiting += [*tokens, end]
             whole = len(waiting) // (num_dims - 2) * (num_dims - 2)
             pieces = np.array(waiting[:whole], dtype=np.int64).reshape(-1, num_dims - 2)
             waiting = waiting[whole:]
-            bar.update(len(texts))
             x_0 = np.pad(pieces, ((0, 0), (1, 1)), constant_values=end)
-            yield Rows(x_0, None, {"document": start, "waiting": waiting})
+            cursor = {"document": start, "waiting": waiting, "skipped": skipped}
+            yield Rows(x_0, None, cursor)
+    if skipped:
+        print(f"openwebtext: skipped {skipped} documents without a text", file=sys.stderr)

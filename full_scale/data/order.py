@@ -41,6 +41,14 @@ def items_at(seed: int, start: int, count: int, size: int) -> list[int]:
     return items
 
 
+def fitting(parts: int) -> str:
+    """The numbers of processes that can share the micro-batches of a step, as text."""
+    *most, last = [str(n) for n in range(1, parts + 1) if parts % n == 0]
+    if not most:
+        return "1 process alone"
+    return f"{', '.join(most)} or {last} processes"
+
+
 def share_of(parts: int, rank: int, world: int) -> range:
     """The micro-batches of a step that process `rank` of `world` takes.
 
@@ -50,7 +58,8 @@ def share_of(parts: int, rank: int, world: int) -> range:
     if parts % world:
         raise ValueError(
             f"{parts} micro-batches cannot be shared out evenly among {world} processes; "
-            "change batch_size, micro_batch or the number of processes"
+            f"{fitting(parts)} can share them. For {world} processes, make batch_size / "
+            f"micro_batch a multiple of {world}"
         )
     share = parts // world
     return range(rank * share, (rank + 1) * share)

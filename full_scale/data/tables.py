@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 
-def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
+def open_table(source: str, split: str, columns: Sequence[str], picture: str | None = None) -> Any:
     """Open a `datasets.Dataset`, memory-mapped.
 
     Args:
@@ -15,10 +15,13 @@ def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
             on the hub.
         split: name of the split.
         columns: names of the columns that it must have.
+        picture: the column that holds pictures. Its items may also be {"bytes", "path"}, as files
+            without the metadata of the hub have them.
 
     Raises:
         ValueError: If datasets is not installed, the source cannot be opened, or it lacks the split
-            or a column. The message says in one line what the source must hold.
+            or a column, or a column of pictures holds other things. The message says in one line
+            what the source must hold.
     """
     try:
         import datasets
@@ -41,7 +44,15 @@ def open_table(source: str, split: str, columns: Sequence[str]) -> Any:
             f"data set {source} has the columns {', '.join(table.column_names)} and lacks "
             f"{', '.join(absent)}; {remedy}"
         )
-    return table
+    if picture is None:
+        return table
+    try:
+        return table.cast_column(picture, datasets.Image())
+    except (TypeError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"data set {source}: column {picture} holds no pictures ({reason}); {remedy}"
+        ) from None
 
 
 def _load(datasets: Any, source: str, split: str) -> Any:

@@ -6,10 +6,12 @@ The features decide what the distance measures. Inception's pool layer gives FID
 distance in pixel space. The distance depends on the number of samples, so compare equal numbers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 _ROUNDING = 1e-6
@@ -43,8 +45,7 @@ class FeatureMoments:
                 f"{tuple(features.shape)}"
             )
         features = features.double()
-        if not bool(features.isfinite().all()):
-            raise ValueError("features hold NaN or infinity; check the samples that they come from")
+        _require_finite(features)
         mean = features.mean(0)
         centred = features - mean
         return cls(len(features), mean, centred.T @ centred)
@@ -115,21 +116,87 @@ class FrechetReference:
         scale = float(self.covariance.abs().max())
         if float((self.covariance - self.covariance.T).abs().max()) > _ROUNDING * scale:
             raise ValueError("covariance must be symmetric")
+        shift = _ROUNDING * scale * size + torch.finfo(torch.float64).tiny
+        # A Cholesky factor exists if all eigenvalues are above -shift. It is far cheaper than they.
+        factor = torch.linalg.cholesky_ex(self.covariance + shift * torch.eye(size).double())
+        if int(factor.info):
+            least = float(torch.linalg.eigvalsh(self.covariance).min())
+            raise ValueError(f"covariance must have no negative eigenvalue; got {least:g}")
+
+    @cached_property
+    def _root(self) -> Tensor:
+        """The matrix square root of the covariance."""
         values, vectors = torch.linalg.eigh(self.covariance)
-        if float(values.min()) < -_ROUNDING * scale * size:
-            raise ValueError(
-                f"covariance must have no negative eigenvalue; got {float(values.min()):g}"
-            )
-        self._root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+        return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+    def distances(
+        self, features: Float[Tensor, "sample feature"]
+    ) -> Callable[[Int[Tensor, "row"]], float]:
+        """The distance of any choice of these samples, as a function of their rows.
+
+        With fewer samples than features it takes the short way of `_GramMatrices`.
+
+        Raises:
+            ValueError: If features have another size than the reference, or are not finite.
+        """
+        self._check(features.shape[-1])
+        if len(features) < len(self.mean):
+            return _GramMatrices(self, features)
+        return lambda rows: self.distance(FeatureMoments.of(features[rows]))
 
     def distance(self, moments: FeatureMoments) -> float:
-        if moments.mean.shape != self.mean.shape:
-            raise ValueError(
-                f"features must have the size of the reference's, {len(self.mean)}; got "
-                f"{len(moments.mean)}: use the same extractor for both"
-            )
+        self._check(len(moments.mean))
         covariance = moments.covariance
         product = self._root @ covariance @ self._root
         overlap = torch.linalg.eigvalsh((product + product.T) / 2).clamp_min(0).sqrt().sum()
         trace = self.covariance.trace() + covariance.trace()
         return float((self.mean - moments.mean).square().sum() + trace - 2 * overlap)
+
+    def _check(self, size: int) -> None:
+        if size != len(self.mean):
+            raise ValueError(
+                f"features must have the size of the reference's, {len(self.mean)}; got {size}: "
+                "use the same extractor for both"
+            )
+
+
+class _GramMatrices:
+    r"""Distances of choices of n samples with F > n features, from matrices of size n alone.
+
+    Let the rows of Y be the centred features of a choice, so that $\Sigma_2 = Y^T Y / (n - 1)$. The
+    nonzero eigenvalues of $\Sigma_1 \Sigma_2$ are those of $Y \Sigma_1 Y^T / (n - 1)$, a matrix
+    of size n. It is a part of $X \Sigma_1 X^T$ for all samples, centred. So a choice costs n^3
+    operations instead of F^3.
+
+    Args:
+        reference: the reference.
+        features: features of all samples.
+    """
+
+    def __init__(self, reference: FrechetReference, features: Tensor) -> None:
+        _require_finite(features)
+        self.reference = reference
+        self.features = features.double() - reference.mean
+        self.plain = self.features @ self.features.T
+        self.weighted = self.features @ reference.covariance @ self.features.T
+
+    def __call__(self, rows: Int[Tensor, "row"]) -> float:
+        if len(rows) < 2:
+            raise ValueError(f"features need at least 2 samples for a covariance; got {len(rows)}")
+        plain, weighted = (_centred(gram[rows][:, rows]) for gram in (self.plain, self.weighted))
+        factor = 1 / (len(rows) - 1)
+        overlap = torch.linalg.eigvalsh(weighted * factor).clamp_min(0).sqrt().sum()
+        trace = self.reference.covariance.trace() + plain.trace() * factor
+        return float(self.features[rows].mean(0).square().sum() + trace - 2 * overlap)
+
+
+def _centred(gram: Tensor) -> Tensor:
+    """The Gram matrix of vectors without their mean, symmetric."""
+    gram = gram - gram.mean(0)
+    gram = gram - gram.mean(1, keepdim=True)
+    return (gram + gram.T) / 2
+
+
+def _require_finite(features: Tensor) -> None:
+    if not bool(features.isfinite().all()):
+        raise ValueError("features hold NaN or infinity; check the samples that they come from")

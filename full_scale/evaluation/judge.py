@@ -35,6 +35,8 @@ class Judge:
         source: local folder or name on the hub, as in gpt2-large, the published judge.
         device: where to run it.
         batch_size: number of texts in one call.
+        dtype: type of the weights and of the computation, as in "float32" or "bfloat16". Files
+            often hold half precision, and a perplexity depends on it.
 
     Raises:
         ValueError: If transformers is missing, if the model cannot be opened, or if its config does
@@ -42,7 +44,11 @@ class Judge:
     """
 
     def __init__(
-        self, source: str, device: torch.device | str = "cpu", batch_size: int = 8
+        self,
+        source: str,
+        device: torch.device | str = "cpu",
+        batch_size: int = 8,
+        dtype: str = "float32",
     ) -> None:
         self.tokenizer = open_tokenizer(source)
         import transformers
@@ -51,7 +57,7 @@ class Judge:
         known = source, "judge", "weights and tokenizer"
         self.context = _context(opened(transformers.AutoConfig, *known), source)
         model = opened(transformers.AutoModelForCausalLM, *known)
-        self.model = model.to(device).eval().requires_grad_(False)
+        self.model = model.to(device, getattr(torch, dtype)).eval().requires_grad_(False)
         self.device, self.batch_size = device, batch_size
 
     def shares_vocabulary(self, tokenizer: Any) -> bool:

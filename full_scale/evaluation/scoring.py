@@ -13,7 +13,7 @@ from torch import Tensor
 from full_scale.data.packed import PackedTokens
 from full_scale.evaluation.decoding import pictures, texts
 from full_scale.evaluation.features import Extractor
-from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
+from full_scale.evaluation.frechet import FrechetReference
 from full_scale.evaluation.inception_score import inception_score
 from full_scale.evaluation.intervals import bootstrap_interval
 from full_scale.evaluation.judge import Judge, Likelihood, perplexity
@@ -84,7 +84,7 @@ def score_pictures(
     """
     from tqdm import tqdm
 
-    samples, content = folder.samples(), folder.run["settings"]["content"]
+    samples, content = folder.samples(), folder.settings["content"]
     found: list[Tensor] = []
     scores: list[Tensor] = []
     grey = True
@@ -102,8 +102,7 @@ def score_pictures(
     for name in [metric for metric in metrics if metric in ("fid", "frechet")]:
         if reference is None:
             raise ValueError(f"{name} needs real pictures; give --reference FOLDER or FILE.npz")
-        distance = partial(_distance, reference, features)
-        results[name] = resampling.interval(distance, len(features))
+        results[name] = resampling.interval(reference.distances(features), len(features))
     if "is" in metrics:
         if not scores:
             raise ValueError("is needs class scores; use --features inception, or leave is out")
@@ -184,10 +183,6 @@ def _counted(statistic: Callable[[Tensor], float], bar: Any, rows: Tensor) -> fl
     value = statistic(rows)
     bar.update()
     return value
-
-
-def _distance(reference: FrechetReference, features: Tensor, rows: Tensor) -> float:
-    return reference.distance(FeatureMoments.of(features[rows]))
 
 
 def _of_mean(values: Tensor, resampling: Resampling) -> dict[str, Any]:

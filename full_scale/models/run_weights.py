@@ -93,7 +93,7 @@ def _of_checkpoint(path: Path, weights: Weights | None) -> tuple[Model, str]:
     run = found.config["run"]
     chosen = preset(run["preset"])
     chosen_weights = weights or run.get("weights", "averaged")
-    about = {"run": run, "step": found.step, "weights": chosen_weights}
+    about = {"run": run, "step": found.step, "weights": chosen_weights, "checkpoint": True}
     model = Model(
         network=chosen.network if run["recipe"] == "teacher" else chosen.student(),
         process=chosen.process,

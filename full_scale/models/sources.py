@@ -1,6 +1,8 @@
 """Where a checkpoint comes from: a local path, or a file on the Hugging Face hub.
 
     checkpoints/tldr-di4c.pt                     a local file
+    downloads/sdtt                               model.safetensors of a repository downloaded there
+    models--jdeschena--sdtt                      the same in a cache of the hub
     hf://owner/name                              model.safetensors of the repository
     hf://owner/name@revision                     the same at a branch, tag or commit
     hf://owner/name@revision/folder/file.ckpt    another file
@@ -51,18 +53,37 @@ def locate(source: Path | str) -> Located:
 
     Raises:
         FileNotFoundError: If there is no such local file.
-        ValueError: If the source is a folder or not a valid address. Also if the hub cannot be
-            reached, has no such file, or does not give it to this user. The message says what to
-            do.
+        ValueError: If the source is a folder without such a file, or not a valid address. Also if
+            the hub cannot be reached, has no such file, or does not give it to this user. The
+            message says what to do.
     """
     if str(source).startswith(_SCHEME):
         return _from_hub(str(source))
     path = Path(source).expanduser()
     if path.is_dir():
-        files = sorted(p.name for p in path.iterdir() if p.suffix in _SUFFIXES)
-        found = f"one of {', '.join(files[:6])}" if files else "it holds no checkpoint"
-        raise ValueError(f"{source} is a folder; name a file in it: {found}")
+        return _from_folder(path)
     return Located(require_file(path, f"check the path, or give {_SCHEME}owner/name"), path.name)
+
+
+def _from_folder(folder: Path) -> Located:
+    """The model.safetensors of a repository that was downloaded: its files, or the hub's cache."""
+    revisions = sorted(p for p in (folder / "snapshots").glob("*") if p.is_dir())
+    if len(revisions) == 1:
+        owner, _, name = folder.name.removeprefix("models--").partition("--")
+        return Located(
+            require_file(revisions[0] / _DEFAULT_FILE, "give the path of another file"),
+            f"{_SCHEME}{owner}/{name}@{revisions[0].name}/{_DEFAULT_FILE}",
+        )
+    if revisions:
+        raise ValueError(
+            f"{folder} holds {len(revisions)} revisions; give one of {folder / 'snapshots'}: "
+            f"{', '.join(p.name for p in revisions[:3])}"
+        )
+    if (folder / _DEFAULT_FILE).is_file():
+        return Located(folder / _DEFAULT_FILE, f"{folder.resolve().name}/{_DEFAULT_FILE}")
+    files = sorted(p.name for p in folder.iterdir() if p.suffix in _SUFFIXES)
+    found = f"one of {', '.join(files[:6])}" if files else "it holds no checkpoint"
+    raise ValueError(f"{folder} is a folder without {_DEFAULT_FILE}; name a file in it: {found}")
 
 
 def _from_hub(source: str) -> Located:

@@ -5,6 +5,8 @@ device, whose tensors have shapes but no values.
 """
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +19,18 @@ from di4c.likelihood import LinearHead
 from di4c.recipes import SeparateDistillation
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.presets import preset
+from full_scale.training.acceleration import blocks_of, checkpoint_blocks
 from full_scale.training.config import Run
 
 GIB = 2**30
 _BACKWARD = 3  # cost of a call with gradients, relative to one without: 3 products instead of 1
+
+SUSTAINED = {"no": 1e13, "bf16": 5e13, "cpu": 5e10}
+"""Operations per second that we assume of a GPU in float32, of a GPU in bfloat16, and of a CPU.
+
+An A100 has peaks of 1.95e13 and 3.12e14. A network in training reaches a part of that.
+"""
+PRECISIONS = {"no": "float32", "bf16": "bfloat16"}
 _BYTES_PER_WEIGHT = 20  # weight, gradient, two moments, average: float32
 _CGROUP = Path("/sys/fs/cgroup")
 _CONTAINER = (  # files of limit and use, and key in memory.stat; first cgroup version 2, then 1
@@ -80,8 +90,9 @@ class Outline:
     def operations(self) -> float:
         """Floating-point operations of one step on the whole batch, without those of the losses."""
         run, own = self.run, operations(self.trained)
+        trained_call = _BACKWARD + run.gradient_checkpointing  # which calls the blocks once more
         if self.teacher is None:
-            return float(run.batch_size * _BACKWARD * own)
+            return float(run.batch_size * trained_call * own)
         recipe = run.di4c_recipe
         latents = recipe.num_latents
         atoms = recipe.num_atoms if recipe.consistency_weight else 0
@@ -99,8 +110,18 @@ class Outline:
                 taught += start.atoms * start.teacher_steps
                 if self.teacher.default_process().masked and not run.mixture_teacher:
                     taught -= start.atoms - 1  # all atoms start from the same state
-        calls = own * (_BACKWARD * trained + atoms) + operations(self.teacher) * taught
+        calls = own * (trained_call * trained + atoms) + operations(self.teacher) * taught
         return float(run.batch_size * calls)
+
+    def hours(self, precision: str, num_processes: int = 1) -> float:
+        """Hours of the whole run at the speed that `SUSTAINED` assumes.
+
+        Args:
+            precision: a key of `SUSTAINED`.
+            num_processes: number of devices that share the work.
+        """
+        speed = SUSTAINED[precision] * num_processes
+        return self.run.steps * self.operations() / speed / 3600
 
     def estimate(self, num_processes: int, num_dims: int | None = None) -> Estimate:
         """The memory that each process takes.
@@ -121,6 +142,10 @@ class Outline:
         with torch.device("meta"):
             inputs = self.trained.example_inputs(rows, num_dims)
             activations = passes * activation_bytes(network, *inputs)
+            if run.gradient_checkpointing:
+                again = largest_block(network, *inputs)
+                checkpoint_blocks(network)
+                activations = passes * activation_bytes(network, *inputs) + again
         if run.precision == "bf16":
             activations /= 2
         counts = self.parameters()
@@ -166,6 +191,30 @@ def activation_bytes(network: nn.Module, *inputs: Tensor | None) -> int:
         network: on the meta device, in training mode.
         *inputs: arguments of the call, on the meta device.
     """
+    with _kept(network) as count:
+        result = network(*inputs)
+        del result
+        return count()
+
+
+def largest_block(network: nn.Module, *inputs: Tensor | None) -> int:
+    """Bytes that autograd keeps of the block that needs most. The arguments are as above."""
+    sizes, started, hooks = [0], [0], []
+    with _kept(network) as count:
+        for block in blocks_of(network):
+            before = block.register_forward_pre_hook(lambda *_: started.append(count()))
+            after = block.register_forward_hook(lambda *_: sizes.append(count() - started[-1]))
+            hooks += [before, after]
+        result = network(*inputs)
+        del result
+    for hook in hooks:
+        hook.remove()
+    return max(sizes)
+
+
+@contextmanager
+def _kept(network: nn.Module) -> Iterator[Callable[[], int]]:
+    """Yield a function that counts the bytes that autograd has kept in this context so far."""
     own = {p.untyped_storage()._cdata for p in network.parameters()}
     seen: dict[int, Tensor] = {}
 
@@ -173,10 +222,11 @@ def activation_bytes(network: nn.Module, *inputs: Tensor | None) -> int:
         seen[tensor.untyped_storage()._cdata] = tensor  # kept alive: no address is used again
         return tensor
 
+    def count() -> int:
+        return sum(t.untyped_storage().nbytes() for key, t in seen.items() if key not in own)
+
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = network(*inputs)
-    del result
-    return sum(t.untyped_storage().nbytes() for key, t in seen.items() if key not in own)
+        yield count
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -196,8 +246,8 @@ def require_fits(estimate: Estimate, free: int | None) -> None:
     if free is not None and estimate.total > free:
         raise ValueError(
             f"the run needs about {estimate}; {free / GIB:.2f} GiB are free: use a smaller "
-            "--micro-batch, fewer --num-latents, --strategy fsdp over more processes, or "
-            "--no-check-memory"
+            "--micro-batch, fewer --num-latents, --gradient-checkpointing, --strategy fsdp over "
+            "more processes, or --no-check-memory"
         )
 
 

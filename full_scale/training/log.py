@@ -129,6 +129,21 @@ def _drop_rows_after(path: Path, step: int) -> None:
     write_whole(path, b"".join(lines))
 
 
+def in_bar(row: dict[str, Any]) -> dict[str, str]:
+    """What the progress bar shows of a row."""
+    return {name: f"{row[key]:.4g}" for key, name in _IN_BAR.items() if row.get(key) is not None}
+
+
+_IN_BAR = {
+    "loss": "loss",
+    "gradient_norm": "gradient_norm",
+    "captured_correlation": "captured_correlation",
+    "effective_components": "effective_components",
+    "examples_per_second": "examples/s",
+    "tflop_per_second": "TFLOP/s",
+}
+
+
 def require_tracker(name: str | None) -> None:
     """Check that the package of an experiment tracker is installed.
 

@@ -26,9 +26,10 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from full_scale.training.acceleration import blocks_of
 from full_scale.training.ema import EMA
 
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 
 
 def share_student(accelerator: Accelerator, network: nn.Module, strategy: str) -> nn.Module:
@@ -43,10 +44,8 @@ def share_student(accelerator: Accelerator, network: nn.Module, strategy: str) -
         return network
     if strategy == "fsdp":
         mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
-        for blocks in network.children():
-            if isinstance(blocks, nn.ModuleList):
-                for block in blocks:
-                    fully_shard(block, mesh=mesh)
+        for block in blocks_of(network):
+            fully_shard(block, mesh=mesh)
         fully_shard(network, mesh=mesh, reshard_after_forward=False)
         return network
     devices = [accelerator.device] if accelerator.device.type == "cuda" else None

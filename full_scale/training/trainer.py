@@ -9,6 +9,7 @@ large batch up to the order of sums.
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -18,14 +19,19 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import AutocastKwargs
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from di4c.objective import Objective
 from di4c.rng import SampleGenerators, fold_seed, generator_at
-from full_scale.data.order import MicroBatches, share_of
+from full_scale.data.order import share_of
 from full_scale.evaluation.decoding import Previews
 from full_scale.models.model_file import write_model
 from full_scale.models.run_weights import CHECKPOINTS, MODEL
+from full_scale.training.acceleration import (
+    checkpoint_blocks,
+    compare_precisions,
+    compile_network,
+)
 from full_scale.training.assemble import Assembly
 from full_scale.training.checkpoint import (
     latest_checkpoint,
@@ -36,7 +42,7 @@ from full_scale.training.checkpoint import (
 from full_scale.training.config import Run, as_json
 from full_scale.training.ema import EMA, AveragedCopy
 from full_scale.training.failure import report_failure
-from full_scale.training.log import Logbook
+from full_scale.training.log import Logbook, in_bar
 from full_scale.training.parallel import (
     accumulating,
     full_state,
@@ -44,10 +50,11 @@ from full_scale.training.parallel import (
     regather,
     share_student,
 )
-from full_scale.training.signals import asked_to_stop, outlive_sigterm
-from reporting import manifest
+from full_scale.training.reading import Batch, read_steps
+from full_scale.training.signals import asked_to_stop
+from reporting import manifest, write_json
 
-Batch = dict[str, Tensor]
+PRECISION = "precision.json"
 
 
 class Outcome(NamedTuple):
@@ -91,6 +98,11 @@ class Trainer:
         self.share = share_of(run.parts, accelerator.process_index, accelerator.num_processes)
         self.objective.to(self.device)
         self.plain = self.objective.network.to(self.device)
+        if run.gradient_checkpointing:
+            checkpoint_blocks(self.plain)
+        if run.compile:
+            said = compile_network(self.plain, self.objective.config, self.device)
+            accelerator.print(said, file=sys.stderr)
         self.network = share_student(accelerator, self.plain, run.strategy)
         kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
         self.optimizer = kinds[run.optimizer.name](
@@ -99,7 +111,8 @@ class Trainer:
             betas=run.optimizer.betas,
             weight_decay=run.optimizer.weight_decay,
         )
-        self.ema = EMA(dict(self.plain.named_parameters()), run.optimizer.ema_decay)
+        trained = {n: p for n, p in self.plain.named_parameters() if p.requires_grad}
+        self.ema = EMA(trained, run.optimizer.ema_decay)
         send = accelerator.log if run.reports.track else None
         self.logbook = Logbook(run.out, send=send, writes=accelerator.is_main_process)
         self.previews = Previews(self.objective.config, run.reports.decoder)
@@ -150,6 +163,8 @@ class Trainer:
         )
         with asked_to_stop() as asked, bar:
             for micro_batches in self._batches():
+                if self.step == 0 and run.precision != "no":
+                    self._compare_precisions(micro_batches[0])
                 stop = self._advance(micro_batches, bool(asked))
                 last = self.step == run.steps
                 if self.step % reports.log_every == 0 or last:
@@ -167,29 +182,9 @@ class Trainer:
 
     def _batches(self) -> Iterator[list[Batch]]:
         """The micro-batches of this process, step by step."""
-        run = self.run
-        steps = range(self.step, run.steps)
-        sampler = MicroBatches(
-            len(self.data),
-            run.seed,
-            steps,
-            micro_batch=run.micro_batch,
-            parts=run.parts,
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
-        )
-        # The loader draws a seed for its workers; it must not draw it from torch's generator.
-        loader = iter(
-            DataLoader(
-                self.data,  # pyright: ignore[reportArgumentType]  # a map-style set need not inherit
-                batch_sampler=sampler,
-                num_workers=run.data.workers,
-                generator=torch.Generator().manual_seed(0),
-                worker_init_fn=outlive_sigterm,
-            )
-        )
-        for _ in steps:
-            yield [next(loader) for _ in self.share]
+        steps = range(self.step, self.run.steps)
+        own = self.accelerator
+        return read_steps(self.data, self.run, steps, own.process_index, own.num_processes)
 
     def _advance(self, micro_batches: list[Batch], asked: bool) -> bool:
         """Take one optimiser step. Return whether any process was asked to stop."""
@@ -220,7 +215,15 @@ class Trainer:
 
     def _backward(self, index: int, batch: Batch) -> dict[str, Tensor]:
         """Add the gradient of one micro-batch. Return its loss and terms, one for each example."""
-        run, last = self.run, index + 1 == len(self.share)
+        with accumulating(self.network, last=index + 1 == len(self.share)):
+            found = self._loss(index, batch, self._autocast())
+            (found.loss.mean() / len(self.share)).backward()
+        terms = {"loss": found.loss} | found.terms
+        return {name: value.detach().double() for name, value in terms.items()}
+
+    def _loss(self, index: int, batch: Batch, precision: AbstractContextManager[None]) -> Objective:
+        """Loss and terms of one micro-batch of the current step."""
+        run = self.run
         part = self.step * run.parts + self.share[index]
         examples = range(part * run.micro_batch, (part + 1) * run.micro_batch)
         generator = SampleGenerators(run.seed, examples, "objective")
@@ -228,12 +231,18 @@ class Trainer:
         torch.manual_seed(fold_seed(run.seed, part, "dropout"))
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         self.network.train()
-        with accumulating(self.network, last):
-            with self._autocast():
-                found = self.objective.loss(self.network, batch, generator)
-            (found.loss.mean() / len(self.share)).backward()
-        terms = {"loss": found.loss} | found.terms
-        return {name: value.detach().double() for name, value in terms.items()}
+        with precision:
+            return self.objective.loss(self.network, batch, generator)
+
+    def _compare_precisions(self, batch: Batch) -> None:
+        """Record the losses of the first micro-batch in half and in full precision."""
+        with torch.no_grad():
+            low, full = (self._loss(0, batch, p) for p in (self._autocast(), nullcontext()))
+        regather(self.network)
+        if self.accelerator.is_main_process:
+            found = compare_precisions(low, full)
+            write_json(self.run.out / PRECISION, found)
+            print(found["summary"], file=sys.stderr)
 
     def _autocast(self) -> AbstractContextManager[None]:
         """Autocast without its cache, so that each call casts the weights again.
@@ -255,8 +264,7 @@ class Trainer:
         on_gpu = self.device.type == "cuda"
         peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else None
         row |= self.logbook.clock(self.step, peak, run.batch_size, self.operations)
-        shown = {_SHOWN[k]: f"{v:.4g}" for k, v in row.items() if k in _SHOWN and v is not None}
-        bar.set_postfix(shown, refresh=False)
+        bar.set_postfix(in_bar(row), refresh=False)
 
     def _preview(self) -> None:
         averaged = self.run.weights == "averaged"
@@ -290,9 +298,3 @@ class Trainer:
             write_model(path, self.objective.config, preset.process, weights, provenance)
         self.accelerator.wait_for_everyone()
         return path
-
-
-_SHOWN = {
-    name: name for name in ("loss", "gradient_norm", "captured_correlation", "effective_components")
-} | {"examples_per_second": "examples/s", "tflop_per_second": "TFLOP/s"}
-"""What the progress bar shows of a row, and under which name."""

@@ -105,6 +105,21 @@ def test_frequencies_are_checked():
         to_ours("sdtt", flat | {name: right * 1.01}, num_dims=6)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_files_in_half_precision_are_converted(dtype):
+    """Their frequencies are rounded. Other frequencies are refused as in full precision."""
+    flat, _, _ = _published("sdtt", replace(DIT, hidden_size=16, num_heads=1))
+    flat = {name: tensor.to(dtype) for name, tensor in flat.items()}
+    name = "state_dict/backbone.backbone.rotary_emb.inv_freq"
+    right = 10000 ** -(torch.arange(8) / 8)
+    assert bool((right.to(dtype).float() != right).any())
+    config, state = to_ours("sdtt", flat | {name: right.to(dtype)}, num_dims=6)
+    assert config.num_heads == 1
+    assert {tensor.dtype for tensor in state.values()} == {dtype}
+    with pytest.raises(ValueError, match="inv_freq has other values than this kind"):
+        to_ours("sdtt", flat | {name: (right * 1.03).to(dtype)}, num_dims=6)
+
+
 def test_more_errors_of_names():
     flat, tensors, _ = _published("maskgit", MASKGIT)
     with pytest.raises(ValueError, match="kind must be one of tauldr, maskgit"):

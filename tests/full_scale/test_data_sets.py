@@ -6,9 +6,11 @@ from functools import partial
 
 import datasets
 import numpy as np
+import pyarrow
 import pytest
 import torch
 from PIL import Image
+from pyarrow import parquet
 
 from full_scale.data import cifar10, open_data, openwebtext
 from tests.helpers.interrupted import first
@@ -71,6 +73,20 @@ class TestCifar10:
                 index = channel * 1024 + row * 32 + column
                 assert int(data[i]["x_0"][index]) == pixels[i, row, column, channel]
 
+    def test_pictures_may_lack_the_metadata_of_the_hub(self, tmp_path):
+        """A parquet file of another program, whose pictures are {"bytes", "path"}."""
+        pixels, folder = _pictures(3), tmp_path / "source"
+        folder.mkdir()
+        rows = [{"img": _png(p), "label": i} for i, p in enumerate(pixels)]
+        parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "train-00000.parquet")
+        data = cifar10.prepare(tmp_path / "out", "train", str(folder))
+        np.testing.assert_array_equal(data.x_0, pixels.transpose(0, 3, 1, 2).reshape(3, -1))
+
+    def test_a_column_without_pictures_is_refused(self, tmp_path):
+        datasets.Dataset.from_dict({"img": [1, 2], "label": [0, 1]}).save_to_disk(tmp_path / "a")
+        with pytest.raises(ValueError, match=r"column img holds no pictures .*give --source"):
+            cifar10.prepare(tmp_path / "out", "train", str(tmp_path / "a"))
+
     def test_mirror_images_are_added_on_request(self, cifar_folder, tmp_path):
         cifar10.prepare(tmp_path / "out", "test", str(cifar_folder))
         data = open_data("cifar10", tmp_path / "out", "test", mirror=True)
@@ -123,6 +139,20 @@ class TestOpenWebText:
             for i in range(len(data)):
                 expected = [end, *joined[8 * i : 8 * i + 8], end]
                 assert data[i]["x_0"].tolist() == expected
+
+    def test_documents_without_a_text_are_skipped_and_counted(self, prepare, tmp_path, capsys):
+        """The data are those without these documents, of which the held-out ones are the last."""
+        texts = documents(30)
+        for name, at in (("gaps", (0, 5, 13)), ("none", ())):
+            rows = [[text, None] if i in at else [text] for i, text in enumerate(texts)]
+            table = {"text": [text for row in rows for text in row]}
+            datasets.Dataset.from_dict(table).save_to_disk(tmp_path / name)
+        gaps, none = (
+            prepare(tmp_path / f"out-{name}", "train", source=str(tmp_path / name))
+            for name in ("gaps", "none")
+        )
+        np.testing.assert_array_equal(gaps.x_0, none.x_0)
+        assert "skipped 3 documents without a text" in capsys.readouterr().err
 
     def test_interrupted_preparation_gives_the_same_sequences(self, prepare, tmp_path, monkeypatch):
         whole = prepare(tmp_path / "whole", "train")

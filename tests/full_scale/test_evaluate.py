@@ -175,7 +175,11 @@ class TestRows:
         assert values["perplexity"]["value"] == pytest.approx(perplexity(likelihood))
         assert values["perplexity"]["judged"] == "tokens"
         assert {entry["level"] for entry in values.values()} == {0.9}
-        assert row["protocol"] == {"judge": "judge", "tokenizer": "tokenizer"}
+        assert row["protocol"] == {
+            "judge": "judge",
+            "judge_precision": "float32",
+            "tokenizer": "tokenizer",
+        }
         out = capsys.readouterr().out
         assert "90% from" in out
         assert "not comparable" not in out, "50 000 is how many pictures a Frechet distance takes"

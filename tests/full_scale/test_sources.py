@@ -121,6 +121,26 @@ def test_file_of_the_hub(source, commit, file, hub):
     assert located.sha256 == hashlib.sha256(content).hexdigest()
 
 
+def test_a_downloaded_repository_is_its_model(tmp_path):
+    """A folder of the files, and the cache of the hub, which names repository and commit."""
+    own, cache = tmp_path / "sdtt", tmp_path / "models--jdeschena--sdtt"
+    snapshot = cache / "snapshots" / ("a" * 40)
+    for folder in (own, snapshot):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(folder.name.encode())
+    assert locate(own).path == own / "model.safetensors"
+    assert locate(own).origin == "sdtt/model.safetensors"
+    assert locate(cache).path == snapshot / "model.safetensors"
+    assert locate(cache).origin == f"hf://jdeschena/sdtt@{'a' * 40}/model.safetensors"
+    (cache / "snapshots" / ("b" * 40)).mkdir()
+    with pytest.raises(ValueError, match=f"holds 2 revisions; give one of .*{'a' * 40}, b"):
+        locate(cache)
+    (own / "model.safetensors").rename(own / "other.ckpt")
+    with pytest.raises(ValueError, match=r"folder without model\.safetensors; name a file in it"):
+        locate(own)
+
+
 def test_a_second_time_from_the_cache(hub, monkeypatch):
     Hub.files["a" * 40, "model.safetensors"] = b"content"
     first = locate("hf://owner/name")
