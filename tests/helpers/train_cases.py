@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from full_scale import train as program
 from full_scale.data.packed import Description, Rows, pack
@@ -114,6 +115,7 @@ def objective_class(run):
 
 def trainer(run, dtype=torch.float32, precision="no"):
     """A trainer for this process, on the CPU."""
+    AcceleratorState._reset_state()  # accelerate keeps the first precision of a process
     accelerator = Accelerator(cpu=True, mixed_precision=precision)
     parts = assemble(run)
     parts.objective.network.to(dtype)
