@@ -25,7 +25,7 @@ from full_scale.miniatures.table import (
     spread,
 )
 from full_scale.models.presets import PRESETS
-from full_scale.training.cost import operations, outline
+from full_scale.training.cost import PRECISIONS, operations, outline
 from full_scale.training.experiments import EXPERIMENTS
 from reporting import ROOT, read_json
 from reporting.files import write_whole
@@ -35,9 +35,6 @@ from toys.benchmark import tables as benchmark
 
 RESULTS = ROOT / "results"
 README = ROOT / "README.md"
-SUSTAINED = 50e12
-"""Operations per second that we assume of a GPU. Hours are counted operations divided by this."""
-
 _FULL_SCALE = {"cifar10": 1, "imagenet": 2, "openwebtext": 2, "openwebtext-round2": 2}
 """Experiments and the number of GPUs of the published training."""
 _PRESETS = {
@@ -142,29 +139,24 @@ def experiments() -> str:
     for name, gpus in _FULL_SCALE.items():
         run = EXPERIMENTS[name][1]
         plan = outline(run)
-        hours = estimated_hours(name)
+        hours = plan.hours(run.precision)
         memory = plan.estimate(gpus).total / 2**30
         rows.append(
             (
                 f"`{name}`",
                 f"{plan.parameters()['trained'] / 1e6:.0f} million",
                 f"{run.steps:,} x {run.batch_size} x {run.di4c_recipe.num_latents}",
-                f"{hours * 3600 * SUSTAINED:.1e}",
+                f"{run.steps * plan.operations():.1e}",
                 f"{memory:.0f} GiB",
+                PRECISIONS[run.precision],
                 f"{hours:.0f}",
                 f"{hours / gpus:.0f} with {gpus}",
                 f"{hours / 8:.1f}",
             )
         )
     header = ["experiment", "parameters", "steps x batch x latents", "operations", "memory"]
-    header += ["hours, 1 GPU", "hours, published GPUs", "hours, 8 GPUs"]
+    header += ["precision", "hours, 1 GPU", "hours, published GPUs", "hours, 8 GPUs"]
     return table(header, rows)
-
-
-def estimated_hours(name: str) -> float:
-    """Hours of one GPU for an experiment: counted operations at an assumed speed."""
-    run = EXPERIMENTS[name][1]
-    return run.steps * outline(run).operations() / SUSTAINED / 3600
 
 
 def published() -> str:

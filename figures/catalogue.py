@@ -19,6 +19,7 @@ from figures import (
     table1,
     theorem1,
     theorem2,
+    training,
 )
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ FIGURES = {
     "figure3": of_module(figure3),
     "figure4": of_module(figure4),
     "latency": of_module(latency),
+    "training": of_module(training),
     **{
         name: Picture(miniatures.needs(name), partial(miniatures.draw, name=name))
         for name in miniatures.RECORDED

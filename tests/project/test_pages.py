@@ -21,6 +21,8 @@ from docs.docstrings import converted
 from docs.formulas import mathml
 from docs.tables import readme_tables, with_tables
 from figures.published import DI4C, DIMO, PUBLISHED
+from full_scale.training.cost import outline
+from full_scale.training.experiments import EXPERIMENTS
 from reporting import ROOT, read_json
 from toys.benchmark.tables import comparison
 from toys.methods import METHODS
@@ -110,7 +112,7 @@ def test_numbers_in_the_text_are_those_of_the_records():
     groups = {nfe: [run["tv"] for run in runs[:6] if run["nfe"] == nfe] for nfe in (1, 2)}
     assert {run["variant"] for run in runs[:6]} == {"Di4C-d (K = 256)"}
     student = {nfe: sum(values) / len(values) for nfe, values in groups.items()}
-    cifar10 = tables.estimated_hours("cifar10")
+    cifar10 = outline(EXPERIMENTS["cifar10"][1]).hours("bf16")
     sentences = {
         "README.md": [
             f"has TV {tv[1]:.3f} after 1 step, {tv[4]:.3f} after 4 and {tv[64]:.3f} after 64. "
