@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def open_vqgan(source: str, device: torch.device | str) -> Loaded:
 
 
 def pictures(
-    samples: Int[np.ndarray, "batch dim"], content: dict[str, Any], vqgan: Loaded | None = None
+    samples: Int[np.ndarray, "batch dim"], content: Mapping[str, Any], vqgan: Loaded | None = None
 ) -> Pictures:
     """Samples as 8-bit RGB pictures. The three channels of a grey picture are equal.
 
@@ -90,7 +91,7 @@ class Letters:
 
 def show(
     samples: Int[np.ndarray, "batch dim"],
-    content: dict[str, Any],
+    content: Mapping[str, Any],
     path: Path,
     vqgan: Loaded | None = None,
     tokenizer: Any = None,

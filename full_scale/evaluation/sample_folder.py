@@ -3,6 +3,7 @@
 run.json       model, plan and seed; every process that writes here must have the same
 samples.npy    (N, D), row i is sample i; complete when all rows are done
 done.npy       (N,) bool, whether the row is on the disk
+samples.npy.sha256   SHA-256 of the samples; written when all rows are done
 """
 
 import contextlib
@@ -15,10 +16,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from full_scale.evaluation.sample_record import RUN, Settings, read_record, settings_of
+from full_scale.models.hashes import check_sha256, hash_file, record_sha256
 from reporting import write_json
+from reporting.arrays import read_array
 from reporting.files import naming, write_whole
 
-RUN, SAMPLES, DONE = "run.json", "samples.npy", "done.npy"
+SAMPLES, DONE = "samples.npy", "done.npy"
 
 
 class SampleFolder:
@@ -28,7 +32,7 @@ class SampleFolder:
         folder: path of the folder.
 
     Raises:
-        ValueError: If the folder holds no samples.
+        ValueError: If the folder holds no samples, or a damaged record.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -38,7 +42,7 @@ class SampleFolder:
                 f"samples {folder} are missing: there is no {RUN} in it; run: python -m "
                 "full_scale.sample"
             )
-        self.run: dict[str, Any] = json.loads((self.folder / RUN).read_text("utf-8"))
+        self.run = read_record(self.folder)
 
     @classmethod
     def create(
@@ -82,7 +86,8 @@ class SampleFolder:
             with contextlib.suppress(FileExistsError):  # another process was faster
                 write_json(folder / RUN, run, put=os.link)
         found = cls(folder)
-        held = {name: found.run[name] for name in asked}
+        found._seal()  # a process may have been killed after its last row
+        held = {name: value for name, value in found.run.items() if name in asked}
         old, new = _flat(held), _flat(asked)
         differing = [
             f"{name} is {old.get(name)}, not {new.get(name)}"
@@ -101,9 +106,18 @@ class SampleFolder:
         """N."""
         return self.run["num_samples"]
 
+    @property
+    def settings(self) -> Settings:
+        """What the samples depend on, as far as results repeat it.
+
+        Raises:
+            ValueError: If something is missing or wrong; names the field.
+        """
+        return settings_of(self.folder, self.run)
+
     def todo(self, positions: Sequence[int]) -> list[int]:
         """Those of the given rows that are not done."""
-        done = np.load(self.folder / DONE)
+        done = self._array(DONE)
         return [position for position in positions if not done[position]]
 
     def write(self, positions: Sequence[int], samples: np.ndarray) -> None:
@@ -114,23 +128,48 @@ class SampleFolder:
         """
         _write_rows(self.folder / SAMPLES, positions, samples)
         _write_rows(self.folder / DONE, positions, np.ones(len(positions), dtype=bool))
+        self._seal()
 
     def num_done(self) -> int:
         """Number of rows that are done."""
-        return int(np.load(self.folder / DONE).sum())
+        return int(self._array(DONE).sum())
 
     def samples(self) -> np.ndarray:
         """All samples, (N, D), memory-mapped.
 
         Raises:
-            ValueError: If some rows are not done.
+            ValueError: If some rows are not done, or the file is not what was drawn.
         """
         if (done := self.num_done()) < self.num_samples:
             raise ValueError(
                 f"samples in {self.folder} are not complete: {done} of {self.num_samples} are "
                 "drawn; run the command that began them again, it draws the others"
             )
-        return np.load(self.folder / SAMPLES, mmap_mode="r")
+        path, remedy = self.folder / SAMPLES, "draw the samples again, into another folder"
+        check_sha256(path, remedy)
+        samples, limit = self._array(SAMPLES), self.run["num_values"]
+        if (most := int(samples.max())) >= limit:
+            raise ValueError(f"{path} must hold 0..{limit - 1}; got {most}: {remedy}")
+        return samples
+
+    def _array(self, name: str) -> np.ndarray:
+        """One of the two arrays, memory-mapped."""
+        path, run = self.folder / name, self.run
+        shape = (run["num_samples"], run["num_dims"]) if name == SAMPLES else (run["num_samples"],)
+        dtype = np.min_scalar_type(run["num_values"] - 1) if name == SAMPLES else np.dtype(bool)
+        array = read_array(path, "draw the samples again, into another folder")
+        if (array.shape, array.dtype) != (shape, dtype):
+            raise ValueError(
+                f"{path} holds {array.dtype} of shape {array.shape} and {RUN} says {dtype} of "
+                f"shape {shape}; draw the samples again, into another folder"
+            )
+        return array
+
+    def _seal(self) -> None:
+        """Record the hash of the samples when all rows are done."""
+        path = self.folder / SAMPLES
+        if not hash_file(path).exists() and self.num_done() == self.num_samples:
+            record_sha256(path)
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
