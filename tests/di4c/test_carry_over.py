@@ -90,6 +90,14 @@ def test_what_is_impossible_for_some_values_only():
     # From x_0 = 1, alpha = 1/2 at t and 3/4 at s: x_s = 0 with probability (1/4) / (1/2).
     expected = torch.tensor([[0.6 + 0.4 * 0.5, 0.4 * 0.5]], dtype=torch.float64)
     torch.testing.assert_close(law, expected)
+    # On 0 -> 1 -> 2 at rate 1, x_t = 1 comes from 0 by a jump at a uniform time, never from 2.
+    rates = torch.tensor([[-1, 1, 0], [0, -1, 1], [0, 0, 0]], dtype=torch.float64)
+    stationary = torch.tensor([0, 0, 1], dtype=torch.float64)
+    line = RateMatrixProcess(rates, stationary=stationary)
+    wish = torch.tensor([[0.5, 0.0, 0.5]], dtype=torch.float64)
+    law = line.reverse(wish, torch.tensor([1]), 0.25, 1.0)
+    expected = torch.tensor([[0.5 * 0.75, 0.5 * 0.25 + 0.5, 0]], dtype=torch.float64)
+    torch.testing.assert_close(law, expected)
 
 
 def test_a_step_whose_probabilities_all_vanish_stays():
