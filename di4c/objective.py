@@ -179,7 +179,7 @@ class Di4CObjective:
                 self._teacher,
                 self.student,
                 self.target or self.student,
-                num_latents=recipe.num_latents,
+                num_latents=recipe.start.latent_factor * recipe.num_latents,
                 control_variate=recipe.control_variate,
             )
             atoms = x_0[:, None] if start_atoms is None else start_atoms

@@ -36,6 +36,8 @@ class StartTerm:
         teacher_steps: number of equal teacher steps of the jump.
         data_weight: factor of -log p(x_0) at the horizon, a mean over up to K data of the
             example's class.
+        latent_factor: number of latents at the horizon, as a multiple of the recipe's L. A batch
+            of latents cannot show more components than it has, and x_T needs the most.
 
     Raises:
         ValueError: If a number lies outside of its range.
@@ -46,9 +48,10 @@ class StartTerm:
     end: float = 0.05
     teacher_steps: int = 4
     data_weight: float = 0.0
+    latent_factor: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("atoms", "teacher_steps"):
+        for name in ("atoms", "teacher_steps", "latent_factor"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
         for name in ("weight", "data_weight"):
@@ -97,7 +100,7 @@ class StartLoss:
         teacher: the teacher. It takes exact steps here, whatever its move is elsewhere.
         student: the network that is trained.
         target: the network of the consistency target at u.
-        num_latents: L, latents of the student.
+        num_latents: latents of the student at the horizon.
         control_variate: whether the consistency loss is split.
     """
 

@@ -104,7 +104,7 @@ class Outline:
             taught += latents * asked * (1 + run.reference_steps)
         start = recipe.start
         if start is not None:
-            trained += latents
+            trained += start.latent_factor * latents
             if start.weight:
                 atoms += start.atoms
                 taught += start.atoms * start.teacher_steps
@@ -134,7 +134,7 @@ class Outline:
         if self.teacher is not None:
             start = run.di4c_recipe.start
             if start is not None:
-                rows *= 2
+                rows *= 1 + start.latent_factor
             rows *= run.di4c_recipe.num_latents
             separate = isinstance(run.di4c_recipe.distillation, SeparateDistillation)
             passes = 2 if separate else 1

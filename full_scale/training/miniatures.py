@@ -88,7 +88,7 @@ It starts from the weights of the shipped teacher, which has no other part in th
 
 _DIGITS = replace(
     _STUDENT,
-    steps=2500,
+    steps=2000,
     optimizer=replace(_STUDENT.optimizer, learning_rate=8e-4, warmup=50),
     latent_gain=3.0,
     dropout=0.0,
@@ -97,7 +97,7 @@ _MNIST_TOKENS = replace(
     _STUDENT,
     preset="mnist-tokens",
     recipe="mnist-tokens",
-    steps=1200,
+    steps=1000,
     data=Data("mnist-tokens", generated=5000, generated_calls=32),
     precision="bf16",
 )
@@ -105,6 +105,9 @@ _WORDS = replace(
     _STUDENT,
     preset="words",
     recipe="words",
+    steps=3000,
+    batch_size=1,
+    micro_batch=1,
     data=Data("words", generated=20_000, generated_calls=32),
     precision="bf16",
 )

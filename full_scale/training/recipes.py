@@ -53,9 +53,9 @@ WORDS = Recipe(
     times=FixedGap(0.1),
     data_weight=Weight(0.3, "constant"),
     distillation=SeparateDistillation(0.15, weight=1.0, last=0.5),
-    num_latents=64,
+    num_latents=32,
     stratified=True,
-    start=StartTerm(weight=0.0, data_weight=1.0, atoms=256),
+    start=StartTerm(weight=0.0, data_weight=1.0, atoms=1024, latent_factor=8),
 )
 """For words: consistency, distillation, likelihood of x_0 at x_t and at the start.
 
@@ -63,7 +63,9 @@ With samples of the teacher as x_0 this is pure distillation.
 """
 
 MNIST_TOKENS = replace(
-    WORDS, times=FixedGap(0.05), num_latents=32, start=StartTerm(0.0, 128, data_weight=1.0)
+    WORDS,
+    times=FixedGap(0.05),
+    start=StartTerm(0.0, atoms=128, data_weight=1.0, latent_factor=2),
 )
 """For codes of MNIST images, as for words, with shorter jumps."""
 
@@ -72,8 +74,7 @@ DIGITS = replace(
     times=RarelyNoise(0.05, first=0.4),
     data_weight=Weight(1.0, "constant"),
     distillation=SeparateDistillation(0.1, weight=1.0, last=0.5),
-    num_latents=32,
-    start=StartTerm(0.0, 128, data_weight=0.5),
+    start=StartTerm(0.0, atoms=128, data_weight=0.5, latent_factor=2),
 )
 """For images of digits, as for words, with shorter jumps and few times of nearly pure noise.
 

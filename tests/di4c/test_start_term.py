@@ -107,6 +107,23 @@ def test_the_start_of_an_example_does_not_depend_on_the_batch(process):
     assert len(set(whole.tolist())) == 4
 
 
+def test_the_start_has_its_own_number_of_latents():
+    """Three times as many as at x_t, in cells of their own; the target at u has one per atom."""
+    calls = []
+    term = StartTerm(atoms=5, end=0.4, data_weight=0.1, latent_factor=3)
+    objective = objective_on(MaskedProcess(2), replace(PURE, start=term, stratified=True))
+    plain = objective.student
+
+    def student(x_t, t, latents):
+        calls.append((float(t[0]), tuple(x_t.shape[:2])))
+        return plain(x_t, t, latents)
+
+    times = torch.tensor([0.5, 0.5]).double(), torch.tensor([0.3, 0.3]).double()
+    replace(objective, student=student, target=plain)(STATES[1:3], times=times, generator=seeded())
+    count = PURE.num_latents
+    assert calls == [(0.5, (2, count)), (1.0, (2, 3 * count))]
+
+
 def test_data_of_the_start_may_be_other_than_x_0():
     """With data alone, the term is the mean of -log p over the given atoms."""
     term = StartTerm(weight=0.0, data_weight=2.0)

@@ -30,7 +30,7 @@ from reporting import ROOT
 CHANGES = {
     "start": {"start": StartTerm(atoms=5, teacher_steps=2), "target_atoms": 4},
     "start of data": {
-        "start": StartTerm(weight=0.0, data_weight=1.0),
+        "start": StartTerm(weight=0.0, data_weight=1.0, latent_factor=3),
         "data_weight": Weight(1.0),
         "consistency_weight": 0.0,
     },
