@@ -209,7 +209,9 @@ def noise_level(
     """
     if num_times > 0:
         t = (t * num_times).floor().double() / num_times + 1 / num_times
-    return -schedule.alpha(t).log()
+    alpha = schedule.alpha(t)
+    near = -torch.log1p(-schedule.complement(t))  # keeps its digits where alpha rounds to 1
+    return torch.where(alpha > 0.5, near, -alpha.log())
 
 
 Network = Callable[..., Tensor]

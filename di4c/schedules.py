@@ -46,6 +46,15 @@ class Schedule(ABC):
     def complement(self, t: Time) -> Tensor:
         r"""$1 - \alpha(t)$, without the rounding error of the subtraction near t = 0."""
 
+    def drop(self, s: Time, t: Time) -> Tensor:
+        r"""$\alpha(s) - \alpha(t)$, with the digits that a difference of small numbers keeps.
+
+        Near t = 0 it is a difference of complements, because there both $\alpha$ round to 1.
+        """
+        alpha = self.alpha(s)
+        near = self.complement(t) - self.complement(s)
+        return torch.where(alpha > 0.5, near, alpha - self.alpha(t))
+
     @abstractmethod
     def derivative(self, t: Time) -> Tensor:
         r"""$\alpha'(t)$, at most 0."""
@@ -128,14 +137,16 @@ class ArccosSchedule(Schedule):
     """
 
     def alpha(self, t: Time) -> Tensor:
-        return torch.asin(1 - as_time(t) / self.horizon) * (2 / math.pi)
+        far = torch.asin(1 - as_time(t) / self.horizon) * (2 / math.pi)
+        # 1 - t / T loses half of the digits near t = 0, where the arc sine is steep.
+        return torch.where(far > 0.5, 1 - self.complement(t), far)
 
     def complement(self, t: Time) -> Tensor:
         return torch.asin(torch.sqrt(as_time(t) / self.horizon / 2)) * (4 / math.pi)
 
     def derivative(self, t: Time) -> Tensor:
-        r = 1 - as_time(t) / self.horizon
-        return -(2 / math.pi) / (self.horizon * torch.sqrt(1 - r * r))
+        x = as_time(t) / self.horizon  # with r = 1 - x, 1 - r^2 = x (2 - x)
+        return -(2 / math.pi) / (self.horizon * torch.sqrt(x * (2 - x)))
 
     def inverse(self, alpha: Time) -> Tensor:
         return (1 - torch.sin(as_time(alpha) * (math.pi / 2))) * self.horizon
@@ -264,7 +275,7 @@ def phi_grid(schedule: Schedule, num_steps: int, weight: float) -> Tensor:
     if not 0 < weight < 1:
         raise ValueError(f"weight must lie in (0, 1); got {weight}")
     odds = math.sqrt(weight / (1 - weight))
-    ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
-    phi = torch.atan(odds * (1 - ends))
+    ends = schedule.complement(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
+    phi = torch.atan(odds * ends)
     alphas = 1 - torch.tan(_equispaced(num_steps, phi[0], phi[1])) / odds
     return _times_of_alpha(schedule, alphas)

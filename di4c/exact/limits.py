@@ -293,8 +293,8 @@ def _pair_weights(schedule: Schedule, num_dims: int, tolerance: float) -> Tensor
     power = torch.arange(num_dims - 1, dtype=torch.float64)
 
     def integrand(t: float) -> Tensor:
-        alpha = schedule.alpha(t)
-        return alpha**power * (1 - alpha) ** power.flip(0) * schedule.derivative(t) ** 2
+        alpha, hidden = schedule.alpha(t), schedule.complement(t)
+        return alpha**power * hidden ** power.flip(0) * schedule.derivative(t) ** 2
 
     weights = _integrate(integrand, 0.0, schedule.horizon, tolerance) if num_dims > 1 else power
     return torch.cat([torch.zeros(2, dtype=torch.float64), weights])

@@ -263,9 +263,12 @@ class ForwardProcess(StateSpace, ABC):
     def _over_evidence(
         self, probs: Float[Tensor, "*batch state"], x_t: Int[Tensor, "*batch"], t: Time
     ) -> tuple[Float[Tensor, "*batch state"], Tensor]:
-        r"""$p_{0|t}(x_0) / q_{t|0}(x_t \mid x_0)$, 0 where the evidence is 0; where it is not 0."""
+        r"""$p_{0|t}(x_0) / q_{t|0}(x_t \mid x_0)$, 0 where the evidence is 0; where it is not 0.
+
+        Evidence so small that the quotient would overflow counts as 0.
+        """
         evidence = self.likelihood(x_t, 0.0, t).to(probs)
-        possible = evidence > 0
+        possible = evidence >= torch.finfo(probs.dtype).tiny
         return torch.where(possible, probs / evidence.where(possible, 1.0), 0.0), possible
 
     def _no_rates(self) -> ValueError:

@@ -36,18 +36,33 @@ class InterpolatingProcess(ForwardProcess):
 
         In float64; 0 where $\alpha_s$ is 0 and s < t.
         """
-        check_times(s, t, self.horizon)
-        s, t = as_time(s), as_time(t)
-        device = s.device if s.ndim else t.device  # a number goes where the tensor is
-        s, t = s.to(device), t.to(device)
+        s, t = self._times(s, t)
         alpha_s, alpha_t = self.schedule.alpha(s), self.schedule.alpha(t)
         ratio = torch.where(alpha_s > 0, alpha_t / alpha_s.where(alpha_s > 0, 1.0), 0.0)
         return torch.where(s == t, 1.0, ratio)
 
+    def redraw_probability(self, s: Time, t: Time) -> Tensor:
+        r"""$(\alpha_s - \alpha_t) / \alpha_s$, which is 1 - `survival`, without its rounding error.
+
+        In float64; 1 where $\alpha_s$ is 0 and s < t.
+        """
+        s, t = self._times(s, t)
+        survival, alpha_s = self.survival(s, t), self.schedule.alpha(s)
+        near = self.schedule.drop(s, t) / alpha_s.where(alpha_s > 0, 1.0)
+        return torch.where(survival > 0.5, near, 1 - survival)
+
+    def _times(self, s: Time, t: Time) -> tuple[Tensor, Tensor]:
+        """The times, checked, in float64 and on one device."""
+        check_times(s, t, self.horizon)
+        s, t = as_time(s), as_time(t)
+        device = s.device if s.ndim else t.device  # a number goes where the tensor is
+        return s.to(device), t.to(device)
+
     def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
         survival = self.survival(s, t)[..., None, None]
+        redrawn = self.redraw_probability(s, t)[..., None, None]
         eye = torch.eye(self.num_states, dtype=torch.float64, device=survival.device)
-        return survival * eye + (1 - survival) * self.stationary.to(survival)
+        return survival * eye + redrawn * self.stationary.to(survival)
 
     def unit_rates(self) -> Float[Tensor, "source target"]:
         eye = torch.eye(self.num_states, dtype=torch.float64)
@@ -59,16 +74,20 @@ class InterpolatingProcess(ForwardProcess):
     def likelihood(
         self, x_t: Int[Tensor, "*batch"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
-        survival = align_time(self.survival(s, t).to(x_t.device), x_t).expand(x_t.shape)[..., None]
-        redrawn = (1 - survival) * self.stationary.to(survival)[x_t][..., None]
+        survival, redraw = (
+            align_time(share.to(x_t.device), x_t).expand(x_t.shape)[..., None]
+            for share in (self.survival(s, t), self.redraw_probability(s, t))
+        )
+        redrawn = redraw * self.stationary.to(survival)[x_t][..., None]
         return redrawn.expand(*x_t.shape, self.num_states).scatter_add(-1, x_t[..., None], survival)
 
     def push(
         self, weights: Float[Tensor, "*batch state"], s: Time, t: Time
     ) -> Float[Tensor, "*batch state"]:
         survival = align_time(self.survival(s, t).to(weights), weights)
+        redraw = align_time(self.redraw_probability(s, t).to(weights), weights)
         redrawn = weights.sum(-1, keepdim=True) * self.stationary.to(weights)
-        return survival * weights + (1 - survival) * redrawn
+        return survival * weights + redraw * redrawn
 
     def sample(
         self,
@@ -88,13 +107,15 @@ class InterpolatingProcess(ForwardProcess):
         return self.carry_over(super().most_likely(probs, x_t, t), x_t, t)
 
     def reveal_probability(self, s: Time, t: Time) -> Tensor:
-        r"""$(\alpha_s - \alpha_t) / (1 - \alpha_t)$, for s < t.
+        r"""$(\alpha_s - \alpha_t) / (1 - \alpha_t)$, for s <= t.
 
         This is the probability that a coordinate which was redrawn before t was not yet redrawn
-        at s.
+        at s. It is 0 at s = t. Where $1 - \alpha_t$ is 0 in float64 and s < t, it is 1.
         """
-        alpha_s, alpha_t = self.survival(0.0, s), self.survival(0.0, t)
-        return (alpha_s - alpha_t) / (1 - alpha_t)
+        s, t = self._times(s, t)
+        redrawn = self.schedule.complement(t)
+        reveal = self.schedule.drop(s, t) / redrawn.where(redrawn > 0, 1.0)
+        return torch.where(redrawn > 0, reveal, (s < t).to(reveal))
 
     def flow(
         self, probs: Float[Tensor, "*batch value"], x_t: Int[Tensor, "*batch"], s: Time, t: Time
@@ -127,11 +148,12 @@ class InterpolatingProcess(ForwardProcess):
         law = self.stationary.to(x_t.device)
         t = as_time(t).to(x_t.device)
         alpha = align_time(self.schedule.alpha(t), weights)
+        complement = align_time(self.schedule.complement(t), weights)
         slope = align_time(-self.schedule.derivative(t), weights)
         # The rate is -alpha'/alpha times pi(x_t) times alpha w + (1 - alpha) pi sum(w). The factor
         # alpha is divided out: the rates into values that noise never draws, such as all values of
         # a masked process, stay finite at alpha = 0.
-        redrawn = law * (1 - alpha) / alpha * weights.sum(-1, keepdim=True)
+        redrawn = law * complement / alpha * weights.sum(-1, keepdim=True)
         rates = slope * law[x_t][..., None] * (weights + torch.where(law > 0, redrawn, 0.0))
         # Noise never jumps to a state x_t with pi(x_t) = 0. At alpha = 0 the product above would
         # be 0 times infinity there.

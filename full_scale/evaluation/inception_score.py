@@ -23,18 +23,26 @@ def inception_score(
             without it a split would hold a single class.
 
     Raises:
-        ValueError: If there are fewer pictures than splits.
+        ValueError: If there are fewer pictures than splits, or a row of logits gives no
+            probabilities.
     """
     if not 1 <= num_splits <= len(logits):
         raise ValueError(
             f"num_splits must lie in 1..{len(logits)}, the number of pictures; got {num_splits}"
         )
     log_probs = (logits if order is None else logits[order]).double().log_softmax(-1)
+    if bool(log_probs.isnan().any()):
+        bad = int(log_probs.isnan().any(-1).nonzero()[0, 0])
+        raise ValueError(
+            f"logits of picture {bad} are NaN, infinite or all -inf; check the pictures and the "
+            "classifier"
+        )
     scores = []
     for part in log_probs.tensor_split(_bounds(len(logits), num_splits)):
-        marginal = part.exp().mean(0)
-        divergence = (part.exp() * part).sum(-1).mean() - torch.xlogy(marginal, marginal).sum()
-        scores.append(divergence.exp())
+        probs = part.exp()
+        marginal = probs.mean(0)
+        information = torch.xlogy(probs, probs).sum(-1).mean()  # 0 log 0 = 0
+        scores.append((information - torch.xlogy(marginal, marginal).sum()).exp())
     return float(torch.stack(scores).mean())
 
 
