@@ -34,11 +34,13 @@ def tiny():
     patch.undo()
 
 
-def write_tiny(path, **manifest):
+def write_tiny(path, student=False, **manifest):
     """A model file of the tiny network with random weights."""
     preset = presets.PRESETS["words"]
     torch.manual_seed(0)
-    network = preset.network.build()
+    network = replace(preset.network, latent=student).build()
+    if student:  # the untrained output is the uniform law
+        torch.nn.init.normal_(network.output.weight)
     write_model(path, network.config, preset.process, network.state_dict(), manifest)
     return path
 
