@@ -271,8 +271,8 @@ def _parse(argv: list[str] | None) -> Namespace:
     add(
         "--device",
         type=usable_device,
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="device, as in cuda:1",
+        default="auto",
+        help="device, as in cuda:1; auto uses a GPU if there is one",
     )
     return parser.parse_args(argv)
 

@@ -192,14 +192,6 @@ def _process() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _device(text: str) -> torch.device:
-    """Type of the option --device."""
-    if text == "auto":
-        gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-        text = gpu if torch.cuda.is_available() else "cpu"
-    return usable_device(text)
-
-
 def _parse(argv: list[str] | None) -> Namespace:
     parser = script_parser(__doc__, json=False, figure=False, quick=False)
     parser.prog = "python -m full_scale.sample"
@@ -264,7 +256,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--batch", type=at_least(1), metavar="B", help=fits)
     add(
         "--device",
-        type=_device,
+        type=usable_device,
         default="auto",
         help="device, as in cuda:1; auto uses a GPU if there is one",
     )

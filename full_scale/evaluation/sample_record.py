@@ -31,6 +31,9 @@ class Content(TypedDict):
 
 class _Source(TypedDict):
     name: str
+    weights: NotRequired[str | None]
+    training_step: NotRequired[int | None]
+    checkpoint: NotRequired[bool]
 
 
 class _Plan(TypedDict):
