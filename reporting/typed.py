@@ -102,6 +102,17 @@ def typed(kind: Any, value: Any, name: str = "") -> Any:
     return value
 
 
+def check_fields(instance: Any) -> None:
+    """Check the fields of a dataclass against their types and bounds, in its `__post_init__`.
+
+    Raises:
+        ValueError: If one is wrong; names it.
+    """
+    kinds = typing.get_type_hints(type(instance), include_extras=True)
+    for field in dataclasses.fields(instance):
+        typed(kinds[field.name], getattr(instance, field.name), field.name)
+
+
 def _bounded(value: Any, bound: Within, name: str) -> Any:
     has_length = isinstance(value, str | list | tuple)
     number = len(value) if has_length else value

@@ -29,7 +29,7 @@ What to ask, and what for:
 
 from abc import ABC, abstractmethod
 from dataclasses import Field, dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -39,6 +39,16 @@ from di4c.latents import LatentLaw, UniformLatent
 from di4c.likelihood import Head, LogitsTransform
 from di4c.processes import ForwardProcess
 from full_scale.models.processes import ProcessConfig
+from reporting.typed import Within, check_fields
+
+Width = Annotated[int, Within(1, 2**20)]
+"""Number of channels, tokens or states."""
+
+Depth = Annotated[int, Within(1, 256)]
+"""Number of blocks. A damaged file must not make a network be built for hours."""
+
+Share = Annotated[float, Within(0, 1)]
+"""A probability."""
 
 
 class BackboneConfig(ABC):
@@ -53,6 +63,10 @@ class BackboneConfig(ABC):
 
     kind: ClassVar[str]
     name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check types and bounds of the fields; subclasses that override it call it first."""
+        check_fields(self)
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -18,7 +18,7 @@ from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.sampling_loop import call_grid
 from full_scale.data.words import ALPHABET as WORD_ALPHABET
 from full_scale.models.attention import attention
-from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
+from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Depth, Preset, Share, Width
 from full_scale.models.latent import LatentPositions, LatentToken, append_token, sinusoidal_features
 from full_scale.models.processes import MaskedProcessConfig
 from full_scale.models.rotary import rotary_table, rotate
@@ -56,22 +56,23 @@ class DiTConfig(DenoiserConfig):
     kind = "dit"
     name = "DiT"
 
-    num_states: int = 50258
-    num_dims: int = 1024
-    hidden_size: int = 768
-    condition_size: int = 128
-    num_blocks: int = 12
-    num_heads: int = 12
-    mlp_ratio: int = 4
-    noise_features: int = 256
+    num_states: Width = 50258
+    num_dims: Width = 1024
+    hidden_size: Width = 768
+    condition_size: Width = 128
+    num_blocks: Depth = 12
+    num_heads: Width = 12
+    mlp_ratio: Depth = 4
+    noise_features: Width = 256
     time_conditioning: bool = False
-    dropout: float = 0.1
+    dropout: Share = 0.1
     latent: bool = False
     alphabet: str | None = None
     learned_positions: bool = False
     latent_map: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.noise_features < 2 or self.noise_features % 2:
             raise ValueError(f"noise_features must be even, at least 2; got {self.noise_features}")
         if self.hidden_size % (2 * self.num_heads):

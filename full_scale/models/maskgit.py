@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.schedules import uniform_grid
 from full_scale.models.attention import attention
-from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
+from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Depth, Preset, Share, Width
 from full_scale.models.latent import LatentPositions, LatentToken, append_token
 from full_scale.models.processes import MaskedProcessConfig
 
@@ -48,20 +48,21 @@ class MaskGITConfig(DenoiserConfig):
     samplers = ("confidence", "ancestral")
     last_step = "sample"
 
-    codebook_size: int = 1024
-    num_classes: int = 1000  # pyright: ignore[reportIncompatibleVariableOverride]
-    num_dims: int = 256
-    hidden_size: int = 768
-    num_blocks: int = 24
-    num_heads: int = 16
-    mlp_size: int = 3072
-    dropout: float = 0.1
+    codebook_size: Width = 1024
+    num_classes: Width = 1000  # pyright: ignore[reportIncompatibleVariableOverride]
+    num_dims: Width = 256
+    hidden_size: Width = 768
+    num_blocks: Depth = 24
+    num_heads: Width = 16
+    mlp_size: Width = 3072
+    dropout: Share = 0.1
     latent: bool = False
     subs: bool = False
     code_book: Literal["mnist-tokens"] | None = None
     latent_map: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.hidden_size % self.num_heads:
             raise ValueError(
                 f"num_heads must divide hidden_size = {self.hidden_size}; got {self.num_heads}"

@@ -3,17 +3,21 @@
 `check_fit` checks that weights fit a network: no name is missing or left over, all shapes agree.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+import torch
 from torch import Tensor
 
 from full_scale.models.base import BackboneConfig
 from full_scale.models.presets import from_json, to_json
 from full_scale.models.processes import ProcessConfig
 from full_scale.models.tensor_file import file_sha256, read_tensors, write_tensors
+from reporting.typed import Sha256, typed
 
 FORMAT = "di4c model 1"
 _SHOWN = 6  # names of each kind that a message lists
@@ -38,6 +42,16 @@ class Model:
     manifest: dict[str, Any]
 
 
+class _Description(TypedDict):
+    """What the metadata of a model file say."""
+
+    format: str
+    network: dict[str, Any]
+    process: dict[str, Any] | None
+    manifest: dict[str, Any]
+    sha256: NotRequired[Sha256]
+
+
 def write_model(
     path: Path | str,
     network: BackboneConfig,
@@ -52,7 +66,7 @@ def write_model(
         "process": None if process is None else to_json(process),
         "manifest": manifest,
     }
-    write_tensors(path, state, description)
+    write_tensors(path, state, description | {"sha256": _content_sha256(state, description)})
 
 
 def read_model(path: Path | str) -> Model:
@@ -68,14 +82,36 @@ def read_model(path: Path | str) -> Model:
             f"{path} is not a model file of this project; convert it first: python -m "
             "full_scale.convert"
         )
-    process = description["process"]
-    return Model(
-        network=from_json(description["network"]),  # type: ignore[arg-type]
-        process=None if process is None else from_json(process),  # type: ignore[arg-type]
-        state=state,
-        sha256=file_sha256(path),
-        manifest=description["manifest"],
-    )
+    try:
+        described: _Description = typed(_Description, description)
+        network, process = _configs(described)
+        recorded = described.pop("sha256", None)
+        if recorded not in (None, _content_sha256(state, described)):
+            raise ValueError("its content has another SHA-256 than it says")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; get it again") from None
+    return Model(network, process, state, file_sha256(path), described["manifest"])
+
+
+def _content_sha256(state: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+    """SHA-256 of weights and description. It shows damage that leaves the file readable."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _configs(described: _Description) -> tuple[BackboneConfig, ProcessConfig | None]:
+    network, noise = from_json(described["network"]), described["process"]
+    if not isinstance(network, BackboneConfig):
+        raise ValueError(f"network is of kind {network.kind}, which is noise")
+    process = None if noise is None else from_json(noise)
+    if isinstance(process, BackboneConfig):
+        raise ValueError(f"process is of kind {process.kind}, which is a network")
+    if (process is None) != (network.default_process() is None):
+        raise ValueError(f"process must {'not ' * (process is not None)}be given for this network")
+    return network, process
 
 
 class Misfit(ValueError):

@@ -4,7 +4,7 @@ This is the one place where backbones are registered. A new backbone is a file b
 a table `PRESETS`, and that table added here.
 """
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from full_scale.models import dit, maskgit, unet, vqgan
@@ -14,6 +14,7 @@ from full_scale.models.processes import (
     MaskedProcessConfig,
     ProcessConfig,
 )
+from reporting.typed import typed
 
 PRESETS: dict[str, Preset] = unet.PRESETS | maskgit.PRESETS | dit.PRESETS | vqgan.PRESETS
 
@@ -48,12 +49,7 @@ def from_json(value: dict[str, Any]) -> Config:
     kinds = _kinds()
     if kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(kinds)}; got {kind!r}")
-    known = {entry.name for entry in fields(kinds[kind])}
-    if unknown := sorted(given.keys() - known):
-        raise ValueError(
-            f"a {kind} config has no {', '.join(unknown)}; it has {', '.join(sorted(known))}"
-        )
-    return kinds[kind](**given)
+    return typed(kinds[kind], given, f"{kind} config")
 
 
 def _kinds() -> dict[str, type[Config]]:

@@ -16,7 +16,7 @@ from torch.nn.functional import silu
 
 from di4c.likelihood import FunctionHead
 from di4c.sampling_loop import call_grid
-from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Preset
+from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Depth, Preset, Share, Width
 from full_scale.models.latent import latent_features, sinusoidal_features
 from full_scale.models.processes import GaussianProcessConfig
 from full_scale.models.truncated_logistic import truncated_logistic
@@ -67,24 +67,25 @@ class UNetConfig(DenoiserConfig):
     samplers = ("ancestral", "tau-leaping")
     first_time = FIRST_PIXEL_TIME
 
-    num_states: int = 256
-    channels: int = 3
-    height: int = 32
-    width: int = 32
-    base_width: int = 128
-    multipliers: tuple[int, ...] = (1, 2, 2, 2)
-    num_res_blocks: int = 2
+    num_states: Width = 256
+    channels: Width = 3
+    height: Width = 32
+    width: Width = 32
+    base_width: Width = 128
+    multipliers: tuple[Width, ...] = (1, 2, 2, 2)
+    num_res_blocks: Depth = 2
     attention_scale: int = 1
-    time_features: int = 128
+    time_features: Width = 128
     time_scale: float = 1000.0
     value_range: tuple[float, float] | None = None
     rescale_skips: bool = True
     mirrored: bool = False
-    dropout: float = 0.1
+    dropout: Share = 0.1
     latent: bool = False
     latent_map: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         if self.value_range is not None:
             object.__setattr__(self, "value_range", tuple(self.value_range))

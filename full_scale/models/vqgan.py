@@ -4,12 +4,14 @@ Source: Esser et al., CVPR 2021 (taming-transformers).
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, silu
 
-from full_scale.models.base import BackboneConfig, Preset
+from full_scale.models.base import BackboneConfig, Depth, Preset, Share, Width
+from reporting.typed import Within
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,20 @@ class VQGANConfig(BackboneConfig):
     kind = "vqgan"
     name = "VQGAN"
 
-    codebook_size: int = 1024
-    code_size: int = 256
-    latent_channels: int = 256
-    channels: int = 3
-    resolution: int = 256
-    base_width: int = 128
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
-    num_res_blocks: int = 2
+    codebook_size: Width = 1024
+    code_size: Width = 256
+    latent_channels: Width = 256
+    channels: Width = 3
+    resolution: Width = 256
+    base_width: Width = 128
+    multipliers: Annotated[tuple[Width, ...], Within(1, 16)] = (1, 1, 2, 2, 4)
+    num_res_blocks: Depth = 2
     attention_levels: tuple[int, ...] = (4,)
-    num_groups: int = 32
-    dropout: float = 0.0
+    num_groups: Width = 32
+    dropout: Share = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "multipliers", tuple(self.multipliers))
         object.__setattr__(self, "attention_levels", tuple(self.attention_levels))
         if not self.multipliers:
