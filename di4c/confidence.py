@@ -9,6 +9,7 @@ MaskGIT's time r runs from 0 (all masked) to 1 (data); step i of n starts at $r_
 receive t = T (1 - r).
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -130,7 +131,11 @@ def teacher_step(
 
     Returns:
         States $x_u$, (..., D). Positions that were not revealed are unchanged.
+
+    Raises:
+        ValueError: If an argument is out of range.
     """
+    _check_temperature(temperature)
     masked = x_t == mask_state
     num_masked = masked.sum(-1)
     total = x_t.shape[-1] if num_tokens is None else num_tokens
@@ -205,6 +210,9 @@ def confidence_sampling(
         ValueError: If an argument is out of range, or a denoiser does not return
             log-probabilities.
     """
+    if not math.isfinite(guidance):
+        raise ValueError(f"guidance must be finite; got {guidance}")
+    _check_temperature(temperature)
     if guidance != 0 and unconditional is None:
         raise ValueError(f"unconditional must be given for guidance = {guidance}; got None")
     check_shape("start", start, (-1, -1), "batch, dim")
@@ -252,3 +260,8 @@ def confidence_sampling(
             path.append(x_s)
         x_t = x_s
     return Samples(x_t, nfe, torch.stack(path) if trajectory else None)
+
+
+def _check_temperature(temperature: float) -> None:
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature must be at least 0 and finite; got {temperature}")

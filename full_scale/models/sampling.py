@@ -4,6 +4,7 @@ A network's config says which samplers it has (`samplers`, the published one fir
 "n steps" means (`time_grid`).
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from jaxtyping import Int
@@ -20,6 +21,10 @@ from full_scale.models.network import Network
 
 SAMPLERS = ("ancestral", "confidence", "tau-leaping")
 """The samplers that `draw` knows; each config names those of its network."""
+
+
+MOST_STEPS = 100_000
+"""No published sampler takes more than 4096 steps; the times of millions would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,12 @@ class Plan:
             )
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1; got {self.steps}")
+        if self.steps > MOST_STEPS:
+            raise ValueError(f"steps must be at most {MOST_STEPS}; got {self.steps}")
+        if not math.isfinite(self.guidance):
+            raise ValueError(f"guidance must be finite; got {self.guidance}")
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature must be at least 0 and finite; got {self.temperature}")
         if self.guidance != 0 and sampler != "confidence":
             raise ValueError(
                 f"guidance must be 0 for the {sampler} sampler of a {name}; got {self.guidance}"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from di4c.recipes import Recipe
 from full_scale.training.recipes import RECIPES
+from reporting.scripts import require_seed
 
 _NOT_OF_THE_RESULT = (
     *("out", "teacher", "student", "strategy", "device", "check_memory", "dry_run", "weights"),
@@ -174,6 +175,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Check every value."""
+        require_seed(self.seed)
         if self.recipe != "teacher" and self.recipe not in RECIPES:
             names = ", ".join(["teacher", *RECIPES])
             raise ValueError(f"recipe must be one of {names}; got {self.recipe!r}")
