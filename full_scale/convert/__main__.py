@@ -17,6 +17,7 @@ must be used and every parameter filled. Otherwise the names are listed and noth
     python -m full_scale.convert tauldr ckpt_0001999999.pt teacher.safetensors --raw
     python -m full_scale.convert sdtt hf://jdeschena/sdtt@baselines_kld_step_70000 sdtt7.safetensors
     python -m full_scale.convert mdlm hf://kuleshov-group/mdlm-owt mdlm.safetensors
+    python -m full_scale.convert mdlm downloads/mdlm-owt mdlm.safetensors
     python -m full_scale.convert vqgan \
         hf://llvictorll/Maskgit-pytorch/pretrained_maskgit/VQGAN/last.ckpt vqgan.safetensors
     python -m full_scale.convert maskgit ten_classes.pth small.safetensors --set num_classes=10
@@ -44,7 +45,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
     parser.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
     parser.add_argument(
-        "source", metavar="SOURCE", help="file, or hf://owner/name[@revision][/file]"
+        "source",
+        metavar="SOURCE",
+        help="file, folder of a downloaded repository, or hf://owner/name[@revision][/file]",
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write, *.safetensors")
     weights = parser.add_mutually_exclusive_group()

@@ -91,6 +91,8 @@ def weights_in(manifest: dict[str, Any]) -> Weights | None:
 def _of_checkpoint(path: Path, weights: Weights | None) -> tuple[Model, str]:
     found = load_checkpoint(path)
     run = found.config["run"]
+    if "model" in run:
+        raise ValueError(f"{path} is the checkpoint of a model of your own; give the run's folder")
     chosen = preset(run["preset"])
     chosen_weights = weights or run.get("weights", "averaged")
     about = {"run": run, "step": found.step, "weights": chosen_weights, "checkpoint": True}
