@@ -30,6 +30,7 @@ from full_scale.training.experiments import EXPERIMENTS
 from reporting import ROOT, read_json
 from reporting.files import write_whole
 from theory.claim import all_claims
+from theory.paper import statements_markdown
 from theory.table import markdown, paper_markdown
 from toys.benchmark import tables as benchmark
 
@@ -58,6 +59,7 @@ def tables() -> dict[str, str]:
     by_noise = benchmark.markdown(read_json(RESULTS / "leaderboard.json"))
     return {
         "paper": paper_markdown(record),
+        "statements": statements_markdown(record),
         "claims": markdown(record),
         **{f"benchmark_{noise}": text for noise, text in by_noise.items()},
         "ablation": ablation("ablation.json", "ablation_long.json"),

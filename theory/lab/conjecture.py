@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import itertools
+import math
 import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -119,9 +120,17 @@ class Conjecture:
                         raise
                     # A float and a rational do not mix, a float and an interval do.
                     left, right = self.sides(setting, [as_balls(value) for value in exact])
+                left, right = _exact(left), _exact(right)
                 if sign(right - left) is not None:
                     break
         return left, right
+
+
+def _exact(side: Number) -> Number:
+    """A float is a rational number too; infinity becomes an interval."""
+    if isinstance(side, float):
+        return fmpq(*side.as_integer_ratio()) if math.isfinite(side) else arb(side)
+    return side
 
 
 def sign(margin: Number) -> int | None:

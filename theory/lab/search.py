@@ -71,6 +71,7 @@ def search(
     generator = torch.Generator().manual_seed(seed)
     outcome, begin = Outcome(), time.monotonic()
     best: tuple[Setting, list[Tensor]] | None = None
+    _try_exactly(conjecture, generator)
     order = torch.randperm(len(conjecture.settings), generator=generator).tolist()
     turn = 0
     while outcome.counterexample is None:
@@ -96,6 +97,12 @@ def search(
     if outcome.counterexample is None and best is not None:
         outcome.closest = rounded_case(conjecture, *best)
     return outcome
+
+
+def _try_exactly(conjecture: Conjecture, generator: torch.Generator) -> None:
+    """Evaluate once in exact numbers: a conjecture that cannot be checked stops here, not late."""
+    setting = conjecture.settings[0]
+    rounded_case(conjecture, setting, conjecture.draw(setting, generator), digits=1)
 
 
 class _Ascent:

@@ -1,0 +1,194 @@
+"""The numbered statements of the paper: in symbols, with the hypotheses that they need.
+
+    from theory.paper import statements_markdown
+
+    print(statements_markdown(record))  # record: results/theory.json, or None
+
+The paper is "Distillation of Discrete Diffusion through Dimensional Correlations", Hayakawa et al.,
+ICML 2025.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from theory.claim import Claim, all_claims
+from theory.table import margin
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of the paper.
+
+    Attributes:
+        name: its number in the paper, or what it is about.
+        symbols: the statement in formulas.
+        needed: what has to hold.
+        implicit: what has to hold and the paper leaves implicit; empty if nothing.
+        claims: names of the claims that check it.
+        fails: names of the negative controls that show where it stops to hold.
+    """
+
+    name: str
+    symbols: str
+    needed: str
+    implicit: str
+    claims: tuple[str, ...]
+    fails: tuple[str, ...]
+
+
+STATEMENTS = (
+    Statement(
+        "Proposition 1",
+        r"$p = \mathbb E_\lambda \prod_d p^d(\cdot; \lambda)$ with $\lambda \sim$ Unif[0, 1]",
+        "any law on S^D",
+        "the number of components may have to be as large as S^(D-1)",
+        ("proposition1-inverse-cdf", "proposition1-component-count", "proposition1-parity"),
+        ("latent-entropy-not-sufficient",),
+    ),
+    Statement(
+        "Lemma 1",
+        r"$d_{TV}(q_{t-\epsilon|t}(\cdot|x), \prod_d q^d_{t-\epsilon|t}(\cdot|x)) = "
+        r"O(\epsilon^2)$",
+        "a continuous-time Markov chain; coordinates move independently; fixed t > 0",
+        "q_t(x) > 0; the constant depends on t and x",
+        ("lemma1-order", "lemma1-limit", "lemma1-binary", "lemma1-masked"),
+        ("lemma1-uniformly",),
+    ),
+    Statement(
+        "Theorem 1, upper bound",
+        r"$d_{TV}(q_0, P_{0|t_1} \circ \dots \circ P_{t_{N-1}|T} \circ q_T) = O(1/N)$",
+        "marginal-matching product steps on the uniform grid; start q_T",
+        r"$\int \alpha'^2 < \infty$, and one of: full support, masked noise, early stopping, a "
+        "finer grid near the data, noise that starts at rate 0",
+        ("theorem1-rate", "theorem1-upper-steps"),
+        (
+            "theorem1-needs-support",
+            "log-rate",
+            "log-rate-absorbing",
+            "infinite-slope",
+            "infinite-slope-equal-bits",
+        ),
+    ),
+    Statement(
+        "Theorem 1, lower bound",
+        r"$d_{TV}(q_0, P_{0|t_1} \circ \dots \circ P_{t_{N-1}|T} \circ q_T) \ge c / N$ at "
+        "S = D = 2",
+        "an example, two bits; marginal-matching product steps",
+        "the uniform grid; other product steps and other grids may have a smaller error",
+        ("theorem1-lower", "theorem1-lower-every-pair"),
+        (
+            "arbitrary-products-one-step",
+            "arbitrary-products-sequential",
+            "arbitrary-products-uniform",
+            "no-lower-bound-over-grids",
+            "no-lower-bound-cosine",
+        ),
+    ),
+    Statement(
+        "Theorem 2",
+        r"$d_{TV}(\text{teacher}_N, \text{student}_1) \le \frac{1}{\sqrt 2} \big[ "
+        r"\sqrt{L_{distil}} + \sum_{n=2}^N \sqrt{L_{consis,n}} \big]$",
+        "losses at states that the teacher generates; any teacher, student, S, D and N",
+        "",
+        ("theorem2-bound", "theorem2-diffusion", "theorem2-losses"),
+        ("theorem2-losses-own-latents",),
+    ),
+    Statement(
+        "Losses at noised data, r_t = q_t",
+        r"Theorem 2 with $q_{t_n}$ in the losses and $\sum_{n \ge 2} "
+        r"d_{TV}(p^\psi_{t_{n-1}|t_n} \circ q_{t_n}, q_{t_{n-1}})$ on the right",
+        "any laws, teacher and student",
+        "the added term: without it the bound is false",
+        ("theorem2-noised-data", "theorem2-noised-data-sharp"),
+        ("theorem2-noised-data-no-term",),
+    ),
+    Statement(
+        "Iterated Di4C",
+        r"Theorem 2 with a mixture as the teacher $p^\psi$",
+        "any Markov chain may be the teacher",
+        "",
+        ("theorem2-bound", "theorem2-expected"),
+        (),
+    ),
+    Statement(
+        "Surrogate of the distillation loss",
+        r"$\mathrm{KL}(p^\psi \Vert \mathbb E_\lambda p^\theta(\cdot; \lambda)) \le "
+        r"\mathbb E_\lambda \sum_d \mathrm{KL}(p^{\psi, d} \Vert p^{\theta, d}(\cdot; \lambda))$",
+        "the teacher is a product model",
+        "for a correlated target its total correlation has to be added",
+        ("convexity-surrogate", "convexity-surrogate-equality", "convexity-surrogate-gap"),
+        ("convexity-surrogate-correlated", "convexity-surrogate-support"),
+    ),
+    Statement(
+        "Control variate",
+        r"$\mathbb E_r \log p = \mathbb E_r[\log p - \log \bar p] + \sum_d \mathbb E_{r^d} "
+        r"\log \bar p^d$",
+        "r^d are the marginals of r itself",
+        "that it lowers the variance is typical, not general; in the data term r^d are the "
+        "teacher's, and the loss may be unbounded below",
+        ("control-variate-identity", "control-variate-unbiased", "control-variate-typical"),
+        ("control-variate-can-hurt", "control-variate-gradient-trap", "data-term-unbounded"),
+    ),
+    Statement(
+        "Data-prediction loss",
+        r"$\mathbb E[-\log \mathbb E_\lambda \prod_d p^{\theta, d}_{0|t}(x_0^d | x_t; \lambda)]$ "
+        "sees correlations",
+        "the exact mean over the latent",
+        "with a finite batch of latents the loss is biased up",
+        ("marginals-only-di4c", "jensen-bias"),
+        ("jensen-bias-infinite", "jensen-bias-correlation-sign", "latent-batch-prefers-products"),
+    ),
+    Statement(
+        "Losses of continuous time",
+        "equal marginals, equal loss: the joint law of a step does not enter",
+        "full support, small steps",
+        "",
+        ("marginals-only-loss",),
+        ("marginals-only-price",),
+    ),
+)
+"""The statements in the order of the paper."""
+
+
+def statements_markdown(record: Row | None = None) -> str:
+    """One row for each statement: symbols, hypotheses, files, comparisons, margin, where it fails.
+
+    Args:
+        record: what `python -m theory --json FILE` has written. Without it the numbers are empty.
+
+    Raises:
+        KeyError: if a statement names a claim that does not exist.
+    """
+    known = {claim.name: claim for claim in all_claims()}
+    recorded = {row["name"]: row for row in record["claims"]} if record else {}
+    header = ["paper", "in symbols", "needs", "left implicit", "file", "comparisons", "margin"]
+    lines = [[*header, "fails otherwise"], ["---"] * 8]
+    for statement in STATEMENTS:
+        claims = [known[name] for name in statement.claims]
+        rows = [recorded[name] for name in statement.claims if name in recorded]
+        count = sum(row.get("informative", row["cases"]) for row in rows)
+        lines.append(
+            [
+                statement.name,
+                statement.symbols,
+                statement.needed,
+                statement.implicit,
+                _files(claims),
+                f"{count:,}" if rows else "",
+                margin(rows) if rows else "",
+                ", ".join(f"`{known[name].name}`" for name in statement.fails),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines) + "\n"
+
+
+def _files(claims: Sequence[Claim]) -> str:
+    return ", ".join(dict.fromkeys(f"`{claim.file}`" for claim in claims))
+
+
+def _cell(text: str) -> str:
+    """The text without a bar, which would end the cell."""
+    return text.replace("|", r"\vert ") if "$" in text else text
