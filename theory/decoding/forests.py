@@ -137,15 +137,15 @@ def verify_exact(record: Record) -> None:
     "schedule that is exact for all laws on them.",
     group="beyond",
     source=SOURCE,
-    hypotheses="all trees with up to 6 nodes; paths with up to 15 nodes",
+    hypotheses="all trees with up to 6 nodes; paths with up to 12 nodes",
 )
 def verify_rounds(record: Record) -> None:
     """Counted rounds; the least number for a path is its tree-depth, by search."""
     for size in range(1, 7):
         most = max(len(rounds(size, edges)) for edges in trees(size))
         record.equal(most, math.floor(math.log2(size)) + 1, 0, f"the worst tree with {size} nodes")
-    for size in (1, 2, 3, 4, 7, 8, 15):
-        least = depth(frozenset(range(size)), path(size)) if size < 9 else 4
+    for size in (1, 2, 3, 4, 7, 8, 12):
+        least = depth(frozenset(range(size)), path(size))
         record.equal(len(rounds(size, path(size))), least, 0, f"path with {size} nodes")
 
 

@@ -99,6 +99,7 @@ def verify_one(record: Record) -> None:
         law, base = (rational_law(rng, 1, num_states) for _ in range(2))
         total = float(sum(tilted(list(law.values()), list(base.values()), weight)))
         what = f"S = {num_states}, w = {weight}"
+        record.at_most(1, total, f"Z, {what}", rounding=1e-12)
         for log_time in (0.3, 1.0):
             masked = guided(law, base, weight, log_time)[(MASK,)]
             record.equal(masked, np.exp(-log_time * total), 1e-12, f"still masked, {what}")

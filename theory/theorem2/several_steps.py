@@ -71,9 +71,9 @@ class Teacher:
         }
         return {y: p / sum(agree.values()) for y, p in agree.items()}
 
-    def sampled(self, student: Student, grid: Sequence[int]) -> Law:
-        """The law of the student's steps along the given indices of times, from q_T."""
-        now, mask = self.laws[grid[-1]], self.num_values
+    def sampled(self, student: Student, grid: Sequence[int], start: Law | None = None) -> Law:
+        """The law of the student's steps along the given indices of times; start: noised data."""
+        now, mask = start or self.laws[grid[-1]], self.num_values
         for n, m in zip(reversed(grid[1:]), reversed(grid[:-1]), strict=True):
             reveal = (self.alphas[m] - self.alphas[n]) / (1 - self.alphas[n])
             then: Law = {}
