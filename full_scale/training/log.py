@@ -8,7 +8,7 @@ holds the speed and the peak memory, which differ from run to run.
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import torch
 from accelerate import Accelerator
@@ -18,8 +18,15 @@ from torch import Tensor
 from di4c.diagnostics import LossLog
 from reporting import append_row, read_rows
 from reporting.files import write_whole
+from reporting.typed import Within, typed
 
 LOG, CLOCK = "log.jsonl", "clock.jsonl"
+
+
+class _Row(TypedDict):
+    """What every row has."""
+
+    step: Annotated[int, Within(1)]
 
 
 class Logbook:
@@ -124,7 +131,11 @@ def _drop_rows_after(path: Path, step: int) -> None:
     """Cut a JSONL file after its last row of that step or an earlier one."""
     if not path.exists():
         return
-    kept = sum(row["step"] <= step for row in read_rows(path))
+    try:
+        rows = typed(list[_Row], read_rows(path), "rows")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; delete or repair this row") from None
+    kept = sum(row["step"] <= step for row in rows)
     lines = path.read_bytes().splitlines(keepends=True)[:kept]
     write_whole(path, b"".join(lines))
 

@@ -33,12 +33,7 @@ from full_scale.training.acceleration import (
     compile_network,
 )
 from full_scale.training.assemble import Assembly
-from full_scale.training.checkpoint import (
-    latest_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-    weights_of,
-)
+from full_scale.training.checkpoint import latest_checkpoint, save_checkpoint, weights_of
 from full_scale.training.config import Run, as_json
 from full_scale.training.ema import EMA, AveragedCopy
 from full_scale.training.failure import report_failure
@@ -46,12 +41,12 @@ from full_scale.training.log import Logbook, in_bar
 from full_scale.training.parallel import (
     accumulating,
     full_state,
-    load_full_state,
     regather,
     share_student,
 )
 from full_scale.training.reading import Batch, read_steps
 from full_scale.training.signals import asked_to_stop
+from full_scale.training.whole_state import restore
 from reporting import manifest, write_json
 
 PRECISION = "precision.json"
@@ -128,8 +123,7 @@ class Trainer:
         if path is None:
             self.logbook.resume(0, {})  # drops rows that a killed run left
             return
-        checkpoint = load_checkpoint(path)
-        load_full_state(self.plain, self.optimizer, self.ema, checkpoint.state)
+        checkpoint = restore(path, self.plain, self.optimizer, self.ema)
         self.step = checkpoint.step
         if self.average is not None:
             self.average.refresh()
