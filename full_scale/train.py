@@ -3,6 +3,7 @@
     python -m full_scale.train digits-teacher               a teacher; minutes on two CPU cores
     python -m full_scale.train digits                       the student of that teacher
     python -m full_scale.train cifar10 --teacher tauldr.safetensors --data.folder cifar10
+    python -m full_scale.train own --model answerdotai/ModernBERT-base --data texts.jsonl
     accelerate launch --num-processes 2 -m full_scale.train imagenet --teacher maskgit.safetensors
     torchrun --nproc-per-node 2 -m full_scale.train openwebtext --teacher sdtt.safetensors
 
@@ -28,8 +29,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 import tyro
@@ -37,6 +39,7 @@ from accelerate import Accelerator
 
 from full_scale.data.order import share_of
 from full_scale.models.run_weights import CHECKPOINTS
+from full_scale.training import own, own_cost
 from full_scale.training.assemble import assemble
 from full_scale.training.checkpoint import latest_checkpoint
 from full_scale.training.config import Run, as_json
@@ -44,12 +47,41 @@ from full_scale.training.cost import free_memory, outline, require_fits
 from full_scale.training.dry_run import describe
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.log import require_tracker, start_tracker
+from full_scale.training.own_run import OwnRun
 from full_scale.training.parallel import LostProcess, end_processes, naming_lost_process
 from full_scale.training.trainer import Outcome, Trainer
 from reporting import manifest, only_writer, run_script, write_json
 from reporting.locks import LOCK
+from reporting.typed import read_as
 
 RECORD = "run.json"
+
+
+class Parts(NamedTuple):
+    """How the parts of a kind of run are made.
+
+    Attributes:
+        outline: what it costs.
+        assemble: its network, loss and data.
+        trainer: its loop.
+    """
+
+    outline: Callable[[Any], Any]
+    assemble: Callable[[Any], Any]
+    trainer: Callable[..., Trainer]
+
+
+OWN = {
+    "own": (
+        """A student of a masked language model of your own, of the Hugging Face kind.
+
+        With LoRA, one copy of the weights is teacher and student. docs/own_model.md has a complete
+        example that runs on a CPU.""",
+        OwnRun(),
+    )
+}
+RUNS: dict[str, tuple[str, Run]] = EXPERIMENTS | OWN
+"""What to expect of each run that a command line can name, and the run."""
 LOST = 75
 """Exit status of a process whose fellow was lost: EX_TEMPFAIL, the same command resumes the run."""
 
@@ -79,8 +111,8 @@ def parse(argv: list[str] | None = None) -> Run:
         ValueError: If the command line is wrong, in one line.
     """
     experiments = tyro.extras.subcommand_type_from_defaults(
-        {name: run for name, (_, run) in EXPERIMENTS.items()},
-        {name: inspect.cleandoc(text) for name, (text, _) in EXPERIMENTS.items()},
+        {name: run for name, (_, run) in RUNS.items()},
+        {name: inspect.cleandoc(text) for name, (text, _) in RUNS.items()},
     )
     errors = io.StringIO()
     try:
@@ -112,17 +144,20 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
         ValueError: If teacher, data, folder or memory do not fit the run, or if its loss is not
             finite. Nothing is overwritten.
     """
-    plan, world = outline(run), int(os.environ.get("WORLD_SIZE", "1"))
+    kind = Parts(outline, assemble, Trainer)
+    if isinstance(run, OwnRun):
+        kind = Parts(own_cost.outline, own.assemble, own.OwnTrainer)
+    plan, world = kind.outline(run), int(os.environ.get("WORLD_SIZE", "1"))
     share_of(run.parts, 0, world)  # checked before the folder is created
     if run.dry_run:
         if _is_first():
-            describe(plan, world)
+            describe(plan, world, kind.assemble)
         return None
     require_tracker(track := run.reports.track)
     accelerator = Accelerator(
         cpu=run.device == "cpu", mixed_precision=run.precision, log_with=track, project_dir=run.out
     )
-    parts = assemble(run)
+    parts = kind.assemble(run)
     processes = accelerator.num_processes
     if run.check_memory:
         estimate = plan.estimate(processes, parts.data.num_dims)
@@ -136,14 +171,22 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
             if track is not None:
                 start_tracker(accelerator, track, run.out.name, as_json(run))
             operations = plan.operations()
-            own = Trainer(run, parts, accelerator, progress=progress, operations=operations)
-            return own.fit()
+            options = {"progress": progress, "operations": operations}
+            return kind.trainer(run, parts, accelerator, **options).fit()
         except torch.OutOfMemoryError as error:
             raise ValueError(
                 f"out of memory on {accelerator.device} ({str(error).split('.')[0]}); the estimate "
                 f"was {plan.estimate(processes, parts.data.num_dims)}: use a smaller --micro-batch "
                 "or fewer --num-latents"
             ) from None
+
+
+class _RunRecord(TypedDict):
+    """Content of run.json."""
+
+    identity: dict[str, Any]
+    run: dict[str, Any]
+    manifest: dict[str, Any]
 
 
 def claim_folder(
@@ -164,7 +207,7 @@ def claim_folder(
     """
     record = folder / RECORD
     if record.exists():
-        other = json.loads(record.read_text("utf-8"))["identity"]
+        other = read_as(record, _RunRecord, "give another --out")["identity"]
         identity = json.loads(json.dumps(identity))
         differing = [
             f"{name} is {_short(identity.get(name))} here and {_short(other.get(name))} there"

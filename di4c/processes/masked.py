@@ -42,14 +42,22 @@ class MaskedProcess(InterpolatingProcess):
         tensor([[0, 0, 0]])
     """
 
-    mask_state: int
+    mask_state: int  # pyright: ignore[reportIncompatibleVariableOverride]  # never None
 
     @overload
-    def __init__(self, num_values: int, schedule: Schedule | None = None) -> None: ...
+    def __init__(self, num_values: int, /, schedule: Schedule | None = None) -> None: ...
 
     @overload
     def __init__(
-        self, num_states: int, schedule: Schedule | None = None, *, mask_state: int
+        self, num_states: int, /, schedule: Schedule | None = None, *, mask_state: int
+    ) -> None: ...
+
+    @overload
+    def __init__(self, *, num_values: int, schedule: Schedule | None = None) -> None: ...
+
+    @overload
+    def __init__(
+        self, *, num_states: int, mask_state: int, schedule: Schedule | None = None
     ) -> None: ...
 
     def __init__(

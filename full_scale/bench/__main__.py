@@ -3,15 +3,21 @@
 python -m full_scale.bench loss --json results/loss_bench.json     the losses and their gradients
 python -m full_scale.bench latency --json results/latency.json     mixture against product model
 python -m full_scale.bench train --json results/train_bench.json   one step of each experiment
+python -m full_scale.bench own --json results/own_bench.json       LoRA against two copies
 python -m full_scale.bench loss --help                             options of a benchmark
 """
 
 from argparse import REMAINDER
 
-from full_scale.bench import latency, loss, train_step
+from full_scale.bench import latency, loss, own, train_step
 from reporting import run_script, script_parser
 
-BENCHMARKS = {"loss": loss.main, "latency": latency.main, "train": train_step.main}
+BENCHMARKS = {
+    "loss": loss.main,
+    "latency": latency.main,
+    "train": train_step.main,
+    "own": own.main,
+}
 
 
 def main(argv: list[str] | None = None) -> None:

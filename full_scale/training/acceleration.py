@@ -15,6 +15,8 @@ from full_scale.models.base import DenoiserConfig
 
 def blocks_of(network: nn.Module) -> Iterator[nn.Module]:
     """The blocks that make up most of a network: the members of its lists of modules."""
+    if hasattr(network, "inner_blocks"):  # a language model, which has them deep inside
+        yield from network.inner_blocks()  # type: ignore[operator]
     for child in network.children():
         if isinstance(child, nn.ModuleList):
             yield from child

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import get_model_state_dict
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from full_scale.models.model_file import check_fit
 from full_scale.training.checkpoint import Checkpoint, load_checkpoint
@@ -52,7 +52,8 @@ def check_state(
     moments = state["optimizer"].get("state")
     if not isinstance(moments, dict) or not all(isinstance(m, dict) for m in moments.values()):
         raise ValueError(f"{path} has no moments of the optimiser; {_REMEDY}")
-    parts = {"weights": (get_model_state_dict(network), state["weights"])}
+    kept = StateDictOptions(ignore_frozen_params=True)  # as `full_state` keeps them
+    parts = {"weights": (get_model_state_dict(network, options=kept), state["weights"])}
     parts["averages"] = (ema.shadows, state["ema"])
     for name in _MOMENTS:
         parts[name] = (ema.shadows, {key: m[name] for key, m in moments.items() if name in m})

@@ -1,0 +1,221 @@
+"""One training step of a language model: LoRA against two copies and against all weights.
+
+The models are ModernBERTs with random weights. A step is the Di4C objective with its gradients,
+clipping and the optimiser. "lora" holds the weights once: the teacher is the student without its
+adapters. "two copies" trains the same adapters and has a teacher of its own. "full" trains all
+weights, which needs a copy for the teacher. Memory is the peak of building the model and of the
+first step, so that it includes weights, gradients and optimiser. Every measurement runs in a new
+process.
+
+    python -m full_scale.bench own                        up to 10 million parameters, CPU: minutes
+    python -m full_scale.bench own --size base            150 million parameters, CPU
+    python -m full_scale.bench own --size 8b --device cuda --autocast bfloat16 --method lora
+    python -m full_scale.bench own --quick                seconds
+
+Expected: LoRA needs the least memory. Its step takes as long as that with two copies, and less time
+than a step of all weights, which also computes their gradients and moves them.
+"""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from di4c.objective import Di4CObjective
+from di4c.processes import MaskedProcess
+from full_scale.bench.measure import MIB, Case, Workload, check_device, check_positive, memory
+from full_scale.bench.networks import autocast
+from full_scale.models.language_network import LanguageNetwork
+from full_scale.models.latent_language import Adapter, LatentLanguageModel
+from full_scale.training.recipes import RECIPES
+from reporting import format_table, manifest, script_parser, write_json
+from reporting.measure import in_fresh_process, seconds_of
+
+SIZES: dict[str, dict[str, int]] = {
+    "tiny": {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "vocab_size": 1024,
+    },
+    "small": {
+        "hidden_size": 256,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "vocab_size": 16384,
+    },
+    "base": {
+        "hidden_size": 768,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 12,
+        "vocab_size": 50368,
+    },
+    "8b": {
+        "hidden_size": 4096,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 126464,
+        "intermediate_size": 12288,
+    },
+}
+METHODS = ("lora", "two copies", "full")
+_RANK, _MASK = 16, 1
+
+
+class OwnStep(Workload):
+    """A random language model, its optimiser and a random batch; each is built when needed."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self._step: Callable[[], float] | None = None
+
+    @staticmethod
+    def small(case: Case) -> Case:
+        """See `Workload.small`."""
+        return replace(case, sizes={"size": "tiny", "length": 8}, batch=1, num_latents=2)
+
+    def lora(self) -> float:
+        """A step with one copy of the weights."""
+        return self._take("lora", copy=False)
+
+    def two_copies(self) -> float:
+        """A step with adapters and a teacher of its own."""
+        return self._take("lora", copy=True)
+
+    def full(self) -> float:
+        """A step of all weights."""
+        return self._take("full", copy=True)
+
+    def _take(self, kind: str, copy: bool) -> float:
+        if self._step is None:
+            self._step = self._build(kind, copy)
+        return self._step()
+
+    def _build(self, kind: Any, copy: bool) -> Callable[[], float]:
+        case = self.case
+        model = LatentLanguageModel(random_model(case), Adapter(kind, _RANK, latent_gain=1.0))
+        model.to(case.device)
+        process = MaskedProcess(model.num_states, mask_state=_MASK)
+        student = LanguageNetwork(model, process)
+        teacher = LanguageNetwork(model.frozen_copy(), process)
+        if not copy:
+            teacher = replace(student, adapted=False)
+        assert case.num_latents is not None
+        recipe = replace(RECIPES["words"], num_latents=case.num_latents)
+        objective = Di4CObjective(process, student.mixture, teacher.mixture, recipe)
+        optimizer = torch.optim.AdamW(model.trained().values(), lr=1e-5)
+        generator = torch.Generator(case.device).manual_seed(case.seed)
+        shape = (case.batch, case.sizes["length"])
+        x_0 = torch.randint(
+            _MASK + 1, model.num_states, shape, generator=generator, device=case.device
+        )
+        t = torch.full((case.batch,), 0.5, dtype=torch.float64, device=case.device)
+
+        def step() -> float:
+            with autocast(case, cache_enabled=False):
+                loss = objective(x_0, generator=generator, times=(t, t - 0.1)).loss.mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.trained().values(), 1.0)
+            optimizer.step()
+            return float(loss.detach())
+
+        return step
+
+
+def random_model(case: Case) -> torch.nn.Module:
+    """A ModernBERT with random weights; in bfloat16 where its step is."""
+    from transformers import AutoModelForMaskedLM, ModernBertConfig  # slow to import
+
+    sizes = SIZES[case.sizes["size"]]
+    tokens = {f"{name}_token_id": 0 for name in ("pad", "bos", "cls", "eos", "sep")}
+    config = ModernBertConfig(
+        **{"intermediate_size": 3 * sizes["hidden_size"] // 2} | sizes | tokens
+    )
+    torch.manual_seed(case.seed)
+    dtype = torch.bfloat16 if case.precision == "bfloat16" else torch.float32
+    with torch.device(case.device):
+        return AutoModelForMaskedLM.from_config(config, dtype=dtype)
+
+
+def num_parameters(case: Case) -> int:
+    """Number of parameters of the model."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in random_model(replace(case, device="meta")).parameters())
+
+
+def step_seconds(case: Case, method: str, rounds: int) -> list[float]:
+    """Wall times of steps, after a first one that builds everything."""
+    step = getattr(OwnStep(case), method)
+    step()
+    return seconds_of({method: step}, rounds, case.device)[method]
+
+
+def compare(case: Case, methods: list[str], rounds: int) -> list[dict[str, Any]]:
+    """One row for each method. Numbers are None where the device has too little memory."""
+    rows, count = [], in_fresh_process(num_parameters, case)
+    for name in methods:
+        method = name.replace(" ", "_")
+        peak = in_fresh_process(memory, OwnStep, case, method, lean=True)
+        times = None if peak is None else in_fresh_process(step_seconds, case, method, rounds)
+        rows.append(
+            {
+                "size": case.sizes["size"],
+                "parameters": count,
+                "method": name,
+                "seconds": None if times is None else statistics.median(times),
+                "peak_mib": None if peak is None else peak / MIB,
+                "case": asdict(case),
+            }
+        )
+    return rows
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure and print, one row for each size and method."""
+    parser = script_parser(__doc__, figure=False)
+    parser.prog = "python -m full_scale.bench own"
+    add = parser.add_argument
+    add("--size", nargs="+", choices=SIZES, help="sizes of the model (tiny small)")
+    add("--method", nargs="+", choices=METHODS, default=[*METHODS], help="what to compare (all)")
+    add("--batch", type=int, default=2, metavar="INT", help="examples of a step (2)")
+    add("--length", type=int, metavar="INT", help="tokens of an example (64; 16 with --quick)")
+    add("--latents", type=int, default=4, metavar="INT", help="latents of an example (4)")
+    add("--repeats", type=int, metavar="INT", help="timed steps (5; 1 with --quick)")
+    add("--threads", type=int, default=2, metavar="INT", help="CPU threads (2)")
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
+    add(
+        "--autocast", choices=["float32", "bfloat16"], default="float32", help="precision (float32)"
+    )
+    args = parser.parse_args(argv)
+    check_device(args.device)
+    length = args.length or (16 if args.quick else 64)
+    repeats = args.repeats or (1 if args.quick else 5)
+    check_positive(batch=args.batch, length=length, latents=args.latents, threads=args.threads)
+    rows = []
+    for size in args.size or (["tiny"] if args.quick else ["tiny", "small"]):
+        case = Case(
+            experiment="own",
+            batch=args.batch,
+            sizes={"size": size, "length": length},
+            num_latents=args.latents,
+            device=args.device,
+            precision=args.autocast,
+            threads=args.threads,
+            seed=args.seed,
+        )
+        rows += compare(case, args.method, repeats)
+    print(format_table(rows, _COLUMNS))
+    if args.json:
+        write_json(args.json, {"manifest": manifest(args.seed), "rows": rows})
+
+
+_COLUMNS = {
+    "size": ("size", "s"),
+    "parameters": ("parameters", ",d"),
+    "method": ("method", "s"),
+    "seconds": ("seconds", ".3f"),
+    "peak_mib": ("peak MiB", ".1f"),
+}

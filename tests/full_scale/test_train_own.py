@@ -1,0 +1,126 @@
+"""Runs of one's own language model: resumption, costs, several processes, and refusals."""
+
+import json
+import socket
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from full_scale.data.text_columns import Texts
+from full_scale.models.latent_language import Adapter
+from full_scale.train import main, parse, train
+from full_scale.training import own
+from full_scale.training.config import Optimizer, Reports
+from full_scale.training.own_run import OwnRun
+from reporting import run_script
+from tests.helpers.forks import FORKS
+from tests.helpers.own_ranks import gradients, rank_of_two
+from tests.helpers.refusals import assert_refused
+from tests.helpers.tiny_language import write_tiny
+
+REPORTS = Reports(log_every=1, save_every=2, sample_every=0, num_samples=2, sample_steps=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("own")
+    write_tiny(place / "base", "Bert")
+    rows = [{"q": "ab" * (i % 3), "a": "cde"[: 1 + i % 3]} for i in range(12)]
+    (place / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return place
+
+
+def run_in(folder, **changes):
+    settings = {
+        "out": folder / "run",
+        "model": str(folder / "base"),
+        "data": Texts(str(folder / "data.jsonl"), prompt="q", completion="a", length=10),
+        "adapter": Adapter(rank=2, latent_gain=1.0),
+        "steps": 3,
+        "batch_size": 4,
+        "micro_batch": 2,
+        "num_latents": 2,
+        "optimizer": Optimizer("adamw", 1e-2, ema_decay=0.5),
+        "reports": REPORTS,
+        "device": "cpu",
+    }
+    return OwnRun(**(settings | changes))
+
+
+def test_a_stopped_run_goes_on_exactly(folder, tmp_path):
+    whole, parts = run_in(folder, out=tmp_path / "whole"), run_in(folder, out=tmp_path / "parts")
+    train(whole, progress=False)
+    train(replace(parts, steps=1), progress=False)
+    train(parts, progress=False)
+    names = [tmp_path / name / "model.safetensors" for name in ("whole", "parts")]
+    found, expected = (load_file(name) for name in names)
+    assert found.keys() == expected.keys()
+    assert all(found[name].equal(expected[name]) for name in found)
+    assert all("lora" in name or name.startswith("latent.") for name in found)
+    state = sum(f.stat().st_size for f in (tmp_path / "whole" / "checkpoints").glob("*.pt"))
+    assert state < 5e6  # the frozen weights are not in a checkpoint
+    log = (tmp_path / "whole" / "log.jsonl").read_text().splitlines()
+    assert {"loss", "effective_components", "captured_correlation"} <= json.loads(log[-1]).keys()
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_a_dry_run_counts_what_a_run_has(folder, capsys, kind):
+    run = run_in(folder, adapter=Adapter(kind, rank=2), dry_run=True)
+    train(run)
+    shown = capsys.readouterr().out
+    counts = json.loads(shown[: shown.index("\nmemory:")])["parameters"]
+    network = own.assemble(run).objective.network
+    trained = sum(p.numel() for p in network.trained().values())
+    every = sum(p.numel() for p in network.parameters())
+    frozen = every - trained if kind == "lora" else every
+    assert counts == {"trained": trained, "frozen": frozen}
+    assert "GiB a device" in shown
+    assert "12" in shown  # rows of the data
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_have_the_gradient_of_one(folder, tmp_path, strategy):
+    run = run_in(folder, out=tmp_path / "run", optimizer=Optimizer("adamw", 1e-2, clip=1e9))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file, shared = tmp_path / "gradients.pt", replace(run, strategy=strategy)
+    ranks = [FORKS.Process(target=rank_of_two, args=(i, port, shared, file)) for i in range(2)]
+    for rank in ranks:
+        rank.start()
+    expected = gradients(run)
+    for rank in ranks:
+        rank.join(timeout=600)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
+    found = torch.load(file)
+    assert found.keys() == expected.keys()
+    assert max(float(g.abs().max()) for g in expected.values()) > 1e-3
+    for name, grad in expected.items():
+        torch.testing.assert_close(found[name], grad, rtol=1e-4, atol=1e-6)
+
+
+def test_bad_runs_are_refused_in_one_line(folder, tmp_path):
+    train_it = lambda **changes: train(run_in(folder, out=tmp_path / "x", **changes))  # noqa: E731
+    assert_refused(lambda: train_it(model=""), "model is missing; give --model")
+    assert_refused(lambda: train_it(data=Texts(length=10)), "data is missing; give --data")
+    data = run_in(folder).data
+    assert_refused(lambda: train_it(data=replace(data, length=4)), "prompt . of .* nothing is left")
+    assert_refused(lambda: train_it(data=replace(data, length=40)), "at most 16, the context")
+    assert_refused(lambda: train_it(batch_size=16), "has 12 rows and a batch has 16")
+    full = Adapter("full", rank=2)
+    assert_refused(lambda: train_it(adapter=full, dtype="bfloat16"), "dtype must be float32")
+    causal = str(write_tiny(tmp_path / "causal", "GPT2"))
+    assert_refused(lambda: train_it(model=causal), "is a gpt2, which is no masked language model")
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_command_line(folder, tmp_path, capsys):
+    run = parse(["own", "--model", "m", "--data", "d.jsonl", "--adapter.rank", "4"])
+    assert (run.model, run.data.name, run.adapter.rank) == ("m", "d.jsonl", 4)
+    with pytest.raises(SystemExit) as stopped:
+        run_script(lambda: main(["own", "--model", str(tmp_path / "none"), "--out", str(tmp_path)]))
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: model ")
