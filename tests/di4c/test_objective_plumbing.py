@@ -7,10 +7,12 @@ import torch
 
 from di4c import exact
 from di4c.denoisers import as_mixture
+from di4c.latents import UniformLatent
 from di4c.likelihood import DenseMixture
 from di4c.objective import TERMS
 from di4c.processes import MaskedProcess, UniformProcess
-from di4c.recipes import DistillationBelow, SeparateDistillation, Weight
+from di4c.recipes import ConfidenceTeacher, DistillationBelow, SeparateDistillation, Weight
+from di4c.schedules import CosineSchedule, LinearSchedule
 from di4c.start_term import StartTerm
 from tests.helpers.two_bit_objective import RECIPE, objective_on, student_log_probs
 
@@ -186,3 +188,66 @@ def test_a_weight_that_vanishes_at_some_times_counts_as_0_there():
     recipe = replace(recipe, data_control_variate=False)
     term = replace(objective, recipe=recipe)(X_0, times=times).terms["data_correlation"]
     assert term.tolist() == [0, torch.inf, torch.inf, 0]  # the last x_0 is (1, 1) itself
+
+
+CONFIDENT = replace(RECIPE, teacher_move=ConfidenceTeacher(num_steps=4))
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipe", "reference_steps"),
+    [
+        (UniformProcess, replace(RECIPE, teacher_steps=3), 0),
+        (UniformProcess, replace(RECIPE, data_weight=Weight(0.0)), 2),
+        (UniformProcess, START, 0),
+        (MaskedProcess, CONFIDENT, 0),
+        (MaskedProcess, replace(RECIPE, start=StartTerm(1.0, atoms=3, end=0.3)), 0),
+    ],
+    ids=["steps", "reference", "start", "confidence", "masked start"],
+)
+@pytest.mark.parametrize("schedule", [LinearSchedule, CosineSchedule])
+def test_doubling_the_horizon_and_all_times_changes_nothing(
+    kind, recipe, reference_steps, schedule
+):
+    """The same draws on [0, 1] and on [0, 2], with a student that sees t / horizon."""
+    terms = []
+    for horizon in (1.0, 2.0):
+        process = kind(2, schedule(horizon))
+
+        def scaled(x_t, t, latent, horizon=horizon):
+            return student_log_probs(x_t, t / horizon, latent)
+
+        objective = replace(
+            objective_on(process, recipe, reference_steps=reference_steps),
+            student=as_mixture(scaled),
+        )
+        times = (horizon * T[2:].repeat(2), horizon * U[2:].repeat(2))
+        terms.append(objective(X_0, generator=seeded(), times=times).terms)
+    for name in TERMS:
+        torch.testing.assert_close(terms[0][name], terms[1][name])
+    assert any(term.any() for term in terms[0].values())
+
+
+def test_the_start_takes_exact_steps_whatever_the_move_is():
+    """Its term is the same with the confident teacher, which would reveal other positions."""
+    times = (T[2:].repeat(2), U[2:].repeat(2))
+    starts = []
+    for recipe in (RECIPE, CONFIDENT):
+        recipe = replace(recipe, consistency_weight=0.0, start=StartTerm(1.0, atoms=4, end=0.5))
+        objective = objective_on(MaskedProcess(2), recipe)
+        starts.append(objective(X_0, generator=seeded(), times=times).terms["start"])
+    assert starts[0].any()
+    assert torch.equal(*starts)
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_latents_are_stratified_if_the_recipe_says_so(stratified):
+    """Two latents of an example then lie in the two halves of [0, 1], in any order."""
+    objective = replace(
+        objective_on(UniformProcess(2), replace(RECIPE, stratified=stratified)),
+        latent=UniformLatent(),
+    )
+    x_0, times = X_0.repeat(50, 1), (T[2:].repeat(100), U[2:].repeat(100))
+    draws = objective.draw(x_0, generator=seeded(), times=times)
+    for latents in (draws.latents, draws.target_latents):
+        halves = (latents < 0.5).double().sum(1)
+        assert bool((halves == 1).all()) == stratified
