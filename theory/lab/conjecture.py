@@ -38,7 +38,7 @@ CHOICES = {
 }
 """Settings that are words or tuples of words: the words to choose from, and the default."""
 
-LARGEST_SPACE = 125  # noisy states in all; the kernels have the square of that many entries
+LARGEST_SPACE = 125  # states in all, masks included; kernels have the square of that many entries
 BITS = (128, 512)  # of intervals; the second, where the first leaves the sign open
 
 
@@ -172,10 +172,11 @@ def load(path: Path) -> Conjecture:
     settings = [
         Setting(*picked) for picked in itertools.product(*ranges.values(), *choices.values())
     ]
-    largest = max(s.noisy_states**s.num_dims for s in settings)
+    noisy = not {type(INPUTS[Noise]), Kernel}.isdisjoint(kinds)
+    largest = max((s.noisy_states if noisy else s.num_states) ** s.num_dims for s in settings)
     if largest > LARGEST_SPACE:
         raise ValueError(
-            f"{path}: STATES and DIMS allow {largest} noisy states; the most is {LARGEST_SPACE}: "
+            f"{path}: STATES and DIMS allow {largest} states; the most is {LARGEST_SPACE}: "
             "take fewer"
         )
     text = " ".join((names.get("__doc__") or path.stem).strip().split("\n\n")[0].split())

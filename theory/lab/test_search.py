@@ -161,7 +161,7 @@ BAD = {
     "range": ("STEPS = (4, 2)\n" + HEAD, "STEPS must be a whole number of at least 1, or a pair"),
     "word": ("NOISE = 'pink'\n" + HEAD, "NOISE must be one of masked, uniform, absorbing, any"),
     "misspelt": ("STATE = 2\n" + HEAD, "no setting is called STATE; did you mean STATES?"),
-    "large": ("STEPS = 1\n" + HEAD + "DIMS = 9", "allow 19683 noisy states; the most is"),
+    "large": ("STEPS = 1\n" + HEAD + "DIMS = 9", "allow 512 states; the most is"),
 }
 
 
