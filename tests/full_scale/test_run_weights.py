@@ -105,6 +105,10 @@ def test_published_choices_are_the_defaults():
     """tauLDR samples with its average; MaskGIT has none; SDTT was sampled with raw weights."""
     chosen = {name: EXPERIMENTS[name][1].weights for name in ("cifar10", "imagenet", "openwebtext")}
     assert chosen == {"cifar10": "averaged", "imagenet": "raw", "openwebtext": "raw"}
+    text, imagenet = EXPERIMENTS["imagenet"]
+    said = " ".join(text.split())
+    assert f"dropped labels, {imagenet.label_dropout}, is the default of the published code" in said
+    assert "Random crops are left out" in said
 
 
 def test_milestones_lie_within_the_run(run):
