@@ -153,3 +153,60 @@ def verify_joint(record: Record) -> None:
         record.vanishes(distance, 0, f"independent coordinates, w = {weight}")
         distance = oracle.total_variation(in_two_dimensions(law, base, 0), law)
         record.vanishes(distance, 0, f"w = 0, law {weight}")
+
+
+def with_ramp(law: Law, base: Law, weights: list[int]) -> Law:
+    """One coordinate in N equal steps of the linear schedule, step by step from all-mask.
+
+    In the step that ends at alpha = k / N the mask is revealed with probability 1 / (N - k + 1),
+    from the tilt of weight `weights[k - 1]`.
+    """
+    result: Law = dict.fromkeys(law, Fraction(0))
+    masked, num_steps = Fraction(1), len(weights)
+    for k, weight in enumerate(weights, start=1):
+        reveal = Fraction(1, num_steps - k + 1)
+        for x, p in joint_tilt(law, base, weight).items():
+            result[x] += masked * reveal * p
+        masked *= 1 - reveal
+    return result
+
+
+@claim(
+    "guidance-ramp",
+    "A ramp of weights, as in MaskGIT's sampler: one coordinate follows the mean of the tilts over "
+    "the steps, (1/N) sum_k p^(1+w_k) u^(-w_k) / Z_k. Every tilt moves it away from p.",
+    group="beyond",
+    source="this project",
+    hypotheses="linear schedule, equal steps, weights normalised in each step; exact rationals",
+)
+def verify_ramp(record: Record) -> None:
+    """The steps against the mean of the tilts, for a ramp from 0 to N - 1."""
+    rng = random.Random(3)
+    for num_states, num_steps in ((2, 2), (3, 4), (4, 3)):
+        law, base = (rational_law(rng, 1, num_states) for _ in range(2))
+        made = with_ramp(law, base, list(range(num_steps)))
+        tilts = [joint_tilt(law, base, w) for w in range(num_steps)]
+        for x in law:
+            right = sum(tilt[x] for tilt in tilts) / num_steps
+            record.equal(made[x], right, 0, f"S = {num_states}, N = {num_steps}: {x}")
+        distances = [oracle.total_variation(tilt, law) for tilt in tilts]
+        mean = oracle.total_variation(made, law)
+        record.exceeds(mean, 0, 0.001, f"S = {num_states}: away from p")
+        record.at_most(mean, max(distances), f"S = {num_states}: less than the last tilt")
+
+
+@claim(
+    "guidance-ramp-mean-weight",
+    "False in general: a ramp of weights acts like its mean weight.",
+    group="fails",
+    source="this project",
+    hypotheses="one coordinate; the tilt is not linear in the weight",
+)
+def verify_ramp_mean(record: Record) -> None:
+    """A ramp 0, 1, 2, 3, 4 against the constant weight 2."""
+    rng = random.Random(4)
+    for num_states in (2, 3, 4):
+        law, base = (rational_law(rng, 1, num_states) for _ in range(2))
+        ramp, constant = with_ramp(law, base, [0, 1, 2, 3, 4]), joint_tilt(law, base, 2)
+        distance = oracle.total_variation(ramp, constant)
+        record.exceeds(distance, 0, Fraction(1, 500), f"S = {num_states}")
