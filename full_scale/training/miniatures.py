@@ -97,7 +97,7 @@ _MNIST_TOKENS = replace(
     _STUDENT,
     preset="mnist-tokens",
     recipe="mnist-tokens",
-    steps=1000,
+    steps=1100,
     data=Data("mnist-tokens", generated=5000, generated_calls=32),
     precision="bf16",
 )

@@ -64,10 +64,14 @@ With samples of the teacher as x_0 this is pure distillation.
 
 MNIST_TOKENS = replace(
     WORDS,
-    times=FixedGap(0.05),
+    times=FixedGap(0.05, first=0.05),
+    distillation=SeparateDistillation(0.02, weight=1.0, last=0.15),
     start=StartTerm(0.0, atoms=128, data_weight=1.0, latent_factor=2),
 )
-"""For codes of MNIST images, as for words, with shorter jumps."""
+"""For codes of MNIST images, as for words, with shorter jumps.
+
+Distillation ends at 0.15, where the arccos schedule masks a third of the codes.
+"""
 
 DIGITS = replace(
     WORDS,
