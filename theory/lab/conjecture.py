@@ -169,10 +169,15 @@ def load(path: Path) -> Conjecture:
     }
     for name in names:
         _check_name(path, name)
+    kinds = {type(known) for known in inputs.values()}
+    if Grid not in kinds:  # what the conjecture does not ask for is not varied
+        ranges["STEPS"], choices["GRIDS"] = ranges["STEPS"][:1], choices["GRIDS"][:1]
+    if NoiseInput not in kinds:
+        choices["NOISE"], choices["SCHEDULES"] = choices["NOISE"][:1], choices["SCHEDULES"][:1]
     settings = [
         Setting(*picked) for picked in itertools.product(*ranges.values(), *choices.values())
     ]
-    noisy = not {type(INPUTS[Noise]), Kernel}.isdisjoint(kinds)
+    noisy = kinds & {NoiseInput, Kernel}
     largest = max((s.noisy_states if noisy else s.num_states) ** s.num_dims for s in settings)
     if largest > LARGEST_SPACE:
         raise ValueError(
@@ -217,7 +222,7 @@ def _choice(path: Path, name: str, value: Any, known: Sequence[str]) -> Sequence
         raise ValueError(
             f"{path}: {name} must be one of {', '.join(known)}, or a tuple of them; got {value!r}"
         )
-    return words
+    return tuple(words)
 
 
 def _check_name(path: Path, name: str) -> None:

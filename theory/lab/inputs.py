@@ -183,7 +183,7 @@ class Positive(Share):
         return rational(number) if number > 0 else None
 
 
-class _NoiseInput(Input):
+class NoiseInput(Input):
     """The noise: its stationary law where it is free, and the rate of an exponential schedule."""
 
     def draw(self, setting: Setting, generator: torch.Generator) -> Tensor:
@@ -224,7 +224,7 @@ class _NoiseInput(Input):
 
 INPUTS: dict[type, Input] = {
     kind: kind() for kind in (Law, Product, Kernel, Grid, Share, Positive)
-} | {Noise: _NoiseInput()}
+} | {Noise: NoiseInput()}
 """The annotations that a parameter of a conjecture may have."""
 
 
