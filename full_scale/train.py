@@ -11,6 +11,7 @@
 expect of it. --dry-run prints the configuration, the numbers of parameters, estimates of memory and
 hours, and what is still missing; it needs neither data nor teacher. The same command again resumes
 a run exactly, from its newest checkpoint. SIGTERM makes a run save and stop.
+If one of several processes is lost, the others end with status 75, and the same command resumes.
 The folder of a run holds
 
     run.json            configuration, code version, seed and hardware

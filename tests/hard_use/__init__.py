@@ -1,6 +1,6 @@
 """Hard use at length: what the tests try a few times, tried hundreds of times. Run by hand."""
 
-PARTS = ("calls", "files")
+PARTS = ("calls", "files", "kills", "numerics")
 """The parts. Each is a module of this package with a function
 
     run(seed: int, jobs: int) -> dict[str, Any]

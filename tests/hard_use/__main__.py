@@ -1,7 +1,11 @@
-"""Use the project hard: damaged files, wrong calls. The status is 1 if something went wrong.
+"""Use the project hard: damaged files, wrong calls, kills, extreme numbers.
+
+The status is 1 if something went wrong.
 
     python -m tests.hard_use files     mutants of every format that is read, and hostile pickles
     python -m tests.hard_use calls     wrong command lines and wrong calls of the library
+    python -m tests.hard_use kills     programs that are killed at random moments
+    python -m tests.hard_use numerics  extreme numbers, 100,000 examples of each property
     python -m tests.hard_use files calls --json results/robustness.json
 
 --json keeps what the record says about the other parts.

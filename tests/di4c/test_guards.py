@@ -1,0 +1,112 @@
+"""Guards of exact computations and processes: cases in which they alone decide the result."""
+
+import pytest
+import torch
+
+from di4c import exact
+from di4c.latents import uniform_log_weights
+from di4c.likelihood import HeadMixture, LinearHead
+from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess
+from di4c.schedules import CosineSchedule
+from tests.di4c.test_processes import PROCESSES
+
+EQUAL_BITS = torch.tensor([0.25, 0, 0, 0, 0, 0, 0, 0.75], dtype=torch.float64)
+
+
+def test_the_reverse_kernel_carries_unreachable_states_over():
+    """Three equal bits never become (0, 1, mask); nothing follows from that state."""
+    kernel = exact.reverse_kernel(MaskedProcess(2), EQUAL_BITS, 0.25, 0.5)
+    torch.testing.assert_close(kernel.sum(1), torch.ones(27, dtype=torch.float64))
+    unreachable = 0 * 9 + 1 * 3 + 2
+    assert kernel[unreachable].nonzero().tolist() == [[unreachable]]
+
+
+def test_the_reverse_kernel_of_a_law_by_hand():
+    """One bit of law (1/4, 3/4), uniform noise: Bayes' rule with alpha = 1/2 and then 0."""
+    law = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    kernel = exact.reverse_kernel(UniformProcess(2), law, 0.5, 1.0)
+    q_s = torch.tensor([0.375, 0.625], dtype=torch.float64)  # at alpha = 0 nothing is known of x_s
+    torch.testing.assert_close(kernel, q_s.expand(2, 2))
+
+
+def test_memory_is_refused_before_it_is_taken(monkeypatch):
+    """The sizes are those of the tensors that the calls return, and of their copies."""
+    asked = []
+    for module in (exact.forward, exact.kernels):
+        monkeypatch.setattr(module, "require_memory", lambda size, what: asked.append(size))
+    process = UniformProcess(3)
+    law = torch.full((9,), 1 / 9, dtype=torch.float64)
+    table = exact.posterior_marginals(process, law, 0.2, 0.4)
+    assert asked == [3 * 8 * table.numel()]  # the result, a product and a quotient
+    kernel = exact.product_kernel(table)
+    assert asked[1:] == [8 * kernel.numel()]
+    kernel = exact.forward_kernel(process, 2, 0.2, 0.4)
+    assert asked[2:] == [8 * kernel.numel()]
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_examples_of_several_axes_with_a_time_each(name):
+    """Pictures with channels: (B, C, D). Each example is as it is alone."""
+    process = PROCESSES[name]
+    generator = torch.Generator().manual_seed(3)
+    s = torch.tensor([0.1, 0.5], dtype=torch.float64) * process.horizon
+    t = torch.tensor([0.3, 0.9], dtype=torch.float64) * process.horizon
+    x_0 = torch.randint(process.num_values, (2, 3, 4), generator=generator)
+    x_t = process.sample(x_0, 0.0, t, generator=generator)
+    probs = torch.rand(2, 3, 4, process.num_values, dtype=torch.float64, generator=generator)
+    probs = probs / probs.sum(-1, keepdim=True)
+    weights = torch.rand(2, 3, 4, process.num_states, dtype=torch.float64, generator=generator)
+    for b in range(2):
+        times = float(s[b]), float(t[b])
+        for found, alone in (
+            (process.reverse(probs, x_t, s, t)[b], process.reverse(probs[b], x_t[b], *times)),
+            (process.posterior(x_0, x_t, s, t)[b], process.posterior(x_0[b], x_t[b], *times)),
+            (process.likelihood(x_t, s, t)[b], process.likelihood(x_t[b], *times)),
+            (process.push(weights, s, t)[b], process.push(weights[b], *times)),
+        ):
+            torch.testing.assert_close(found, alone, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("schedule", [None, CosineSchedule(), CosineSchedule(3.0)])
+@pytest.mark.parametrize("make", [MaskedProcess, UniformProcess])
+def test_nothing_moves_in_no_time_at_the_horizon(make, schedule):
+    """The ratio of the two survival probabilities is 0 / 0 there."""
+    process = make(2, schedule)
+    end = process.horizon
+    assert float(process.survival(end, end)) == 1
+    kernel = process.transition(end, end)
+    assert torch.equal(kernel, torch.eye(len(kernel), dtype=torch.float64))
+    x = torch.arange(process.num_states)
+    assert torch.equal(process.sample(x, end, end), x)
+
+
+@pytest.mark.parametrize("t", [0.25, 1.0])
+def test_rates_from_the_mask_are_finite_where_no_data_is_left(t):
+    """With the linear schedule a mask is revealed at the rate 1 / t; a value never jumps."""
+    process = MaskedProcess(2)
+    probs = torch.tensor([[0.3, 0.7]], dtype=torch.float64).expand(3, 2)
+    rates = process.reverse_rates(probs, torch.arange(3), t)
+    expected = torch.zeros(3, 3, dtype=torch.float64)
+    expected[2, :2] = torch.tensor([0.3, 0.7], dtype=torch.float64) / t
+    torch.testing.assert_close(rates, expected, rtol=1e-14, atol=0)
+
+
+def test_a_step_whose_products_all_vanish_carries_over():
+    """Kernels with a floor do not compose. The bit flips by t, but by neither half of the time."""
+    rates = torch.tensor([[-1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+    process = RateMatrixProcess(rates, floor=0.1)
+    s, t = 0.1, 0.2
+    assert process.transition(0.0, t)[0, 1] > 0
+    assert process.transition(0.0, s)[0, 1] == process.transition(s, t)[0, 1] == 0
+    point = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    assert process.reverse(point, torch.tensor([1]), s, t).tolist() == [[0.0, 1.0]]
+
+
+def test_gradients_of_a_head_are_constants():
+    """The backward pass is written by hand, and has no backward pass of its own."""
+    hidden = torch.rand(1, 2, 1, 3, dtype=torch.float64, requires_grad=True)
+    weight = torch.rand(4, 3, dtype=torch.float64)
+    mixture = HeadMixture(hidden, LinearHead(weight), uniform_log_weights(2))
+    value = mixture.marginal_kl(torch.full((1, 1, 4), 0.25, dtype=torch.float64).log())
+    (gradient,) = torch.autograd.grad(value.sum(), hidden, create_graph=True)
+    assert not gradient.requires_grad
