@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def open_reference(
     if grey:
         moments = moments.first(len(moments.mean) // 3)
     if save is not None:
-        arrays = {
+        arrays: dict[str, Any] = {
             "mu": moments.mean.numpy(),
             "sigma": moments.covariance.numpy(),
             "features": features,
