@@ -21,7 +21,10 @@ from theory.lab.inputs import (
     LAWS,
     NOISES,
     SCHEDULES,
+    Grid,
     Input,
+    Kernel,
+    NoiseInput,
     Setting,
     as_balls,
 )
