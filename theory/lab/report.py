@@ -1,15 +1,19 @@
 """What the laboratory prints and records about a conjecture."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from flint import arb, fmpq
 
 from theory.lab.arithmetic import Number
 from theory.lab.conjecture import Conjecture
-from theory.lab.search import Case, Outcome
+from theory.lab.exact_check import Case
+from theory.lab.search import Outcome
+from theory.table import escaped
 
 WIDTH = 100  # columns
+LONGEST = 200  # characters of an input in a table; a longer one is left out
 LONG = 40  # characters; a longer fraction is shown as a decimal only
 
 
@@ -58,6 +62,24 @@ def as_row(conjecture: Conjecture, outcome: Outcome) -> dict[str, Any]:
             "margin": shown(case.margin),
         },
     }
+
+
+def record_markdown(record: Mapping[str, Any]) -> str:
+    """A Markdown table of recorded outcomes: conjecture, cases, outcome, and where.
+
+    Args:
+        record: what `python -m theory.lab FILES --json FILE` has written.
+    """
+    lines = ["| conjecture | cases tried | outcome | worst or closest case |", "|---|---|---|---|"]
+    for row in record["conjectures"]:
+        case, found = row["case"], f"no counterexample; closest {row['least_relative_margin']:.1g}"
+        if row["refuted"]:
+            found = f"**false**: right - left = {case['margin']}"
+        inputs = [f"{name} = {text}" for name, text in case["inputs"].items()] if case else []
+        where = "; ".join(text for text in inputs if len(text) <= LONGEST)
+        cells = [escaped(row["conjecture"]), f"{row['evaluations']:,}", found, f"`{where}`"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _case(case: Case) -> list[str]:
