@@ -14,6 +14,7 @@ from di4c.processes import MaskedProcess, UniformProcess
 from di4c.recipes import ConfidenceTeacher, DistillationBelow, SeparateDistillation, Weight
 from di4c.schedules import CosineSchedule, LinearSchedule
 from di4c.start_term import StartTerm
+from di4c.teacher_steps import TeacherLaw
 from tests.helpers.two_bit_objective import RECIPE, objective_on, student_log_probs
 
 # Two examples that train distillation, two that train consistency; every u is another number.
@@ -225,6 +226,20 @@ def test_doubling_the_horizon_and_all_times_changes_nothing(
     for name in TERMS:
         torch.testing.assert_close(terms[0][name], terms[1][name])
     assert any(term.any() for term in terms[0].values())
+
+
+def test_a_confident_step_reveals_as_many_on_a_longer_horizon():
+    """From t = 0.75 to u = 0.5 of 100 masks: MaskGIT's schedule leaves arccos(1/2) / (pi/2)."""
+    left = []
+    for horizon in (1.0, 2.0):
+        process = MaskedProcess(2, LinearSchedule(horizon))
+        x_t = torch.full((3, 1, 100), 2)
+        teacher = TeacherLaw(torch.full((3, 100, 2), 0.5, dtype=torch.float64).log())
+        t, u = (torch.full((3,), horizon * x, dtype=torch.float64) for x in (0.75, 0.5))
+        move = ConfidenceTeacher(num_steps=4)
+        left.append((move(process, teacher, x_t, u, t, seeded()) == 2).sum(-1))
+    assert torch.equal(*left)
+    assert left[0].unique().tolist() in ([66], [67])  # 2/3 of 100
 
 
 def test_the_start_takes_exact_steps_whatever_the_move_is():
