@@ -180,6 +180,9 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
                 f"was {plan.estimate(processes, parts.data.num_dims)}: use a smaller --micro-batch "
                 "or fewer --num-latents"
             ) from None
+        finally:
+            for tracker in accelerator.trackers:
+                tracker.finish()
 
 
 class _RunRecord(TypedDict):
