@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from reporting.inputs import parsing, require_file
 # A few kilobytes of pickle can unfold to any number of entries, nested to any depth.
 _MOST_ENTRIES = 1_000_000
 _LONGEST_NAME = 1000
+_LARGEST_TUPLE = 10_000
+_PLAIN_PICKLES = 5  # magic number, protocol, system, content, keys of the storages
 
 
 class Record:
@@ -118,6 +120,14 @@ def _leaves(content: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _read_plain(path: Path) -> Any:
+    """Read the format before torch 1.6: pickles that follow each other, then the numbers."""
+    with path.open("rb") as file:
+        for _ in range(_PLAIN_PICKLES):
+            _Rehearsal(file).load()
+    return _load_trusted(path)
+
+
+def _load_trusted(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -128,8 +138,9 @@ def _read_archive(path: Path) -> Any:
                 raise ValueError(f"{entry.filename} is compressed; torch.save does not do that")
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")
+        _Rehearsal(BytesIO(archive.read(_program(archive)))).load()
         try:
-            return _read_plain(path)
+            return _load_trusted(path)
         except Exception:  # it holds other objects or is broken, which the strict reader finds out
             return _Unpickler(archive).load()
 
@@ -171,27 +182,84 @@ _STORAGES = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
+_TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
 _NEVER_WRITTEN = (pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.BYTEARRAY8)
+
+
+def _weighed(code: int) -> Callable[[Any], None]:
+    """The instruction that makes a tuple, followed by a look at its size."""
+    load = pickle._Unpickler.dispatch[code]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def both(reader: "_Rehearsal") -> None:
+        load(reader)
+        reader.weigh()
+
+    return both
+
+
+def _program(archive: zipfile.ZipFile) -> str:
+    """Name of the pickle in an archive."""
+    names = [n for n in archive.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")]
+    if len(names) != 1:
+        raise ValueError(f"{len(names)} files data.pkl in the archive instead of one")
+    return names[0]
 
 
 # This is the interpreter that is written in Python. Its opcodes can be replaced, and its memory
 # does not grow with the numbers in the file.
-class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-    """Unpickles an archive of torch.save. It can only call the functions in `_ALLOWED`."""
+class _Rehearsal(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
+    """Runs a pickle without building anything, to refuse one that would never end.
+
+    A dictionary computes the hash of its keys. A tuple that holds one tuple twice, 60 levels deep,
+    takes 2^60 steps.
+    """
 
     stack: list[Any]
 
+    def __init__(self, file: IO[bytes]) -> None:
+        self._sizes: dict[int, tuple[int, Any]] = {}  # the tuple is kept, so that its id is too
+        super().__init__(file)
+
+    def find_class(self, module: str, name: str) -> Any:
+        return type("Record", (Record,), {"path": f"{module}.{name}"})
+
+    def persistent_load(self, pid: Any) -> None:
+        return None
+
+    def _build(self) -> None:
+        self.stack.pop()
+
+    def weigh(self) -> None:
+        """Count the entries of the newest tuple at all levels."""
+        newest = self.stack[-1]
+        size = 1 + sum(self._sizes.get(id(item), (1, None))[0] for item in newest)
+        if size > _LARGEST_TUPLE:
+            raise ValueError("nested tuples that unfold without end")
+        self._sizes[id(newest)] = size, newest
+
+    def _refuse(self) -> None:
+        raise ValueError("an instruction that torch.save does not write")
+
+    dispatch: ClassVar[dict[int, Any]] = (
+        pickle._Unpickler.dispatch  # pyright: ignore[reportAttributeAccessIssue]
+        | {pickle.BUILD[0]: _build}
+        | dict.fromkeys((code[0] for code in _NEVER_WRITTEN), _refuse)
+        | {code[0]: _weighed(code[0]) for code in _TUPLES}
+    )
+
+
+class _Unpickler(_Rehearsal):
+    """Unpickles an archive of torch.save. It can only call the functions in `_ALLOWED`."""
+
     def __init__(self, archive: zipfile.ZipFile) -> None:
-        names = [n for n in archive.namelist() if n.count("/") == 1 and n.endswith("/data.pkl")]
-        if len(names) != 1:
-            raise ValueError(f"{len(names)} files data.pkl in the archive instead of one")
+        name = _program(archive)
         self._archive = archive
-        self._root = names[0].removesuffix("data.pkl")
+        self._root = name.removesuffix("data.pkl")
         self._storages: dict[str, Tensor] = {}
         byteorder = f"{self._root}byteorder"
         if byteorder in archive.namelist() and archive.read(byteorder) != b"little":
             raise ValueError("saved on a big-endian machine")
-        super().__init__(BytesIO(archive.read(names[0])))
+        super().__init__(BytesIO(archive.read(name)))
 
     def find_class(self, module: str, name: str) -> Any:
         """An allowed function, the dtype of a storage, or a new subclass of `Record`."""
@@ -223,11 +291,4 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
         elif not isinstance(self.stack[-1], OrderedDict):
             raise ValueError(f"state for a {type(self.stack[-1]).__name__}")
 
-    def _refuse(self) -> None:
-        raise ValueError("an instruction that torch.save does not write")
-
-    dispatch: ClassVar[dict[int, Any]] = (
-        pickle._Unpickler.dispatch  # pyright: ignore[reportAttributeAccessIssue]
-        | {pickle.BUILD[0]: _build}
-        | dict.fromkeys((code[0] for code in _NEVER_WRITTEN), _refuse)
-    )
+    dispatch: ClassVar[dict[int, Any]] = _Rehearsal.dispatch | {pickle.BUILD[0]: _build}

@@ -56,7 +56,7 @@ def read_tensors(
 
 def file_sha256(path: Path | str) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
+    with require_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -155,3 +155,24 @@ def test_any_bytes_give_content_or_one_error(tmp_path_factory, body):
     path = archive(tmp_path_factory.mktemp("file") / "x.pt", HEAD + body + b".")
     content = quietly(read_pickle, path)
     assert flat_tensors(content).keys() == quietly(flat_tensors, content).keys()
+
+
+@pytest.mark.parametrize("use", [b"K\x01s", b"K\x01\x86\x93"], ids=["as a key", "as a name"])
+def test_tuples_that_unfold_without_end(tmp_path, use):
+    """The hash of a tuple of twice the same tuple, 60 levels deep, takes 2^60 steps."""
+    nested = b"K\x01\x85q\x00" + b"".join(b"h\x00h\x00\x86q\x00" for _ in range(60))
+    body = HEAD + b"}" + nested + b"h\x00" + use + b"."
+    archive(tmp_path / "x.pt", body)
+    (tmp_path / "old.pt").write_bytes(body)
+    for name in ("x.pt", "old.pt"):
+        with pytest.raises(ValueError, match="not a whole checkpoint"):
+            read_pickle(tmp_path / name)
+
+
+def test_refusals_do_not_advise_to_trust_the_file(tmp_path):
+    """torch advises weights_only=False. That would run the file."""
+    for name, body in attacks(tmp_path / "touched").items():
+        (tmp_path / "x.pt").write_bytes(body)
+        with pytest.raises(ValueError, match="not a whole checkpoint") as caught:
+            read_pickle(tmp_path / "x.pt")
+        assert "weights_only" not in str(caught.value), name
