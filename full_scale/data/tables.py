@@ -1,9 +1,15 @@
 """Data sets and tokenizers, by a name on the hub or from a local folder."""
 
 import os
+import socket
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from reporting import inputs
 
 
 def open_table(source: str, split: str, columns: Sequence[str], picture: str | None = None) -> Any:
@@ -36,9 +42,10 @@ def open_table(source: str, split: str, columns: Sequence[str], picture: str | N
     )
     try:
         table = _load(datasets, source, split)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"data set {source} cannot be opened ({reason}); {remedy}") from None
+    except Exception as error:  # the files of a folder can make the library raise anything
+        raise ValueError(
+            f"data set {source} cannot be opened ({inputs.reason(error)}); {remedy}"
+        ) from None
     if absent := [name for name in columns if name not in table.column_names]:
         raise ValueError(
             f"data set {source} has the columns {', '.join(table.column_names)} and lacks "
@@ -48,10 +55,10 @@ def open_table(source: str, split: str, columns: Sequence[str], picture: str | N
         return table
     try:
         return table.cast_column(picture, datasets.Image())
-    except (TypeError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except (NotImplementedError, TypeError, ValueError, KeyError) as error:
         raise ValueError(
-            f"data set {source}: column {picture} holds no pictures ({reason}); {remedy}"
+            f"data set {source}: column {picture} holds no pictures ({inputs.reason(error)}); "
+            f"{remedy}"
         ) from None
 
 
@@ -105,10 +112,26 @@ def opened(kind: Any, source: str, what: str, files: str) -> Any:
         ValueError: If it cannot be opened.
     """
     try:
-        return kind.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        # Without a network the library would try again for a minute, and print a line each time.
+        cached = {} if Path(source).exists() or hub_answers() else {"local_files_only": True}
+        return kind.from_pretrained(source, **cached)
+    except Exception as error:  # the files of a folder can make the library raise anything
         raise ValueError(
-            f"{what} {source} cannot be opened ({reason}); give a local folder with its {files}, "
-            "or a name on the hub if there is a network"
+            f"{what} {source} cannot be opened ({inputs.reason(error)}); give a local folder "
+            f"with its {files}, or a name on the hub if there is a network"
         ) from None
+
+
+@cache
+def hub_answers() -> bool:
+    """Whether a connection to the hub can be opened, or a proxy would open it."""
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    if getproxies():
+        return True
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), 5).close()
+    except OSError:
+        return False
+    return True

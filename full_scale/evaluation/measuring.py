@@ -1,7 +1,7 @@
 """What the command `full_scale.evaluate` measures, with everything opened once for all samples."""
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ Measured = tuple[Metrics, dict[str, Any]]
 Measure = Callable[[SampleFolder], Measured]
 
 
-def open_pictures(args: Namespace, content: dict[str, Any], resampling: Resampling) -> Measure:
+def open_pictures(args: Namespace, content: Mapping[str, Any], resampling: Resampling) -> Measure:
     """A function that measures folders of pictures.
 
     Args:
@@ -106,7 +106,7 @@ def open_texts(args: Namespace, num_values: int, resampling: Resampling) -> Meas
     )
 
 
-def _resolution(content: dict[str, Any], vqgan: Loaded | None) -> int:
+def _resolution(content: Mapping[str, Any], vqgan: Loaded | None) -> int:
     """Height and width of the sampled pictures."""
     if content["kind"] == "pixels":
         return content["shape"][-1]
