@@ -122,7 +122,14 @@ def prior_samples(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Int[Tensor, "batch dim"]:
-    """Independent draws from the prior of the process, where generation starts: (B, D)."""
+    """Independent draws from the prior of the process, where generation starts: (B, D).
+
+    Raises:
+        ValueError: If num_samples or num_dims is below 1.
+    """
+    for name, value in (("num_samples", num_samples), ("num_dims", num_dims)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}")
     law = process.prior().to(device).expand(num_samples, num_dims, -1)
     return categorical(law, generator=generator)
 
@@ -283,18 +290,8 @@ def predict(
     check_shape(name, log_probs, (*x_t.shape, width), "batch, dim, value", remedy)
     if drop_mask and process.mask_state is not None:
         if log_probs.shape[-1] == process.num_states:
-            log_probs = _without_mask(log_probs, process)
+            log_probs = process.without_mask(log_probs)
         remedy = "give the mask no probability, as FromLogits(network, mask_state=...) does"
     if validate:
         check_log_probs(name, log_probs, remedy)
     return log_probs.to(torch.promote_types(log_probs.dtype, torch.float32))
-
-
-def _without_mask(
-    log_probs: Float[Tensor, "batch dim state"], process: ForwardProcess
-) -> Float[Tensor, "batch dim value"]:
-    """Leave out the mask, or exclude it where the numbers of later states would change."""
-    if process.mask_is_last:
-        return log_probs[..., :-1]
-    mask = torch.tensor([process.mask_state], device=log_probs.device)
-    return log_probs.index_fill(-1, mask, -torch.inf)

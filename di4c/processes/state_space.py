@@ -61,3 +61,12 @@ class StateSpace:
             f"{name} must have the {values} of the process on its last axis; got {size}: return "
             f"all states, with log-probability -inf for a mask"
         )
+
+    def without_mask(
+        self, log_probs: Float[Tensor, "*batch state"]
+    ) -> Float[Tensor, "*batch value"]:
+        """Leave out the mask, or exclude it where the numbers of later states would change."""
+        if self.mask_is_last:
+            return log_probs[..., :-1]
+        mask = torch.tensor([self.mask_state], device=log_probs.device)
+        return log_probs.index_fill(-1, mask, -torch.inf)

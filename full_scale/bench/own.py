@@ -27,8 +27,8 @@ from di4c.objective import Di4CObjective
 from di4c.processes import MaskedProcess
 from full_scale.bench.measure import MIB, Case, Workload, check_device, check_positive, memory
 from full_scale.bench.networks import autocast
-from full_scale.models.language_network import LanguageNetwork
-from full_scale.models.latent_language import Adapter, LatentLanguageModel
+from full_scale.models.language.latent import Adapter, LatentLanguageModel
+from full_scale.models.language.network import LanguageNetwork
 from full_scale.training.recipes import RECIPES
 from reporting import format_table, manifest, script_parser, write_json
 from reporting.measure import in_fresh_process, seconds_of

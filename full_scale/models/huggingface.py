@@ -25,9 +25,9 @@ from di4c.rng import Generator
 from di4c.samplers import ancestral
 from di4c.schedules import uniform_grid
 from full_scale.data.text_columns import Encoder
-from full_scale.models.language_base import Base, as_base, open_base
-from full_scale.models.language_network import LanguageNetwork
-from full_scale.models.latent_language import Adapter, LatentLanguageModel
+from full_scale.models.language.base import Base, as_base, open_base
+from full_scale.models.language.latent import Adapter, LatentLanguageModel
+from full_scale.models.language.network import LanguageNetwork
 from full_scale.models.tensor_file import file_sha256, read_tensors, write_tensors
 
 KIND = "language-adapter"
@@ -140,6 +140,7 @@ def load_model(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    mask_token: str | None = None,
     trust_remote_code: bool = False,
 ) -> Loaded:
     """Load a base and the adapter that was trained for it.
@@ -149,6 +150,7 @@ def load_model(
         adapter: file of `python -m full_scale.train own`, or the folder of that run.
         device: where to put both.
         dtype: dtype of the base's weights.
+        mask_token: see `open_base`.
         trust_remote_code: see `open_base`.
 
     Raises:
@@ -161,8 +163,14 @@ def load_model(
     if not isinstance(described, dict) or described.get("kind") != KIND:
         raise ValueError(f"{path} is no adapter; give a file of python -m full_scale.train own")
     if not isinstance(base, Base):
-        base = open_base(base, trust_remote_code=trust_remote_code, dtype=dtype)
+        options = {"mask_token": mask_token, "trust_remote_code": trust_remote_code}
+        base = open_base(base, dtype=dtype, **options)
     settings = Adapter(**described["adapter"])
+    if base.mask_state != described["mask_state"]:
+        raise ValueError(
+            f"adapter {path} was trained with token {described['mask_state']} as the mask; got "
+            f"{base.mask_state}: give the same mask_token"
+        )
     if base.fingerprint != described["fingerprint"]:
         raise ValueError(
             f"adapter {path} was trained for {described['base']!r}, whose weights differ from "

@@ -21,8 +21,8 @@ from di4c.samplers import ancestral
 from di4c.schedules import uniform_grid
 from full_scale.data.text_columns import Encoder, TextRows
 from full_scale.models.huggingface import Base, build, open_base, write_adapter
-from full_scale.models.language_network import LanguageNetwork
-from full_scale.models.latent_language import LatentLanguageModel
+from full_scale.models.language.latent import LatentLanguageModel
+from full_scale.models.language.network import LanguageNetwork
 from full_scale.training.objectives import DIAGNOSED, TrainingObjective
 from full_scale.training.own_cost import needs_copy
 from full_scale.training.own_run import OwnRun

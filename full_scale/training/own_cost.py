@@ -7,8 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.likelihood import LinearHead
 from di4c.recipes import SeparateDistillation
-from full_scale.models.language_base import open_empty
-from full_scale.models.latent_language import LatentLanguageModel
+from full_scale.models.language.base import open_empty
+from full_scale.models.language.latent import LatentLanguageModel
 from full_scale.training.cost import Estimate, Outline, activation_bytes
 from full_scale.training.own_run import OwnRun
 

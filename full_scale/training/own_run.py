@@ -7,7 +7,7 @@ from typing import Any, Literal
 import tyro
 
 from full_scale.data.text_columns import Texts
-from full_scale.models.latent_language import Adapter
+from full_scale.models.language.latent import Adapter
 from full_scale.training.config import Optimizer, Run
 
 

@@ -10,8 +10,8 @@ from transformers import PretrainedConfig
 from di4c import Di4CObjective, FixedGap, MaskedProcess, Recipe, StartTerm, Weight
 from di4c.recipes import DistillationBelow
 from full_scale.models.huggingface import as_base, build, load_model, open_base, write_adapter
-from full_scale.models.language_network import LanguageNetwork
-from full_scale.models.latent_language import Adapter, LatentLanguageModel
+from full_scale.models.language.latent import Adapter, LatentLanguageModel
+from full_scale.models.language.network import LanguageNetwork
 from tests.helpers.refusals import assert_refused
 from tests.helpers.tiny_language import MOST, letters, tiny, write_tiny
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from full_scale.data.text_columns import Texts
-from full_scale.models.latent_language import Adapter
+from full_scale.models.language.latent import Adapter
 from full_scale.train import main, parse, train
 from full_scale.training import own
 from full_scale.training.config import Optimizer, Reports

@@ -117,7 +117,9 @@ class LatentLanguageModel(nn.Module):
         if attention is not None:
             inputs["attention_mask"] = attention.long()
         with contextlib.nullcontext() if adapted else self.without_adapters():
-            features = logits_of(self.base(**inputs))[:, : x_t.shape[1]]
+            features = logits_of(self.base(**inputs))
+        if features.shape[1] > x_t.shape[1]:  # a copy, because FSDP wants no view
+            features = features[:, : x_t.shape[1]].contiguous()
         if self.shift:
             features = torch.cat([features[:, :1], features[:, :-1]], 1)
         return features

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import Head, HeadMixture, LogitsTransform
 from di4c.processes import MaskedProcess
-from full_scale.models.latent_language import LatentLanguageModel
+from full_scale.models.language.latent import LatentLanguageModel
 from full_scale.models.network import head_logits
 
 
