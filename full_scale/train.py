@@ -225,12 +225,17 @@ def claim_folder(
             )
         if not differing:
             return
-    elif others := sorted(p.name for p in folder.glob("*") if p.name != LOCK):
+    elif others := sorted(p.name for p in folder.glob("*") if not _passing(p.name)):
         names = ", ".join(others[:3])
         raise ValueError(
             f"out is {folder}, which is not empty ({names}) and holds no run; give another --out"
         )
     write_json(record, {"identity": identity, "run": configuration, "manifest": manifest(seed)})
+
+
+def _passing(name: str) -> bool:
+    """Whether a file is our lock, or what a process left that was killed as it wrote the record."""
+    return name == LOCK or (name.startswith(f".{RECORD}.") and name.endswith(".tmp"))
 
 
 def _one_line(box: str) -> str:

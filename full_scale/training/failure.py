@@ -39,7 +39,7 @@ def report_failure(
     """
     bad = {name: values for name, values in own.items() if not bool(values.isfinite().all())}
     gradient = all(bool(values.isfinite().all()) for values in together.values())
-    files = []
+    where = "another process has the batch"
     for index, (part, batch) in enumerate(zip(share, micro_batches, strict=True)):
         rows = slice(index * run.micro_batch, (index + 1) * run.micro_batch)
         guilty = [name for name, values in bad.items() if not bool(values[rows].isfinite().all())]
@@ -47,8 +47,12 @@ def report_failure(
             path = run.out / FAILURE / f"step_{step:08d}_part_{part}.safetensors"
             values = {f"term.{name}": term[rows].contiguous() for name, term in own.items()}
             about = {"step": step, "part": part, "not_finite": guilty, "gradient_norm": str(norm)}
-            write_tensors(path, {**batch, **values}, about)
-            files.append(path)
+            try:
+                write_tensors(path, {**batch, **values}, about)
+            except OSError as error:  # a full disk must not hide what went wrong
+                where = f"its batch cannot be written ({error})"
+            else:
+                where = f"its batch is in {path.parent}"
     wrong = [
         f"{name} is {float(values[~values.isfinite()][0])} for example "
         f"{int((~values.isfinite()).nonzero()[0])}"
@@ -57,7 +61,6 @@ def report_failure(
     ] or [f"the norm of the gradient is {norm}"]
     last = latest_checkpoint(run.out / "checkpoints")
     kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-    where = f"its batch is in {files[0].parent}" if files else "another process has the batch"
     return ValueError(
         f"step {step}: {'; '.join(wrong)}; {where}; {kept}: look at the batch, or "
         "start in another --out with a lower optimizer.learning_rate"

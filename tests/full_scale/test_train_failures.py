@@ -76,6 +76,19 @@ def test_a_process_without_fault_writes_nothing(run):
     assert not (run.out / "failure").exists()
 
 
+def test_a_full_disk_does_not_hide_what_went_wrong(run, monkeypatch):
+    def full(path, *_):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("full_scale.training.failure.write_tensors", full)
+    bad = {"loss": torch.tensor([math.nan] * run.micro_batch)}
+    batches = [{"x_0": torch.zeros(run.micro_batch, 2, dtype=torch.long)}]
+    error = report_failure(run, 3, range(1), batches, bad, bad, math.nan)
+    assert "step 3: loss is nan for example 0; its batch cannot be written ([Errno 28]" in str(
+        error
+    )
+
+
 def test_a_gradient_that_is_not_finite_stops_the_run(run, monkeypatch):
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: torch.tensor(math.nan))
     with pytest.raises(ValueError, match="the norm of the gradient is nan; its batch is in"):

@@ -29,6 +29,22 @@ def test_a_second_trainer_is_refused(tmp_path):
     assert not (run.out / LOCK).exists()
 
 
+def test_a_trainer_killed_as_it_wrote_its_record_does_not_block(tmp_path):
+    """Other files do: the folder is somebody else's."""
+    train_cases.register()
+    train_cases.write_teacher(tmp_path / "teacher.safetensors")
+    run = train_cases.student_run(tmp_path, steps=1)
+    run.out.mkdir()
+    (run.out / ".run.json.123.tmp").write_text("{")
+    (run.out / LOCK).write_text("{")
+    assert trainer.train(run, progress=False).finished
+    other = train_cases.student_run(tmp_path, steps=1, out=tmp_path / "other")
+    other.out.mkdir()
+    (other.out / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"is not empty \(notes\.txt\)"):
+        trainer.train(other, progress=False)
+
+
 def test_a_second_preparation_is_refused(tmp_path):
     """It ruins nothing: the first one goes on."""
     about = Description(2, 5, None, {"made": "for a test"})
