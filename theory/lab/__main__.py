@@ -45,7 +45,9 @@ from theory.lab.search import Outcome, search
 def main(argv: list[str] | None = None) -> None:
     """Search for a counterexample to each conjecture."""
     parser = script_parser(__doc__, figure=False, quick=False)
-    parser.add_argument("files", nargs="+", type=Path, metavar="CONJECTURE.py")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="CONJECTURE.py", help="files, each a conjecture"
+    )
     parser.add_argument(
         "--minutes", type=float, default=1.0, metavar="M", help="time limit for each conjecture"
     )

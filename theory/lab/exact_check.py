@@ -42,9 +42,9 @@ class Case:
 
     @property
     def relative(self) -> float:
-        """The margin divided by |left| + |right|, about; -1 if one side is 0 and it is negative."""
+        """(right - left) / (|left| + |right|), about; the margin itself if one side is 0."""
         left, right = float(self.left), float(self.right)
-        ratio = (right - left) / (abs(left) + abs(right)) if left or right else 0.0
+        ratio = (right - left) / (abs(left) + abs(right) if left and right else 1.0)
         return math.copysign(1.0, right - left) if math.isnan(ratio) else ratio
 
 
@@ -99,13 +99,22 @@ def _simplified(
     return case
 
 
-def rounded_case(
-    conjecture: Conjecture, setting: Setting, free: Sequence[Tensor], digits: int = 4
-) -> Case | None:
-    """The case with every number rounded to some digits, in exact arithmetic."""
+def rounded_case(conjecture: Conjecture, setting: Setting, free: Sequence[Tensor]) -> Case | None:
+    """The case with every number rounded to thousandths, or else to three digits, exactly."""
     values = conjecture.values(setting, [part.detach() for part in free])
-    exact = _round(conjecture, setting, values, lambda value: Fraction(f"{value:.{digits - 1}e}"))
-    return exact and exact_case(conjecture, setting, exact)
+
+    def thousandths(value: float) -> Fraction:
+        return Fraction(round(1000 * value), 1000)
+
+    def digits(value: float) -> Fraction:
+        return Fraction(f"{value:.2e}")
+
+    for rounding in (thousandths, digits):
+        exact = _round(conjecture, setting, values, rounding)
+        case = exact and exact_case(conjecture, setting, exact)
+        if case:
+            return case
+    return None
 
 
 def _round(

@@ -25,6 +25,8 @@ SCHEDULES = ("linear", "cosine", "exponential")
 GRIDS = ("uniform", "any")
 LAWS = ("any", "positive", "exchangeable")
 
+SMALL = 27  # states; a product law on more is shown by its marginals
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -116,6 +118,13 @@ class Product(Law):
         rows = [value.sum([e for e in axes if e != d]) if len(axes) > 1 else value for d in axes]
         exact = [simplex(row, rounding) for row in rows]
         return None if any(row is None for row in exact) else _product(exact)
+
+    def shown(self, exact: Array) -> str:
+        if exact.size <= SMALL:
+            return super().shown(exact)
+        axes = range(exact.ndim)
+        rows = [exact.sum(axis=tuple(e for e in axes if e != d)) for d in axes]
+        return "[" + ", ".join(map(literal, rows)) + "]  # the marginals"
 
 
 class Kernel(Input):

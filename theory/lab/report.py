@@ -34,8 +34,8 @@ def described(conjecture: Conjecture, outcome: Outcome) -> str:
         )
     if outcome.closest:
         lines.append(
-            f"The closest case has (right - left) / (|left| + |right|) = {outcome.least:.2g}. "
-            "Rounded to four digits it is:"
+            f"The closest case has (right - left) / (|left| + |right|) = {outcome.least:.2g} (or "
+            "right - left, if one side is 0). Rounded it is:"
         )
         return "\n".join([*map(_wrapped, lines), *_case(outcome.closest)])
     return "\n".join(map(_wrapped, lines))

@@ -35,7 +35,8 @@ class Outcome:
     Attributes:
         counterexample: the worst violation in exact numbers, None if there is none.
         closest: where no violation was found, the case with the least relative margin.
-        least: the least relative margin in floats, (right - left) / (|left| + |right|).
+        least: the least relative margin in floats, (right - left) / (|left| + |right|), or the
+            least margin where one side is 0.
         starts: number of random inputs.
         evaluations: number of evaluations in floats, those along the ascent included.
         doubtful: violations in floats that exact numbers did not confirm.
@@ -102,7 +103,7 @@ def search(
 def _try_exactly(conjecture: Conjecture, generator: torch.Generator) -> None:
     """Evaluate once in exact numbers: a conjecture that cannot be checked stops here, not late."""
     setting = conjecture.settings[0]
-    rounded_case(conjecture, setting, conjecture.draw(setting, generator), digits=1)
+    rounded_case(conjecture, setting, conjecture.draw(setting, generator))
 
 
 class _Ascent:
@@ -205,10 +206,14 @@ class _Ascent:
 
 
 def _relative(sides: Tensor) -> Tensor:
-    """(right - left) / (|left| + |right|); 1 where both sides are 0, which says nothing."""
-    margin = sides[:, 1] - sides[:, 0]
-    relative = (margin + TINY**2) / (sides.abs().sum(1) + TINY**2)
-    relative = torch.where((relative > 0) & (sides.abs().sum(1) < TINY), 1.0, relative)
+    """(right - left) / (|left| + |right|), or the margin itself where one side is 0.
+
+    It is 1 where both sides are tiny, because this says nothing.
+    """
+    left, right = sides.T
+    margin, size = right - left, sides.abs().sum(1)
+    relative = torch.where((left == 0) | (right == 0), margin, margin / size.clamp_min(TINY))
+    relative = torch.where((margin > -ROUNDING_ERROR) & (size < TINY), 1.0, relative)
     return torch.where(margin.isinf(), margin, torch.nan_to_num(relative, math.inf))
 
 
