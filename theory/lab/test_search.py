@@ -12,7 +12,7 @@ import torch
 from reporting.programs import run_here
 from theory.lab.conjecture import load
 from theory.lab.exact_check import simplest
-from theory.lab.report import described, shown
+from theory.lab.report import described, record_markdown, shown
 from theory.lab.search import search
 from theory.tools import oracle
 
@@ -193,6 +193,17 @@ def test_the_program_prints_and_records(tmp_path):
     assert row["refuted"]
     assert row["case"]["inputs"].keys() == {"first", "second", "noise", "grid"}
     assert re.search(r"right - left = -0\.\d+", result.stdout)
+
+
+def test_the_table_says_what_was_found():
+    case = {"inputs": {"law": "{(0, 0): 1}", "grid": "[" + "0, " * 200 + "1]"}, "margin": "-1/4"}
+    row = {"conjecture": "|p| <= q", "evaluations": 1234, "refuted": True, "case": case}
+    other = {**row, "refuted": False, "least_relative_margin": 0.025}
+    _, _, first, second = record_markdown({"conjectures": [row, other]}).splitlines()
+    assert first == (
+        r"| \|p\| \<= q | 1,234 | **false**: right - left = -1/4 | `law = {(0, 0): 1}` |"
+    )
+    assert "| no counterexample; closest 0.03 |" in second or "closest 0.02 |" in second
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
