@@ -30,6 +30,7 @@ from full_scale.training.experiments import EXPERIMENTS
 from reporting import ROOT, read_json
 from reporting.files import write_whole
 from theory.claim import all_claims
+from theory.lab.report import record_markdown
 from theory.paper import statements_markdown
 from theory.table import markdown, paper_markdown
 from toys.benchmark import tables as benchmark
@@ -60,6 +61,7 @@ def tables() -> dict[str, str]:
     return {
         "paper": paper_markdown(record),
         "statements": statements_markdown(record),
+        "lab": record_markdown(read_json(RESULTS / "lab.json")),
         "claims": markdown(record),
         **{f"benchmark_{noise}": text for noise, text in by_noise.items()},
         "ablation": ablation("ablation.json", "ablation_long.json"),
