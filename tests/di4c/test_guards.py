@@ -7,7 +7,7 @@ from di4c import exact
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import HeadMixture, LinearHead
 from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess
-from di4c.schedules import CosineSchedule
+from di4c.schedules import CosineSchedule, LinearSchedule, as_time
 from tests.di4c.test_processes import PROCESSES
 
 EQUAL_BITS = torch.tensor([0.25, 0, 0, 0, 0, 0, 0, 0.75], dtype=torch.float64)
@@ -78,6 +78,24 @@ def test_nothing_moves_in_no_time_at_the_horizon(make, schedule):
     assert torch.equal(kernel, torch.eye(len(kernel), dtype=torch.float64))
     x = torch.arange(process.num_states)
     assert torch.equal(process.sample(x, end, end), x)
+
+
+class Early(LinearSchedule):
+    """No data is left from the middle of the time on."""
+
+    def alpha(self, t):
+        return (1 - 2 * as_time(t)).clamp_min(0)
+
+    def complement(self, t):
+        return (2 * as_time(t)).clamp_max(1)
+
+
+def test_all_is_redrawn_where_no_data_was_left():
+    """The ratio of the two survival probabilities is 0 / 0 there, too, and something may move."""
+    process = MaskedProcess(2, Early())
+    assert float(process.survival(0.6, 0.8)) == 0
+    assert float(process.redraw_probability(0.6, 0.8)) == 1
+    assert process.transition(0.6, 0.8)[:, 2].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("t", [0.25, 1.0])

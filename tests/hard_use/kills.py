@@ -125,8 +125,8 @@ def _start(target: Callable[..., None], folder: Path) -> Any:
 
 
 def _end(process: Any) -> int:
-    """The status of a process that may take minutes."""
-    process.join(1200)
+    """The status of a process, which may take minutes."""
+    process.join(3600)
     if process.exitcode is None:
         process.kill()
         process.join()
