@@ -2,12 +2,10 @@ r"""First-order limit of few-step product sampling: N TV_N as N grows, for any S
 
 Take the uniform grid with step $\varepsilon = T/N$. At every step the marginal-matching product
 sampler makes the error $\varepsilon^2 G_t$ (Lemma 1, averaged over $x_t$). The remaining steps
-carry this error to time 0 by the true kernel. The sum over the N steps gives
+carry this error to time 0 by the true kernel. The constant of the sum is beyond the Di4C paper:
 
 $$N (\mathrm{out}_N - q_0) \to T V, \qquad V = \int_0^T K_{0|t}[G_t]\, dt, \qquad
 N\, d_{TV}(\mathrm{out}_N, q_0) \to \tfrac{T}{2} \|V\|_1.$$
-
-This goes beyond the Di4C paper: its Theorem 1 bounds the rate, this is the constant.
 """
 
 import itertools
@@ -25,9 +23,8 @@ from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
 from di4c.processes import ForwardProcess, InterpolatingProcess
 from di4c.schedules import Schedule
 
+# Beside a zero of the law the integrand has rounding errors, and more intervals do not help.
 _MAX_INTERVALS = 100
-"""Largest number of intervals of a quadrature. A smooth integrand needs about 30. Near a zero of
-the law the integrand has rounding errors above the tolerance, and more intervals do not help."""
 
 
 def limit_n_tv(process: ForwardProcess, q_0: Tensor, stop: float = 0.0) -> float:
@@ -41,8 +38,8 @@ def limit_n_tv(process: ForwardProcess, q_0: Tensor, stop: float = 0.0) -> float
     Raises:
         ValueError: As `limit_direction`.
     """
-    direction = limit_direction(process, q_0, stop)
-    return (process.horizon - stop) / 2 * float(direction.abs().sum())
+    size = float(limit_direction(process, q_0, stop).abs().sum())
+    return (process.horizon - stop) / 2 * size
 
 
 def limit_direction(
@@ -214,8 +211,7 @@ def _integrate(
 ) -> Tensor:
     """Adaptive Gauss-Kronrod quadrature of a vector.
 
-    The variable is s with t = first + (last - first) s^2, because the integrand varies fastest at
-    the first time.
+    The variable is s, t = first + (last - first) s^2: the integrand varies fastest near s = 0.
 
     Raises:
         ValueError: If the quadrature does not converge.
@@ -227,7 +223,6 @@ def _integrate(
         1.0,
         epsabs=1e-14,
         epsrel=tolerance,
-        norm="2",
         quadrature="gk15",
         limit=_MAX_INTERVALS,
         full_output=True,
