@@ -205,7 +205,13 @@ def _fractions(num_steps: int) -> Tensor:
 
 
 def uniform_grid(num_steps: int, horizon: float = 1.0, start: float = 0.0) -> Tensor:
-    r"""Equispaced times $t_k = t_0 + (T - t_0) k / N$, (N + 1,), float64."""
+    r"""Equispaced times $t_k = t_0 + (T - t_0) k / N$, (N + 1,), float64.
+
+    Raises:
+        ValueError: Unless N is at least 1 and 0 <= start < horizon, both finite.
+    """
+    if not 0 <= start < horizon < math.inf:
+        raise ValueError(f"start must lie in [0, horizon); got {start} with horizon {horizon}")
     return start + (horizon - start) * _fractions(num_steps)
 
 
@@ -214,7 +220,12 @@ def quadratic_grid(num_steps: int, horizon: float = 1.0) -> Tensor:
 
     If $q_0$ has zeros, the error of the uniform grid may be of order log N / N. This grid restores
     the order 1 / N.
+
+    Raises:
+        ValueError: Unless N is at least 1 and the horizon is positive and finite.
     """
+    if not 0 < horizon < math.inf:
+        raise ValueError(f"horizon must be positive and finite; got {horizon}")
     return horizon * _fractions(num_steps) ** 2
 
 

@@ -1,6 +1,7 @@
 """The command line that all scripts share: common options, one-line errors, exit codes."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +138,7 @@ def run_script(main: Callable[[], int | None]) -> NoReturn:
     standard error and status 2; `python -X dev` shows the traceback instead. Ctrl-C gives status
     130. Any other exception is a defect of the program and keeps its traceback.
     """
+    os.environ["MPLBACKEND"] = "Agg"  # an unknown one would be refused only after the work
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -46,7 +46,6 @@ from reporting import (
     format_table,
     manifest,
     output_file,
-    read_json,
     run_script,
     save_figure,
     script_parser,
@@ -55,6 +54,7 @@ from reporting import (
 from reporting.files import write_whole
 from toys.benchmark.cache import RowCache
 from toys.benchmark.ranking import SUMMARY, medians, rank, summarise
+from toys.benchmark.record import read_record
 from toys.benchmark.runs import TEACHER, TEACHERS, curve_limits, execute, plan, with_record
 from toys.methods import METHODS, find_method
 from toys.pictures.benchmark import draw_leaderboard
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         rows = execute(runs, cache, args.jobs, args.resume, not args.finished)
         limits = {}
         if isinstance(args.finished, str):
-            record = _record(args.finished)
+            record = read_record(args.finished)
             rows = with_record(runs, rows, record)
             limits = {(line["task"], line["process"]): line["n_tv"] for line in record["limits"]}
         limits |= curve_limits(tasks, rows, cache, not args.finished)
@@ -135,15 +135,6 @@ def _chosen(args: argparse.Namespace) -> tuple[list[Task], list[str], list[str]]
         if name not in PROCESSES:
             raise ValueError(f"process must be one of {', '.join(PROCESSES)}; got {name!r}")
     return tasks, methods, processes
-
-
-def _record(path: str) -> dict[str, Any]:
-    """An earlier record, as --json writes it."""
-    with contextlib.suppress(ValueError):  # neither text nor JSON
-        record = read_json(path)
-        if {"rows", "limits", "manifest"} <= record.keys():
-            return record
-    raise ValueError(f"finished must name a record that --json wrote; {path} is not one")
 
 
 def _without_rows(

@@ -223,8 +223,10 @@ def gaussian_process(
         epsilon: see RateMatrixProcess; the published sampler uses 1e-9.
 
     Raises:
-        ValueError: If one of the two sigmas is not positive.
+        ValueError: If there are fewer than two states, or one of the two sigmas is not positive.
     """
+    if num_states < 2:
+        raise ValueError(f"num_states must be at least 2; got {num_states}")
     for name, value in (("rate_sigma", rate_sigma), ("stationary_sigma", stationary_sigma)):
         if not value > 0:
             raise ValueError(f"{name} must be positive; got {value}")

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 from tqdm import tqdm
 
 from di4c.rng import fold_seed
 from full_scale.data import TokenData
+from full_scale.models.hashes import check_sha256, record_sha256
 from full_scale.models.load import Loaded
 from full_scale.models.sampling import Plan, draw
-from reporting.files import write_whole
+from full_scale.models.tensor_file import read_tensors, write_tensors
 
 _BATCH = 500  # samples that are drawn at once
 
@@ -62,8 +62,10 @@ def generate(teacher: Loaded, like: TokenData, count: int, calls: int, folder: P
             plan = Plan(calls, sampler="ancestral")
             found = draw(teacher.network, len(place), plan, labels=labels, generator=generator)
             drawn.append(found.samples.to(torch.int32))
-        write_whole(path, save({"samples": torch.cat(drawn)}))
-    return Generated(load_file(path)["samples"], like, classes)
+        write_tensors(path, {"samples": torch.cat(drawn)}, None)
+        record_sha256(path)
+    check_sha256(path, "remove it, and the samples are drawn again")
+    return Generated(read_tensors(path)[0]["samples"], like, classes)
 
 
 class WithStartAtoms:

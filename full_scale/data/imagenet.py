@@ -24,6 +24,7 @@ from torch import Tensor
 
 from full_scale.data.packed import Description, PackedTokens, Rows, pack
 from reporting import manifest
+from reporting.inputs import parsing, require_file
 
 FOLDER = Path("data/imagenet")
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -124,11 +125,9 @@ def picture(path: Path, resolution: int) -> np.ndarray:
     """
     from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            image = image.convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{path} is not a picture ({error}); replace or remove it") from None
+    require_file(path)
+    with parsing(path, "a picture", "replace or remove it"), Image.open(path) as image:
+        image = image.convert("RGB")
     scale = resolution / min(image.size)
     width, height = (max(resolution, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)

@@ -36,6 +36,7 @@ _MODULES = (
     "di4c",
     "di4c.processes",
     "di4c.sampling_loop",
+    "di4c.schedules",
     "full_scale.data",
     "full_scale.evaluation",
     "full_scale.evaluation.frechet",

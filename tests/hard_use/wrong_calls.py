@@ -21,6 +21,8 @@ CALLS = (
     ("RateMatrixProcess(t([[-1.0, 1.0], [1.0, -1.0]]), stationary=t([2.0, -1.0]))", "stationary"),
     ("uniform_grid(0)", "num_"),
     ("uniform_grid(4, horizon=-1.0)", "horizon"),
+    ("quadratic_grid(4, horizon=-1.0)", "horizon"),
+    ("quadratic_grid(0)", "num_"),
     ("call_grid(0, 0.01)", "num_calls"),
     ("call_grid(4, 2.0)", "first"),
     ("call_grid(4, float('nan'))", "first"),

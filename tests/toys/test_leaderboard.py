@@ -146,7 +146,7 @@ def test_what_is_no_record_is_refused(tmp_path):
     (tmp_path / "other.json").write_text('{"rows": []}')
     (tmp_path / "text.json").write_text("none")
     for name in ("other.json", "text.json"):
-        with pytest.raises(ValueError, match=f"finished must name a record .*{name} is not one"):
+        with pytest.raises(ValueError, match=f"{name}.*finished must name a record"):
             _main(tmp_path, "--task", "pair", "--finished", str(tmp_path / name))
 
 

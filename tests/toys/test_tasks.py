@@ -158,7 +158,7 @@ def test_a_file_that_is_no_law_is_named_with_what_it_holds(tmp_path, array, word
 
 def test_a_file_that_is_no_array_or_missing(tmp_path):
     (tmp_path / "text.npy").write_text("half, half")
-    with pytest.raises(ValueError, match=r"text\.npy is not a \.npy array"):
+    with pytest.raises(ValueError, match=r"text\.npy is not a whole \.npy array"):
         task_from_file(tmp_path / "text.npy")
     with pytest.raises(FileNotFoundError):
         task_from_file(tmp_path / "nowhere.npy")

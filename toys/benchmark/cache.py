@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from reporting import ROOT, append_row, check_rows, only_writer_of, read_rows
 from reporting.files import require_writable
+from reporting.typed import typed
 
 CODE = ("di4c", "toys")
 """Folders of the clone whose files the rows depend on."""
@@ -50,6 +51,11 @@ def row_key(law: Tensor, settings: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
+class _Line(TypedDict):
+    key: str
+    rows: list[dict[str, Any]]
+
+
 class RowCache:
     """The finished runs of a JSONL file, by key.
 
@@ -66,9 +72,11 @@ class RowCache:
         if self.path.exists():
             check_rows(self.path, "key")
             lines = read_rows(self.path)
-        self._runs: dict[str, list[dict[str, Any]]] = {
-            line["key"]: line["rows"] for line in lines if {"key", "rows"} <= line.keys()
-        }
+        try:
+            runs = typed(list[_Line], lines, "line")
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}; repair or remove the file") from None
+        self._runs: dict[str, list[dict[str, Any]]] = {run["key"]: run["rows"] for run in runs}
 
     @contextmanager
     def writing(self) -> Iterator[None]:

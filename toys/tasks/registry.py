@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from di4c.exact.laws import as_law
+from reporting.arrays import read_array
 from toys.tasks import synthetic_laws
 from toys.tasks.real_laws import NUM_LETTERS, patch_law, window_law
 from toys.tasks.synthetic_laws import PICTURE_STATES
@@ -111,11 +112,8 @@ def task_from_file(path: Path | str) -> Task:
         ValueError: If the file holds anything else; the message says what it holds.
     """
     path = Path(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"law {path} is not a .npy array: {error}") from None
-    if not isinstance(array, np.ndarray) or array.ndim < 2 or len(set(array.shape)) != 1:
+    array = np.array(read_array(path, "give a law as numpy.save writes it"))
+    if array.ndim < 2 or len(set(array.shape)) != 1:
         shape = getattr(array, "shape", None)
         raise ValueError(
             f"law {path} must be one array of shape (S,)*D with D >= 2; got shape {shape}"
