@@ -77,9 +77,10 @@ class LatentLanguageModel(nn.Module):
         base.requires_grad_(adapter.kind == "full")
         if self.head_layer is not None:
             self.head_layer.requires_grad_(adapter.kind == "full")
-        self.base = _with_adapters(base, adapter) if adapter.kind == "lora" else base
-        width = self.embedding.weight.shape[1]
+        width = base.get_input_embeddings().weight.shape[1]  # type: ignore[operator]
+        # Before the adapters: with the same seed every kind of training gets the same latent.
         self.latent = None if adapter.latent == "none" else _latent(width, adapter)
+        self.base = _with_adapters(base, adapter) if adapter.kind == "lora" else base
 
     @property
     def embedding(self) -> nn.Embedding:
