@@ -75,6 +75,18 @@ def test_steps_are_laws_at_all_times(schedule, make):
         assert 0 <= float(process.reveal_probability(share * t, t)) <= 1 + 1e-15
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES, **names)
+def test_probabilities_keep_their_digits_at_the_other_end(schedule):
+    """Where alpha itself is small: the last step from all noise reveals alpha(s)."""
+    if float(schedule.alpha(schedule.horizon)) > 0:
+        return
+    s = (1 - 2.0**-40) * schedule.horizon
+    with mpmath.workdps(50):
+        expected = _alphas(schedule, s, s)[0]
+    found = UniformProcess(2, schedule).reveal_probability(s, schedule.horizon)
+    assert float(found) == pytest.approx(float(expected), rel=1e-11, abs=0)
+
+
 def test_at_the_same_time_nothing_is_revealed():
     for schedule, t in itertools.product(SCHEDULES, (0.0, 5e-324, 0.5, 1.0)):
         t = t * schedule.horizon
