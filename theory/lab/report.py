@@ -77,7 +77,8 @@ def record_markdown(record: Mapping[str, Any]) -> str:
             found = f"**false**: right - left = {case['margin']}"
         inputs = [f"{name} = {text}" for name, text in case["inputs"].items()] if case else []
         where = "; ".join(text for text in inputs if len(text) <= LONGEST)
-        cells = [escaped(row["conjecture"]), f"{row['evaluations']:,}", found, f"`{where}`"]
+        cells = [escaped(row["conjecture"]), f"{row['evaluations']:,}", found]
+        cells.append(f"`{where}`" if where else "see the record")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
