@@ -25,7 +25,7 @@ from full_scale.train import train
 from full_scale.training.config import Reports, Run
 from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
-from reporting import append_row, read_rows
+from reporting import append_row, only_writer, read_rows
 
 RECORD = "rows.jsonl"
 DATA_RECIPE = "real data"
@@ -84,9 +84,9 @@ class Study:
 
     def rows(self) -> list[dict[str, Any]]:
         """Train and measure what is not done yet; one row for each model and number of calls."""
-        with tqdm(
-            total=self._work(), desc=self.miniature.name, bar_format=_BAR, smoothing=0, leave=False
-        ) as bar:
+        options = {"bar_format": _BAR, "smoothing": 0, "leave": False}
+        bar = tqdm(total=self._work(), desc=self.miniature.name, **options)
+        with only_writer(self.folder), bar:
             rows = [self._floor()]
             name = f"{self.miniature.name}-teacher"
             for calls in self.size.teacher_calls:

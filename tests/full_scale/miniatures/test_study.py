@@ -15,7 +15,7 @@ from full_scale.miniatures.table import read_csv
 from full_scale.miniatures.teachers import open_teacher
 from full_scale.models.load import load_model
 from full_scale.training.trainer import Trainer
-from reporting import read_json, read_rows
+from reporting import only_writer, read_json, read_rows
 from tests.full_scale.miniatures.conftest import SIZE
 
 RECIPES = ("words", "words-data")
@@ -120,6 +120,12 @@ def test_a_stopped_training_continues(make, whole, monkeypatch):
     assert stopping.value.code == 0
     assert not (stopped.folder / "words-0" / "model.safetensors").exists()
     assert results(stopped.rows()) == results(whole)[: 1 + 3 + 3]
+
+
+def test_a_folder_has_one_study_at_a_time(make):
+    study = make("locked")
+    with only_writer(study.folder), pytest.raises(ValueError, match="process"):
+        study.rows()
 
 
 def test_part_share_and_hybrid(make):
