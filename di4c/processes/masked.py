@@ -84,7 +84,7 @@ class MaskedProcess(InterpolatingProcess):
         point_mass = torch.zeros(num_states, dtype=torch.float64)
         point_mass[mask_state] = 1
         super().__init__(point_mass, schedule or LinearSchedule())
-        self.mask_state = mask_state
+        self.mask_state = mask_state  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def bridge(
         self,

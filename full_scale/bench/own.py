@@ -131,9 +131,8 @@ def random_model(case: Case) -> torch.nn.Module:
 
     sizes = SIZES[case.sizes["size"]]
     tokens = {f"{name}_token_id": 0 for name in ("pad", "bos", "cls", "eos", "sep")}
-    config = ModernBertConfig(
-        **{"intermediate_size": 3 * sizes["hidden_size"] // 2} | sizes | tokens
-    )
+    options: dict[str, Any] = {"intermediate_size": 3 * sizes["hidden_size"] // 2} | sizes | tokens
+    config = ModernBertConfig(**options)
     torch.manual_seed(case.seed)
     dtype = torch.bfloat16 if case.precision == "bfloat16" else torch.float32
     with torch.device(case.device):

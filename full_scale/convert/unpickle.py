@@ -190,7 +190,7 @@ def _weighed(code: int) -> Callable[[Any], None]:
     """The instruction that makes a tuple, followed by a look at its size."""
     load = pickle._Unpickler.dispatch[code]  # pyright: ignore[reportAttributeAccessIssue]
 
-    def both(reader: "_Rehearsal") -> None:
+    def both(reader: Any) -> None:
         load(reader)
         reader.weigh()
 
@@ -223,7 +223,7 @@ class _Rehearsal(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
     def find_class(self, module: str, name: str) -> Any:
         return type("Record", (Record,), {"path": f"{module}.{name}"})
 
-    def persistent_load(self, pid: Any) -> None:
+    def persistent_load(self, pid: Any) -> Any:
         return None
 
     def _build(self) -> None:

@@ -53,6 +53,7 @@ def check_state(
     if not isinstance(moments, dict) or not all(isinstance(m, dict) for m in moments.values()):
         raise ValueError(f"{path} has no moments of the optimiser; {_REMEDY}")
     kept = StateDictOptions(ignore_frozen_params=True)  # as `full_state` keeps them
+    parts: dict[str, tuple[Mapping[str, Any], dict[str, Any]]]
     parts = {"weights": (get_model_state_dict(network, options=kept), state["weights"])}
     parts["averages"] = (ema.shadows, state["ema"])
     for name in _MOMENTS:
