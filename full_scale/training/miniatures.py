@@ -97,7 +97,7 @@ _MNIST_TOKENS = replace(
     _STUDENT,
     preset="mnist-tokens",
     recipe="mnist-tokens",
-    steps=1100,
+    steps=1000,
     data=Data("mnist-tokens", generated=5000, generated_calls=32),
     precision="bf16",
 )
@@ -105,7 +105,9 @@ _WORDS = replace(
     _STUDENT,
     preset="words",
     recipe="words",
-    steps=2000,
+    steps=3000,
+    batch_size=1,
+    micro_batch=1,
     data=Data("words", generated=20_000, generated_calls=32),
     precision="bf16",
 )

@@ -50,12 +50,12 @@ class RarelyNoise(FixedGap):
 
 
 WORDS = Recipe(
-    times=FixedGap(0.1, first=0.2),
-    data_weight=Weight(1.0, "constant"),
-    distillation=SeparateDistillation(0.05, weight=1.0, last=0.25),
+    times=FixedGap(0.1),
+    data_weight=Weight(0.3, "constant"),
+    distillation=SeparateDistillation(0.15, weight=1.0, last=0.5),
     num_latents=32,
     stratified=True,
-    start=StartTerm(weight=0.0, data_weight=1.0, atoms=1024, latent_factor=4),
+    start=StartTerm(weight=0.0, data_weight=1.0, atoms=1024, latent_factor=8),
 )
 """For words: consistency, distillation, likelihood of x_0 at x_t and at the start.
 
@@ -64,15 +64,10 @@ With samples of the teacher as x_0 this is pure distillation.
 
 MNIST_TOKENS = replace(
     WORDS,
-    times=FixedGap(0.05, first=0.05),
-    data_weight=Weight(0.3, "constant"),
-    distillation=SeparateDistillation(0.02, weight=1.0, last=0.15),
+    times=FixedGap(0.05),
     start=StartTerm(0.0, atoms=128, data_weight=1.0, latent_factor=2),
 )
-"""For codes of MNIST images, as for words, with shorter jumps.
-
-Distillation ends at 0.15, where the arccos schedule masks a third of the codes.
-"""
+"""For codes of MNIST images, as for words, with shorter jumps."""
 
 DIGITS = replace(
     WORDS,
