@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RESULT = "miniatures.json"
-RECORDED = ("digits", "words")
+RECORDED = ("digits", "mnist-tokens", "words")
 """The miniatures that the record in results/ has."""
 
 Record = dict[str, Any]
