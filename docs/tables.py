@@ -246,6 +246,10 @@ def short_miniatures() -> str:
             student = found[name, "student", calls]
             line.append(f"{teacher.mean:.3g}, {student.mean:.3g} (**{student.equivalent}**)")
         cells.append(line)
+    medians = headline(
+        rows, {name: open_miniature(name).main for name in rows["miniature"].unique()}
+    )
+    cells.append(["median", "", *(f"(**{medians[n]:.2f}**)" for n in HEADLINE_CALLS)])
     header = ["data", "metric", *(f"{_calls(n)}: teacher, student" for n in HEADLINE_CALLS)]
     return table(header, cells)
 

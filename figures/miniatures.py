@@ -121,15 +121,15 @@ def _curves(axes: "Axes", name: str, record: Record) -> None:
 
 
 def _factors(axes: "Axes", rows: list[Record]) -> None:
-    """A bar from a student to the teacher's calls with the same score, and their ratio."""
+    """A bar from a student to the teacher's calls with the same score; their ratio stands there."""
     for row in rows:
         if row["nfe"] not in _FACTORS or row["equivalent"] is None:
             continue
         place = row["nfe"] * row["equivalent"]
         axes.plot([row["nfe"], place], [row["mean"]] * 2, "-", color="0.6", lw=0.8, zorder=1)
         text = f"{row['bound']}{row['equivalent']:.1f}x"
-        where = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
-        axes.annotate(text, (max(place, row["nfe"]), row["mean"]), **where)
+        where = {"xytext": (4, 6), "textcoords": "offset points", "va": "center", "fontsize": 7}
+        axes.annotate(text, (row["nfe"], row["mean"]), **where)
 
 
 def _by_calls(record: Record, recipe: str) -> dict[int, list[str]]:
