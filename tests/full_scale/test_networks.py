@@ -81,7 +81,7 @@ def test_unknown_names_are_errors():
         preset("cifar")
     with pytest.raises(ValueError, match="kind must be one of unet"):
         from_json({"kind": "resnet"})
-    with pytest.raises(ValueError, match="a dit config has no depth"):
+    with pytest.raises(ValueError, match="dit config has no depth"):
         from_json({"kind": "dit", "depth": 3})
     with pytest.raises(ValueError, match="schedule must be one of 'arccos'"):
         MaskedProcessConfig(4, "cosine")
@@ -203,7 +203,7 @@ def test_wrong_inputs_are_errors():
         (lambda: replace(UNET, time_features=7), "time_features must be even, at least 4; got 7"),
         (lambda: replace(DIT, noise_features=5), "noise_features must be even, at least 2; got 5"),
         (lambda: replace(UNET, multipliers=()), "multipliers must hold one entry for each scale"),
-        (lambda: replace(VQGAN, multipliers=()), "multipliers must hold one entry for each level"),
+        (lambda: replace(VQGAN, multipliers=()), "multipliers must be at least 1 long; got"),
         (lambda: replace(MASKGIT, num_heads=5), "num_heads must divide hidden_size = 12"),
         (lambda: replace(DIT, num_heads=4), "num_heads must divide hidden_size = 12 into even"),
     ],

@@ -88,7 +88,7 @@ def test_an_unfinished_run_names_its_newest_checkpoint(run, tmp_path):
 
 def test_samples_record_their_weights_and_step(run, tmp_path):
     """Raw and averaged weights draw other samples of the same checkpoint."""
-    options = ["--steps", 2, "--num-samples", 6]
+    options = ["--steps", 2, "--num-samples", 300]
     checkpoint = run.out / "checkpoints"
     drawn = []
     for weights in ("raw", "averaged"):
