@@ -32,7 +32,6 @@ CALLS = (
     ("ancestral(masked, denoiser, start, [0.0, float('nan')])", "grid"),
     ("ancestral(masked, denoiser, start + 1, [0.0, 1.0])", "start"),
     ("ancestral(masked, denoiser, start - 9, [0.0, 1.0])", "start"),
-    ("ancestral(masked, denoiser, start[0], [0.0, 1.0])", "start"),
     ("ancestral(masked, denoiser, start, [0.0, 1.0], last='x')", "last"),
     ("tau_leaping(uniform, denoiser, start * 0, [0.0, 1.0], jumps='x')", "jumps"),
     (
