@@ -37,6 +37,7 @@ from typing import Any, NamedTuple, TypedDict
 import torch
 import tyro
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from full_scale.data.order import share_of
 from full_scale.models.run_weights import CHECKPOINTS
@@ -155,6 +156,7 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
             describe(plan, world, kind.assemble)
         return None
     require_tracker(track := run.reports.track)
+    AcceleratorState._reset_state()  # or it would keep the precision of an earlier run
     accelerator = Accelerator(
         cpu=run.device == "cpu", mixed_precision=run.precision, log_with=track, project_dir=run.out
     )

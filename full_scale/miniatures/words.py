@@ -33,5 +33,5 @@ MINIATURE = Miniature(
     floor=_floor,
     shown=data.decode,
     pictures=None,
-    quick={"steps": 60, "num_latents": 16},
+    quick={"steps": 100, "num_latents": 16},
 )

@@ -15,7 +15,7 @@ from full_scale.training.experiments import EXPERIMENTS
 SIZE = Size(40, (1, 2), (1, 2, 4), quick=True)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def tiny():
     """Words with a tiny network, training of three steps, and an invented score of real data."""
     patch, preset = pytest.MonkeyPatch(), presets.PRESETS["words"]
@@ -45,7 +45,7 @@ def write_tiny(path, student=False, **manifest):
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def teacher(tiny, tmp_path_factory):
     """The file of a teacher that fits the installed words."""
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
