@@ -96,7 +96,7 @@ def _curves(axes: "Axes", name: str, record: Record) -> None:
         x, y = [row["nfe"] for row in rows], [row["mean"] for row in rows]
         axes.errorbar(x, y, yerr=[row["interval"] or 0.0 for row in rows], linestyle="-", **looks)
         if end == "":
-            _factors(axes, rows)
+            _factors(axes, rows, above=record["better"] == "lower")
     # The scale on which equivalent steps are interpolated, so that bars end on the teacher's curve.
     logarithmic = record["better"] == "lower" and all(row["mean"] > 0 for row in summary)
     if not logarithmic:
@@ -120,15 +120,16 @@ def _curves(axes: "Axes", name: str, record: Record) -> None:
     axes.legend(loc="best")
 
 
-def _factors(axes: "Axes", rows: list[Record]) -> None:
+def _factors(axes: "Axes", rows: list[Record], *, above: bool) -> None:
     """A bar from a student to the teacher's calls with the same score; their ratio stands there."""
+    place = (4, 6) if above else (0, -9)  # away from the curve of the hybrid
     for row in rows:
         if row["nfe"] not in _FACTORS or row["equivalent"] is None:
             continue
-        place = row["nfe"] * row["equivalent"]
-        axes.plot([row["nfe"], place], [row["mean"]] * 2, "-", color="0.6", lw=0.8, zorder=1)
+        end = row["nfe"] * row["equivalent"]
+        axes.plot([row["nfe"], end], [row["mean"]] * 2, "-", color="0.6", lw=0.8, zorder=1)
         text = f"{row['bound']}{row['equivalent']:.1f}x"
-        where = {"xytext": (4, 6), "textcoords": "offset points", "va": "center", "fontsize": 7}
+        where = {"xytext": place, "textcoords": "offset points", "va": "center", "fontsize": 7}
         axes.annotate(text, (row["nfe"], row["mean"]), **where)
 
 
