@@ -81,7 +81,7 @@ def losses(case: tuple[Tensor, Tensor, Tensor, torch.dtype]) -> None:
         found = rel_entr(given.numpy(), own.numpy())
         expected = float(found.sum((2, 3)).mean())
         if math.isfinite(expected) and expected < 1e3:  # beyond it a probability underflows
-            torch.testing.assert_close(float(distillation), expected, rtol=1e-6, atol=1e-9)
+            torch.testing.assert_close(distillation.item(), expected, rtol=1e-6, atol=1e-9)
 
 
 def heads(case: tuple[Tensor, Tensor, Tensor, torch.dtype]) -> None:
