@@ -15,9 +15,9 @@ def test_killed_programs_lose_nothing(tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("strategy", "victim"), [("ddp", 1), ("fsdp", 0)])
-def test_a_lost_process_ends_the_other_in_one_line(tmp_path, strategy, victim):
-    assert lose_rank(strategy, victim, tmp_path, random.Random(0)) == []
+def test_a_lost_process_ends_the_other_in_one_line(tmp_path):
+    """The long form kills either process, and does so with FSDP too, which takes minutes."""
+    assert lose_rank("ddp", 1, tmp_path, random.Random(0)) == []
 
 
 @pytest.mark.parametrize("suffix", [".json", ".csv", ".png", ".pdf", ".npy", ".safetensors", ".pt"])
