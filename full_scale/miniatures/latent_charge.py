@@ -42,7 +42,6 @@ _BATCH = 512  # latents of one network call
 _DRAWS = 50  # batches of L latents
 _ATOMS = 200  # samples of the student
 
-
 _AVERAGED = ("marginal_charge", "joint_bias", "total_correlation", "pays", "gains")
 _COLUMNS = {
     "miniature": ("student", ""),

@@ -126,6 +126,21 @@ class TeacherTraining(TrainingObjective):
         return Objective(loss, {"cross_entropy": loss})
 
 
+def latent_use(
+    mixture: DenseMixture | HeadMixture, generator: Generator | None
+) -> dict[str, float | bool]:
+    """How much a student uses its latent: diagnostics of mixtures at the horizon, for the log."""
+    gathered = mixture.gather(mixture.draw(generator)[0])
+    use = collapse_alarm(gathered, mixture.log_weights)
+    captured = captured_total_correlation(gathered, mixture.log_weights).mean.mean()
+    return {
+        "captured_correlation": float(captured),
+        "latent_information": use.information,
+        "effective_components": use.effective_components,
+        "collapsed": use.collapsed,
+    }
+
+
 def without_dropout(network: nn.Module, mixture: MixtureNetwork) -> MixtureNetwork:
     """The same mixture, with the network in evaluation mode during each call."""
 
@@ -200,16 +215,7 @@ class Distillation(TrainingObjective):
         latents = self.latent.quantile(uniform(shape, generator=generator, device=x_0.device))
         model = Network(network, self.process, None if labels is None else labels[: len(x_0)])
         mixture = model.mixture(x_t[:, None].expand(-1, count, -1), t, latents)
-        atoms, _ = mixture.draw(generator)
-        gathered = mixture.gather(atoms)
-        use = collapse_alarm(gathered, mixture.log_weights)
-        captured = captured_total_correlation(gathered, mixture.log_weights).mean.mean()
-        return {
-            "captured_correlation": float(captured),
-            "latent_information": use.information,
-            "effective_components": use.effective_components,
-            "collapsed": use.collapsed,
-        }
+        return latent_use(mixture, generator)
 
     def latent_policy(self) -> LatentPolicy:
         """A new latent for each sample and each call."""

@@ -12,7 +12,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from di4c.denoisers import MixtureNetwork
-from di4c.diagnostics import captured_total_correlation, collapse_alarm
 from di4c.latents import LatentPolicy, UniformLatent, latent_batches
 from di4c.objective import Di4CObjective, Objective
 from di4c.recipes import Recipe
@@ -23,7 +22,7 @@ from full_scale.data.text_columns import Encoder, TextRows
 from full_scale.models.huggingface import Base, build, open_base, write_adapter
 from full_scale.models.language.latent import LatentLanguageModel
 from full_scale.models.language.network import LanguageNetwork
-from full_scale.training.objectives import DIAGNOSED, TrainingObjective
+from full_scale.training.objectives import DIAGNOSED, TrainingObjective, latent_use
 from full_scale.training.own_cost import needs_copy
 from full_scale.training.own_run import OwnRun
 from full_scale.training.parallel import full_state
@@ -104,15 +103,7 @@ class OwnTraining(TrainingObjective):
         latents = latent_batches(UniformLatent(), (len(x_0), count), generator=generator)
         student, _ = self.networks(network, valid)
         mixture = student(x_t[:, None].expand(-1, count, -1), t, latents.to(x_0.device))
-        gathered = mixture.gather(mixture.draw(generator)[0])
-        use = collapse_alarm(gathered, mixture.log_weights)
-        captured = captured_total_correlation(gathered, mixture.log_weights).mean.mean()
-        return {
-            "captured_correlation": float(captured),
-            "latent_information": use.information,
-            "effective_components": use.effective_components,
-            "collapsed": use.collapsed,
-        }
+        return latent_use(mixture, generator)
 
     def preview(self, network: nn.Module, run: Any, device: torch.device) -> Tensor:
         """Samples (N, D), drawn with the same noise each time."""
