@@ -169,7 +169,7 @@ def consistency_loss(student: Mixture, target: Target, control_variate: bool = T
 
     Without the control variate the correlation part is the cross-entropy $-\mathbb{E}_r \log p(x)$
     and the marginal part is 0. The gradient then has the same mean and usually more variance;
-    `theory/losses/control_variate_variance.py` has laws where it has less.
+    `theory/losses/control_variate/variance.py` has laws where it has less.
 
     For sampled latents the mean of $-\log p$ is too large (Jensen's inequality).
 

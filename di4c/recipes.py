@@ -129,10 +129,11 @@ class Recipe:
         data_control_variate: whether the data loss is split in this way, with the marginals of the
             teacher in place of those of the data. All published recipes do so. The minimiser is
             then wrong for every teacher whose marginals are not those of the data, and the loss can
-            be unbounded below (`theory/losses/data_term.py`).
+            be unbounded below (`theory/losses/control_variate/data_term.py`).
         data_marginal_weight: weight of the marginal part KL(teacher || student) in the data loss;
             1 in the published recipes. It should not exceed the weight alpha_t: estimated from L
-            latents, it charges a student for using its latent (`theory/losses/latent_batch.py`).
+            latents, it charges a student for using its latent
+            (`theory/losses/latents/latent_batch.py`).
         stratified: whether the L latents of an example are stratified (one in each of L equally
             likely cells) instead of independent.
         consistency_weight: factor of the consistency loss; 0 trains on the data alone.

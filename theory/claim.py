@@ -124,12 +124,12 @@ class Claim:
 
     @property
     def module(self) -> str:
-        """Path of the file within theory/, without its ending: "theorem1/lemma1"."""
+        """Path of the file within theory/, without its ending: "lemma1/one_step"."""
         return self.verify.__module__.removeprefix("theory.").replace(".", "/")
 
     @property
     def file(self) -> str:
-        """Path of the file within the repository: "theory/theorem1/lemma1.py"."""
+        """Path of the file within the repository: "theory/lemma1/one_step.py"."""
         return f"theory/{self.module}.py"
 
     def run(self) -> Record:

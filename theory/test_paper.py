@@ -23,6 +23,6 @@ def test_the_table_has_the_recorded_numbers():
     assert {line.count(" | ") for line in lines} == {7}
     [lemma] = [line for line in lines if line.startswith("| Lemma 1")]
     assert "| 7 | slack at least 2e-01 | `lemma1-uniformly` |" in lemma
-    assert "`theory/theorem1/lemma1.py`" in lemma
+    assert "`theory/lemma1/one_step.py`" in lemma
     assert lemma.count("|") == 9  # the bars of formulas do not end a cell
     assert "| 7 |" not in statements_markdown()

@@ -5,7 +5,7 @@ Training estimates them by the mean of L sampled components, $\bar p^d$. So even
 marginals are exact pays $\mathbb{E} \sum_d \mathrm{KL}(r^d \| \bar p^d) > 0$, the marginal charge.
 The correlation part is biased, too: $-\log \frac1L \sum_l p_{\lambda_l}$ is on average above
 $-\log p$, by the joint bias. With the weights $\alpha$ and $\beta$ of the two parts
-(`theory/losses/latent_batch.py`), a student that uses its latent pays in total
+(`theory/losses/latents/latent_batch.py`), a student that uses its latent pays in total
 
 $$\alpha\, \text{(joint bias)} + (\beta - \alpha)\, \text{(marginal charge)},$$
 

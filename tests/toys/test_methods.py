@@ -17,7 +17,7 @@ from di4c.exact.closed_forms import parity_tv, repetition_tv
 from di4c.maskgit_schedule import reveal_counts
 from di4c.schedules import alpha_grid, psi_grid, quadratic_grid, uniform_grid
 from tests.helpers.goodness_of_fit import P_VALUE, p_value
-from theory.samplers.jump_your_steps import step_total_correlations
+from theory.samplers.divergences.jump_your_steps import step_total_correlations
 from toys.benchmark.metrics import check_output
 from toys.methods import METHODS, find_method
 from toys.tasks import synthetic_laws

@@ -9,19 +9,21 @@ import pytest
 
 from theory.claim import Record, all_claims
 from theory.decoding import (
-    confidence_threshold,
     deterministic_positions,
-    entropy_rule,
     forests,
-    greedy_certificate,
     guidance,
-    influence,
     path_divergence,
-    proposals,
-    random_masks,
     remasking,
     trapezoidal,
     uniformisation,
+)
+from theory.decoding.one_draw import (
+    confidence_threshold,
+    entropy_rule,
+    greedy_certificate,
+    influence,
+    proposals,
+    random_masks,
 )
 from theory.tools import oracle
 from theory.tools.laws import rational_law, repetition

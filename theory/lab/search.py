@@ -36,7 +36,7 @@ class Outcome:
         counterexample: the worst violation in exact numbers, None if there is none.
         closest: where no violation was found, the case with the least relative margin.
         least: the least relative margin in floats, (right - left) / (|left| + |right|), or the
-            least margin where one side is 0.
+            least margin where one side is 0. A negative margin within rounding errors counts as 0.
         starts: number of random inputs.
         evaluations: number of evaluations in floats, those along the ascent included.
         doubtful: violations in floats that exact numbers did not confirm.
@@ -160,17 +160,24 @@ class _Ascent:
 
     def violations(self) -> list[list[Tensor]]:
         """Inputs that violate the conjecture in floats, the worst first."""
-        margin = self.sides[:, 1] - self.sides[:, 0]
-        size = self.sides.abs().sum(1).clamp_max(1e12)
-        bad = (margin < -ROUNDING_ERROR * (1 + size)).nonzero().flatten()
+        bad = self._violated().nonzero().flatten()
         worst = bad[self._relative()[bad].argsort()][:CHECKED]
         return [[part[k] for part in self.free] for k in worst.tolist()]
 
     def closest(self) -> tuple[float, list[Tensor]]:
-        """The least relative margin and where it is."""
+        """The least relative margin and where it is; 0 where rounding explains a negative one."""
         relative = self._relative()
         k = int(relative.argmin())
-        return float(relative[k]), [part[k].detach() for part in self.free]
+        least = float(relative[k])
+        if not self._violated()[k]:
+            least = max(least, 0.0)
+        return least, [part[k].detach() for part in self.free]
+
+    def _violated(self) -> Tensor:
+        """Where the sides violate the conjecture by more than rounding errors, (B,), bool."""
+        margin = self.sides[:, 1] - self.sides[:, 0]
+        size = self.sides.abs().sum(1).clamp_max(1e12)
+        return margin < -ROUNDING_ERROR * (1 + size)
 
     def _relative(self) -> Tensor:
         return _relative(self.sides)

@@ -2,13 +2,15 @@ r"""The limit of N TV_N on the uniform grid, for any S and D, any full-support l
 
 With out_N the law of N product steps from q_T,
 
-  N (out_N - p_0) -> T V,   V = int_0^T K_{0|t}[G_t] dt,   G_t = -sum_x q_t(x) Delta_x (lemma1.py),
-  N TV_N -> (T / 2) |V|_1.
+  N (out_N - p_0) -> T V,   V = int_0^T K_{0|t}[G_t] dt,   G_t = -sum_x q_t(x) Delta_x,
+  N TV_N -> (T / 2) |V|_1,
+
+where Delta_x is that of Lemma 1 (lemma1/one_step.py).
 
 The integral must exist at t = 0. With full support G_t is bounded. A zero of p_0 is harmful if
 noise enters it from the support along two different coordinates, at a rate beta(0) > 0. Then
-G_t ~ 1/t, and N TV_N grows like log N (theorem1/log_rate.py), unless the effects of such zeros
-cancel. Other zeros do no harm:
+G_t ~ 1/t, and N TV_N grows like log N (theorem1/hypotheses/log_rate.py), unless the effects of
+such zeros cancel. Other zeros do no harm:
 
 * the zeros of an absorbing chain whose data are 0..0 and 1..1;
 * the zeros of a code whose words differ in three coordinates or more;

@@ -1,6 +1,6 @@
 r"""Two bits that always agree, uniform noise: the limit of N TV_N, and limits that do not commute.
 
-The law is the uniform pair with correlation $\theta = 1$ (theorem1/uniform_pair.py). At
+The law is the uniform pair with correlation $\theta = 1$ (theorem1/pairs/uniform_pair.py). At
 $\theta = 1$ only the steps near the data count. There $f = (1-w)/(1+w)$ grows linearly in time, so
 $f_k / f_{k-1} \to k/(k-1)$ and
 

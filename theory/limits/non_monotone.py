@@ -23,7 +23,7 @@ from di4c.exact.pairs import UniformPair, absorbing_tv, masked_tv
 from di4c.schedules import ExponentialSchedule, uniform_grid
 from theory.claim import Record, claim
 from theory.limits.pairs import uniform_constant_rate
-from theory.theorem1 import absorbing_pair, masked_pair, uniform_pair
+from theory.theorem1.pairs import absorbing_pair, masked_pair, uniform_pair
 from theory.tools import oracle
 from theory.tools.enclosures import exponential, precision
 from theory.tools.pair_cases import enumerated_tv, rational_alphas

@@ -32,7 +32,7 @@ import torch
 from di4c.exact.pairs import AbsorbingPair, MaskedPair, Pair, UniformPair, uniform_tv
 from di4c.schedules import CosineSchedule, ExponentialSchedule, uniform_grid
 from theory.claim import Record, claim
-from theory.theorem1 import uniform_pair
+from theory.theorem1.pairs import uniform_pair
 from theory.tools.extrapolation import extrapolate
 from theory.tools.pair_cases import SCHEDULES, enumerated_tv, random_grid
 

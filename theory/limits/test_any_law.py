@@ -21,10 +21,10 @@ from di4c.processes import (
 )
 from di4c.schedules import ArccosSchedule, CosineSchedule, ExponentialSchedule, uniform_grid
 from theory.claim import Record
+from theory.lemma1.one_step import defect
 from theory.limits import any_law as general_limit
 from theory.limits.any_law import without_masks
-from theory.theorem1.lemma1 import defect
-from theory.theorem1.rate import increments
+from theory.theorem1.upper_bound.rate import increments
 from theory.tools import oracle
 from theory.tools.dense_chain import dense_chain
 from theory.tools.finite_mixture import random_law

@@ -38,7 +38,7 @@ from fractions import Fraction
 from flint import acb, arb
 
 from theory.claim import Record, claim
-from theory.theorem1.uniform_pair import THETAS, symmetric_law
+from theory.theorem1.pairs.uniform_pair import THETAS, symmetric_law
 from theory.tools import oracle
 from theory.tools.enclosures import ball, distance, integral, precision
 from theory.tools.extrapolation import extrapolate

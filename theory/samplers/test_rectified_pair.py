@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from di4c import exact
 from di4c.processes import UniformProcess
 from theory.samplers.rectified_pair import flow_row, kept, kept_limit, limit_tv, rectified_tv
-from theory.theorem1.uniform_pair import symmetric_law
+from theory.theorem1.pairs.uniform_pair import symmetric_law
 from theory.tools import oracle
 from theory.tools.pair_cases import rational_alphas
 

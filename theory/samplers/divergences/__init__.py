@@ -1,0 +1,1 @@
+"""Kullback-Leibler divergences of few-step samplers: rates, limits and bounds."""

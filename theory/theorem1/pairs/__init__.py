@@ -1,0 +1,1 @@
+"""The error of N product steps for two coordinates in closed form, on every grid."""
