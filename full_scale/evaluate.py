@@ -226,7 +226,7 @@ def _parse(argv: list[str] | None) -> Namespace:
         metavar="NAME",
         help=f"metrics: some of {', '.join(every)}",
     )
-    add("--results", type=Path, metavar="FILE", help="file to which the row is added")
+    add("--results", type=output_file, metavar="FILE", help="file to which the row is added")
     add("--reference", metavar="SOURCE", help="real pictures: folder, FILE.npz, or digits")
     add(
         "--save-reference",

@@ -116,6 +116,8 @@ def _output(files: Callable[[Path], list[Path]]) -> Callable[[str], Path]:
     """Type of an option that names an output; `files` lists the files that it takes."""
 
     def path(text: str) -> Path:
+        if text.endswith(os.sep):  # `Path` drops it, and the file would lie beside the folder
+            raise argparse.ArgumentTypeError(f"must name a file; got the folder {text!r}")
         try:
             for file in files(Path(text)):
                 require_writable(file)

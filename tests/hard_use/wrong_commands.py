@@ -33,14 +33,12 @@ full_scale.train digits --out {new} --teacher {path}
 full_scale.train digits --out {new} --student {path}
 full_scale.train imagenet --out {new} --teacher {codes} --data.folder {path}
 full_scale.miniature digits --quick --out {new} --teacher {path}
-reporting --results {path}
 toys/leaderboard.py --cache {new} --task pair --method teacher --law {path}
 toys/leaderboard.py --cache {new} --task pair --method teacher --finished {path}
 """
 """One line for each option that names something to read."""
 
 WRITES = """
-figures --quick --only theorem1 --out {bad}/deeper
 full_scale.evaluate {samples} --features pixels --reference digits --results {bad}
 full_scale.convert tauldr {model} {bad}
 full_scale.miniature digits --quick --out {new} --csv {bad}
@@ -171,6 +169,13 @@ full_scale.bench train --seed -1
 theory --only no-such-claim
 theory --seed x
 figures --only x
+figures --quick --only theorem1 --out text.txt/x
+reporting --results absent
+reporting --results folder
+reporting --results text.txt
+reporting --results link-to-itself
+reporting --results pipe
+reporting --results zeros
 reporting.reproduce --x
 toys/ablation.py --seeds 0
 toys/ablation.py --seed -1

@@ -94,6 +94,8 @@ class TestScripts:
             ("--json", "script.py/x.json", "Not a directory"),
             ("--json", "x" * 300, "File name too long"),
             ("--json", "loop", "symbolic links"),
+            ("--json", "new/", "must name a file; got the folder 'new/'"),
+            ("--figure", "new/", "must name a file; got the folder 'new/'"),
             ("--figure", "script.py/x", "Not a directory"),
             ("--figure", "x" * 253, "File name too long"),  # with its ending
             ("--figure", "x.svg", "pictures are PNG and PDF"),
