@@ -132,6 +132,7 @@ def _row(
     folder: SampleFolder, metrics: Metrics, protocol: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     settings, run = folder.settings, folder.run
+    samples = {"settings": settings, "sha256": folder.sha256}
     return {
         "experiment": settings["experiment"],
         "role": settings["role"],
@@ -149,7 +150,7 @@ def _row(
         "few_samples": run["num_samples"] < PUBLISHED_SAMPLES,
         "metrics": metrics,
         "protocol": protocol,
-        "manifest": manifest(seed, samples={"settings": settings, **run["manifest"]}),
+        "manifest": manifest(seed, samples=samples | run["manifest"]),
     }
 
 

@@ -6,6 +6,7 @@ The features decide what the distance measures. Inception's pool layer gives FID
 distance in pixel space. The distance depends on the number of samples, so compare equal numbers.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,6 +123,13 @@ class FrechetReference:
         if int(factor.info):
             least = float(torch.linalg.eigvalsh(self.covariance).min())
             raise ValueError(f"covariance must have no negative eigenvalue; got {least:g}")
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of mean and covariance, in float64 and with the lowest byte first."""
+        arrays = (self.mean, self.covariance)
+        content = b"".join(array.numpy().astype("<f8").tobytes() for array in arrays)
+        return hashlib.sha256(content).hexdigest()
 
     @cached_property
     def _root(self) -> Tensor:

@@ -63,6 +63,7 @@ def open_pictures(args: Namespace, content: Mapping[str, Any], resampling: Resam
         "features": args.features,
         "stretch": args.stretch,
         "reference": _name(args.reference),
+        "reference_sha256": reference and reference.sha256,
         "vqgan": vqgan and vqgan.sha256,
     }
 

@@ -115,6 +115,11 @@ class SampleFolder:
         """
         return settings_of(self.folder, self.run)
 
+    @property
+    def sha256(self) -> str:
+        """The recorded SHA-256 of all samples, which `samples` compares with theirs."""
+        return hash_file(self.folder / SAMPLES).read_text().split()[0]
+
     def todo(self, positions: Sequence[int]) -> list[int]:
         """Those of the given rows that are not done."""
         done = self._array(DONE)

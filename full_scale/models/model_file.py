@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -17,10 +17,13 @@ from full_scale.models.base import BackboneConfig
 from full_scale.models.presets import from_json, to_json
 from full_scale.models.processes import ProcessConfig
 from full_scale.models.tensor_file import file_sha256, read_tensors, write_tensors
-from reporting.typed import Sha256, typed
+from reporting.typed import Sha256, Within, typed
 
 FORMAT = "di4c model 1"
 _SHOWN = 6  # names of each kind that a message lists
+
+Weights = Literal["averaged", "raw"]
+"""Weights as they are trained, or their moving average."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,38 @@ class Model:
     manifest: dict[str, Any]
 
 
+class TrainedRun(TypedDict):
+    """What is used of the configuration of a training run."""
+
+    preset: str
+    recipe: str
+    weights: NotRequired[Weights]
+
+
+class _Conversion(TypedDict):
+    """What is used of the record of a conversion."""
+
+    weights: NotRequired[Weights]
+
+
+class _Manifest(TypedDict, total=False):
+    """What is used of a manifest."""
+
+    weights: Weights
+    step: Annotated[int, Within(0)]
+    checkpoint: bool
+    data_sha256: str
+    run: TrainedRun
+    source: _Conversion
+
+
 class _Description(TypedDict):
     """What the metadata of a model file say."""
 
     format: str
     network: dict[str, Any]
     process: dict[str, Any] | None
-    manifest: dict[str, Any]
+    manifest: _Manifest
     sha256: NotRequired[Sha256]
 
 
@@ -90,7 +118,7 @@ def read_model(path: Path | str) -> Model:
             raise ValueError("its content has another SHA-256 than it says")
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}; get it again") from None
-    return Model(network, process, state, file_sha256(path), described["manifest"])
+    return Model(network, process, state, file_sha256(path), dict(described["manifest"]))
 
 
 def _content_sha256(state: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:

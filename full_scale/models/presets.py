@@ -47,7 +47,7 @@ def from_json(value: dict[str, Any]) -> Config:
     given = dict(value)
     kind = given.pop("kind", None)
     kinds = _kinds()
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(f"kind must be one of {', '.join(kinds)}; got {kind!r}")
     return typed(kinds[kind], given, f"{kind} config")
 

@@ -10,9 +10,9 @@ one of the two, and its manifest says which.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from full_scale.models.model_file import Model, read_model
+from full_scale.models.model_file import Model, TrainedRun, Weights, read_model
 from full_scale.models.presets import preset
 from full_scale.models.sources import locate
 from full_scale.training.checkpoint import (
@@ -22,8 +22,7 @@ from full_scale.training.checkpoint import (
     step_of,
     weights_of,
 )
-
-Weights = Literal["averaged", "raw"]
+from reporting.typed import typed
 
 CHECKPOINTS, MODEL = "checkpoints", "model.safetensors"
 
@@ -90,9 +89,13 @@ def weights_in(manifest: dict[str, Any]) -> Weights | None:
 
 def _of_checkpoint(path: Path, weights: Weights | None) -> tuple[Model, str]:
     found = load_checkpoint(path)
-    run = found.config["run"]
-    if "model" in run:
+    given = found.config.get("run")
+    if isinstance(given, dict) and "model" in given:
         raise ValueError(f"{path} is the checkpoint of a model of your own; give the run's folder")
+    try:
+        run: TrainedRun = typed(TrainedRun, given, "run")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; give another checkpoint") from None
     chosen = preset(run["preset"])
     chosen_weights = weights or run.get("weights", "averaged")
     about = {"run": run, "step": found.step, "weights": chosen_weights, "checkpoint": True}

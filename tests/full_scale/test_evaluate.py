@@ -1,5 +1,6 @@
 """The evaluation command: the rows that it writes, and its errors."""
 
+import hashlib
 import json
 import sys
 from types import ModuleType, SimpleNamespace
@@ -80,6 +81,10 @@ class TestRows:
         assert (row["experiment"], row["role"], row["steps"]) == ("other", "teacher", 2)
         assert row["num_samples"] == 30
         assert row["protocol"]["reference"] == "real.npz"
+        statistics = np.full(72, 0.5).tobytes() + (np.eye(72) / 9).tobytes()
+        assert row["protocol"]["reference_sha256"] == hashlib.sha256(statistics).hexdigest()
+        drawn = (files / "unet-samples" / "samples.npy").read_bytes()
+        assert row["manifest"]["samples"]["sha256"] == hashlib.sha256(drawn).hexdigest()
         assert row["manifest"]["seed"] == 3
         assert row["manifest"]["samples"]["settings"]["seed"] == 0
         assert our_runs(tmp_path, "other", "frechet") == [row]

@@ -79,8 +79,9 @@ def test_the_digits_are_small_and_end_in_noise():
 def test_unknown_names_are_errors():
     with pytest.raises(ValueError, match="preset must be one of tauldr-cifar10"):
         preset("cifar")
-    with pytest.raises(ValueError, match="kind must be one of unet"):
-        from_json({"kind": "resnet"})
+    for kind in ("resnet", None, {}, [[]]):
+        with pytest.raises(ValueError, match="kind must be one of unet"):
+            from_json({"kind": kind})
     with pytest.raises(ValueError, match="dit config has no depth"):
         from_json({"kind": "dit", "depth": 3})
     with pytest.raises(ValueError, match="schedule must be one of 'arccos'"):

@@ -10,12 +10,15 @@ import torch
 
 from full_scale import load_model
 from full_scale.evaluation.sample_folder import SampleFolder
+from full_scale.models.model_file import read_model, write_model
 from full_scale.models.run_weights import checkpoints_of
 from full_scale.train import train
-from full_scale.training.checkpoint import load_checkpoint
+from full_scale.training.checkpoint import load_checkpoint, save_checkpoint
 from full_scale.training.experiments import EXPERIMENTS
 from tests.helpers import train_cases
+from tests.helpers.refusals import assert_refused
 from tests.helpers.sampled import draw
+from tests.helpers.tiny_models import UNET, save_model
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,41 @@ def test_weights_that_are_not_there_are_refused(run, tmp_path):
     for source in (tmp_path, tmp_path / "model.safetensors"):
         with pytest.raises(ValueError, match=message):
             load_model(source, weights="averaged")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ({"weights": "both"}, "manifest.weights must be one of 'averaged', 'raw'; got 'both'"),
+        ({"source": "hub"}, "manifest.source must be an object; got 'hub'"),
+        ({"source": {"weights": []}}, "manifest.source.weights must be one of"),
+        ({"step": -1}, "manifest.step must be at least 0; got -1"),
+        ({"run": {"preset": 3, "recipe": "x"}}, "manifest.run.preset must be a text; got 3"),
+        ({"data_sha256": None}, "manifest.data_sha256 must be a text"),
+    ],
+)
+def test_a_manifest_is_checked_before_it_is_used(tmp_path, manifest, message):
+    model = read_model(save_model(tmp_path / "x.safetensors", UNET))
+    write_model(tmp_path / "x.safetensors", model.network, model.process, model.state, manifest)
+    line = assert_refused(lambda: load_model(tmp_path / "x.safetensors"), message)
+    assert "x.safetensors is damaged" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"preset": []}, "run.preset must be a text"),
+        ({"weights": "both"}, "run.weights must be one of 'averaged', 'raw'"),
+        ({"recipe": None}, "run.recipe must be a text"),
+    ],
+)
+def test_the_configuration_in_a_checkpoint_is_checked(run, tmp_path, changes, message):
+    """The checkpoint is whole: its configuration was written by another program."""
+    found = load_checkpoint(run.out / "checkpoints" / "step_00000003.pt")
+    config = {"run": found.config["run"] | changes}
+    path = save_checkpoint(tmp_path / "checkpoints", 3, found.state, config, found.manifest)
+    line = assert_refused(lambda: load_model(path), message)
+    assert "step_00000003.pt is damaged" in line
 
 
 def test_an_unfinished_run_names_its_newest_checkpoint(run, tmp_path):
