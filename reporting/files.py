@@ -3,11 +3,14 @@
 import contextlib
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from reporting.locks import remove_unlocked, short_lock
 
 
 def write_whole(
@@ -18,8 +21,9 @@ def write_whole(
     """Write a file that readers see either whole or not at all.
 
     The content goes to a temporary name in the same folder, is flushed to the disk and renamed.
-    An interrupted run therefore leaves the previous file untouched. A symbolic link stays, and the
-    file that it points to is replaced. A device or a pipe (see `is_stream`) is written to directly.
+    An interrupted run therefore leaves the previous file untouched. The next writer removes the
+    temporary file of a killed one. A symbolic link stays, and the file that it points to is
+    replaced. A device or a pipe (see `is_stream`) is written to directly.
 
     Args:
         path: File to write; its folders are created.
@@ -37,18 +41,46 @@ def write_whole(
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Shortened, because the name may already be as long as the file system allows.
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
+    stem = f".{path.name[:40]}."
+    temporary = path.with_name(f"{stem}{os.getpid()}.tmp")
     with naming(path):
+        _remove_leftovers(path.parent, stem)
         try:
-            temporary.unlink(missing_ok=True)  # of a killed process with our number
-            with temporary.open("xb") as file:  # never through a link that lies there
+            with _locked_file(temporary) as file:
                 _write(file, content)
                 file.flush()
                 os.fsync(file.fileno())
-            put(temporary, path)
+                if os.name != "nt":
+                    put(temporary, path)
+            if os.name == "nt":  # Windows renames no open file; it has no locks either
+                put(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
         flush(path.parent)
+
+
+@contextlib.contextmanager
+def _locked_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file. Its lock tells other writers that it is no leftover."""
+    while True:
+        path.unlink(missing_ok=True)  # of a killed process with our number
+        with path.open("xb") as file, short_lock(file.fileno()):  # never through a link
+            if os.fstat(file.fileno()).st_nlink:  # else it was removed before it was locked
+                yield file
+                return
+
+
+def _remove_leftovers(folder: Path, stem: str) -> None:
+    """Remove temporary files that killed writers have left. Those of living ones are locked."""
+    ours = re.compile(re.escape(stem) + r"\d+\.tmp")
+    with os.scandir(folder) as entries:
+        left = [
+            entry.path
+            for entry in entries
+            if ours.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+        ]
+    for path in left:
+        remove_unlocked(Path(path))
 
 
 @contextlib.contextmanager

@@ -80,6 +80,23 @@ def short_lock(descriptor: int) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def remove_unlocked(path: Path) -> None:
+    """Remove a file unless a process holds its lock, or the file system has no locks.
+
+    A symbolic link and what it points to stay.
+    """
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError):  # it is locked, no file of ours, or just gone
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):  # not renamed meanwhile
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
 def _acquire(path: Path, place: Path) -> int:
     """A descriptor of the lock file, which is locked and still has this name."""
     while True:
