@@ -1,4 +1,4 @@
-r"""What a perfect student gains from several steps, and what Theorem 2 says about them.
+r"""What a perfect student gains from several steps under masked noise.
 
 The teacher makes N product steps. A perfect student has all losses 0: from every state at every
 time its law of x_0 is that of the teacher's remaining steps. Sample it in k steps: draw x_0 with
@@ -13,15 +13,8 @@ $$TV(k) = d_{12} \sum_{j=1}^k (\alpha_{\tau_{j-1}} - \alpha_{\tau_j})^2\,
 
 Linear schedule, uniform grids, k divides N: $TV(k) = (H_k / k)\, TV_{teacher}$ with
 $H_k = 1 + 1/2 + \dots + 1/k$. So k calls of a perfect student beat the N steps that it was
-distilled from by the factor $k / H_k$.
-
-Theorem 2 compares one step with the teacher. For k steps of any student compare with the data
-instead: with the true law $q_{0|t}$,
-
-$$d_{TV}(p_0, \text{k steps}) \le \sum_{j=1}^k \mathbb{E}_{x \sim q_{\tau_j}}
-  d_{TV}\big(q_{0|\tau_j}(\cdot \mid x),\, p^\theta_{0|\tau_j}(\cdot \mid x)\big),$$
-
-and each term is at most the teacher's own distance plus the right side of Theorem 2 at $\tau_j$.
+distilled from by the factor $k / H_k$. uniform.py has the same for uniform noise, parity.py for
+more coordinates, imperfect.py what Theorem 2 says about k steps.
 """
 
 import itertools
@@ -52,12 +45,16 @@ class Teacher:
             self.laws.append(oracle.noised(self.laws[-1], kernel))
         self._perfect: dict[tuple[State, int], Law] = {}
 
+    def step(self, law: Law, n: int) -> Law:
+        """One product step of the teacher, from the time of index n to the one before."""
+        return oracle.product_step(law, self.laws[n - 1], self.kernels[n - 1])
+
     def perfect(self, x: State, n: int) -> Law:
         """The law of x_0 after the teacher's steps from the state x at time n."""
         if (x, n) not in self._perfect:
             result: Law = {x: Fraction(1)}
             for k in range(n, 0, -1):
-                result = oracle.product_step(result, self.laws[k - 1], self.kernels[k - 1])
+                result = self.step(result, k)
             self._perfect[x, n] = result
         return self._perfect[x, n]
 
@@ -173,36 +170,3 @@ def verify_not_the_teacher(record: Record) -> None:
         record.exceeds(gap, 0, Fraction(1, 1000), f"two steps are not the teacher, {name}")
         left, right = (oracle.total_variation(each, law) for each in (by_teacher, two))
         record.exceeds(left, right, 0, f"two steps are closer to the data, {name}")
-
-
-@claim(
-    "several-steps-bound",
-    "k steps of any student: TV(p_0, out) <= sum_j E TV(q_{0|tau_j}(.|x), student at tau_j), x "
-    "from the noised data at tau_j.",
-    group="beyond",
-    source="this project; Theorem 2 for several steps",
-    hypotheses="masked noise, any student, grid and law; exact rationals",
-)
-def verify_bound(record: Record) -> None:
-    """Imperfect students: the perfect one mixed with the product of the marginals."""
-    rng = random.Random(3)
-    for num_dims, share in itertools.product((2, 3), (Fraction(0), Fraction(1, 5), Fraction(1))):
-        law = rational_law(rng, num_dims, 2)
-        teacher = Teacher(law, linear(4))
-
-        def student(x: State, n: int, teacher: Teacher = teacher, share: Fraction = share) -> Law:
-            perfect = teacher.perfect(x, n)
-            product = oracle.independent(teacher.truth(x, n))
-            keys = perfect.keys() | product.keys()
-            return {y: (1 - share) * perfect.get(y, 0) + share * product.get(y, 0) for y in keys}
-
-        for grid in ((0, 4), (0, 2, 4), (0, 1, 2, 4)):
-            left = oracle.total_variation(teacher.sampled(student, grid), law)
-            right = sum(
-                p * oracle.total_variation(teacher.truth(x, n), student(x, n))
-                for n in grid[1:]
-                for x, p in teacher.laws[n].items()
-                if p
-            )
-            what = f"D = {num_dims}, share {share}, student at {grid}"
-            record.at_most(left, right, what, largest=1)

@@ -18,7 +18,7 @@ import random
 from fractions import Fraction
 
 from theory.claim import Record, claim
-from theory.theorem2.several_steps import Student, Teacher, linear
+from theory.theorem2.several_steps.masked import Student, Teacher, linear
 from theory.tools import oracle
 from theory.tools.laws import parity, rational_law, repetition
 from theory.tools.oracle import Law, State
