@@ -3,7 +3,8 @@
 PARTS = ("calls", "files", "kills", "numerics")
 """The parts. Each is a module of this package with a function
 
-    run(seed: int, jobs: int) -> dict[str, Any]
+    run(seed: int, share: float) -> dict[str, Any]
 
-which returns figures as JSON. "failures" is the list of what went wrong, one line each.
+which returns figures as JSON. "failures" is the list of what went wrong, one line each. `share` is
+the share of the kills or examples that are made; tables and mutants are always tried whole.
 """

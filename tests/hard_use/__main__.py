@@ -7,14 +7,16 @@ The status is 1 if something went wrong.
     python -m tests.hard_use kills     programs that are killed at random moments
     python -m tests.hard_use numerics  extreme numbers, 100,000 examples of each property
     python -m tests.hard_use files calls --json results/robustness.json
+    python -m tests.hard_use kills numerics --share 0.2
 
---json keeps what the record says about the other parts.
+--json keeps what the record says about the other parts. The record says how many kills and examples
+there were.
 """
 
 import time
 from importlib import import_module
 
-from reporting import at_least, manifest, read_json, run_script, script_parser, write_json
+from reporting import manifest, read_json, run_script, script_parser, write_json
 from tests.hard_use import PARTS
 
 
@@ -23,12 +25,20 @@ def main(argv: list[str] | None = None) -> int:
     parser = script_parser(__doc__, figure=False, quick=False)
     parser.prog = "python -m tests.hard_use"
     parser.add_argument("parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--jobs", type=at_least(1), default=2, metavar="N", help="cases at a time")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="share of the kills and of the examples, for a shorter run",
+    )
     args = parser.parse_args(argv)
+    if not 0 < args.share <= 1:
+        raise ValueError(f"share must lie in (0, 1]; got {args.share}")
     failures = []
     for name in dict.fromkeys(args.parts):
         start = time.perf_counter()
-        result = import_module(f"tests.hard_use.{name}").run(args.seed, args.jobs)
+        result = import_module(f"tests.hard_use.{name}").run(args.seed, args.share)
         result["seconds"] = round(time.perf_counter() - start, 1)
         print(name, *(f"  {key}: {value}" for key, value in result.items()), sep="\n")
         failures += result["failures"]

@@ -45,8 +45,8 @@ _MODULES = (
 )
 
 
-def run(seed: int, jobs: int) -> dict[str, Any]:
-    """Try all commands and calls, one after the other: `jobs` is not used."""
+def run(seed: int, share: float) -> dict[str, Any]:
+    """Try all commands and calls; see `tests.hard_use`."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
         names = examples(Path(place))

@@ -27,8 +27,8 @@ from tests.helpers.hostile_pickles import archive, attacks
 Case = tuple[str, Callable[[], Verdict]]
 
 
-def run(seed: int, jobs: int) -> dict[str, Any]:
-    """Try all mutants and all pickles, one after the other: `jobs` is not used."""
+def run(seed: int, share: float) -> dict[str, Any]:
+    """Try all mutants and all pickles; see `tests.hard_use`."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

@@ -4,6 +4,7 @@ Each program gets SIGKILL again and again, and is then run to its end. What it l
 by bit, what an undisturbed run leaves. After each kill every file is whole or absent.
 """
 
+import math
 import random
 import shutil
 import socket
@@ -133,13 +134,14 @@ def _end(process: Any) -> int:
     return process.exitcode
 
 
-def run(seed: int, jobs: int) -> dict[str, Any]:
-    """Kill every program; see `tests.hard_use`. One program runs at a time, whatever `jobs` is."""
+def run(seed: int, share: float) -> dict[str, Any]:
+    """Kill every program, one after the other; see `tests.hard_use`."""
     moments, failures = random.Random(seed), []
+    numbers = {name: math.ceil(share * kills) for name, kills in KILLS.items()}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, kills in KILLS.items():
+        for name, kills in numbers.items():
             failures += survive(name, kills, Path(scratch) / name, moments)
         for strategy, victim in RANKS:
             place = Path(scratch) / f"{strategy}-{victim}"
             failures += lose_rank(strategy, victim, place, moments)
-    return {"kills": KILLS, "lost_ranks": len(RANKS), "failures": failures}
+    return {"kills": numbers, "lost_ranks": len(RANKS), "failures": failures}

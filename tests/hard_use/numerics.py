@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -201,21 +202,24 @@ def many_states(dtype: torch.dtype) -> None:
     assert abs(float(law.sum()) - 1) < 0.01
 
 
-def check(name: str, profile: str) -> None:
-    """Try a property on the examples of a hypothesis profile."""
+def check(name: str, profile: str, number: int | None = None, seed: int = 0) -> None:
+    """Try a property on the examples of a hypothesis profile, or on another number of them."""
     function, cases = PROPERTIES[name]
-    given(cases)(settings(settings.get_profile(profile))(lambda case: function(case)))()
+    chosen = settings.get_profile(profile)
+    examples = settings(chosen, max_examples=number or chosen.max_examples)
+    hypothesis.seed(seed)(given(cases)(examples(lambda case: function(case))))()
 
 
-def run(seed: int, jobs: int) -> dict[str, Any]:
+def run(seed: int, share: float) -> dict[str, Any]:
     """Try all properties on the profile "deep"; see `tests.hard_use`."""
     failures = []
+    number = math.ceil(share * settings.get_profile("deep").max_examples)
     for name in PROPERTIES:
         try:
-            check(name, "deep")
+            check(name, "deep", number, seed)
         except Exception as error:  # whatever a property finds
-            failures.append(f"{name}: {str(error).splitlines()[0] if str(error) else error!r}")
+            example = " ".join(" ".join(getattr(error, "__notes__", ())).split())
+            failures.append(f"{name}: {' '.join(repr(error).split())}; {example}")
     for dtype in DTYPES:
         many_states(dtype)
-    examples = settings.get_profile("deep").max_examples
-    return {"properties": sorted(PROPERTIES), "examples_each": examples, "failures": failures}
+    return {"properties": sorted(PROPERTIES), "examples_each": number, "failures": failures}
