@@ -1,7 +1,7 @@
 """The launch lines of docs/full_scale.md start a tiny training on CPUs, which gloo connects.
 
-Of the lines, only the numbers and the experiment are replaced: 8 processes become 2, a machine is
-a launcher, and the run is a small teacher. Each must log what one process logs.
+Of the lines, only the numbers and the experiment are replaced: 8 or 16 processes become 2, a
+machine is a launcher, and the run is a small teacher. Each must log what one process logs.
 """
 
 import re
@@ -10,14 +10,17 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from full_scale import sample
+from full_scale.evaluation.sample_folder import SampleFolder
 from full_scale.train import parse, train
 from reporting import ROOT, read_rows
+from tests.helpers import train_ranks
 
-TRAINING = "digits-teacher --steps 1 --micro-batch 1 --dropout 0 --reports.log-every 1 --device cpu"
+TRAINING = "digits-teacher --micro-batch 1 --dropout 0 --reports.log-every 1 --device cpu"
 TRAINING += " --reports.sample-every 0 --no-check-memory"
-SMALLER = {"8": "2", "16": "4"}
 
 
 def _lines():
@@ -27,13 +30,13 @@ def _lines():
     return re.findall(r"^(torchrun .*-m full_scale\.train .*)$", section, re.MULTILINE)
 
 
-def _tiny(line, folder, port):
+def _tiny(line, folder, port, machines):
     """The same command for a tiny run; the options of the launcher and the batch stay."""
-    words = shlex.split(line)
+    smaller = {"8": str(2 // machines), "16": "2"}
+    words = [smaller.get(word, word) for word in shlex.split(line)]
     place = words.index("full_scale.train")
-    launcher = [SMALLER.get(word, word) for word in words[1:place]]
-    launcher = [word.replace("first-machine:29500", f"localhost:{port}") for word in launcher]
-    options = [SMALLER.get(word, word) for word in words[place + 1 :]]
+    launcher = [word.replace("first-machine:29500", f"localhost:{port}") for word in words[1:place]]
+    options = words[place + 1 :]
     at = options.index("--teacher")
     options = options[1:at] + options[at + 2 :]
     own = [*TRAINING.split(), *options, "--optimizer.of-batch", "1", "--out", str(folder)]
@@ -46,26 +49,46 @@ def test_there_is_a_line_for_eight_gpus_and_one_for_two_machines():
     assert "--nnodes 2" in double
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [0, 1], ids=["eight GPUs", "two machines"])
-def test_the_line_trains_like_one_process(number, tmp_path):
+def _both(line, folder, steps, machines=1):
+    """Train with the line and in one process. Each row of both logs must be the same."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command, options = _tiny(_lines()[number], tmp_path / "many", port)
-    machines = 2 if "--nnodes" in command else 1
+    command, options = _tiny(line, folder / "many", port, machines)
+    command, options = ([*words, "--steps", str(steps)] for words in (command, options))
     started = [
         subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for _ in range(machines)
     ]
     try:
+        options[options.index(str(folder / "many"))] = str(folder / "one")
+        train(parse(options), progress=False)
         for process in started:
             _, errors = process.communicate(timeout=900)
             assert process.returncode == 0, errors
     finally:
         for process in started:
             process.kill()
-    options[options.index(str(tmp_path / "many"))] = str(tmp_path / "one")
-    train(parse(options), progress=False)
-    [many], [one] = (read_rows(tmp_path / name / "log.jsonl") for name in ("many", "one"))
-    assert many == pytest.approx(one, rel=1e-4)
+    many, one = (read_rows(folder / name / "log.jsonl") for name in ("many", "one"))
+    assert len(many) == steps
+    for ours, theirs in zip(many, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_eight_gpus_train_and_sample_like_one_process(tmp_path):
+    """Sampling gets the environment variables of torchrun from `train_ranks`."""
+    _both(_lines()[0], tmp_path, steps=3)
+    drawing = [
+        str(tmp_path / "one"),
+        *["--steps", "2", "--num-samples", "5", "--batch", "2", "--device", "cpu"],
+    ]
+    with train_ranks.started(train_ranks.draw, [*drawing, "--out", str(tmp_path / "drawn_by_two")]):
+        sample.main([*drawing, "--out", str(tmp_path / "drawn_by_one")])
+    drawn = [SampleFolder(tmp_path / f"drawn_by_{name}").samples() for name in ("one", "two")]
+    np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.slow
+def test_two_machines_train_like_one_process(tmp_path):
+    _both(_lines()[1], tmp_path, steps=1, machines=2)

@@ -169,18 +169,19 @@ def test_metrics_of_real_images_and_of_noise():
     miniature = open_miniature("mnist-tokens")
     floor = miniature.floor("validation")
     assert set(floor) == set(miniature.metrics)
-    tokens, labels = (values[:1000] for values in data.tokens_of("test"))
+    tokens, labels = (values[:300] for values in data.tokens_of("test"))
     same = miniature.score(*data.tokens_of("validation"), "validation")
     assert abs(same["feature_frechet"]) < 1e-4
     assert abs(same["pixel_frechet"]) < 1e-4
     assert same["training_share"] == 0
     real = miniature.score(tokens, labels, "validation")
     noise = miniature.score(tokens[:, torch.randperm(49)], labels, "validation")
-    wrong = miniature.score(tokens, labels.roll(9), "validation")
-    assert real["class_share"] > 0.9 > 0.2 > wrong["class_share"]
+    assert real["class_share"] > 0.9
     assert noise["feature_frechet"] > 3 * real["feature_frechet"]
     assert 0.3 < floor["training_share"] < 0.7
-    copies = miniature.score(*(v[:500] for v in data.tokens_of("train")), "validation")
+    tokens, labels = (values[:150] for values in data.tokens_of("train"))
+    copies = miniature.score(tokens, labels.roll(9), "validation")
+    assert copies["class_share"] < 0.2  # other classes were asked for
     assert copies["training_share"] > floor["training_share"]
     with pytest.raises(ValueError, match="labels are missing"):
         miniature.score(tokens, None, "validation")

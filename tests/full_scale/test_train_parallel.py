@@ -2,14 +2,9 @@
 
 import itertools
 import re
-import socket
-import subprocess
-import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from accelerate.commands.launch import launch_command_parser
@@ -18,12 +13,9 @@ from torch.distributed.run import get_args_parser
 from di4c.rng import SampleGenerators
 from full_scale import evaluate, sample
 from full_scale.data.order import items_at
-from full_scale.evaluation.sample_folder import SampleFolder
-from full_scale.train import main, parse, train
+from full_scale.train import main
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint
-from reporting import read_rows
 from tests.helpers import train_cases, train_ranks
-from tests.helpers.forks import FORKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,26 +58,6 @@ def test_gradients_of_micro_batches_add_up_to_that_of_the_whole_batch(run):
             torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-@contextmanager
-def _two_ranks(function, *arguments):
-    """Run a function in two processes. At the end of the block both must have succeeded."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [FORKS.Process(target=function, args=(rank, port, *arguments)) for rank in range(2)]
-    for rank in ranks:
-        rank.start()
-    try:
-        yield
-        for rank in ranks:
-            rank.join(timeout=600)
-        assert [rank.exitcode for rank in ranks] == [0, 0]
-    finally:
-        for rank in ranks:
-            rank.kill()
-            rank.join()
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder for each kind of network. It holds the same run by two processes and by one."""
@@ -97,7 +69,7 @@ def trained(tmp_path_factory):
         train_cases.write_teacher(folder / preset / "teacher.safetensors", chosen)
         if preset != "tiny-exact":
             train_cases.write_tokens(folder / preset, chosen)
-    with _two_ranks(train_ranks.train, folder):
+    with train_ranks.started(train_ranks.train, folder):
         for preset in train_cases.KINDS:
             here = folder / preset
             alone = train_cases.short_run(here, preset, out=here / "alone", micro_batch=4)
@@ -146,29 +118,6 @@ def _assert_same_run(alone, shared):
     assert [path.name for path in drawn[0]] == [path.name for path in drawn[1]] != []
     for ours, theirs in zip(*drawn, strict=True):
         assert ours.read_bytes() == theirs.read_bytes()
-
-
-def test_torchrun_trains_and_samples_like_one_process(tmp_path):
-    """torchrun starts the training. Sampling gets the same environment variables from `be_rank`."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    training = "digits-teacher --steps 3 --micro-batch 32 --dropout 0 --reports.log-every 1 --out"
-    options = training.split()
-    train(parse([*options, str(tmp_path / "one")]), progress=False)
-    drawing = ["--steps", "2", "--num-samples", "5", "--batch", "2", "--device", "cpu", "--out"]
-    drawing.insert(0, str(tmp_path / "one"))
-    sample.main([*drawing, str(tmp_path / "drawn_by_one")])
-    command = [*launcher, "--nproc-per-node=2", "-m", "full_scale.train", *options]
-    command.append(str(tmp_path / "two"))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    with _two_ranks(train_ranks.draw, [*drawing, str(tmp_path / "drawn_by_two")]):
-        pass
-    one, two = (read_rows(tmp_path / name / "log.jsonl") for name in ("one", "two"))
-    assert len(one) == len(two) == 3
-    for ours, theirs in zip(two, one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
-    drawn = [SampleFolder(tmp_path / f"drawn_by_{name}").samples() for name in ("one", "two")]
-    np.testing.assert_array_equal(*drawn)
 
 
 @pytest.mark.parametrize(

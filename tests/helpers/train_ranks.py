@@ -1,20 +1,43 @@
-"""Functions for the two processes (ranks) of test_train_parallel.
+"""Start two processes (ranks) that share a training or a sampling, and what they do.
 
-The two processes train a student of each kind of network, with DDP and with FSDP. Each run is
-stopped and resumed once. Then they write the gradients of one step under autocast.
+For test_train_parallel, they train a student of each kind of network, with DDP and with FSDP. Each
+run is stopped and resumed once. Then they write the gradients of one step under autocast.
 """
 
 import itertools
 import os
+import socket
+from contextlib import contextmanager
 
 import torch
 from accelerate.state import AcceleratorState
 
 from full_scale import sample
 from full_scale.training.parallel import end_processes
+from tests.helpers.forks import FORKS
 from tests.helpers.train_cases import KINDS, register, short_run, trainer
 
 STRATEGIES = ("ddp", "fsdp")
+
+
+@contextmanager
+def started(function, *arguments):
+    """Run a function in two processes. At the end of the block both must have succeeded."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [FORKS.Process(target=function, args=(rank, port, *arguments)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    try:
+        yield
+        for rank in ranks:
+            rank.join(timeout=600)
+        assert [rank.exitcode for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.join()
 
 
 def be_rank(rank, port):
