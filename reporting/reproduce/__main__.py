@@ -1,7 +1,7 @@
 """Run the scripts again and compare their numbers with the records in results/.
 
 Everything is written to reproduced/, nothing to results/. Each number is compared at a stated
-tolerance. The exit status is 1 unless every number is reproduced. Takes under ten minutes on two
+tolerance. The exit status is 1 unless every number is reproduced. Takes about five minutes on two
 idle cores and ends in reproduced/report.html.
 
     python -m reporting.reproduce
@@ -9,13 +9,14 @@ idle cores and ends in reproduced/report.html.
 
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from reporting.provenance import ROOT, manifest, shown
 from reporting.records import write_json
 from reporting.reproduce.numbers import Number, compare
 from reporting.reproduce.page import duration, number, write_page
-from reporting.reproduce.stages import STAGES, Outcome, run_stage
+from reporting.reproduce.stages import STAGES, Outcome, Stage, run_stages
 from reporting.scripts import run_script, script_parser
 
 RESULTS = ROOT / "results"
@@ -34,18 +35,22 @@ def main(argv: list[str] | None = None) -> int:
     )
     out = (parser.parse_args(argv).out or ROOT / "reproduced").absolute()
     empty_folder(out)
-    started = manifest(0)
+    started, clock = manifest(0), time.perf_counter()
     total = len(STAGES) + 1
-    outcomes = []
-    for place, stage in enumerate(STAGES, start=1):
+
+    def begins(place: int, stage: Stage) -> None:
         print(f"{place} of {total}: {stage.title} (about {stage.seconds} s)", flush=True)
-        outcome = run_stage(stage, out)
-        outcomes.append(outcome)
+
+    def ends(outcome: Outcome) -> None:
         if outcome.error:
-            print(f"  FAILED: {outcome.error}; see {shown(out / 'logs' / stage.name)}.txt")
+            log = f"{shown(out / 'logs' / outcome.stage.name)}.txt"
+            print(f"  FAILED: {outcome.error}; see {log}", flush=True)
+
+    outcomes = run_stages(STAGES, out, begins, ends)
     print(f"{total} of {total}: comparison and report (about 1 s)", flush=True)
     numbers, faults = compare(out, RESULTS)
-    _write(out, outcomes, numbers, started)
+    seconds = time.perf_counter() - clock
+    _write(out, outcomes, numbers, started, seconds)
     for entry in numbers:
         print(line(entry))
     for fault in faults:
@@ -53,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     count = sum(entry.reproduced for entry in numbers)
     failed = [outcome for outcome in outcomes if outcome.error]
     print(f"\n{count} of {len(numbers)} reproduced", end="")
-    print(f" in {duration(sum(outcome.seconds for outcome in outcomes))}")
+    print(f" in {duration(seconds)}")
     if failed:
         print(f"{len(failed)} of {len(STAGES)} stages failed")
     print(f"report: {shown(out / 'report.html')}")
@@ -74,7 +79,9 @@ def empty_folder(out: Path) -> None:
     write_json(out / _MARK, {})
 
 
-def _write(out: Path, outcomes: list[Outcome], numbers: list[Number], started: dict) -> None:
+def _write(
+    out: Path, outcomes: list[Outcome], numbers: list[Number], started: dict, seconds: float
+) -> None:
     """The comparison as JSON and the report."""
     stages = [
         {"title": o.stage.title, "seconds": round(o.seconds, 1), "error": o.error} for o in outcomes
@@ -91,7 +98,7 @@ def _write(out: Path, outcomes: list[Outcome], numbers: list[Number], started: d
         for entry in numbers
     ]
     write_json(out / _MARK, {"manifest": started, "stages": stages, "numbers": entries})
-    write_page(out / "report.html", out, RESULTS, outcomes, numbers, started)
+    write_page(out / "report.html", out, RESULTS, outcomes, numbers, started, seconds)
 
 
 def line(entry: Number) -> str:

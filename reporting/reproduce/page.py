@@ -23,6 +23,7 @@ def write_page(
     outcomes: Sequence[Outcome],
     numbers: Sequence[Number],
     manifest: Record,
+    seconds: float,
 ) -> None:
     """Write the report.
 
@@ -33,6 +34,7 @@ def write_page(
         outcomes: how each step ended.
         numbers: what was compared.
         manifest: machine, versions and date of this run.
+        seconds: how long the run took.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined  # slow
 
@@ -54,7 +56,7 @@ def write_page(
         ranking=_ranking(_read(results / "leaderboard.json")),
         miniatures=_miniatures(_read(results / "miniatures.json")),
         outcomes=outcomes,
-        seconds=sum(outcome.seconds for outcome in outcomes),
+        seconds=seconds,
         numbers=[
             (group, list(members))
             for group, members in itertools.groupby(numbers, lambda entry: entry.group)

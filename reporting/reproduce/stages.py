@@ -5,7 +5,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,11 @@ _LOG_LAW = (
     "--steps 1 2 4 8 16 32 64 128 256 512 1024"
 )
 _LOG_GRIDS = {"uniform": "two_dim_log", "quadratic": "two_dim_log_quadratic"}
-MINIATURES = {"digits": "images of digits", "words": "English words"}
+MINIATURES = {
+    "digits": "images of digits",
+    "mnist-tokens": "images of digits as codes",
+    "words": "English words",
+}
 """The miniatures that are reproduced, and what their data are."""
 
 DRAWN = (
@@ -60,7 +65,28 @@ DRAWN = (
 """Pictures whose records are all computed again."""
 
 STAGES = (
-    Stage("theory", "every claim of the theory", 35, ["-m theory --json {out}/theory.json"]),
+    *(
+        Stage(
+            name,
+            f"{data}: a student of the shipped teacher, quick form",
+            60,
+            [
+                f"-m full_scale.miniature {name} --quick --out {{out}}/runs/{name} "
+                f"--json {{out}}/{name}.json"
+            ],
+        )
+        for name, data in MINIATURES.items()
+    ),
+    Stage(
+        "leaderboard",
+        "benchmark of few-step methods, quick form",
+        60,
+        [
+            "toys/leaderboard.py --quick --cache {out}/leaderboard.jsonl "
+            "--json {out}/leaderboard.json"
+        ],
+    ),
+    Stage("theory", "every claim of the theory", 60, ["-m theory --json {out}/theory.json"]),
     Stage(
         "two_dim",
         "total variation of two coordinates, four processes",
@@ -98,34 +124,42 @@ STAGES = (
         ["toys/letter_windows.py --json {out}/letter_windows.json"],
     ),
     Stage(
-        "leaderboard",
-        "benchmark of few-step methods, quick form",
-        60,
-        [
-            "toys/leaderboard.py --quick --cache {out}/leaderboard.jsonl "
-            "--json {out}/leaderboard.json"
-        ],
-    ),
-    *(
-        Stage(
-            name,
-            f"{data}: a student of the shipped teacher, quick form",
-            60,
-            [
-                f"-m full_scale.miniature {name} --quick --out {{out}}/runs "
-                f"--json {{out}}/{name}.json"
-            ],
-        )
-        for name, data in MINIATURES.items()
-    ),
-    Stage(
         "figures",
         "pictures of these records",
         6,
         [f"-m figures --only {' '.join(DRAWN)} --results {{out}} --out {{out}}/figures"],
     ),
 )
-"""Every step but the last, the report."""
+"""Every step but the report, the longest first. The last one needs the records of the others."""
+
+_AT_A_TIME = 2  # a step uses one core
+
+
+def run_stages(
+    stages: Sequence[Stage],
+    out: Path,
+    begins: Callable[[int, Stage], None] = lambda place, stage: None,
+    ends: Callable[[Outcome], None] = lambda outcome: None,
+) -> list[Outcome]:
+    """Run all steps, two at a time; the last one runs when the others have ended.
+
+    Args:
+        stages: the steps.
+        out: folder for the records; exists.
+        begins: is told each step and its place, from 1 on, when it begins.
+        ends: is told how each step ended.
+    """
+
+    def run(place: int, stage: Stage) -> Outcome:
+        begins(place, stage)
+        outcome = run_stage(stage, out)
+        ends(outcome)
+        return outcome
+
+    *first, last = enumerate(stages, start=1)
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        outcomes = list(pool.map(lambda numbered: run(*numbered), first))
+    return [*outcomes, run(*last)]
 
 
 def run_stage(stage: Stage, out: Path) -> Outcome:
@@ -138,7 +172,7 @@ def run_stage(stage: Stage, out: Path) -> Outcome:
         out: folder for the records; exists.
     """
     log = out / "logs" / f"{stage.name}.txt"
-    log.parent.mkdir(exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     started, error = time.perf_counter(), None
     # One thread: sums come out the same whatever the number of cores.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

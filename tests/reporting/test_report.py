@@ -52,7 +52,7 @@ def page(tmp_path_factory):
     ]
     numbers.append(Number("Missing", "no record <script>", None, 1.0, EQUAL))
     path = out / "report.html"
-    write_page(path, out, results, outcomes, numbers, manifest(0))
+    write_page(path, out, results, outcomes, numbers, manifest(0), 272.0)
     return path
 
 

@@ -9,7 +9,7 @@ import pytest
 from figures.catalogue import FIGURES
 from reporting.reproduce import __main__ as program
 from reporting.reproduce.numbers import COMPARISONS, EQUAL, Number, Tolerance, compare
-from reporting.reproduce.stages import DRAWN, MINIATURES, STAGES, Stage, run_stage
+from reporting.reproduce.stages import DRAWN, MINIATURES, STAGES, Stage, run_stage, run_stages
 from tests.helpers.miniature_record import miniature_record
 
 COMMANDS = [shlex.split(command) for stage in STAGES for command in stage.commands]
@@ -96,6 +96,24 @@ class TestStages:
         assert f"{tmp_path}/x.json\n" in log
         assert "no luck" in log
         assert "never" not in log
+
+    def test_two_run_at_a_time_and_the_last_one_alone(self, tmp_path):
+        """Each of the first two waits for the file of the other; the last one finds both."""
+        head = "import sys, pathlib, time; own, *others = map(pathlib.Path, sys.argv[1:])\n"
+        meet = f"{head}own.touch(); end = time.monotonic() + 60\n"
+        meet += "while not all(map(pathlib.Path.exists, others)): assert time.monotonic() < end"
+        find = f"{head}assert all(map(pathlib.Path.exists, others))"
+        commands = [
+            shlex.join(["-c", meet, "{out}/a", "{out}/b"]),
+            shlex.join(["-c", meet, "{out}/b", "{out}/a"]),
+            shlex.join(["-c", find, "{out}", "{out}/a", "{out}/b"]),
+        ]
+        stages = [Stage(str(k), "", 1, [command]) for k, command in enumerate(commands)]
+        begun, ended = [], []
+        outcomes = run_stages(stages, tmp_path, lambda k, _: begun.append(k), ended.append)
+        assert [(o.stage, o.error) for o in outcomes] == [(stage, None) for stage in stages]
+        assert sorted(begun) == [1, 2, 3]
+        assert ended[-1] == outcomes[-1]
 
 
 class TestTolerance:
