@@ -50,7 +50,7 @@ class RarelyNoise(FixedGap):
 
 
 WORDS = Recipe(
-    times=FixedGap(0.1),
+    times=FixedGap(0.1, first=0.4),
     data_weight=Weight(0.3, "constant"),
     distillation=SeparateDistillation(0.15, weight=1.0, last=0.5),
     num_latents=32,
