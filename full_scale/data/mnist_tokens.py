@@ -24,8 +24,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import conv2d, embedding, gelu, pad
 
-from full_scale.models.tensor_file import file_sha256, read_tensors
-from reporting import read_json
+from full_scale.models.hashes import check_shipped
+from full_scale.models.tensor_file import read_tensors
 
 NUM_DIMS, NUM_VALUES, NUM_CLASSES = 49, 128, 10
 SIDE, PATCH = 28, 4
@@ -186,16 +186,8 @@ def code_book() -> dict[str, Tensor]:
     Raises:
         ValueError: If the file is missing or damaged.
     """
-    try:
-        tensors, _ = read_tensors(CODE_BOOK)
-        recorded = read_json(CODE_BOOK.with_suffix(".json"))["sha256"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"code book {CODE_BOOK} cannot be read ({error}); {_REMEDY}") from None
-    if recorded != file_sha256(CODE_BOOK):
-        raise ValueError(
-            f"code book {CODE_BOOK} is damaged: its SHA-256 is not the recorded one; {_REMEDY}"
-        )
-    return tensors
+    check_shipped(CODE_BOOK, "code book", _REMEDY)
+    return read_tensors(CODE_BOOK)[0]
 
 
 def decode(tokens: Int[Tensor, "image 49"]) -> Float[Tensor, "image 28 28"]:

@@ -21,9 +21,11 @@ from tqdm import trange
 
 from di4c.rng import fold_seed
 from full_scale.data import digits, mnist_tokens, open_data
+from full_scale.models.hashes import check_shipped
 from full_scale.models.tensor_file import file_sha256, read_tensors, write_tensors
 from full_scale.training.miniatures import TEACHERS
-from reporting import at_least, manifest, read_json, run_script, script_parser, write_json
+from reporting import at_least, manifest, run_script, script_parser, write_json
+from reporting.inputs import parsing
 
 NUM_FEATURES = 48
 """F, number of features."""
@@ -136,25 +138,17 @@ def classifier(name: str) -> Classifier:
     """
     path = classifier_file(name)
     remedy = f"make it with: python -m full_scale.miniatures.classifier {name}"
-    try:
-        tensors, description = read_tensors(path)
-        recorded = read_json(path.with_suffix(".json"))
-        found = recorded["sha256"], recorded["data_sha256"]
-        network = build(description["side"])
-        network.load_state_dict(tensors)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"classifier {path} cannot be read ({reason}); {remedy}") from None
-    if found[0] != file_sha256(path):
+    recorded = check_shipped(path, "classifier", remedy)
+    own, other = open_data(name).sha256, recorded.get("data_sha256")
+    if own != other:
         raise ValueError(
-            f"classifier {path} is damaged: its SHA-256 is not the recorded one; {remedy}"
-        )
-    own = open_data(name).sha256
-    if found[1] != own:
-        raise ValueError(
-            f"classifier {path} was trained on data with SHA-256 {found[1]} and the installed data "
+            f"classifier {path} was trained on data with SHA-256 {other} and the installed data "
             f"{name} have {own}: install the version of the package that it belongs to, or {remedy}"
         )
+    with parsing(path, "a classifier", remedy):
+        tensors, description = read_tensors(path)
+        network = build(description["side"])
+        network.load_state_dict(tensors)
     return Classifier(network.eval().requires_grad_(False))
 
 

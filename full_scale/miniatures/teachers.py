@@ -10,10 +10,11 @@ from di4c.rng import fold_seed
 from full_scale.data import open_data
 from full_scale.miniatures.base import Miniature
 from full_scale.models.base import DenoiserConfig
+from full_scale.models.hashes import check_shipped
 from full_scale.models.load import Loaded, load_model
 from full_scale.training.miniatures import TEACHERS
 from full_scale.training.objectives import TeacherTraining
-from reporting import manifest, read_json, write_json
+from reporting import manifest, write_json
 
 _BATCH = 1000  # examples that go through the network at once
 
@@ -39,15 +40,12 @@ def open_teacher(name: str, source: str | None = None) -> Loaded:
         f"make it with: python -m full_scale.train {name}-teacher && python -m "
         f"full_scale.miniature {name} --teacher runs/{name}-teacher --ship"
     )
+    if source is None:
+        check_shipped(path, "teacher", remedy)
     try:
         teacher = load_model(path, like=name, student=False)
-        recorded = None if source else read_json(path.with_suffix(".json"))["sha256"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"teacher {path} cannot be read ({error}); {remedy}") from None
-    if source is None and recorded != teacher.sha256:
-        raise ValueError(
-            f"teacher {path} is damaged: its SHA-256 is not the recorded one; {remedy}"
-        )
     own, other = open_data(name).sha256, teacher.manifest.get("data_sha256")
     if own != other:
         raise ValueError(

@@ -1,11 +1,25 @@
-"""The SHA-256 of a file, recorded beside it in the format of `sha256sum --check`."""
+"""The SHA-256 of a file, recorded beside it.
+
+The files of a run have a record in the format of `sha256sum --check`. The files that come with the
+repository have a manifest: NAME.safetensors is described by NAME.json.
+"""
 
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from full_scale.models.tensor_file import file_sha256
+from reporting import read_json
 from reporting.files import write_whole
+from reporting.typed import Sha256, typed
 
 SUFFIX = ".sha256"
+
+
+class Shipped(TypedDict):
+    """What is used of the manifest of a file that comes with the repository."""
+
+    sha256: Sha256
+    data_sha256: NotRequired[Sha256]
 
 
 def hash_file(path: Path) -> Path:
@@ -43,3 +57,24 @@ def check_sha256(path: Path, remedy: str) -> str:
             f"one; {remedy}"
         )
     return found
+
+
+def check_shipped(path: Path, what: str, remedy: str) -> Shipped:
+    """Compare a file that comes with the repository with its manifest, and return the manifest.
+
+    Args:
+        path: the file.
+        what: what it is, as in "code book".
+        remedy: what to do if it is missing or differs, for the message.
+
+    Raises:
+        ValueError: If the file or its manifest is missing or damaged; names the file.
+    """
+    try:
+        recorded: Shipped = typed(Shipped, read_json(path.with_suffix(".json")))
+        found = file_sha256(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{what} {path} cannot be read ({error}); {remedy}") from None
+    if recorded["sha256"] != found:
+        raise ValueError(f"{what} {path} is damaged: its SHA-256 is not the recorded one; {remedy}")
+    return recorded

