@@ -33,6 +33,7 @@ from pathlib import Path
 
 from full_scale.miniatures import MINIATURES, open_miniature
 from full_scale.miniatures.base import Miniature
+from full_scale.miniatures.reading import read_record
 from full_scale.miniatures.record import write_record
 from full_scale.miniatures.study import FULL, QUICK, Study
 from full_scale.miniatures.table import long_frame, printed, read_csv, write_csv
@@ -49,6 +50,8 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(f"--ship needs the trained teacher: --teacher runs/{args.name}-teacher")
     if args.csv and args.csv.exists():
         read_csv(args.csv)  # refused before the work
+    if args.json:
+        read_record(args.json, miniature)
     count = args.seeds or (1 if args.quick else 2)
     size = QUICK if args.quick else FULL
     if args.teacher_calls:

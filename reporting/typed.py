@@ -18,7 +18,7 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from reporting.records import read_json
+from reporting.records import read_json, read_rows
 
 T = TypeVar("T")
 
@@ -56,9 +56,34 @@ def read_as(path: Path | str, kind: type[T], remedy: str = "make it again") -> T
     try:
         return typed(kind, read_json(path))
     except ValueError as error:
-        text = str(error)
-        named = text if text.startswith(str(path)) else f"{path}: {text}"
-        raise ValueError(f"{named}; {remedy}") from None
+        raise ValueError(f"{_named(path, error)}; {remedy}") from None
+
+
+def read_rows_as(
+    path: Path | str, kind: type[T], remedy: str = "delete or repair this row"
+) -> list[T]:
+    """The rows of a JSONL file, each checked against a type; see `read_rows`.
+
+    Args:
+        path: file to read.
+        kind: type of a row.
+        remedy: what to do if a row does not fit, for the message.
+
+    Raises:
+        ValueError: If a line is no JSON object, or a field is missing or wrong; names file and row.
+        OSError: If it cannot be read.
+    """
+    rows = read_rows(path)
+    try:
+        return [typed(kind, row, f"rows[{i}]") for i, row in enumerate(rows)]
+    except ValueError as error:
+        raise ValueError(f"{_named(path, error)}; {remedy}") from None
+
+
+def _named(path: Path | str, error: ValueError) -> str:
+    """What an error says, beginning with the file."""
+    text = str(error)
+    return text if text.startswith(str(path)) else f"{path}: {text}"
 
 
 def typed(kind: Any, value: Any, name: str = "") -> Any:

@@ -13,6 +13,9 @@ from full_scale.models.sampling import Plan
 Better = Literal["lower", "higher"]
 """Which values of a metric are better."""
 
+Kind = Literal["data", "teacher", "student", "hybrid"]
+"""What a row of a study measures. A hybrid makes its last calls with the teacher."""
+
 
 @dataclass(frozen=True)
 class Miniature:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from full_scale.miniatures.base import Miniature
+from full_scale.miniatures.reading import read_record
 from full_scale.miniatures.study import DATA_RECIPE, Study
 from full_scale.miniatures.table import long_frame, means
-from reporting import read_json, write_json
+from reporting import write_json
 
 LEVELS = 16
 """Grey levels of the pictures in the record; a pixel is one hexadecimal digit."""
@@ -28,44 +29,37 @@ def write_record(
         study: what was studied.
         rows: its rows.
         about: manifest of this call.
+
+    Raises:
+        ValueError: If the file holds something else; it is left as it is.
     """
     miniature = study.miniature
     name, pure = miniature.name, miniature.recipes[0]
-    everything = _before(path)
+    everything, before = read_record(path, miniature)
     same = {"part": study.part, "samples": study.size.samples, "quick": study.size.quick}
     same |= {"teacher_sha256": study.teacher.sha256}
-    before = everything.get(name, {})
-    if any(before.get(key) != value for key, value in same.items()):
-        before = {}
     recipes = list(dict.fromkeys(row["recipe"] for row in rows))
-    others = [row for row in before.get("rows", []) if row["recipe"] not in recipes]
+    others, manifests, sweep = [], {}, None
+    if before and all(before[key] == value for key, value in same.items()):
+        others = [row for row in before["rows"] if row["recipe"] not in recipes]
+        manifests, sweep = before["manifests"], before["sweep"]
     kept = [_kept(miniature, row, pure, study.seeds[0]) for row in rows]
     together = kept + others
-    sweep = before.get("sweep")
     if pure in study.recipes and study.share == 1:
         sweep = study.sweep(pure)
         sweep["samples"] = [_as_shown(miniature, line)[0] for line in sweep["samples"]]
     trained = [recipe for recipe in recipes if recipe != DATA_RECIPE]
-    manifests = before.get("manifests", {}) | {recipe: dict(about) for recipe in trained}
     everything[name] = same | {
         "main": miniature.main,
         "better": miniature.metrics[miniature.main],
         "pure": pure,
         "image_shape": _image_shape(miniature, rows),
-        "manifests": manifests,
+        "manifests": manifests | {recipe: dict(about) for recipe in trained},
         "summary": _summary(miniature, together),
         "rows": together,
         "sweep": sweep,
     }
     write_json(path, {"miniatures": everything})
-
-
-def _before(path: Path) -> dict[str, Any]:
-    """What the file holds; nothing if it is not a record of miniatures."""
-    try:
-        return dict(read_json(path)["miniatures"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def _kept(miniature: Miniature, row: Mapping[str, Any], pure: str, seed: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from di4c.latents import LatentPolicy
 from di4c.rng import fold_seed
 from full_scale.miniatures.base import Miniature
+from full_scale.miniatures.reading import recorded_row
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import Loaded, load_model
 from full_scale.models.sampling import draw
@@ -25,7 +26,7 @@ from full_scale.train import train
 from full_scale.training.config import Reports, Run
 from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
-from reporting import append_row, only_writer, read_rows
+from reporting import append_row, only_writer
 
 RECORD = "rows.jsonl"
 DATA_RECIPE = "real data"
@@ -243,9 +244,7 @@ class Study:
         }
 
     def _recorded(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        path = self.folder / RECORD
-        rows = read_rows(path) if path.exists() else []
-        return next((row for row in rows if row.items() >= key.items()), None)
+        return recorded_row(self.folder / RECORD, self.miniature, key)
 
     def _run(self, recipe: str, seed: int) -> Run:
         """The training run of a student."""

@@ -3,20 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median, stdev
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from full_scale.miniatures.base import Better, Miniature
+from full_scale.miniatures.base import Better, Kind, Miniature
 from reporting import format_table
 from reporting.files import write_whole
 
 COLUMNS = ("miniature", "recipe", "model", "nfe", "metric", "better", "seed", "value")
-KINDS = ("data", "teacher", "student", "hybrid")
-"""The values of the column "model". A hybrid makes its last calls with the teacher."""
-
 HEADLINE_CALLS = (1, 2, 4)
 
 
@@ -41,7 +38,7 @@ class Mean(NamedTuple):
     Attributes:
         miniature: name of the miniature.
         recipe: experiment of the student.
-        model: one of `KINDS`.
+        model: what was measured.
         nfe: number of network calls; 0 for real data.
         metric: name of the metric.
         better: whether lower or higher is better.
@@ -52,7 +49,7 @@ class Mean(NamedTuple):
 
     miniature: str
     recipe: str
-    model: str
+    model: Kind
     nfe: int
     metric: str
     better: Better
@@ -109,7 +106,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     """The rows of a CSV file.
 
     Raises:
-        ValueError: If it does not have the columns of the miniatures.
+        ValueError: If it does not have the columns of the miniatures, or a row has a wrong value.
     """
     try:
         table = pd.read_csv(path)
@@ -119,6 +116,15 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(
             f"{path} has the columns {', '.join(table.columns)} instead of {', '.join(COLUMNS)}; "
             "remove it or give another file"
+        )
+    numbers = table[["nfe", "seed", "value"]].apply(pd.to_numeric, errors="coerce")
+    right = np.isfinite(numbers).all(axis=1)
+    for name, values in (("model", get_args(Kind)), ("better", get_args(Better))):
+        right &= table[name].isin(values)
+    wrong = [number for number, whole in enumerate(right, start=2) if not whole]
+    if wrong:
+        raise ValueError(
+            f"{path}, line {wrong[0]}: not a row of the miniatures; remove it or give another file"
         )
     return table
 

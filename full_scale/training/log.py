@@ -16,9 +16,9 @@ from accelerate.tracking import get_available_trackers
 from torch import Tensor
 
 from di4c.diagnostics import LossLog
-from reporting import append_row, read_rows
+from reporting import append_row
 from reporting.files import write_whole
-from reporting.typed import Within, typed
+from reporting.typed import Within, read_rows_as
 
 LOG, CLOCK = "log.jsonl", "clock.jsonl"
 
@@ -131,11 +131,7 @@ def _drop_rows_after(path: Path, step: int) -> None:
     """Cut a JSONL file after its last row of that step or an earlier one."""
     if not path.exists():
         return
-    try:
-        rows = typed(list[_Row], read_rows(path), "rows")
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; delete or repair this row") from None
-    kept = sum(row["step"] <= step for row in rows)
+    kept = sum(row["step"] <= step for row in read_rows_as(path, _Row))
     lines = path.read_bytes().splitlines(keepends=True)[:kept]
     write_whole(path, b"".join(lines))
 

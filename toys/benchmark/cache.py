@@ -16,9 +16,9 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
-from reporting import ROOT, append_row, check_rows, only_writer_of, read_rows
+from reporting import ROOT, append_row, check_rows, only_writer_of
 from reporting.files import require_writable
-from reporting.typed import typed
+from reporting.typed import read_rows_as
 
 CODE = ("di4c", "toys")
 """Folders of the clone whose files the rows depend on."""
@@ -68,14 +68,10 @@ class RowCache:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        lines = []
+        runs = []
         if self.path.exists():
             check_rows(self.path, "key")
-            lines = read_rows(self.path)
-        try:
-            runs = typed(list[_Line], lines, "line")
-        except ValueError as error:
-            raise ValueError(f"{self.path}: {error}; repair or remove the file") from None
+            runs = read_rows_as(self.path, _Line, "repair or remove the file")
         self._runs: dict[str, list[dict[str, Any]]] = {run["key"]: run["rows"] for run in runs}
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -121,6 +122,19 @@ def test_other_files_are_refused(tmp_path):
         write_csv(path, frame(*TEACHER))
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="is no CSV file"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("value", "x"), ("value", np.nan), ("nfe", np.inf), ("model", "y"), ("better", "most")],
+)
+def test_a_row_with_a_wrong_value_is_refused(tmp_path, column, value):
+    path = tmp_path / "rows.csv"
+    table = frame(*TEACHER).astype(object)
+    table.loc[1, column] = value
+    table.to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"rows\.csv, line 3: not a row of the min"):
         read_csv(path)
 
 
