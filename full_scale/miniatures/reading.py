@@ -114,5 +114,5 @@ def _check_shown(miniature: Miniature, shown: list[str]) -> None:
         return
     try:
         miniature.pictures(shown)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RuntimeError):
         raise ValueError(f"row.shown must be images of {miniature.name}") from None
