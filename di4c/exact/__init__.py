@@ -2,6 +2,7 @@
 
 from di4c.exact.closed_forms import parity_tv, repetition_tv
 from di4c.exact.composition import mixture_composition, product_composition, product_step
+from di4c.exact.defect import one_step_defect
 from di4c.exact.forward import forward_law, posterior_marginals, push_forward
 from di4c.exact.kernels import forward_kernel, product_kernel, reverse_kernel
 from di4c.exact.laws import (
@@ -13,7 +14,7 @@ from di4c.exact.laws import (
     total_correlation,
     total_variation,
 )
-from di4c.exact.limits import limit_direction, limit_n_tv, one_step_defect
+from di4c.exact.limits import limit_direction, limit_n_tv
 from di4c.exact.quadrature import mixture_quadrature
 
 __all__ = [

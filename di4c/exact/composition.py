@@ -16,6 +16,7 @@ from torch import Tensor
 from di4c.exact.forward import forward_law, posterior_marginals
 from di4c.exact.laws import (
     as_law,
+    for_each,
     infer_num_dims,
     product_columns,
     product_law,
@@ -24,6 +25,7 @@ from di4c.exact.laws import (
 from di4c.exact.masked import masked_step
 from di4c.probabilities import as_probabilities
 from di4c.processes import ForwardProcess
+from di4c.processes.composed import Noise
 from di4c.schedules import check_grid
 
 _CALL_ROWS = 2**10  # largest number of rows of a call for several latents at once
@@ -62,12 +64,12 @@ def product_step(
 
 
 def start_law(
-    process: ForwardProcess, num_dims: int, t: float, start: str | Tensor, q_0: Tensor | None
+    process: Noise, num_dims: int, t: float, start: str | Tensor, q_0: Tensor | None
 ) -> Float[Tensor, "atom"]:
     """The law over all states, (num_states^D,), from which generation starts.
 
     Args:
-        process: forward process.
+        process: forward process, or one for each coordinate.
         num_dims: D.
         t: time at which generation starts.
         start: "q_T" for the noised data at t, "prior", or a law over all states.
@@ -84,13 +86,13 @@ def start_law(
             )
         return start
     if start == "prior":
-        return product_law(process.prior().expand(num_dims, -1))
+        return product_law(for_each(process.prior()[..., None, :], num_dims)[:, 0])
     if start == "q_T" and q_0 is not None:
         return forward_law(process, q_0, t)
     raise ValueError(f'start must be "q_T", "prior" or a law over all states; got {start!r}')
 
 
-def _finish(process: ForwardProcess, law: Tensor, num_dims: int, t: float) -> Tensor:
+def _finish(process: Noise, law: Tensor, num_dims: int, t: float) -> Tensor:
     """Drop the mask from the state space at time 0, when no coordinate is masked."""
     if t > 0 or process.mask_state is None:
         return law
@@ -101,7 +103,7 @@ def _finish(process: ForwardProcess, law: Tensor, num_dims: int, t: float) -> Te
 
 
 def product_composition(
-    process: ForwardProcess,
+    process: Noise,
     q_0: Tensor,
     grid: Sequence[float] | Tensor,
     start: str | Tensor = "q_T",
@@ -116,7 +118,7 @@ def product_composition(
     its convention for states of probability 0.
 
     Args:
-        process: forward process.
+        process: forward process, or one for each coordinate.
         q_0: data law, (num_values^D,) or (num_values,)*D.
         grid: times $t_0 < \dots < t_N$, from data to noise.
         start: "q_T" (the noised data at $t_N$), "prior", or a law over all states.

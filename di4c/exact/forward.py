@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
-from di4c.processes import ForwardProcess
+from di4c.exact.laws import as_law, for_each, infer_num_dims, marginals, require_memory
+from di4c.processes.composed import Noise
 
 # Dimensions are transformed in groups whose joint kernel has at most this many rows. This makes
 # fewer passes over the law, and each pass is a small matrix product.
@@ -16,29 +16,35 @@ _GROUP_STATES = 32
 
 
 def push_forward(
-    law: Float[Tensor, "atom"], kernel: Float[Tensor, "source target"]
+    law: Float[Tensor, "atom"], kernel: Float[Tensor, "*dim source target"]
 ) -> Float[Tensor, "image"]:
     """Law of x_t if x_s has the given law and every coordinate moves independently.
 
     Args:
         law: law of x_s, (S^D,).
-        kernel: transition matrix of one coordinate, (S, T) as [from, to].
+        kernel: transition matrix of all coordinates, (S, T) as [from, to], or one for each,
+            (D, S, T).
 
     Returns:
         (T^D,).
+
+    Raises:
+        ValueError: If there is another number of matrices than coordinates.
     """
-    num_dims = infer_num_dims(len(law), len(kernel))
-    return _transform(law, kernel, 1, num_dims, 1).flatten()
+    num_dims = infer_num_dims(len(law), kernel.shape[-2])
+    return transform(law, for_each(kernel, num_dims), 1, 1).flatten()
 
 
-def _transform(law: Tensor, kernel: Tensor, before: int, num_dims: int, after: int) -> Tensor:
-    """Apply `kernel` to the middle `num_dims` coordinates of a (before, S^d, after) array."""
-    sources, targets = kernel.shape
+def transform(
+    law: Tensor, kernels: Float[Tensor, "dim source target"], before: int, after: int
+) -> Tensor:
+    """Apply kernels to the d middle coordinates of an array of shape (before, S^d, after)."""
+    num_dims, sources, targets = kernels.shape
     done = 0
     while done < num_dims:
-        group, joint = 1, kernel
+        group, joint = 1, kernels[done]
         while done + group < num_dims and len(joint) * sources <= _GROUP_STATES:
-            joint = torch.kron(joint, kernel)
+            joint = torch.kron(joint, kernels[done + group])
             group += 1
         left = before * targets**done
         view = law.reshape(left, len(joint), -1)
@@ -48,42 +54,45 @@ def _transform(law: Tensor, kernel: Tensor, before: int, num_dims: int, after: i
 
 
 def leave_one_out(
-    law: Float[Tensor, "atom"], kernel: Float[Tensor, "source target"]
+    law: Float[Tensor, "atom"], kernels: Float[Tensor, "dim source target"]
 ) -> list[Tensor]:
-    r"""For each coordinate d, the law after all coordinates but d have moved by the kernel.
+    r"""For each coordinate d, the law after all coordinates but d have moved by their kernels.
 
     The computation is divide and conquer over d. It takes D log D passes of one coordinate instead
     of D^2.
 
     Args:
         law: law before the move, (S^D,).
-        kernel: transition matrix of one coordinate, (S, T) as [from, to].
+        kernels: transition matrices of the coordinates, (D, S, T) as [coordinate, from, to].
 
     Returns:
         D arrays of shape (T^d, S, T^(D-d-1)).
     """
-    return _leave_one_out(law, kernel, 0, infer_num_dims(len(law), len(kernel)))
+    return _leave_one_out(law, kernels, 0, len(kernels))
 
 
-def _leave_one_out(array: Tensor, kernel: Tensor, first: int, last: int) -> list[Tensor]:
+def _leave_one_out(array: Tensor, kernels: Tensor, first: int, last: int) -> list[Tensor]:
     """`leave_one_out` for the coordinates first..last-1, after all others have moved."""
-    sources, targets = kernel.shape
+    _, sources, targets = kernels.shape
     before = targets**first
     if last - first == 1:
         return [array.reshape(before, sources, -1)]
     middle = (first + last) // 2
     after = array.numel() // (before * sources ** (last - first))
     head, tail = sources ** (middle - first), sources ** (last - middle)
-    right = _transform(array, kernel, before * head, last - middle, after)
-    left = _transform(array, kernel, before, middle - first, tail * after)
-    return _leave_one_out(right, kernel, first, middle) + _leave_one_out(left, kernel, middle, last)
+    right = transform(array, kernels[middle:last], before * head, after)
+    left = transform(array, kernels[first:middle], before, tail * after)
+    return [
+        *_leave_one_out(right, kernels, first, middle),
+        *_leave_one_out(left, kernels, middle, last),
+    ]
 
 
-def forward_law(process: ForwardProcess, q_0: Tensor, t: float) -> Float[Tensor, "atom"]:
+def forward_law(process: Noise, q_0: Tensor, t: float) -> Float[Tensor, "atom"]:
     r"""The noised law $q_t$ over all states, a mask included.
 
     Args:
-        process: forward process.
+        process: forward process, or one for each coordinate.
         q_0: data law, (num_values^D,) or (num_values,)*D.
         t: the time.
 
@@ -91,11 +100,11 @@ def forward_law(process: ForwardProcess, q_0: Tensor, t: float) -> Float[Tensor,
         (num_states^D,), float64.
     """
     law, _ = as_law(q_0, process.num_values)
-    return push_forward(law, process.transition(0.0, t)[process.values])
+    return push_forward(law, process.transition(0.0, t)[..., process.values, :])
 
 
 def posterior_marginals(
-    process: ForwardProcess, q_0: Tensor, s: float, t: float
+    process: Noise, q_0: Tensor, s: float, t: float
 ) -> Float[Tensor, "atom dim state"]:
     r"""Marginals $q^d_{s|t}(\cdot \mid x_t)$ of the true reverse kernel, for every $x_t$.
 
@@ -106,7 +115,7 @@ def posterior_marginals(
     the coordinate is carried over. So an unmasked coordinate is always carried over.
 
     Args:
-        process: forward process.
+        process: forward process, or one for each coordinate.
         q_0: data law, (num_values^D,) or (num_values,)*D.
         s: earlier time, 0 <= s < t.
         t: later time.
@@ -129,16 +138,16 @@ def posterior_marginals(
         sources, law_s = process.values, law
     else:
         sources, law_s = torch.arange(num_states), forward_law(process, law, s)
-    kernel = process.transition(s, t)[sources]
-    evidence = push_forward(law_s, kernel)
+    kernels = for_each(process.transition(s, t)[..., sources, :], num_dims)
+    evidence = push_forward(law_s, kernels)
     reachable = bool((evidence > 0).all())
-    single = marginals(law_s, num_dims, len(kernel))[:, :, None] * kernel  # (D, S_s, S_t)
+    single = marginals(law_s, num_dims, len(sources))[:, :, None] * kernels  # (D, S_s, S_t)
     # States are the last axis in memory, so that inner loops here and in `product_step` are long.
     result = torch.zeros(num_dims, num_states, num_states**num_dims, dtype=torch.float64)
-    for d, rest in enumerate(leave_one_out(law_s, kernel)):
+    for d, rest in enumerate(leave_one_out(law_s, kernels)):
         before, _, after = rest.shape
         rows = result[d].view(num_states, before, num_states, after)
-        for i, (source, weights) in enumerate(zip(sources.tolist(), kernel, strict=True)):
+        for i, (source, weights) in enumerate(zip(sources.tolist(), kernels[d], strict=True)):
             torch.mul(rest[:, i, None], weights[:, None], out=rows[source])
         # The sum over x_s is q_t(x_t). Division by this sum makes rows add up to 1 exactly.
         total = result[d].sum(0)

@@ -1,18 +1,26 @@
 """Dense kernels of small spaces, for the joint law of two times."""
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from di4c.exact.forward import forward_law
-from di4c.exact.laws import as_law, product_law, require_memory
-from di4c.processes import ForwardProcess
+from di4c.exact.laws import as_law, for_each, product_law, require_memory
+from di4c.processes.composed import Noise
 
 
 def forward_kernel(
-    process: ForwardProcess, num_dims: int, s: float, t: float
+    process: Noise, num_dims: int, s: float, t: float
 ) -> Float[Tensor, "source target"]:
-    r"""The forward kernel $q_{t|s}$ on $S^D$, a Kronecker power of that of one coordinate.
+    r"""The forward kernel $q_{t|s}$ on $S^D$, the Kronecker product of those of the coordinates.
+
+    Args:
+        process: forward process, or one for each coordinate.
+        num_dims: D.
+        s: earlier time.
+        t: later time.
 
     Returns:
         (num_states^D, num_states^D) as [x_s, x_t]; rows sum to 1.
@@ -22,21 +30,18 @@ def forward_kernel(
     """
     size = process.num_states**num_dims
     require_memory(8 * size**2, f"a dense kernel of {size} x {size} states")
-    kernel = single = process.transition(s, t)
-    for _ in range(num_dims - 1):
-        kernel = torch.kron(kernel, single)
-    return kernel
+    return functools.reduce(torch.kron, for_each(process.transition(s, t), num_dims))
 
 
 def reverse_kernel(
-    process: ForwardProcess, q_0: Tensor, s: float, t: float
+    process: Noise, q_0: Tensor, s: float, t: float
 ) -> Float[Tensor, "target source"]:
     r"""The true reverse kernel $q_{s|t}(x_s \mid x_t) \propto q_s(x_s)\, q_{t|s}(x_t \mid x_s)$.
 
     Where $q_t(x_t) = 0$ the kernel is undefined, and the state is carried over: $x_s = x_t$.
 
     Args:
-        process: forward process.
+        process: forward process, or one for each coordinate.
         q_0: data law, (num_values^D,) or (num_values,)*D.
         s: earlier time.
         t: later time.

@@ -58,6 +58,22 @@ def infer_num_dims(size: int, num_states: int) -> int:
     return num_dims
 
 
+def for_each(
+    value: Float[Tensor, "*dim source target"], num_dims: int
+) -> Float[Tensor, "dims source target"]:
+    """One matrix for each coordinate, (D, S, T), from one for all, (S, T), or from D.
+
+    Raises:
+        ValueError: If there is another number of matrices than coordinates.
+    """
+    if value.ndim == 3 and len(value) != num_dims:
+        raise ValueError(
+            f"process must have one process for each of the {num_dims} coordinates of q_0; got "
+            f"{len(value)}: give as many, or one for all"
+        )
+    return value.expand(num_dims, -1, -1)
+
+
 def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
     """Check a law given as a vector or as an array.
 

@@ -10,7 +10,7 @@ N\, d_{TV}(\mathrm{out}_N, q_0) \to \tfrac{T}{2} \|V\|_1.$$
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,16 +18,18 @@ from jaxtyping import Float
 from scipy.integrate import quad_vec
 from torch import Tensor
 
-from di4c.exact.forward import _transform, push_forward
-from di4c.exact.laws import as_law, infer_num_dims, marginals, require_memory
-from di4c.processes import ForwardProcess, InterpolatingProcess
+from di4c.exact.defect import along, one_step_defect
+from di4c.exact.forward import push_forward, transform
+from di4c.exact.laws import as_law, for_each, marginals, require_memory
+from di4c.processes import InterpolatingProcess
+from di4c.processes.composed import Noise
 from di4c.schedules import Schedule
 
 # Beside a zero of the law the integrand has rounding errors, and more intervals do not help.
 _MAX_INTERVALS = 100
 
 
-def limit_n_tv(process: ForwardProcess, q_0: Tensor, stop: float = 0.0) -> float:
+def limit_n_tv(process: Noise, q_0: Tensor, stop: float = 0.0) -> float:
     r"""$\lim_N N\, d_{TV}(\mathrm{out}_N, q_{\mathrm{stop}})$ on the uniform grid, from $q_T$.
 
     Args:
@@ -43,7 +45,7 @@ def limit_n_tv(process: ForwardProcess, q_0: Tensor, stop: float = 0.0) -> float
 
 
 def limit_direction(
-    process: ForwardProcess, q_0: Tensor, stop: float = 0.0, tolerance: float = 1e-8
+    process: Noise, q_0: Tensor, stop: float = 0.0, tolerance: float = 1e-8
 ) -> Float[Tensor, "atom"]:
     r"""Signed measure V with $N (\mathrm{out}_N - q_{\mathrm{stop}}) \to (T - \mathrm{stop}) V$.
 
@@ -58,7 +60,7 @@ def limit_direction(
     $O(D^2 S^2 S^D)$ at each node.
 
     Args:
-        process: forward process with known rates.
+        process: forward process with known rates, or one for each coordinate.
         q_0: data law, (num_values^D,) or (num_values,)*D.
         stop: time at which generation stops. It must be 0 for masked noise.
         tolerance: target of the quadrature error in the Euclidean norm, relative to V.
@@ -82,111 +84,54 @@ def limit_direction(
                 f"stop must be 0 for masked noise; got {stop} (it needs no early stopping)"
             )
         return _masked_direction(process, law, num_dims, tolerance)
-    rates, first_speed = process.unit_rates(), float(process.speed(stop))
-    if first_speed == math.inf:
+    first_rates = for_each(process.rates(stop), num_dims)
+    if bool(first_rates.isinf().any()):
         raise ValueError(
             f"the process must have a finite rate at stop = {stop}; it is infinite and N TV grows "
             "like log N: choose another schedule or a later stop"
         )
-    _check_speed(first_speed, stop)
+    _check_rates(first_rates, stop)
     law = push_forward(law, process.transition(0.0, stop)) if stop > 0 else law
-    _check_support(law, rates, slow_start=first_speed == 0)
+    after = stop + 1e-3 * (process.horizon - stop)
+    _check_support(law, first_rates, for_each(process.rates(after), num_dims))
 
     def integrand(t: float) -> Tensor:
-        kernel, speed = process.transition(stop, t), float(process.speed(t))
-        _check_speed(speed, t)
+        kernel, rates = process.transition(stop, t), process.rates(t)
+        _check_rates(rates, t)
         law_t = push_forward(law, kernel)
-        defect = one_step_defect(law_t, rates) * speed**2
-        return law * push_forward(defect / law_t, kernel.T.contiguous())  # K_{0|t}, Bayes' rule
+        defect = one_step_defect(law_t, rates)
+        return law * push_forward(defect / law_t, kernel.mT.contiguous())  # K_{0|t}, Bayes' rule
 
-    return _integrate(integrand, stop, process.horizon, tolerance)
-
-
-def one_step_defect(
-    law: Float[Tensor, "atom"], rates: Float[Tensor, "state state"]
-) -> Float[Tensor, "atom"]:
-    r"""Mean error of one product step, divided by $\varepsilon^2$: $G = -\sum_x q(x) \Delta_x$.
-
-    By Lemma 1 the reverse kernel K and the product P of its marginals differ, to second order, on
-    pairs of coordinates only. Their difference $\Delta_x = \lim (K - P)(\cdot|x) / \varepsilon^2$
-    puts $+\kappa$ on the double flip $x^{d \to u, e \to v}$, $-\kappa$ on both single flips, and
-    $+\kappa$ on x, where
-
-    $$\kappa = R(u, x_d) R(v, x_e) [q(x^{uv})/q(x) - q(x^u) q(x^v) / q(x)^2].$$
-
-    The bracket vanishes where u = x_d or v = x_e. So the sums may run over all values with the full
-    matrix R, whose rows sum to 0. With $b_d = R_d^\top q$ and $s_d = b_d / q$ this leaves
-
-    $$G = \sum_{d<e} [C_{de} + b_d s_e - R_d^\top R_e^\top q] - q \sum_{d \ne e} R_d s_e, \qquad
-    C_{de}(u, v) = \sum_{i,j} R(u,i) R(v,j)\, q(u,j) q(i,v) / q(i,j).$$
-
-    Args:
-        law: q, (S^D,), positive everywhere.
-        rates: R of one coordinate at unit speed, (S, S) as [from, to]; rows sum to 0.
-
-    Returns:
-        G, (S^D,), sums to 0.
-
-    Raises:
-        ValueError: If an entry of the law is not positive.
-    """
-    num_states = len(rates)
-    num_dims = infer_num_dims(len(law), num_states)
-    if not float(law.min()) > 0:
-        raise ValueError(
-            f"law must be positive everywhere; its smallest entry is {float(law.min())}"
-        )
-    backward = rates.T.contiguous()
-    flows = [_along(law, rates, d) for d in range(num_dims)]  # b_d
-    total_flow = sum(flows, torch.zeros_like(law))
-    defect = torch.zeros_like(law)
-    for d, flow in enumerate(flows):
-        others = total_flow - flow
-        defect += (flow / law * others - _along(others, rates, d)) / 2
-        defect -= law * _along(others / law, backward, d)
-    for d, e in itertools.combinations(range(num_dims), 2):
-        # With the pair in front and the other coordinates last, few large matrix products suffice.
-        cube = law.reshape((num_states,) * num_dims).movedim((d, e), (0, 1))
-        pair = cube.reshape(num_states, num_states, -1)
-        ratio = pair[:, None] / pair  # q(u, j) / q(i, j) at [u, i, j, rest]
-        inner = (rates @ ratio) * rates[:, :, None, None] * pair  # [u, i, v, rest]
-        defect += inner.sum(1).reshape(cube.shape).movedim((0, 1), (d, e)).flatten()
-    return defect
+    return _integrate(integrand, stop, process.horizon, tolerance, process.breaks)
 
 
-def _along(vector: Tensor, matrix: Tensor, d: int) -> Tensor:
-    """Multiply a vector over S^D by an S x S matrix along coordinate d."""
-    num_states = len(matrix)
-    before = num_states**d
-    after = len(vector) // (before * num_states)
-    return _transform(vector, matrix, before, 1, after).flatten()
-
-
-def _check_speed(speed: float, t: float) -> None:
-    """Raise ValueError if no data is left at t, where the speed of the noise is not finite."""
-    if not math.isfinite(speed):
+def _check_rates(rates: Tensor, t: float) -> None:
+    """Raise ValueError if no data is left at t, where the rates of the noise are not finite."""
+    if not bool(rates.isfinite().all()):
         raise ValueError(
             f"schedule must leave some data at every time before the horizon; at t = {t} its alpha "
             "is 0 in float64: take a smaller rate or a shorter horizon"
         )
 
 
-def _check_support(law: Tensor, rates: Tensor, slow_start: bool) -> None:
-    r"""Raise ValueError unless $\beta(t)^2 q_t(x^u)\, q_t(x^v) / q_t(x)$ is integrable at t = 0.
+def _check_support(law: Tensor, first_rates: Tensor, rates: Tensor) -> None:
+    r"""Raise ValueError unless $R_{d,t} R_{e,t}\, q_t(x^u)\, q_t(x^v) / q_t(x)$ is integrable at 0.
 
     Let m(x) be the least number of jumps from the support to x. Then $q_t(x)$ vanishes like
     $B^{m(x)}$ with $B = \int_0^t \beta$, and $m(x) \le m(x^u) + 1$. The exponent
     $m(x^u) + m(x^v) - m(x)$ is negative only if m(x) = 1 and both neighbours are in the support.
-    Such a zero is harmless if the noise starts slowly, $\beta(0) = 0$, because $\beta^2 / B$ is
-    bounded for smooth B.
+    Such a zero is harmless if the noise of one of the two coordinates starts slowly, with rate 0,
+    because $\beta^2 / B$ is bounded for smooth B.
+
+    Args:
+        law: q_0, (S^D,).
+        first_rates: rates at time 0, (D, S, S).
+        rates: rates just after it, (D, S, S), which tell the states that noise reaches.
     """
     if float(law.min()) > 0:
         return
-    num_states = len(rates)
-    num_dims = infer_num_dims(len(law), num_states)
-    support = (law > 0).double()
-    jumps = (rates > 0).double()  # the diagonal of a rate matrix is negative
-    steps = jumps + torch.eye(num_states, dtype=torch.float64)
+    support, num_states = (law > 0).double(), rates.shape[-1]
+    steps = (rates > 0).double() + torch.eye(num_states, dtype=torch.float64)
     reached = push_forward(support, (torch.matrix_power(steps, num_states) > 0).double()) > 0
     if not bool(reached.all()):
         raise ValueError(
@@ -194,10 +139,10 @@ def _check_support(law: Tensor, rates: Tensor, slow_start: bool) -> None:
             "at probability 0: drop the values that never occur, or use masked noise"
         )
     sides = torch.zeros_like(law)
-    for d in range(num_dims):
-        sides += _along(support, jumps, d) > 0
+    for d, jumps in enumerate((first_rates > 0).double()):  # the diagonal of rates is negative
+        sides += along(support, jumps, d) > 0
     harmful = (law == 0) & (sides > 1)
-    if bool(harmful.any()) and not slow_start:
+    if bool(harmful.any()):
         raise ValueError(
             "q_0 must have full support, or at least no zero that noise enters along two "
             f"coordinates; {int(harmful.sum())} of its {len(law)} entries are such, and N TV grows "
@@ -207,9 +152,13 @@ def _check_support(law: Tensor, rates: Tensor, slow_start: bool) -> None:
 
 
 def _integrate(
-    integrand: Callable[[float], Tensor], first: float, last: float, tolerance: float
+    integrand: Callable[[float], Tensor],
+    first: float,
+    last: float,
+    tolerance: float,
+    breaks: Sequence[float] = (),
 ) -> Tensor:
-    """Adaptive Gauss-Kronrod quadrature of a vector.
+    """Adaptive Gauss-Kronrod quadrature of a vector that may jump at the breaks.
 
     The variable is s, t = first + (last - first) s^2: the integrand varies fastest near s = 0.
 
@@ -225,6 +174,7 @@ def _integrate(
         epsrel=tolerance,
         quadrature="gk15",
         limit=_MAX_INTERVALS,
+        points=[math.sqrt((t - first) / length) for t in breaks if first < t < last],
         full_output=True,
     )
     if not info.success and error > 100 * tolerance * max(1.0, float(np.linalg.norm(value))):
@@ -235,9 +185,7 @@ def _integrate(
     return torch.from_numpy(value)
 
 
-def _masked_direction(
-    process: ForwardProcess, law: Tensor, num_dims: int, tolerance: float
-) -> Tensor:
+def _masked_direction(process: Noise, law: Tensor, num_dims: int, tolerance: float) -> Tensor:
     r"""V for masked noise.
 
     The computation is on the cube M(z) = p(unmasked part of z) with z in $(S+1)^D$. Unmasking a
@@ -273,7 +221,7 @@ def _masked_direction(
     if bool(lost.any()):  # from an impossible state the rest is drawn from its own marginals
         for d, row in enumerate(marginals(law, num_dims, size)):
             complete = torch.cat([eye, row[None]])
-            lost = _transform(lost, complete, size**d, 1, (size + 1) ** (num_dims - d - 1))
+            lost = transform(lost, complete[None], size**d, (size + 1) ** (num_dims - d - 1))
         direction += lost.flatten()
     return direction
 

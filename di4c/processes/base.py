@@ -24,9 +24,15 @@ class ForwardProcess(StateSpace, ABC):
 
     Attributes:
         horizon: T, the time at which generation starts.
+        breaks: times at which the rates jump.
     """
 
     horizon: float
+
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """Times at which the rates jump; none unless a process says so."""
+        return ()
 
     @abstractmethod
     def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
@@ -63,6 +69,17 @@ class ForwardProcess(StateSpace, ABC):
             ValueError: If the rates of the process are not known.
         """
         raise self._no_rates()
+
+    def rates(self, t: Time) -> Float[Tensor, "*time source target"]:
+        r"""Rate matrix $R_t = \mathrm{speed}(t)\, R$ of one coordinate at time t.
+
+        Returns:
+            (..., S, S) as [from, to], in float64; not finite where no data is left at t.
+
+        Raises:
+            ValueError: If the rates of the process are not known.
+        """
+        return self.speed(t)[..., None, None] * self.unit_rates()
 
     def likelihood(
         self, x_t: Int[Tensor, "*batch"], s: Time, t: Time
@@ -258,7 +275,7 @@ class ForwardProcess(StateSpace, ABC):
         self, weights: Float[Tensor, "*batch state"], x_t: Int[Tensor, "*batch"], t: Time
     ) -> Float[Tensor, "*batch state"]:
         r"""Rates $R_t(k \to x_t) \sum_{x_0} q_{t|0}(k \mid x_0)\, w(x_0)$ over all states k."""
-        raise self._no_rates()
+        return select_rows(self.rates(t).mT, x_t) * self.push(weights, 0.0, t)
 
     def _over_evidence(
         self, probs: Float[Tensor, "*batch state"], x_t: Int[Tensor, "*batch"], t: Time

@@ -12,12 +12,11 @@ from tests.di4c.test_processes import PROCESSES
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_rates_generate_the_transitions(name):
-    """The derivative of q_{t|0} is speed(t) q_{t|0} R, here by central differences."""
+    """The derivative of q_{t|0} is q_{t|0} R_t, here by central differences."""
     process, step = PROCESSES[name], 1e-5
     t = 0.1 * process.horizon
     change = process.transition(0.0, t + step) - process.transition(0.0, t - step)
-    rates = process.speed(t) * process.unit_rates()
-    found = process.transition(0.0, t) @ rates
+    found = process.transition(0.0, t) @ process.rates(t)
     torch.testing.assert_close(found, change / (2 * step), rtol=1e-6, atol=1e-6)
     assert float(found.abs().max()) > 0.1
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from di4c.processes import (
     InterpolatingProcess,
     MaskedProcess,
+    PiecewiseProcess,
     RateMatrixProcess,
     UniformProcess,
     absorbing_process,
@@ -24,6 +25,13 @@ from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule
 _CYCLE = torch.tensor(
     [[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.5, 0.0, -0.5]], dtype=torch.float64
 )  # not reversible
+_SYMMETRIC = torch.tensor(
+    [
+        [[-1.0, 1.0, 0.0], [1.0, -1.2, 0.2], [0.0, 0.2, -0.2]],
+        [[-0.7, 0.1, 0.6], [0.1, -0.1, 0.0], [0.6, 0.0, -0.6]],
+    ],
+    dtype=torch.float64,
+)  # two matrices that do not commute, with the same stationary law
 PROCESSES = {
     "masked": MaskedProcess(3),
     "masked_cosine": MaskedProcess(2, CosineSchedule(2.0)),
@@ -34,6 +42,7 @@ PROCESSES = {
     "falling": two_state_process(0.0, 0.8, 2.0),
     "gaussian": gaussian_process(8, rate_sigma=1.5, stationary_sigma=3.0),
     "cycle": RateMatrixProcess(_CYCLE, 1.5, integrated_rate=lambda t: t + t * t),
+    "piecewise": PiecewiseProcess([RateMatrixProcess(rates) for rates in _SYMMETRIC]),
 }
 REVERSIBLE = ["uniform", "uniform_exponential", "two_state", "gaussian"]
 process_names = pytest.mark.parametrize("name", PROCESSES)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from di4c import exact
-from di4c.exact.limits import one_step_defect
+from di4c.exact import one_step_defect
 from di4c.processes import (
     ForwardProcess,
     UniformProcess,
@@ -53,18 +53,26 @@ def flipped(x: State, *changes: tuple[int, int]) -> State:
     return tuple(values)
 
 
-def kappa(law: Law, rates: Rates, x: State, first: tuple[int, int], second: tuple[int, int]):
+def kappa(
+    law: Law, rates: Sequence[Rates], x: State, first: tuple[int, int], second: tuple[int, int]
+) -> Number:
     """The weight kappa of changing two coordinates at once; first = (d, u), second = (e, v)."""
-    speed = rates[first[1]][x[first[0]]] * rates[second[1]][x[second[0]]]
+    (d, u), (e, v) = first, second
+    speed = rates[d][u][x[d]] * rates[e][v][x[e]]
     joint = law[flipped(x, first, second)] / law[x]
     return speed * (joint - law[flipped(x, first)] * law[flipped(x, second)] / law[x] ** 2)
 
 
 def defect(law: Law, rates: Rates, x: State) -> Law:
-    """Delta_x by its closed form, in the number type of the law."""
+    """Delta_x by its closed form, if all coordinates have the same rates."""
+    return own_defect(law, [rates] * len(x), x)
+
+
+def own_defect(law: Law, rates: Sequence[Rates], x: State) -> Law:
+    """Delta_x by its closed form, with rates for each coordinate, in the number type of the law."""
     result = dict.fromkeys(law, 0 * law[x])
     for d, e in itertools.combinations(range(len(x)), 2):
-        for u, v in itertools.product(range(len(rates)), repeat=2):
+        for u, v in itertools.product(range(len(rates[0])), repeat=2):
             if u == x[d] or v == x[e]:
                 continue
             weight = kappa(law, rates, x, (d, u), (e, v))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from di4c.exact.limits import one_step_defect
+from di4c.exact import one_step_defect
 from theory.claim import Record
 from theory.lemma1 import one_step as lemma1
 from theory.lemma1.one_step import defect, expansion, flipped, kappa

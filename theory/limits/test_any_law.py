@@ -9,8 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from di4c.exact import forward_law, product_composition, product_law, states, total_variation
-from di4c.exact.limits import limit_direction, limit_n_tv, one_step_defect
+from di4c.exact import (
+    forward_law,
+    limit_direction,
+    limit_n_tv,
+    one_step_defect,
+    product_composition,
+    product_law,
+    states,
+    total_variation,
+)
 from di4c.processes import (
     MaskedProcess,
     RateMatrixProcess,

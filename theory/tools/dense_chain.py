@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from di4c.processes import ForwardProcess
+from di4c.processes.composed import CoordinateProcesses, Noise
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class DenseChain:
         return (self.laws[1:] * distances).sum(-1)
 
 
-def dense_chain(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> DenseChain:
+def dense_chain(process: Noise, q_0: Tensor, grid: Tensor) -> DenseChain:
     """The chain of a data law over num_values^D states on a grid from t_0 to t_N.
 
     Where q_t(x) = 0 each coordinate follows its own reverse kernel. A coordinate for which that is
@@ -55,19 +55,24 @@ def dense_chain(process: ForwardProcess, q_0: Tensor, grid: Tensor) -> DenseChai
     states = torch.cartesian_prod(*[torch.arange(size)] * num_dims).reshape(-1, num_dims)
     one_hot = torch.nn.functional.one_hot(states, size).double()  # (n, D, S)
 
-    def everywhere(kernel: Tensor) -> Tensor:
-        """The kernels of all coordinates, (N, n, n), from those of one coordinate, (N, S, S)."""
-        return torch.stack([kernel[:, c][:, :, c] for c in states.T]).prod(0)
+    own = isinstance(process, CoordinateProcesses)
+    each = process.processes if own else (process,) * num_dims
 
-    single = process.transition(grid[:-1], grid[1:])
-    laws = [law.reshape(-1) @ everywhere(process.transition(grid[:1] * 0, grid[:1]))[0]]
+    def everywhere(single: Tensor) -> Tensor:
+        """The kernels on all states, (N, n, n), from those of the coordinates, (N, D, S, S)."""
+        moved = zip(single.unbind(1), states.T, strict=True)
+        return torch.stack([kernel[:, c][:, :, c] for kernel, c in moved]).prod(0)
+
+    single = torch.stack([one.transition(grid[:-1], grid[1:]) for one in each], 1)
+    first = torch.stack([one.transition(grid[:1] * 0, grid[:1]) for one in each], 1)
+    laws = [law.reshape(-1) @ everywhere(first)[0]]
     forward = everywhere(single)
     for kernel in forward:
         laws.append(laws[-1] @ kernel)
     true = _condition(torch.stack(laws[:-1]), forward)
     marginals = torch.einsum("kxy,ydv->kxdv", true, one_hot)
     alone = _condition(
-        torch.einsum("ky,ydv->kdv", torch.stack(laws[:-1]), one_hot), single[:, None]
+        torch.einsum("ky,ydv->kdv", torch.stack(laws[:-1]), one_hot), single
     )  # (N, D, x_t^d, x_s^d)
     carried = torch.eye(size, dtype=torch.float64)
     alone = torch.where(alone.sum(-1, keepdim=True) > 0, alone, carried)

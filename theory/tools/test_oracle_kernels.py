@@ -1,4 +1,4 @@
-"""The noise of the oracle against matrix exponentials, and own rates against the library."""
+"""The noise of the oracle against matrix exponentials."""
 
 import math
 from fractions import Fraction
@@ -6,13 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.linalg
-import torch
 
-from di4c import exact
-from di4c.processes import two_state_process
-from di4c.schedules import uniform_grid
 from theory.tools import oracle
-from theory.tools.own_rates import OwnRates, defects, random_noise
 
 ELAPSED = 0.7
 RATIO = math.exp(-ELAPSED)  # a redraw at rate 1 has not happened
@@ -68,27 +63,3 @@ def test_a_step_of_the_oracle_by_hand():
     out = oracle.compose(law, [oracle.masked_kernel(Fraction(1, 2), 2, from_data=True)])
     assert out[0, 1] == out[1, 0] == Fraction(1, 16)
     assert oracle.total_variation(out, law) == Fraction(1, 8)
-
-
-def test_own_rates_that_are_all_the_same_are_those_of_the_library():
-    generator = np.array([[-0.4, 0.4], [0.9, -0.9]])
-    law = np.array([0.1, 0.2, 0.05, 0.15, 0.1, 0.1, 0.2, 0.1])
-    noise = OwnRates(law, [np.stack([generator] * 3)], 1.3)
-    process = two_state_process(0.4, 0.9, 1.3)
-    expected = exact.product_composition(process, torch.tensor(law), uniform_grid(4, 1.3))
-    np.testing.assert_allclose(noise.generated(4), expected.numpy(), atol=1e-13)
-    q = exact.forward_law(process, torch.tensor(law), 0.6)
-    np.testing.assert_allclose(noise.noised(0.6), q.numpy(), atol=1e-14)
-    mean = -q.numpy() @ defects(q.numpy(), noise.rates(0.6))
-    library = exact.one_step_defect(q, torch.tensor(generator))
-    np.testing.assert_allclose(mean, library.numpy(), atol=1e-13)
-
-
-def test_generators_that_do_not_commute_are_composed_in_the_order_of_time():
-    noise = random_noise(np.random.default_rng(5), 2, 3)
-    first, second = (piece[1] for piece in noise.pieces)
-    half = noise.horizon / 2
-    expected = scipy.linalg.expm(half * first) @ scipy.linalg.expm(half * second)
-    found = noise.kernels(0.0, noise.horizon)[1]
-    np.testing.assert_allclose(found, expected, atol=1e-13)
-    assert np.abs(expected - scipy.linalg.expm(half * (first + second))).max() > 1e-4

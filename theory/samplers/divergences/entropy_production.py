@@ -21,33 +21,37 @@ import itertools
 import math
 
 import numpy as np
+import torch
 from scipy.optimize import linprog
+from torch import Tensor
 
+from di4c.exact import forward_law
+from di4c.processes import CoordinateProcesses
 from theory.claim import Record, claim
 from theory.tools import oracle
-from theory.tools.own_rates import OwnRates, over_time, random_noise
+from theory.tools.own_rates import over_time, own_rates, random_rates
 
 SOURCE = "arXiv 2602.06849, as stated in the abstract; the proof: this project"
 
 
-def edges(noise: OwnRates) -> list[tuple[int, int, int, int, int]]:
+def edges(num_dims: int, num_states: int) -> list[tuple[int, int, int, int, int]]:
     """Pairs of states that differ in one coordinate: (x, y, coordinate, value of x, value of y)."""
-    states = oracle.all_states(noise.num_dims, noise.num_states)
+    states = oracle.all_states(num_dims, num_states)
     result = []
     for (i, x), (j, y) in itertools.combinations(enumerate(states), 2):
-        changed = [d for d in range(noise.num_dims) if x[d] != y[d]]
+        changed = [d for d in range(num_dims) if x[d] != y[d]]
         if len(changed) == 1:
             (d,) = changed
             result.append((i, j, d, x[d], y[d]))
     return result
 
 
-def bounds(noise: OwnRates) -> tuple[float, float]:
+def bounds(law: Tensor, noise: CoordinateProcesses) -> tuple[float, float]:
     """The integral of the net flow, and that of sqrt(sigma A / 2)."""
     net_flow = thermodynamic = 0.0
-    links = edges(noise)
+    links = edges(len(noise.processes), noise.num_states)
     for t, weight in over_time(noise):
-        q, rates = noise.noised(t), noise.rates(t)
+        q, rates = forward_law(noise, law, t).numpy(), noise.rates(t).numpy()
         pairs = [(q[i] * rates[d, u, v], q[j] * rates[d, v, u]) for i, j, d, u, v in links]
         production = math.fsum((a - b) * math.log(a / b) for a, b in pairs)
         activity = math.fsum(a + b for a, b in pairs)
@@ -81,12 +85,13 @@ def verify_bound(record: Record) -> None:
     rng = np.random.default_rng(0)
     for num_dims, num_states in ((2, 2), (3, 2), (2, 3)):
         for k in range(3):
-            noise = random_noise(rng, num_dims, num_states)
-            law = rng.dirichlet(np.full(num_states**num_dims, 0.5)) + 1e-3
-            noise = OwnRates(law / law.sum(), noise.pieces, 0.2 + 0.3 * k)
-            end = noise.noised(noise.horizon)
-            distance = wasserstein(noise.law, end, num_dims, num_states)
-            net_flow, thermodynamic = bounds(noise)
+            pieces = [random_rates(rng, num_dims, num_states) for _ in range(2)]
+            noise = own_rates(pieces, 0.2 + 0.3 * k)
+            law = torch.from_numpy(rng.dirichlet(np.full(num_states**num_dims, 0.5)) + 1e-3)
+            law /= law.sum()
+            end = forward_law(noise, law, noise.horizon)
+            distance = wasserstein(law.numpy(), end.numpy(), num_dims, num_states)
+            net_flow, thermodynamic = bounds(law, noise)
             what = f"D = {num_dims}, S = {num_states}, T = {noise.horizon:.1f}"
             record.at_most(distance, net_flow, f"net flow, {what}", rounding=1e-6)
             record.at_most(net_flow, thermodynamic, f"entropy production, {what}", rounding=1e-6)

@@ -13,56 +13,68 @@ rates, in proportion to the step, keep it bounded; an error of every step by the
 it grow like N. Then fewer steps are better.
 """
 
-import functools
 import itertools
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from di4c.exact import kl, marginals, product_law, total_variation
+from di4c.processes import CoordinateProcesses
+from di4c.schedules import uniform_grid
 from theory.claim import Record, claim
-from theory.tools.own_rates import OwnRates, random_noise
+from theory.tools.dense_chain import DenseChain, dense_chain
+from theory.tools.own_rates import random_noise
 
 
-def singles(rows: np.ndarray, noise: OwnRates) -> list[np.ndarray]:
-    """The marginals of each row, one array (n, S) for each coordinate."""
-    axes = range(1, noise.num_dims + 1)
-    cube = rows.reshape(-1, *(noise.num_states,) * noise.num_dims)
-    return [cube.sum(tuple(a for a in axes if a != d)) for d in axes]
-
-
-def product(marginals: list[np.ndarray]) -> np.ndarray:
-    """The product of marginals, row by row, (n, S^D)."""
-
-    def outer(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return (left[:, :, None] * right[:, None, :]).reshape(len(left), -1)
-
-    return functools.reduce(outer, marginals)
-
-
-def tilted(marginals: list[np.ndarray], size: float, rng: np.random.Generator) -> list[np.ndarray]:
+def tilted(marginals: Tensor, size: float, generator: torch.Generator) -> Tensor:
     """Learned marginals: the true ones with log-normal errors of this size."""
-    result = []
-    for rows in marginals:
-        learned = rows * np.exp(size * rng.normal(size=rows.shape))
-        result.append(learned / learned.sum(1, keepdims=True))
-    return result
+    noise = torch.randn(marginals.shape, dtype=torch.float64, generator=generator)
+    learned = marginals * torch.exp(size * noise)
+    return learned / learned.sum(-1, keepdim=True)
 
 
-def errors(noise: OwnRates, num_steps: int, size: float) -> tuple[float, float, float, float]:
-    """TV of N learned steps; sums of discretisation, of learning, and of the bound by KL."""
-    rng = np.random.default_rng(7)
-    law, discrete, learning, by_kl = noise.noised(noise.horizon), 0.0, 0.0, 0.0
-    for q, true, exact in noise.steps(num_steps):
-        marginals = singles(true, noise)
-        learned = tilted(marginals, size, rng)
-        kernel = product(learned)
-        discrete += float(q @ np.abs(true - exact).sum(1)) / 2
-        learning += float(q @ np.abs(exact - kernel).sum(1)) / 2
-        pairs = zip(marginals, learned, strict=True)
-        divergence = sum((m * np.log(m / other)).sum(1) for m, other in pairs)
-        by_kl += math.sqrt(float(q @ divergence) / 2)
-        law = law @ kernel
-    return float(np.abs(law - noise.law).sum()) / 2, discrete, learning, by_kl
+@dataclass(frozen=True)
+class Learned:
+    """A sampler whose denoiser errs: what its N steps generate, and how much each of them errs.
+
+    Attributes:
+        chain: the steps of the exact product denoiser.
+        marginals: those of the true kernels, (N, n, D, S).
+        learned: learned marginals, (N, n, D, S).
+    """
+
+    chain: DenseChain
+    marginals: Tensor
+    learned: Tensor
+
+    def error(self) -> float:
+        """TV of the N learned steps from q_T."""
+        law = self.chain.laws[-1]
+        for kernel in product_law(self.learned).flip(0):
+            law = law @ kernel
+        return float(total_variation(law, self.chain.laws[0]))
+
+    def learning_errors(self) -> Tensor:
+        """The mean TV of each step to the exact product, (N,)."""
+        distances = total_variation(product_law(self.learned), self.chain.product)
+        return (self.chain.laws[1:] * distances).sum(-1)
+
+    def by_kl(self) -> Tensor:
+        """The bound of each of these by the KL of the marginals, (N,)."""
+        divergences = (self.chain.laws[1:] * kl(self.marginals, self.learned).sum(-1)).sum(-1)
+        return (divergences / 2).sqrt()
+
+
+def learn(
+    law: Tensor, noise: CoordinateProcesses, num_steps: int, err: Callable[[Tensor], Tensor]
+) -> Learned:
+    """The sampler of N steps whose true marginals go through `err`."""
+    chain = dense_chain(noise, law, uniform_grid(num_steps, noise.horizon))
+    true = marginals(chain.true, len(noise.processes), noise.num_states)
+    return Learned(chain, true, err(true))
 
 
 @claim(
@@ -75,14 +87,17 @@ def errors(noise: OwnRates, num_steps: int, size: float) -> tuple[float, float, 
 )
 def verify_learned(record: Record) -> None:
     """Random noise; marginals with log-normal errors."""
-    rng = np.random.default_rng(0)
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(7)
     for (num_dims, num_states), size in itertools.product(((2, 2), (3, 2), (2, 3)), (0.01, 0.1)):
-        noise = random_noise(rng, num_dims, num_states)
+        law, noise = random_noise(rng, num_dims, num_states)
         for num_steps in (2, 6):
-            left, discrete, learning, by_kl = errors(noise, num_steps, size)
+            made = learn(law, noise, num_steps, lambda m, size=size: tilted(m, size, generator))
+            learning = made.learning_errors()
+            right = float((made.chain.step_errors() + learning).sum())
             what = f"D = {num_dims}, S = {num_states}, N = {num_steps}, error {size}"
-            record.at_most(left, discrete + learning, what, largest=1)
-            record.at_most(learning, by_kl, f"by KL, {what}")
+            record.at_most(made.error(), right, what, largest=1)
+            for k, (left, bound) in enumerate(zip(learning, made.by_kl(), strict=True)):
+                record.at_most(float(left), float(bound), f"by KL, step {k}, {what}")
 
 
 @claim(
@@ -95,14 +110,9 @@ def verify_learned(record: Record) -> None:
 )
 def verify_more_steps(record: Record) -> None:
     """The error grows from some number of steps on."""
-    noise = random_noise(np.random.default_rng(3), 2, 2)
-
-    def error(num_steps: int) -> float:
-        law = noise.noised(noise.horizon)
-        for _, true, _ in noise.steps(num_steps):
-            law = law @ product([0.99 * rows + 0.01 / 2 for rows in singles(true, noise)])
-        return float(np.abs(law - noise.law).sum()) / 2
-
-    values = {n: error(n) for n in (1, 2, 4, 8, 16, 32)}
+    law, noise = random_noise(np.random.default_rng(3), 2, 2)
+    values = {
+        n: learn(law, noise, n, lambda m: 0.99 * m + 0.01 / 2).error() for n in (1, 2, 4, 8, 16, 32)
+    }
     best = min(values, key=values.__getitem__)
     record.exceeds(values[32], values[best], 0.005, f"N = 32 against the best N = {best}")
