@@ -11,7 +11,7 @@ import itertools
 from theory.lab import Product, Share
 
 STATES = 2
-DIMS = (2, 5)
+DIMS = (3, 5)
 
 
 def conjecture(weight: Share, first: Product, second: Product):
