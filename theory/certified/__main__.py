@@ -12,26 +12,15 @@ goes on from the entries that the file has. `docs/certified.md` explains the met
 
 import time
 from pathlib import Path
-from typing import TypedDict
 
 from tqdm import tqdm
 
-from reporting import ROOT, format_table, manifest, run_script, script_parser, write_json
+from reporting import format_table, manifest, run_script, script_parser, write_json
 from reporting.scripts import at_least
-from reporting.typed import read_as
 from theory.certified.check import check
-from theory.certified.family import family, title
+from theory.certified.family import RECORD, REMEDY, entries_of, family, title
 from theory.certified.recurrence import Entry
 from theory.certified.search import certify
-
-RECORD = ROOT / "results" / "certificate.json"
-REMEDY = "make it again with --json"
-
-
-class Certificate(TypedDict):
-    """A certificate on disk."""
-
-    entries: list[Entry]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -82,22 +71,13 @@ def verify(path: Path, most_steps: int | None = None) -> None:
     print(f"{len(entries)} entries verified in {time.perf_counter() - started:.0f} seconds")
 
 
-def entries_of(path: Path) -> list[Entry]:
-    """The entries of a certificate.
-
-    Raises:
-        ValueError: if the file is no certificate; names the file and the field.
-        OSError: if it cannot be read.
-    """
-    return read_as(path, Certificate, REMEDY)["entries"]
-
-
 def write(path: Path, most_steps: int | None = None) -> None:
     """Find the bounds of the whole family, and write the certificate after each entry."""
     wanted = [e for e in family() if most_steps is None or e["N"] <= most_steps]
     found = entries_of(path) if path.exists() else []
     done = {_key(entry): entry for entry in found}
     entries: list[Entry] = []
+    made_by = manifest()
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     total = sum(e["N"] ** 2 for e in wanted)
     with tqdm(total=total, bar_format=layout, disable=None, leave=False, dynamic_ncols=True) as bar:
@@ -109,8 +89,8 @@ def write(path: Path, most_steps: int | None = None) -> None:
                 entries.append(done[_key(entry)])
                 continue
             entries.append(certify(entry, lambda share, weight=weight: bar.update(weight * share)))
-            write_json(path, {"manifest": manifest(), "entries": entries})
-    write_json(path, {"manifest": manifest(), "entries": entries})
+            write_json(path, {"manifest": made_by, "entries": entries})
+    write_json(path, {"manifest": made_by, "entries": entries})
 
 
 def _key(entry: Entry) -> str:

@@ -1,9 +1,16 @@
-"""The processes whose certificates are recorded, and how they are called."""
+"""The processes whose certificates are recorded, and how the record is read and shown."""
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypedDict
 
+from reporting import ROOT
+from reporting.typed import read_as
 from theory.certified.recurrence import Entry
 
+RECORD = ROOT / "results" / "certificate.json"
+REMEDY = "make it again with --json"
 STEPS = range(1, 9)
 
 _PROCESSES: list[tuple[str, list[str], str | None]] = [
@@ -14,8 +21,14 @@ _PROCESSES: list[tuple[str, list[str], str | None]] = [
 ]
 
 
+class Certificate(TypedDict):
+    """A certificate on disk."""
+
+    entries: list[Entry]
+
+
 def family() -> list[dict[str, Any]]:
-    """Noise, pi, rate and N of all recorded certificates, the quickest first."""
+    """Noise, pi, rate and N of all entries of the record."""
     return [
         {"noise": noise, "pi": pi, "rate": rate, "N": num_steps}
         for noise, pi, rate in _PROCESSES
@@ -23,14 +36,42 @@ def family() -> list[dict[str, Any]]:
     ]
 
 
+def entries_of(path: Path = RECORD) -> list[Entry]:
+    """The entries of a certificate. They are not verified.
+
+    Raises:
+        ValueError: if the file is no certificate; names the file and the field.
+        OSError: if it cannot be read.
+    """
+    return read_as(path, Certificate, REMEDY)["entries"]
+
+
 def title(entry: Entry) -> str:
     """The process in words."""
-    schedule = "linear schedule" if entry["rate"] is None else f"(a + b) T = {entry['rate']}"
+    schedule = "linear" if entry["rate"] is None else f"(a + b) T = {entry['rate']}"
     if entry["noise"] == "masked":
         return f"masked, {schedule}"
-    if entry["pi"] == ["1/2"]:
-        return f"uniform, {schedule}"
-    if entry["pi"] == ["0"]:
-        return f"absorbing, {schedule}"
-    share = entry["pi"][0] if len(entry["pi"]) == 1 else f"{entry['pi'][0]} to {entry['pi'][1]}"
-    return f"two-state, pi = {share}, {schedule}"
+    name = {"1/2": "uniform", "0": "absorbing"}.get(entry["pi"][-1], "two-state")
+    if len(entry["pi"]) == 2:
+        name = f"all pi from {entry['pi'][0]} to {entry['pi'][1]}"
+    elif name == "two-state":
+        name = f"pi = {entry['pi'][0]}"
+    return f"{name}, {schedule}"
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """A Markdown table: for each process and N the bounds, and the law for the largest N."""
+    header = ["process", *(f"N = {n}" for n in STEPS), f"law for N = {STEPS[-1]}: 00, 01, 10, 11"]
+    lines = [header, ["---"] * len(header)]
+    for name, group in groupby(entries, title):
+        found = {entry["N"]: entry for entry in group}
+        bounds = [f"{found[n]['lower'][:5]} to {_up(found[n]['upper'])}" for n in found]
+        missing = [""] * (len(STEPS) - len(found))
+        lines.append([name, *bounds, *missing, ", ".join(found[max(found)]["law"])])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _up(decimal: str) -> str:
+    """The smallest number with three decimals that is not below."""
+    thousandths = -(-int(decimal.replace(".", "")) // 1000)
+    return f"{thousandths // 1000}.{thousandths % 1000:03d}"
