@@ -50,9 +50,9 @@ class RarelyNoise(FixedGap):
 
 
 WORDS = Recipe(
-    times=FixedGap(0.1, first=0.4),
+    times=FixedGap(0.1),
     data_weight=Weight(0.3, "constant"),
-    distillation=SeparateDistillation(0.15, weight=1.0, last=0.5),
+    distillation=SeparateDistillation(0.15, weight=2.0, last=0.5),
     num_latents=32,
     stratified=True,
     start=StartTerm(weight=0.0, data_weight=1.0, atoms=1024, latent_factor=8),
