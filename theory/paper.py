@@ -44,7 +44,7 @@ STATEMENTS = (
         "Proposition 1",
         r"$p = \mathbb E_\lambda \prod_d p^d(\cdot; \lambda)$ with $\lambda \sim$ Unif[0, 1]",
         "any law on S^D",
-        "the number of components may have to be as large as S^(D-1)",
+        "how many components: S^(D-1) always suffice, and parity on D bits needs all 2^(D-1)",
         ("proposition1-inverse-cdf", "proposition1-component-count", "proposition1-parity"),
         ("latent-entropy-not-sufficient",),
     ),
@@ -53,7 +53,8 @@ STATEMENTS = (
         r"$d_{TV}(q_{t-\epsilon|t}(\cdot|x), \prod_d q^d_{t-\epsilon|t}(\cdot|x)) = "
         r"O(\epsilon^2)$",
         "a continuous-time Markov chain; coordinates move independently; fixed t > 0",
-        "q_t(x) > 0; the constant depends on t and x",
+        "q_t(x) > 0; the constant depends on t and x, and for data with zeros it grows without bound "
+        "as t falls to 0",
         ("lemma1-order", "lemma1-limit", "lemma1-binary", "lemma1-masked"),
         ("lemma1-uniformly",),
     ),
@@ -61,8 +62,8 @@ STATEMENTS = (
         "Theorem 1, upper bound",
         r"$d_{TV}(q_0, P_{0|t_1} \circ \dots \circ P_{t_{N-1}|T} \circ q_T) = O(1/N)$",
         "marginal-matching product steps on the uniform grid; start q_T",
-        r"$\int \alpha'^2 < \infty$, and one of: full support, masked noise, early stopping, a "
-        "finer grid near the data, noise that starts at rate 0",
+        r"$\int \alpha'^2 < \infty$, and one of: full support of the data, masked noise, early "
+        "stopping, a finer grid near the data, noise that starts at rate 0",
         ("theorem1-rate", "theorem1-upper-steps"),
         (
             "theorem1-needs-support",
@@ -77,7 +78,8 @@ STATEMENTS = (
         r"$d_{TV}(q_0, P_{0|t_1} \circ \dots \circ P_{t_{N-1}|T} \circ q_T) \ge c / N$ at "
         "S = D = 2",
         "an example, two bits; marginal-matching product steps",
-        "the uniform grid; other product steps and other grids may have a smaller error",
+        "the uniform grid and full support: for equal bits, other grids and the cosine schedule err "
+        "less; other product steps need not err at all",
         ("theorem1-lower", "theorem1-lower-every-pair"),
         (
             "arbitrary-products-one-step",
@@ -92,16 +94,17 @@ STATEMENTS = (
         r"$d_{TV}(\text{teacher}_N, \text{student}_1) \le \frac{1}{\sqrt 2} \big[ "
         r"\sqrt{L_{distil}} + \sum_{n=2}^N \sqrt{L_{consis,n}} \big]$",
         "losses at states that the teacher generates; any teacher, student, S, D and N",
-        "",
+        "one step of the student: several steps, even without any loss, are not the teacher",
         ("theorem2-bound", "theorem2-diffusion", "theorem2-losses"),
-        ("theorem2-losses-own-latents",),
+        ("theorem2-losses-own-latents", "several-steps-teacher"),
     ),
     Statement(
         "Losses at noised data, r_t = q_t",
         r"Theorem 2 with $q_{t_n}$ in the losses and $\sum_{n \ge 2} "
         r"d_{TV}(p^\psi_{t_{n-1}|t_n} \circ q_{t_n}, q_{t_{n-1}})$ on the right",
         "any laws, teacher and student",
-        "the added term: without it the bound is false",
+        "the added term, which measures how far the teacher is from the data; without it the bound "
+        "is false",
         ("theorem2-noised-data", "theorem2-noised-data-sharp"),
         ("theorem2-noised-data-no-term",),
     ),
@@ -109,7 +112,7 @@ STATEMENTS = (
         "Iterated Di4C",
         r"Theorem 2 with a mixture as the teacher $p^\psi$",
         "any Markov chain may be the teacher",
-        "",
+        "nothing",
         ("theorem2-bound", "theorem2-expected"),
         (),
     ),
@@ -118,7 +121,7 @@ STATEMENTS = (
         r"$\mathrm{KL}(p^\psi \Vert \mathbb E_\lambda p^\theta(\cdot; \lambda)) \le "
         r"\mathbb E_\lambda \sum_d \mathrm{KL}(p^{\psi, d} \Vert p^{\theta, d}(\cdot; \lambda))$",
         "the teacher is a product model",
-        "for a correlated target its total correlation has to be added",
+        "for a mixture as the teacher its total correlation has to be added",
         ("convexity-surrogate", "convexity-surrogate-equality", "convexity-surrogate-gap"),
         ("convexity-surrogate-correlated", "convexity-surrogate-support"),
     ),
@@ -127,8 +130,8 @@ STATEMENTS = (
         r"$\mathbb E_r \log p = \mathbb E_r[\log p - \log \bar p] + \sum_d \mathbb E_{r^d} "
         r"\log \bar p^d$",
         "r^d are the marginals of r itself",
-        "that it lowers the variance is typical, not general; in the data term r^d are the "
-        "teacher's, and the loss may be unbounded below",
+        "it lowers the variance in many cases, not in all; in the data term r^d are the teacher's, "
+        "so the minimiser is wrong and the loss may be unbounded below",
         ("control-variate-identity", "control-variate-unbiased", "control-variate-typical"),
         ("control-variate-can-hurt", "control-variate-gradient-trap", "data-term-unbounded"),
     ),
@@ -136,8 +139,8 @@ STATEMENTS = (
         "Data-prediction loss",
         r"$\mathbb E[-\log \mathbb E_\lambda \prod_d p^{\theta, d}_{0|t}(x_0^d | x_t; \lambda)]$ "
         "sees correlations",
-        "the exact mean over the latent",
-        "with a finite batch of latents the loss is biased up",
+        "the exact mean over the latent; a finite batch of latents is biased up",
+        "the bias may be infinite, and the estimate may then prefer a student without correlations",
         ("marginals-only-di4c", "jensen-bias"),
         ("jensen-bias-infinite", "jensen-bias-correlation-sign", "latent-batch-prefers-products"),
     ),
@@ -145,7 +148,7 @@ STATEMENTS = (
         "Losses of continuous time",
         "equal marginals, equal loss: the joint law of a step does not enter",
         "full support, small steps",
-        "",
+        "nothing",
         ("marginals-only-loss",),
         ("marginals-only-price",),
     ),

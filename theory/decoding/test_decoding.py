@@ -12,8 +12,10 @@ from theory.decoding import (
     deterministic_positions,
     forests,
     guidance,
+    guidance_steps,
     path_divergence,
     remasking,
+    separation,
     trapezoidal,
     uniformisation,
 )
@@ -46,7 +48,10 @@ def law(num_dims=3, num_states=2, seed=4):
         lambda: random_masks.exact_denoiser(law(), 2),
         lambda: random_masks.generated(random_masks.targets(law(), 3), law()),
         lambda: guidance.in_two_dimensions(law(2), law(2, seed=5), 3),
+        lambda: guidance_steps.sampled(law(2), law(2, seed=5), [0, 2, 3]),
         lambda: forests.markov_law(random.Random(1), 4, forests.path(4)),
+        lambda: separation.with_remasking(*separation.random_components(random.Random(3), 4)),
+        lambda: separation.unmasked(law(), ((0, 2), (1,))),
     ],
 )
 def test_laws_are_laws(made):
@@ -96,6 +101,29 @@ def test_depth_of_a_star_is_2():
     assert forests.rounds(6, star) == ((0,), (1, 2, 3, 4, 5))
 
 
+@pytest.mark.parametrize(("places", "number"), [(1, 1), (2, 3), (3, 13), (4, 75)])
+def test_orders_of_groups_are_all_there(places, number):
+    """Ordered Bell numbers; each order holds every place once."""
+    orders = list(separation.ordered_groups(tuple(range(places))))
+    assert len(set(orders)) == len(orders) == number
+    assert all(sorted(sum(groups, ())) == list(range(places)) for groups in orders)
+
+
+def test_dependence_given_other_bits_by_hand():
+    """Two equal bits and a fair third one: 1/4 for the equal pair, 0 for the others."""
+    law = {(a, a, b): Fraction(1, 4) for a in (0, 1) for b in (0, 1)}
+    assert separation.least_dependence(law) == 0
+    assert separation.least_dependence(repetition(2)) == Fraction(1, 4)
+
+
+def test_guidance_of_two_spins_by_hand():
+    """theta = 0.3, two steps, w = 1: half of tanh(2 artanh 0.3) = 0.6 / 1.09."""
+    found = guidance_steps.sampled(
+        guidance_steps.symmetric_law(Fraction(3, 10)), guidance_steps.UNIFORM, [1, 1]
+    )
+    assert guidance_steps.agreement(found) == Fraction(30, 109)
+
+
 @pytest.mark.parametrize("theta", [1 / 3, 0.5])
 def test_steps_of_the_samplers_are_laws(theta):
     for x in trapezoidal.STATES:
@@ -129,6 +157,8 @@ BROKEN = [
     ("influence-pairs", influence, "by_pairs", Fraction(1, 10)),
     ("remasking-pair", remasking, "closed_form", Fraction(11, 10)),
     ("remasking-no-gain", remasking, "closed_form", Fraction(11, 10)),
+    ("guidance-correlation", guidance_steps, "correlation", 1.01),
+    ("guidance-decay", guidance_steps, "still_masked", 3),
     ("entropy-rule", entropy_rule, "budget", 0.5),
     ("trapezoidal-order-fails", trapezoidal, "least_rate", -1),
     ("uniformisation-exact", uniformisation, "by_number", 1.01),
