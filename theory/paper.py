@@ -53,8 +53,8 @@ STATEMENTS = (
         r"$d_{TV}(q_{t-\epsilon|t}(\cdot|x), \prod_d q^d_{t-\epsilon|t}(\cdot|x)) = "
         r"O(\epsilon^2)$",
         "a continuous-time Markov chain; coordinates move independently; fixed t > 0",
-        "q_t(x) > 0; the constant depends on t and x, and for data with zeros it grows without bound "
-        "as t falls to 0",
+        "q_t(x) > 0; the constant depends on t and x; for data with zeros it is unbounded as t "
+        "falls to 0",
         ("lemma1-order", "lemma1-limit", "lemma1-binary", "lemma1-masked"),
         ("lemma1-uniformly",),
     ),
@@ -78,8 +78,8 @@ STATEMENTS = (
         r"$d_{TV}(q_0, P_{0|t_1} \circ \dots \circ P_{t_{N-1}|T} \circ q_T) \ge c / N$ at "
         "S = D = 2",
         "an example, two bits; marginal-matching product steps",
-        "the uniform grid and full support: for equal bits, other grids and the cosine schedule err "
-        "less; other product steps need not err at all",
+        "the uniform grid and full support: for equal bits, other grids and the cosine schedule "
+        "err less; other product steps need not err at all",
         ("theorem1-lower", "theorem1-lower-every-pair"),
         (
             "arbitrary-products-one-step",
