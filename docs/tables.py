@@ -29,6 +29,7 @@ from full_scale.training.cost import PRECISIONS, operations, outline
 from full_scale.training.experiments import EXPERIMENTS
 from reporting import ROOT, read_json
 from reporting.files import write_whole
+from theory.certified.family import recorded_table
 from theory.claim import all_claims
 from theory.lab.report import record_markdown
 from theory.paper import statements_markdown
@@ -63,6 +64,7 @@ def tables() -> dict[str, str]:
         "statements": statements_markdown(record),
         "lab": record_markdown(read_json(RESULTS / "lab.json")),
         "claims": markdown(record),
+        "certified": recorded_table(),
         **{f"benchmark_{noise}": text for noise, text in by_noise.items()},
         "ablation": ablation("ablation.json", "ablation_long.json"),
         "two_steps": two_steps(),
@@ -274,9 +276,7 @@ def names() -> str:
         text = " ".join((thing.__doc__ or "").split("\n\n")[0].split())
         if isinstance(thing, di4c.Recipe):
             text = f"The published recipe of the {name} experiment."
-        lines.append(
-            f"- {{py:obj}}`{name} <{documented_as(thing, name)}>`: {' '.join(text.split())}\n"
-        )
+        lines.append(f"- {{py:obj}}`{name} <{documented_as(thing, name)}>`: {text}\n")
     return "".join(lines)
 
 

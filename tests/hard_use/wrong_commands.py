@@ -33,6 +33,7 @@ full_scale.train digits --out {new} --teacher {path}
 full_scale.train digits --out {new} --student {path}
 full_scale.train imagenet --out {new} --teacher {codes} --data.folder {path}
 full_scale.miniature digits --quick --out {new} --teacher {path}
+theory.certified --check {path}
 toys/leaderboard.py --cache {new} --task pair --method teacher --law {path}
 toys/leaderboard.py --cache {new} --task pair --method teacher --finished {path}
 """
@@ -44,6 +45,7 @@ full_scale.convert tauldr {model} {bad}
 full_scale.miniature digits --quick --out {new} --csv {bad}
 full_scale.miniature digits --quick --out {new} --json {bad}
 theory --only lemma1 --json {bad}
+theory.certified --json {bad}
 toys/ablation.py --json {bad}
 toys/components.py --json {bad}
 toys/components.py --figure {bad}
@@ -167,6 +169,8 @@ full_scale.bench loss --device banana
 full_scale.bench latency --device cuda:99
 full_scale.bench train --seed -1
 theory --only no-such-claim
+theory.certified --check absent --json {new}
+theory.certified --check absent --steps 0
 theory --seed x
 figures --only x
 figures --quick --only theorem1 --out text.txt/x

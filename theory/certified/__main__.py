@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from reporting import format_table, manifest, run_script, script_parser, write_json
+from reporting.files import is_stream
 from reporting.scripts import at_least
 from theory.certified.check import check
 from theory.certified.family import RECORD, REMEDY, entries_of, family, title
@@ -54,13 +55,11 @@ def verify(path: Path, most_steps: int | None = None) -> None:
     boxes = sum(len(tree) * entry["N"] for entry in entries for tree in entry["trees"].values())
     with tqdm(total=boxes, unit="", disable=None, leave=False, dynamic_ncols=True) as bar:
         for entry in entries:
-            bar.set_description(f"{title(entry)}, N = {entry['N']}")
+            bar.set_description(_name(entry))
             try:
                 check(entry, lambda steps=entry["N"]: bar.update(steps))
             except ValueError as error:
-                raise ValueError(
-                    f"{path}: {title(entry)}, N = {entry['N']}: {error}; {REMEDY}"
-                ) from None
+                raise ValueError(f"{path}: {_name(entry)}: {error}; {REMEDY}") from None
     rows = [
         {"process": title(e), "N": e["N"], "lower": e["lower"], "upper": e["upper"]}
         for e in entries
@@ -72,28 +71,30 @@ def verify(path: Path, most_steps: int | None = None) -> None:
 
 
 def write(path: Path, most_steps: int | None = None) -> None:
-    """Find the bounds of the whole family, and write the certificate after each entry."""
-    wanted = [e for e in family() if most_steps is None or e["N"] <= most_steps]
-    found = entries_of(path) if path.exists() else []
-    done = {_key(entry): entry for entry in found}
-    entries: list[Entry] = []
+    """Find the bounds that the file does not have yet, and write it after each of them."""
+    wanted = family()
+    found = entries_of(path) if path.exists() and not is_stream(path) else []
+    done = {_name(entry): entry for entry in found}
+    left = [e for e in wanted if _name(e) not in done and e["N"] <= (most_steps or e["N"])]
     made_by = manifest()
+
+    def save() -> None:
+        entries = [done[_name(entry)] for entry in wanted if _name(entry) in done]
+        write_json(path, {"manifest": made_by, "entries": entries})
+
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-    total = sum(e["N"] ** 2 for e in wanted)
+    total = sum(e["N"] ** 2 for e in left)
     with tqdm(total=total, bar_format=layout, disable=None, leave=False, dynamic_ncols=True) as bar:
-        for entry in wanted:
-            bar.set_description(f"{title(entry)}, N = {entry['N']}")
+        for entry in left:
+            bar.set_description(_name(entry))
             weight = entry["N"] ** 2
-            if _key(entry) in done:
-                bar.update(weight)
-                entries.append(done[_key(entry)])
-                continue
-            entries.append(certify(entry, lambda share, weight=weight: bar.update(weight * share)))
-            write_json(path, {"manifest": made_by, "entries": entries})
-    write_json(path, {"manifest": made_by, "entries": entries})
+            done[_name(entry)] = certify(entry, lambda share, w=weight: bar.update(w * share))
+            if not is_stream(path):
+                save()
+    save()
 
 
-def _key(entry: Entry) -> str:
+def _name(entry: Entry) -> str:
     return f"{title(entry)}, N = {entry['N']}"
 
 

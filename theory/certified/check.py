@@ -9,13 +9,12 @@ is a box on which the bound is proved, "m" a box whose mirror image is covered.
 """
 
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import product
 
 from flint import arb, ctx, fmpq
 
 from theory.certified.dual import Dual, Number
-from theory.certified.recurrence import Entry, scaled_errors
+from theory.certified.recurrence import Entry, rational, scaled_errors
 
 CUBES = {"00": 0, "01": 1, "11": 3}
 BITS = 64
@@ -46,17 +45,9 @@ def check(entry: Entry, tick: Callable[[], object] = lambda: None) -> None:
             _check_tree(entry, cube, upper, tick)
 
 
-def rational(text: str) -> fmpq:
-    """An exact rational from "1/4" or "0.25"."""
-    try:
-        return fmpq(*Fraction(text).as_integer_ratio())
-    except ZeroDivisionError:
-        raise ValueError(f"{text} is no number") from None
-
-
 def cubes(entry: Entry) -> list[str]:
     """Where the largest probability may lie. If flipping a bit changes nothing, one is enough."""
-    return ["01"] if entry["noise"] == "masked" or entry["pi"] == ["1/2"] else list(CUBES)
+    return ["01"] if entry["noise"] == "masked" or tuple(entry["pi"]) == ("1/2",) else list(CUBES)
 
 
 def start(entry: Entry) -> Box:

@@ -11,14 +11,16 @@ from theory.certified.recurrence import Entry
 
 RECORD = ROOT / "results" / "certificate.json"
 REMEDY = "make it again with --json"
-STEPS = range(1, 9)
+STEPS = range(1, 9)  # columns of the table
 
-_PROCESSES: list[tuple[str, list[str], str | None]] = [
-    ("masked", ["1/2"], None),
-    ("masked", ["1/2"], "1"),
-    *(("two-state", [pi], None) for pi in ("1/2", "1/4", "1/10", "1/50", "0")),
-    *(("two-state", [pi], "1") for pi in ("1/2", "1/4", "1/10", "0")),
+_PROCESSES: list[tuple[str, tuple[str, ...], str | None, int]] = [
+    ("masked", ("1/2",), None, 8),
+    ("masked", ("1/2",), "1", 8),
+    *(("two-state", (pi,), None, 8) for pi in ("1/2", "1/4", "1/10", "1/50", "0")),
+    *(("two-state", (pi,), "1", 8) for pi in ("1/2", "1/4", "1/10", "0")),
+    ("two-state", ("1/4", "1/2"), None, 3),
 ]
+"""Noise, pi or its interval, (a + b) T, and the largest N. Masked noise has no pi."""
 
 
 class Certificate(TypedDict):
@@ -31,8 +33,8 @@ def family() -> list[dict[str, Any]]:
     """Noise, pi, rate and N of all entries of the record."""
     return [
         {"noise": noise, "pi": pi, "rate": rate, "N": num_steps}
-        for noise, pi, rate in _PROCESSES
-        for num_steps in STEPS
+        for noise, pi, rate, most_steps in _PROCESSES
+        for num_steps in range(1, most_steps + 1)
     ]
 
 
@@ -59,15 +61,22 @@ def title(entry: Entry) -> str:
     return f"{name}, {schedule}"
 
 
+def recorded_table() -> str:
+    """The Markdown table of the recorded certificate."""
+    return table(entries_of())
+
+
 def table(entries: Sequence[Entry]) -> str:
     """A Markdown table: for each process and N the bounds, and the law for the largest N."""
-    header = ["process", *(f"N = {n}" for n in STEPS), f"law for N = {STEPS[-1]}: 00, 01, 10, 11"]
+    header = ["process", *(f"N = {n}" for n in STEPS), "law for the last N: 00, 01, 10, 11"]
     lines = [header, ["---"] * len(header)]
     for name, group in groupby(entries, title):
         found = {entry["N"]: entry for entry in group}
         bounds = [f"{found[n]['lower'][:5]} to {_up(found[n]['upper'])}" for n in found]
         missing = [""] * (len(STEPS) - len(found))
-        lines.append([name, *bounds, *missing, ", ".join(found[max(found)]["law"])])
+        last = found[max(found)]
+        at = f" (pi = {last['law_pi']})" if len(last["pi"]) == 2 else ""
+        lines.append([name, *bounds, *missing, ", ".join(last["law"]) + at])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -17,6 +17,7 @@ something smooth, and that is what is enclosed. The law need not sum to 1: X is 
 import functools
 import itertools
 import operator
+from fractions import Fraction
 from typing import Any, Literal, TypedDict
 
 from flint import arb, fmpq
@@ -41,17 +42,25 @@ class Entry(TypedDict):
     """
 
     noise: Literal["masked", "two-state"]
-    pi: list[str]
+    pi: tuple[str] | tuple[str, str]
     rate: str | None
     N: int
     lower: str
     upper: str
-    law: list[str]
+    law: tuple[str, str, str, str]
     law_pi: str
     trees: dict[str, str]
 
 
 Table = list[list[Number]]
+
+
+def rational(text: str) -> fmpq:
+    """An exact rational from "1/4" or "0.25"."""
+    try:
+        return fmpq(*Fraction(text).as_integer_ratio())
+    except ZeroDivisionError:
+        raise ValueError(f"{text} is no number") from None
 
 
 def moved(law: Table, kernel: Table) -> Table:
@@ -102,7 +111,7 @@ def plan(pi: Number, rate: Number | None, num_steps: int) -> list[tuple[Any, ...
 @functools.lru_cache
 def fixed_plan(pi: str, rate: str | None, num_steps: int) -> list[tuple[Any, ...]]:
     """The same for one process, with balls."""
-    return plan(arb(fmpq(pi)), rate and arb(fmpq(rate)), num_steps)
+    return plan(arb(rational(pi)), rate and arb(rational(rate)), num_steps)
 
 
 def errors(law: list[Number], det: Number, steps: list[tuple[Any, ...]]) -> tuple[Number, ...]:
@@ -110,8 +119,8 @@ def errors(law: list[Number], det: Number, steps: list[tuple[Any, ...]]) -> tupl
     x = y = z = 0
     for to_early, step, ratio, square in steps:
         q = moved([law[:2], law[2:]], to_early)
-        late, spread = moved(q, step), [step[0][u] * step[1][u] for u in (0, 1)]
         if to_early is not steps[0][0]:
+            late = moved(q, step)
             turned = [list(row) for row in zip(*q, strict=True)]
             turned_late = [list(row) for row in zip(*late, strict=True)]
             f0, f1, f2, f3 = reverse(q, late, step, ratio, det * square)
@@ -120,10 +129,11 @@ def errors(law: list[Number], det: Number, steps: list[tuple[Any, ...]]) -> tupl
             h2 = f0 * g2 + f2 * g0 + f1 * g3 + f3 * g1
             h3 = f0 * g3 + f3 * g0 + f1 * g2 + f2 * g1
             x, y, z = x * f1 + y * f2 + z * f3, x * g1 + y * g2 + z * g3, x * h1 + y * h2 + z * h3
-        lost = 0
-        for u, v in itertools.product((0, 1), repeat=2):
-            if spread[u] != 0 and spread[v] != 0:
-                lost = lost + spread[u] * spread[v] / late[u][v]
+        # k_u k_v / q_t(u, v) is 1 / sum of q(a, b) / (K(1 - a, u) K(1 - b, v)): each K occurs once.
+        used = [u for u in (0, 1) if step[0][u] != 0]
+        inverse = [[1 / step[1 - a][u] if u in used else 0 for u in (0, 1)] for a in (0, 1)]
+        sums = moved(q, inverse)
+        lost = sum(1 / sums[u][v] for u in used for v in used)
         z = z - lost * square * 4
     return x, y, z
 

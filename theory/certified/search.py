@@ -9,9 +9,8 @@ from itertools import permutations
 from flint import arb, ctx, fmpq
 
 from theory.certified.check import BITS, CUBES, Box, attained, blur, cubes, halves, mirrored
-from theory.certified.check import rational as number
 from theory.certified.check import start as all_laws
-from theory.certified.recurrence import Entry, scaled_errors
+from theory.certified.recurrence import Entry, rational, scaled_errors
 
 DIGITS = 10**6  # the bounds have six decimals
 ELONGATION = 16  # no box is that many times longer than wide, relative to the first one
@@ -41,13 +40,13 @@ def certify(entry: Entry, share: Callable[[float], object] = lambda _: None) -> 
 
 def best_law(entry: Entry) -> tuple[tuple[int, ...], fmpq]:
     """A law in thousandths, and pi, with a large N TV_N: moves of mass between two states."""
-    first, last = number(entry["pi"][0]), number(entry["pi"][-1])
+    first, last = rational(entry["pi"][0]), rational(entry["pi"][-1])
     pis = [first + (last - first) * fmpq(k, 4) for k in range(5)] if first < last else [first]
     reached: dict[tuple[tuple[int, ...], fmpq], float] = {}
 
     def height(law: tuple[int, ...], pi: fmpq) -> float:
         if (law, pi) not in reached:
-            rate = entry["rate"] and arb(number(entry["rate"]))
+            rate = entry["rate"] and arb(rational(entry["rate"]))
             weights = [arb(w) / 1000 for w in law]
             x, y, z = (abs(float(e.mid())) for e in scaled_errors(entry, weights, arb(pi), rate))
             reached[law, pi] = max(2 * x, 2 * y, 2 * z, x + y + z)
