@@ -1,0 +1,47 @@
+"""What the published trainers do beside their losses: dropout of the target, times."""
+
+import pytest
+import torch
+from scipy.stats import kstest, uniform
+
+from di4c.latents import UniformLatent
+from di4c.recipes import CIFAR10
+from full_scale.training.objectives import Distillation
+from full_scale.training.recipes import RECIPES
+from tests.helpers.train_cases import TEXT
+
+
+@pytest.mark.parametrize(
+    ("name", "dropout"), [("cifar10", True), ("imagenet", False), ("openwebtext", False)]
+)
+def test_the_consistency_target_has_dropout_in_one_trainer_only(name, dropout):
+    """MaskGIT and SDTT compute their targets in evaluation mode, and tauLDR does not switch.
+
+    The calls without gradients are those of the target. The mode of each call is recorded.
+    """
+    network, calls = TEXT.student().build().train(), []
+    network.register_forward_pre_hook(
+        lambda module, _: calls.append((torch.is_grad_enabled(), module.training))
+    )
+    process = TEXT.process.build()
+    objective = Distillation(
+        network=network,
+        config=TEXT.student(),
+        process=process,
+        teacher=TEXT.network.build().eval().requires_grad_(False),
+        recipe=RECIPES[name],
+        latent=UniformLatent(),
+    )
+    x_0 = torch.zeros(4, TEXT.network.num_dims, dtype=torch.long)
+    objective.loss(network, {"x_0": x_0}, torch.Generator().manual_seed(0))
+    assert set(calls) == {(True, True), (False, dropout)}
+    assert network.training
+
+
+def test_half_of_the_times_of_distillation_are_the_smallest():
+    """tauLDR: t = 0.01 with probability 1/2, otherwise uniform up to 0.02."""
+    assert CIFAR10.distillation.last == 0.02
+    times = CIFAR10.distillation.draw(20_000, torch.Generator().manual_seed(0))
+    smallest = times == 0.01
+    assert float(smallest.double().mean()) == pytest.approx(0.5, abs=0.015)
+    assert kstest(times[~smallest].numpy(), uniform(0.01, 0.01).cdf).pvalue > 1e-3
