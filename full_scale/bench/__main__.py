@@ -4,12 +4,13 @@ python -m full_scale.bench loss --json results/loss_bench.json     the losses an
 python -m full_scale.bench latency --json results/latency.json     mixture against product model
 python -m full_scale.bench train --json results/train_bench.json   one step of each experiment
 python -m full_scale.bench own --json results/own_bench.json       LoRA against two copies
+python -m full_scale.bench own-latent --json results/own_latent.json   ways to give a latent
 python -m full_scale.bench loss --help                             options of a benchmark
 """
 
 from argparse import REMAINDER
 
-from full_scale.bench import latency, loss, own, train_step
+from full_scale.bench import latency, loss, own, own_latent, train_step
 from reporting import run_script, script_parser
 
 BENCHMARKS = {
@@ -17,6 +18,7 @@ BENCHMARKS = {
     "latency": latency.main,
     "train": train_step.main,
     "own": own.main,
+    "own-latent": own_latent.main,
 }
 
 

@@ -4,19 +4,24 @@ The models are ModernBERTs with random weights. A step is the Di4C objective wit
 clipping and the optimiser. "lora" holds the weights once: the teacher is the student without its
 adapters. "two copies" trains the same adapters and has a teacher of its own. "full" trains all
 weights, which needs a copy for the teacher. Memory is the peak of building the model and of the
-first step, so that it includes weights, gradients and optimiser. Every measurement runs in a new
-process.
+first step, so that it includes weights, gradients, optimiser and activations. Each peak is measured
+in a new process. Times are medians over rounds in which the methods take turns. On a CPU they are
+seconds of the processor, which other programs change little.
 
-    python -m full_scale.bench own                        up to 10 million parameters, CPU: minutes
-    python -m full_scale.bench own --size base            150 million parameters, CPU
+    python -m full_scale.bench own                              up to 8 million parameters: minutes
+    python -m full_scale.bench own --size tiny small base       up to 150 million parameters, CPU
     python -m full_scale.bench own --size 8b --device cuda --autocast bfloat16 --method lora
-    python -m full_scale.bench own --quick                seconds
+    python -m full_scale.bench own --quick                      seconds
 
-Expected: LoRA needs the least memory. Its step takes as long as that with two copies, and less time
-than a step of all weights, which also computes their gradients and moves them.
+Expected: weights, gradients and moments take W with LoRA, 2 W with two copies and 5 W if all
+weights are trained (W: bytes of the weights; adapters add little). The activations come on top
+while there are no gradients and moments yet. They are nearly equal: each adapter keeps `rank`
+numbers of each token. So LoRA needs the least memory, unless the model is tiny and the tokens are
+many. A step of adapters computes no gradients of weights and moves few of them.
 """
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -29,7 +34,7 @@ from full_scale.bench.measure import MIB, Case, Workload, check_device, check_po
 from full_scale.bench.networks import autocast
 from full_scale.models.language.latent import Adapter, LatentLanguageModel
 from full_scale.models.language.network import LanguageNetwork
-from full_scale.training.recipes import RECIPES
+from full_scale.training.own_run import OwnRun
 from reporting import format_table, manifest, script_parser, write_json
 from reporting.measure import in_fresh_process, seconds_of
 
@@ -99,11 +104,10 @@ class OwnStep(Workload):
         model.to(case.device)
         process = MaskedProcess(model.num_states, mask_state=_MASK)
         student = LanguageNetwork(model, process)
-        teacher = LanguageNetwork(model.frozen_copy(), process)
-        if not copy:
-            teacher = replace(student, adapted=False)
-        assert case.num_latents is not None
-        recipe = replace(RECIPES["words"], num_latents=case.num_latents)
+        teacher = replace(student, adapted=False)
+        if copy:
+            teacher = LanguageNetwork(model.frozen_copy(), process)
+        recipe = OwnRun(num_latents=case.num_latents).di4c_recipe
         objective = Di4CObjective(process, student.mixture, teacher.mixture, recipe)
         optimizer = torch.optim.AdamW(model.trained().values(), lr=1e-5)
         generator = torch.Generator(case.device).manual_seed(case.seed)
@@ -139,37 +143,51 @@ def random_model(case: Case) -> torch.nn.Module:
         return AutoModelForMaskedLM.from_config(config, dtype=dtype)
 
 
-def num_parameters(case: Case) -> int:
-    """Number of parameters of the model."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in random_model(replace(case, device="meta")).parameters())
+def state_bytes(case: Case) -> dict[str, int]:
+    """Bytes of weights, gradients and moments of each method; and the number of parameters."""
+    sizes = {}
+    for kind in ("lora", "full"):
+        with torch.device("meta"):
+            base = random_model(replace(case, device="meta"))
+            sizes["parameters"] = sum(p.numel() for p in base.parameters())
+            model = LatentLanguageModel(base, Adapter(kind, _RANK))
+        weights = sum(p.nbytes for p in model.parameters())
+        moved = 3 * sum(p.nbytes for p in model.trained().values())
+        if kind == "lora":
+            sizes["lora"] = weights + moved
+        sizes["two copies" if kind == "lora" else "full"] = 2 * weights + moved
+    return sizes
 
 
-def step_seconds(case: Case, method: str, rounds: int) -> list[float]:
-    """Wall times of steps, after a first one that builds everything."""
-    step = getattr(OwnStep(case), method)
-    step()
-    return seconds_of({method: step}, rounds, case.device)[method]
+def step_seconds(case: Case, methods: list[str], rounds: int) -> dict[str, list[float]]:
+    """Times of steps, after first ones that build everything. The methods take turns."""
+    steps = {name: getattr(OwnStep(case), name.replace(" ", "_")) for name in methods}
+    clock = time.process_time if case.device == "cpu" else time.perf_counter
+    return seconds_of(steps, rounds, case.device, clock=clock)
 
 
 def compare(case: Case, methods: list[str], rounds: int) -> list[dict[str, Any]]:
     """One row for each method. Numbers are None where the device has too little memory."""
-    rows, count = [], in_fresh_process(num_parameters, case)
-    for name in methods:
-        method = name.replace(" ", "_")
-        peak = in_fresh_process(memory, OwnStep, case, method, lean=True)
-        times = None if peak is None else in_fresh_process(step_seconds, case, method, rounds)
-        rows.append(
-            {
-                "size": case.sizes["size"],
-                "parameters": count,
-                "method": name,
-                "seconds": None if times is None else statistics.median(times),
-                "peak_mib": None if peak is None else peak / MIB,
-                "case": asdict(case),
-            }
-        )
-    return rows
+    state = state_bytes(case)
+    peaks = {
+        name: in_fresh_process(memory, OwnStep, case, name.replace(" ", "_"), lean=True)
+        for name in methods
+    }
+    fits = [name for name in methods if peaks[name] is not None]
+    times = in_fresh_process(step_seconds, case, fits, rounds) if fits else {}
+    return [
+        {
+            "size": case.sizes["size"],
+            "parameters": state["parameters"],
+            "method": name,
+            "seconds": statistics.median(times[name]) if name in times else None,
+            "clock": "processor" if case.device == "cpu" else "wall",
+            "state_mib": state[name] / MIB,
+            "peak_mib": None if peaks[name] is None else peaks[name] / MIB,
+            "case": asdict(case),
+        }
+        for name in methods
+    ]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -179,18 +197,18 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--size", nargs="+", choices=SIZES, help="sizes of the model (tiny small)")
     add("--method", nargs="+", choices=METHODS, default=[*METHODS], help="what to compare (all)")
-    add("--batch", type=int, default=2, metavar="INT", help="examples of a step (2)")
-    add("--length", type=int, metavar="INT", help="tokens of an example (64; 16 with --quick)")
-    add("--latents", type=int, default=4, metavar="INT", help="latents of an example (4)")
+    add("--batch", type=int, default=1, metavar="INT", help="examples of a step (1)")
+    add("--length", type=int, metavar="INT", help="tokens of an example (32; 16 with --quick)")
+    add("--latents", type=int, default=2, metavar="INT", help="latents of an example (2)")
     add("--repeats", type=int, metavar="INT", help="timed steps (5; 1 with --quick)")
-    add("--threads", type=int, default=2, metavar="INT", help="CPU threads (2)")
+    add("--threads", type=int, default=1, metavar="INT", help="CPU threads (1)")
     add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
     add(
         "--autocast", choices=["float32", "bfloat16"], default="float32", help="precision (float32)"
     )
     args = parser.parse_args(argv)
     check_device(args.device)
-    length = args.length or (16 if args.quick else 64)
+    length = args.length or (16 if args.quick else 32)
     repeats = args.repeats or (1 if args.quick else 5)
     check_positive(batch=args.batch, length=length, latents=args.latents, threads=args.threads)
     rows = []
@@ -216,5 +234,6 @@ _COLUMNS = {
     "parameters": ("parameters", ",d"),
     "method": ("method", "s"),
     "seconds": ("seconds", ".3f"),
+    "state_mib": ("state MiB", ".1f"),
     "peak_mib": ("peak MiB", ".1f"),
 }

@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from di4c.likelihood import LinearHead
-from di4c.recipes import SeparateDistillation
+from di4c.recipes import Recipe, SeparateDistillation
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.presets import preset
 from full_scale.training.acceleration import blocks_of, checkpoint_blocks
@@ -98,19 +98,17 @@ class Outline:
         atoms = recipe.num_atoms if recipe.consistency_weight else 0
         asked = recipe.num_atoms if run.mixture_teacher else 1  # teacher calls for each state
         further = atoms * (recipe.teacher_steps - 1)  # later steps start from K states
-        trained, taught = latents, asked * (1 + run.reference_steps) + further
+        taught = asked * (1 + run.reference_steps) + further
         if isinstance(recipe.distillation, SeparateDistillation):
-            trained = 2 * latents
             taught += latents * asked * (1 + run.reference_steps)
         start = recipe.start
-        if start is not None:
-            trained += start.latent_factor * latents
-            if start.weight:
-                atoms += start.atoms
-                taught += start.atoms * start.teacher_steps
-                if self.teacher.default_process().masked and not run.mixture_teacher:
-                    taught -= start.atoms - 1  # all atoms start from the same state
-        calls = own * (trained_call * trained + atoms) + operations(self.teacher) * taught
+        if start is not None and start.weight:
+            atoms += start.atoms
+            taught += start.atoms * start.teacher_steps
+            if self.teacher.default_process().masked and not run.mixture_teacher:
+                taught -= start.atoms - 1  # all atoms start from the same state
+        rows = rows_with_gradients(recipe)
+        calls = own * (trained_call * rows + atoms) + operations(self.teacher) * taught
         return float(run.batch_size * calls)
 
     def hours(self, precision: str, num_processes: int = 1) -> float:
@@ -130,24 +128,13 @@ class Outline:
             num_processes: number of processes that share the run.
             num_dims: D of the data; that of the preset if left out.
         """
-        run, rows, passes = self.run, self.run.micro_batch, 1
+        run, rows = self.run, self.run.micro_batch
         if self.teacher is not None:
-            start = run.di4c_recipe.start
-            if start is not None:
-                rows *= 1 + start.latent_factor
-            rows *= run.di4c_recipe.num_latents
-            separate = isinstance(run.di4c_recipe.distillation, SeparateDistillation)
-            passes = 2 if separate else 1
-        network = _on_meta(self.trained).train()
+            rows *= rows_with_gradients(run.di4c_recipe)
         with torch.device("meta"):
             inputs = self.trained.example_inputs(rows, num_dims)
-            activations = passes * activation_bytes(network, *inputs)
-            if run.gradient_checkpointing:
-                again = largest_block(network, *inputs)
-                checkpoint_blocks(network)
-                activations = passes * activation_bytes(network, *inputs) + again
-        if run.precision == "bf16":
-            activations /= 2
+            activations = activations_of(run, _on_meta(self.trained).train(), *inputs)
+        activations += law_bytes(run, inputs[0].shape[1], self.trained.num_states)
         counts = self.parameters()
         shards = num_processes if run.strategy == "fsdp" else 1
         weights = _BYTES_PER_WEIGHT * counts["trained"] / shards
@@ -182,6 +169,35 @@ def operations(config: DenoiserConfig) -> int:
         if isinstance(head := backbone.head(), LinearHead):
             torch.matmul(features, head.weight.T)
     return counter.get_total_flops()
+
+
+def rows_with_gradients(recipe: Recipe) -> int:
+    """Rows that one example sends through the student with gradients."""
+    calls = 1 + isinstance(recipe.distillation, SeparateDistillation)
+    if recipe.start is not None:
+        calls += recipe.start.latent_factor
+    return calls * recipe.num_latents
+
+
+def law_bytes(run: Run, num_dims: int, num_states: int) -> int:
+    """Bytes of the laws (D, S) that the losses of a micro-batch compare with, in float32."""
+    if run.recipe == "teacher":
+        return 0
+    recipe = run.di4c_recipe
+    laws = 1 + (recipe.consistency_weight > 0)
+    if isinstance(recipe.distillation, SeparateDistillation):
+        laws += recipe.num_latents  # each latent has a state of its own
+    return 4 * run.micro_batch * laws * num_dims * num_states
+
+
+def activations_of(run: Run, network: nn.Module, *inputs: Tensor | None) -> float:
+    """Bytes that autograd keeps of a call in a run, which may checkpoint the network's blocks."""
+    again = 0
+    if run.gradient_checkpointing:
+        again = largest_block(network, *inputs)
+        checkpoint_blocks(network)
+    kept = activation_bytes(network, *inputs) + again
+    return kept / 2 if run.precision == "bf16" else kept
 
 
 def activation_bytes(network: nn.Module, *inputs: Tensor | None) -> int:

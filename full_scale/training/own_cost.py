@@ -1,5 +1,6 @@
 """What the distillation of a language model costs: parameters, memory and work."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +10,17 @@ from di4c.likelihood import LinearHead
 from di4c.recipes import SeparateDistillation
 from full_scale.models.language.base import open_empty
 from full_scale.models.language.latent import LatentLanguageModel
-from full_scale.training.cost import Estimate, Outline, activation_bytes
+from full_scale.training.cost import (
+    Estimate,
+    Outline,
+    activations_of,
+    law_bytes,
+    rows_with_gradients,
+)
 from full_scale.training.own_run import OwnRun
 
 _WIDTH = {"float32": 4, "bfloat16": 2}
 _TRAINED_BYTES = 20  # weight, gradient, two moments and average, in float32
-_BACKWARD = 3  # work of a call with its backward pass, in calls
 
 
 def needs_copy(run: OwnRun) -> bool:
@@ -44,38 +50,40 @@ class OwnOutline(Outline):
             frozen += sum(p.numel() for p in self.model.parameters())
         return counts | {"frozen": frozen}
 
-    @property
-    def _rows(self) -> int:
-        """Rows with gradients that one example takes."""
-        if self.run.recipe == "teacher":
-            return 1
-        recipe = self.run.di4c_recipe
-        calls = 1 + (recipe.start is not None)
-        return recipe.num_latents * (calls + isinstance(recipe.distillation, SeparateDistillation))
-
     def operations(self) -> float:
-        """Floating-point operations of one step on the whole batch."""
+        """Floating-point operations of one step on the whole batch, without those of the losses."""
+        run, call = self.run, self._call(gradients=False)
+        trained = self._call(gradients=True) + run.gradient_checkpointing * call
+        if run.recipe == "teacher":
+            return float(run.batch_size * trained)
+        recipe = run.di4c_recipe
+        asked = 1 + (recipe.num_atoms if recipe.consistency_weight else 0)
+        if isinstance(recipe.distillation, SeparateDistillation):
+            asked += recipe.num_latents
+        return float(run.batch_size * (trained * rows_with_gradients(recipe) + call * asked))
+
+    def _call(self, gradients: bool) -> int:
+        """Operations of one row. Frozen weights need no gradients, the inputs of layers do."""
         x = torch.zeros(1, self.run.data.length, dtype=torch.long, device="meta")
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            features = self.model(x)
+        latent = torch.zeros(1, device="meta") if gradients and self.model.latent else None
+        counter = FlopCounterMode(display=False)
+        with torch.set_grad_enabled(gradients), counter:
+            features = self.model(x, None, latent)
             if isinstance(head := self.model.head(), LinearHead):
-                torch.matmul(features, head.weight.T)
-        without = 0
-        if self.run.recipe != "teacher":
-            recipe = self.run.di4c_recipe
-            without = 1 + (recipe.num_atoms if recipe.consistency_weight else 0)
-        calls = _BACKWARD * self._rows + without
-        return float(self.run.batch_size * calls * counter.get_total_flops())
+                features = torch.matmul(features, head.weight.T)
+            if gradients:
+                features.sum().backward()
+        self.model.zero_grad(set_to_none=True)
+        return counter.get_total_flops()
 
     def estimate(self, num_processes: int, num_dims: int | None = None) -> Estimate:
         """The memory that each process takes."""
-        run, counts = self.run, self.parameters()
-        shape = (run.micro_batch * self._rows, num_dims or run.data.length)
-        x = torch.zeros(shape, dtype=torch.long, device="meta")
+        run, counts, length = self.run, self.parameters(), num_dims or self.run.data.length
+        rows = 1 if run.recipe == "teacher" else rows_with_gradients(run.di4c_recipe)
+        x = torch.zeros((run.micro_batch * rows, length), dtype=torch.long, device="meta")
         latent = None if self.model.latent is None else torch.zeros(len(x), device="meta")
-        activations = float(activation_bytes(self.model, x, None, latent))
-        if run.precision == "bf16":
-            activations /= 2
+        activations = activations_of(run, copy.deepcopy(self.model), x, None, latent)
+        activations += law_bytes(run, length, self.model.num_states)
         shards = num_processes if run.strategy == "fsdp" else 1
         frozen = _WIDTH[run.dtype] * counts["frozen"] / (1 if needs_copy(run) else shards)
         return Estimate(_TRAINED_BYTES * counts["trained"] / shards, frozen, activations)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import tyro
 
+from di4c.recipes import Recipe
 from full_scale.data.text_columns import Texts
 from full_scale.models.language.latent import Adapter
 from full_scale.training.config import Optimizer, Run
@@ -42,6 +43,9 @@ class OwnRun(Run):
     """dtype of the frozen weights; adapters and latent are always trained in float32"""
     num_latents: int | None = 8
     """latents for each example; the number of the recipe for None"""
+    latent_factor: int = 1
+    """latents where everything but the prompt is masked, as a multiple of num-latents. Such a text
+    needs the most latents, and each of them costs a call with gradients"""
     teacher: tyro.conf.Suppress[str | None] = None
     student: tyro.conf.Suppress[str | None] = None
     mixture_teacher: tyro.conf.Suppress[bool] = False
@@ -60,8 +64,18 @@ class OwnRun(Run):
                 f"dtype must be float32 if all weights are trained; got {self.dtype}: use "
                 "--precision bf16, or --adapter.kind lora"
             )
+        if self.latent_factor < 1:
+            raise ValueError(f"latent_factor must be at least 1; got {self.latent_factor}")
         if self.recipe == "teacher":  # no latent, and all weights
             object.__setattr__(self, "adapter", replace(self.adapter, kind="full", latent="none"))
+
+    @property
+    def di4c_recipe(self) -> Recipe:
+        """The recipe, with this run's numbers of latents."""
+        recipe = super().di4c_recipe
+        if recipe.start is None:
+            return recipe
+        return replace(recipe, start=replace(recipe.start, latent_factor=self.latent_factor))
 
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on. The model and the data are compared by hashes."""

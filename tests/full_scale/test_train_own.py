@@ -7,12 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
+from di4c.rng import SampleGenerators
 from full_scale.data.text_columns import Texts
 from full_scale.models.language.latent import Adapter
 from full_scale.train import main, parse, train
 from full_scale.training import own
 from full_scale.training.config import Optimizer, Reports
+from full_scale.training.cost import _kept as kept
+from full_scale.training.own_cost import outline
 from full_scale.training.own_run import OwnRun
 from reporting import run_script
 from tests.helpers.forks import FORKS
@@ -78,6 +82,28 @@ def test_a_dry_run_counts_what_a_run_has(folder, capsys, kind):
     assert counts == {"trained": trained, "frozen": frozen}
     assert "GiB a device" in shown
     assert "12" in shown  # rows of the data
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_the_estimates_are_those_of_a_real_step(folder, kind):
+    """PyTorch counts the operations of a real loss and its gradients, and what autograd keeps.
+
+    Checkpointed blocks keep less, and are called once more.
+    """
+    sizes = {"batch_size": 2, "num_latents": 3, "latent_factor": 2}
+    run = run_in(folder, adapter=Adapter(kind, rank=2), **sizes)
+    plan, objective = outline(run), own.assemble(run).objective
+    x_0 = torch.randint(5, 31, (2, 10), generator=torch.Generator().manual_seed(0))
+    batch = {"x_0": x_0, "fixed": torch.zeros_like(x_0).bool(), "valid": torch.ones_like(x_0) > 0}
+    draws = SampleGenerators(0, range(2), "test")
+    with FlopCounterMode(display=False) as counter, kept(objective.network) as count:
+        loss = objective.loss(objective.network, batch, draws).loss
+        loss.sum().backward()
+    assert plan.operations() == pytest.approx(counter.get_total_flops(), rel=0.1)
+    assert plan.estimate(1, 10).activations == pytest.approx(count(), rel=0.1)
+    less = outline(replace(run, gradient_checkpointing=True))
+    assert less.estimate(1, 10).activations < 0.8 * plan.estimate(1, 10).activations
+    assert less.operations() > 1.1 * plan.operations()
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
