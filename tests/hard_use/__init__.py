@@ -3,8 +3,9 @@
 PARTS = ("calls", "files", "kills", "numerics")
 """The parts. Each is a module of this package with a function
 
-    run(seed: int, share: float) -> dict[str, Any]
+    run(seed: int, share: float) -> Iterator[dict[str, Any]]
 
-which returns figures as JSON. "failures" is the list of what went wrong, one line each. `share` is
-the share of the kills or examples that are made; tables and mutants are always tried whole.
+which yields figures as JSON, and yields them again whenever more is done. "failures" is the list of
+what went wrong, one line each. `share` is the share of the kills or examples that are made; tables
+and mutants are always tried whole.
 """

@@ -45,7 +45,7 @@ _MODULES = (
 )
 
 
-def run(seed: int, share: float) -> dict[str, Any]:
+def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
     """Try all commands and calls; see `tests.hard_use`."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
@@ -55,7 +55,7 @@ def run(seed: int, share: float) -> dict[str, Any]:
         found += [(call, refused_call(call, named)) for call, named in CALLS]
     failures = [f"{what}: {problem}" for what, problem in found if problem]
     scripts = Counter(line.split()[0] for line in commands)
-    return {
+    yield {
         "commands": len(commands),
         "commands_by_script": dict(scripts),
         "library_calls": len(CALLS),

@@ -27,7 +27,7 @@ from tests.helpers.hostile_pickles import archive, attacks
 Case = tuple[str, Callable[[], Verdict]]
 
 
-def run(seed: int, share: float) -> dict[str, Any]:
+def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
     """Try all mutants and all pickles; see `tests.hard_use`."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
@@ -41,7 +41,7 @@ def run(seed: int, share: float) -> dict[str, Any]:
     if executed:
         failures.append("a hostile pickle was executed")
     kinds = Counter(verdict.kind for _, verdict in found[: len(damaged)])
-    return {
+    yield {
         "mutants": len(damaged),
         "mutants_by_verdict": dict(kinds),
         "hostile_pickles": len(hostile),

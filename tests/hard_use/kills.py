@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,17 @@ RANKS = [(strategy, victim) for strategy in ("ddp", "fsdp") for victim in (0, 1)
 
 
 def survive(name: str, kills: int, folder: Path, moments: random.Random) -> list[str]:
+    """What went wrong in `kill_often`, one line each."""
+    return kill_often(name, kills, folder, moments)[1]
+
+
+def kill_often(
+    name: str, kills: int, folder: Path, moments: random.Random
+) -> tuple[int, list[str]]:
     """Kill a program so often, at random moments, and run it to its end after that.
 
     Returns:
-        What went wrong, one line each.
+        The number of kills, which is smaller if something went wrong; and what did, one line each.
     """
     case, hits, number, failures = CASES[name], 0, 0, []
     reference = _new(folder / "undisturbed", case)
@@ -45,7 +52,7 @@ def survive(name: str, kills: int, folder: Path, moments: random.Random) -> list
     status = _end(_start(case.start, reference))
     seconds = time.perf_counter() - start
     if status:
-        return [f"{name}: status {status} without a kill: {said(reference)}"]
+        return 0, [f"{name}: status {status} without a kill: {said(reference)}"]
     expected = case.result(reference)
     while hits < kills and not failures:
         number += 1
@@ -61,11 +68,20 @@ def survive(name: str, kills: int, folder: Path, moments: random.Random) -> list
                 continue
             if status := _end(process):
                 failures.append(f"{name}: status {status} after a kill: {said(here)}")
-            elif case.result(here) != expected:
-                failures.append(f"{name}: another result after {hits} kills")
+            elif (found := case.result(here)) != expected:
+                what = differing(found, expected)
+                failures.append(f"{name}: another result after {hits} kills: {what}")
             break
         shutil.rmtree(here)
-    return failures
+    return hits, failures
+
+
+def differing(found: Any, expected: Any) -> str:
+    """Which entries of a result differ, if it has names."""
+    if not isinstance(expected, dict):
+        return "all of it is compared as one"
+    keys = found.keys() | expected.keys()
+    return ", ".join(sorted(key for key in keys if found.get(key) != expected.get(key)))
 
 
 def lose_rank(strategy: str, victim: int, folder: Path, moments: random.Random) -> list[str]:
@@ -134,14 +150,21 @@ def _end(process: Any) -> int:
     return process.exitcode
 
 
-def run(seed: int, share: float) -> dict[str, Any]:
+def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
     """Kill every program, one after the other; see `tests.hard_use`."""
-    moments, failures = random.Random(seed), []
-    numbers = {name: math.ceil(share * kills) for name, kills in KILLS.items()}
+    moments = random.Random(seed)
+    failures: list[str] = []
+    made: dict[str, int] = {}
+    lost: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name, kills in numbers.items():
-            failures += survive(name, kills, Path(scratch) / name, moments)
+        for name, kills in KILLS.items():
+            made[name], wrong = kill_often(
+                name, math.ceil(share * kills), Path(scratch) / name, moments
+            )
+            failures += wrong
+            yield {"kills": made, "lost_ranks": lost, "failures": failures}
         for strategy, victim in RANKS:
             place = Path(scratch) / f"{strategy}-{victim}"
             failures += lose_rank(strategy, victim, place, moments)
-    return {"kills": numbers, "lost_ranks": len(RANKS), "failures": failures}
+            lost.append(f"{strategy}, process {victim}")
+            yield {"kills": made, "lost_ranks": lost, "failures": failures}

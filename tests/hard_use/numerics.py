@@ -6,7 +6,7 @@ properties on the hypothesis profile "ci"; `python -m tests.hard_use numerics` o
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -210,16 +210,18 @@ def check(name: str, profile: str, number: int | None = None, seed: int = 0) -> 
     hypothesis.seed(seed)(given(cases)(examples(lambda case: function(case))))()
 
 
-def run(seed: int, share: float) -> dict[str, Any]:
+def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
     """Try all properties on the profile "deep"; see `tests.hard_use`."""
-    failures = []
+    failures: list[str] = []
+    examples: dict[str, int] = {}
     number = math.ceil(share * settings.get_profile("deep").max_examples)
+    for dtype in DTYPES:
+        many_states(dtype)
     for name in PROPERTIES:
         try:
             check(name, "deep", number, seed)
         except Exception as error:  # whatever a property finds
-            example = " ".join(" ".join(getattr(error, "__notes__", ())).split())
-            failures.append(f"{name}: {' '.join(repr(error).split())}; {example}")
-    for dtype in DTYPES:
-        many_states(dtype)
-    return {"properties": sorted(PROPERTIES), "examples_each": number, "failures": failures}
+            said = " ".join(" ".join(getattr(error, "__notes__", ())).split())
+            failures.append(f"{name}: {' '.join(repr(error).split())}; {said}")
+        examples[name] = number
+        yield {"examples": examples, "failures": failures}

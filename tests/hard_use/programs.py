@@ -56,9 +56,10 @@ def _train(folder: Path) -> None:
 
 def trained(folder: Path) -> Any:
     """Model, log and sheets of a finished run."""
-    sheets = {path.name: path.read_bytes() for path in (folder / "run" / "samples").iterdir()}
-    log = (folder / "run" / "log.jsonl").read_bytes()
-    return bits(read_model(folder / "run" / "model.safetensors").state), log, sheets
+    run = folder / "run"
+    files = [run / "log.jsonl", *(run / "samples").iterdir()]
+    model = {"model": bits(read_model(run / "model.safetensors").state)}
+    return model | {path.name: path.read_bytes() for path in files}
 
 
 def _texts(folder: Path) -> None:

@@ -1,0 +1,52 @@
+"""The command `python -m tests.hard_use`: what it records, also when it is stopped."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from reporting import read_json, write_json
+from tests.hard_use import __main__ as program
+from tests.hard_use.kills import differing
+
+
+def _part(monkeypatch, steps):
+    """Replace every part by one that takes these steps: figures to yield, or an error to raise."""
+
+    def run(seed, share):
+        for step in steps:
+            if isinstance(step, BaseException):
+                raise step
+            yield step | {"share": share}
+
+    monkeypatch.setattr(program, "import_module", lambda name: SimpleNamespace(run=run))
+
+
+def test_a_stopped_run_leaves_what_was_done(tmp_path, monkeypatch):
+    record = tmp_path / "record.json"
+    write_json(record, {"files": {"mutants": 9}})
+    steps = [{"kills": 1, "failures": []}, {"kills": 2, "failures": []}, KeyboardInterrupt()]
+    _part(monkeypatch, steps)
+    with pytest.raises(KeyboardInterrupt):
+        program.main(["kills", "--share", "0.5", "--json", str(record)])
+    found = read_json(record)
+    assert found["files"] == {"mutants": 9}
+    assert (found["kills"]["kills"], found["kills"]["share"]) == (2, 0.5)
+    assert found["kills"]["manifest"]["code"]["sha"]
+
+
+@pytest.mark.parametrize("failures", [[], ["a file was cut"]])
+def test_the_status_says_whether_something_failed(monkeypatch, capsys, failures):
+    _part(monkeypatch, [{"failures": failures}])
+    assert program.main(["kills", "calls"]) == bool(failures)
+    assert capsys.readouterr().out.count("failures") == 2
+
+
+@pytest.mark.parametrize("share", ["0", "1.1", "nan"])
+def test_a_wrong_share_is_refused(share):
+    with pytest.raises(ValueError, match="share must lie in"):
+        program.main(["kills", "--share", share])
+
+
+def test_what_differs_is_named():
+    assert differing({"a": 1, "b": 2}, {"b": 3, "a": 1, "c": 4}) == "b, c"
+    assert "as one" in differing(b"x", b"y")
