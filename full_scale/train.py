@@ -241,12 +241,16 @@ def _passing(name: str) -> bool:
 
 
 def _one_line(box: str) -> str:
-    """The message of a tyro error as one line. Tyro draws a box, and has no option against it."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
-    inside = " ".join(line.strip("\u2502 ") for line in lines if line.startswith("\u2502"))
-    text = inside.partition(" \u2500")[0].rstrip(".")
-    text = text.removeprefix("Error parsing ").removeprefix("Run: ")
-    return text or "the command line is wrong"
+    """The message of a tyro error as one line. Tyro draws a box, and has no option against it.
+
+    The message stands between the first two rules, which are drawn in ASCII where the output is.
+    """
+    lines = [line.strip("\u2502 ") for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()]
+    rules = [i for i, line in enumerate(lines) if "\u2500" in line or {*line} == {"-"}]
+    first, last = (*rules, len(lines), len(lines))[:2]
+    text = " ".join(lines[first + 1 : last]).strip().rstrip(".")
+    text = re.sub(r"^Error parsing (?!--)[\w.-]+: ", "", text)  # the name of a class
+    return text.removeprefix("Error parsing ") or "the command line is wrong"
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ They are compared on words that were not trained:
 - real share: the share of words drawn in one and in two calls that are words (higher is better).
 
     python -m full_scale.bench own-latent           two kinds, two gains, three seeds: half an hour
-    python -m full_scale.bench own-latent --quick   a minute
+    python -m full_scale.bench own-latent --quick   seconds
 
 Expected: a positive gain is worth more than the kind of the latent. With a gain of 0 all components
 are equal at the start, and training must first leave this point.
@@ -145,7 +145,7 @@ def compare(
     few = {"steps": 3, "batch_size": 8} if quick else {}
     words = 16 if quick else 1000
     write_model(folder / "tiny")
-    data = write_words(folder / "words.jsonl", part("train"))
+    data = write_words(folder / "words.jsonl", part("train")[: 100 if quick else None])
     train(
         training(folder / "teacher", folder / "tiny", data, _TEACHER | few, recipe="teacher"),
         progress=False,

@@ -5,6 +5,7 @@ prompt, and what the tokenizer puts at the beginning. Padding is not valid.
 """
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,23 +148,22 @@ class TextRows:
         num_states: S of the model.
 
     Raises:
-        ValueError: If there is no such source or column, a prompt does not fit, or no row is left.
+        ValueError: If there is no such source or column, a value is no text, a prompt does not fit,
+            or no row is left.
     """
 
     num_classes = None
 
     def __init__(self, texts: Texts, encoder: Encoder, num_states: int) -> None:
-        source = open_texts(texts)
+        *prompts, completions = open_columns(texts)
         self.num_dims, self.num_values = encoder.length, num_states
         if texts.layout == "packed":
-            x_0 = encoder.packed(source[texts.column])
+            x_0 = encoder.packed(completions)
             place = torch.arange(x_0.shape[1])
             fixed = (place < 0).expand(x_0.shape)
             self.columns = {"x_0": x_0, "fixed": fixed, "valid": ~fixed}
         else:
-            prompts = None if texts.prompt is None else source[texts.prompt]
-            completions = source[texts.completion or texts.column]
-            self.columns = encoder.rows(completions, prompts, texts.name)
+            self.columns = encoder.rows(completions, *prompts, where=texts.name)
         if not len(self):
             raise ValueError(
                 f"data {texts.name} fills no row of {encoder.length} tokens; use a smaller "
@@ -184,7 +184,36 @@ def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".")
 
 
-def open_texts(texts: Texts) -> Any:
+def open_columns(texts: Texts) -> list[list[str]]:
+    """The column of whole texts, or those of prompts and completions.
+
+    Rows without a text are skipped. Their number is printed.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the source does not open, has no such column, or holds anything but texts.
+    """
+    names = [texts.column]
+    if texts.prompt is not None and texts.completion is not None:
+        names = [texts.prompt, texts.completion]
+    source = open_texts(texts, names)
+    rows = list(zip(*(source[name][:] for name in names), strict=True))
+    for i, row in enumerate(rows):
+        for name, value in zip(names, row, strict=True):
+            if not (value is None or isinstance(value, str)):
+                raise ValueError(
+                    f"data {texts.name} has {value!r:.30} in row {i} of column {name!r}, which is "
+                    "no text; give a column of texts"
+                )
+    whole = [row for row in rows if None not in row]
+    if skipped := len(rows) - len(whole):
+        print(f"{texts.name}: skipped {skipped} rows without a text", file=sys.stderr)
+    if not whole:
+        raise ValueError(f"data {texts.name} has no rows with a text; give one with texts")
+    return [list(column) for column in zip(*whole, strict=True)]
+
+
+def open_texts(texts: Texts, columns: Sequence[str]) -> Any:
     """The `datasets` source.
 
     Raises:
@@ -200,6 +229,8 @@ def open_texts(texts: Texts) -> Any:
     reader = _READERS.get(path.suffix)
     if reader is not None:
         require_file(path)
+        if not path.stat().st_size:
+            raise ValueError(f"data {texts.name} is empty; give one with texts")
     try:
         if reader is not None:
             source = load_dataset(reader, data_files=str(path), split="train")
@@ -213,13 +244,10 @@ def open_texts(texts: Texts) -> Any:
             f"data {texts.name} does not open ({first_line(error)}); give a data set on the hub, a "
             "folder of save_to_disk, or a file: jsonl, csv, parquet, txt"
         ) from None
-    wanted = [texts.column] if texts.prompt is None else [texts.prompt, texts.completion]
-    for name in wanted:
+    for name in columns:
         if name not in source.column_names:
             raise ValueError(
                 f"data {texts.name} has no column {name!r}; its columns are "
                 f"{', '.join(source.column_names)}"
             )
-    if not len(source):
-        raise ValueError(f"data {texts.name} has no rows; give one with texts")
     return source

@@ -62,6 +62,20 @@ def test_packed_texts_have_no_padding(tmp_path, encoder):
     assert not bool(data[0]["fixed"].any())
 
 
+def test_rows_without_a_text_are_skipped_and_counted(tmp_path, encoder, capsys):
+    table = [
+        {"q": "a", "a": "b"},
+        {"q": None, "a": "b"},
+        {"q": "a", "a": None},
+        {"q": "c", "a": ""},
+    ]
+    source = written(tmp_path / "t.jsonl", table)
+    data = rows(Texts(source, prompt="q", completion="a", length=6), encoder)
+    assert [row["x_0"][1].item() for row in map(data.__getitem__, range(2))] == [A, A + 2]
+    assert "t.jsonl: skipped 2 rows without a text" in capsys.readouterr().err
+    assert len(rows(Texts(source, column="a", length=6), encoder)) == 3
+
+
 def test_every_kind_of_source(tmp_path, encoder):
     table = {"text": ["ab", "cd"]}
     Dataset.from_dict(table).save_to_disk(tmp_path / "folder")
@@ -85,6 +99,14 @@ def test_bad_sources_are_refused_in_one_line(tmp_path, encoder):
         rows(Texts(str(tmp_path / "none.jsonl")), encoder)
     (tmp_path / "broken.jsonl").write_text("{")
     assert_refused(lambda: rows(Texts(str(tmp_path / "broken.jsonl")), encoder), "does not open")
+    (tmp_path / "empty.jsonl").write_text("")
+    assert_refused(lambda: rows(Texts(str(tmp_path / "empty.jsonl")), encoder), "is empty; give")
+    nothing = written(tmp_path / "nothing.jsonl", [{"text": None, "id": 7}])
+    assert_refused(lambda: rows(Texts(nothing), encoder), "has no rows with a text; give")
+    numbers = Texts(nothing, column="id")
+    assert_refused(
+        lambda: rows(numbers, encoder), "has 7 in row 0 of column 'id', which is no text"
+    )
     assert_refused(lambda: Texts(prompt="q"), "belong together; give both columns or none")
     assert_refused(lambda: Texts(prompt="q", completion="a", layout="packed"), "must be padded")
     assert_refused(lambda: Texts(length=1), "data.length must be at least 2; got 1")

@@ -1,5 +1,7 @@
 """Runs of one's own language model: resumption, costs, several processes, and refusals."""
 
+import contextlib
+import io
 import json
 import socket
 from dataclasses import replace
@@ -145,6 +147,10 @@ def test_bad_runs_are_refused_in_one_line(folder, tmp_path):
 def test_the_command_line(folder, tmp_path, capsys):
     run = parse(["own", "--model", "m", "--data", "d.jsonl", "--adapter.rank", "4"])
     assert (run.model, run.data.name, run.adapter.rank) == ("m", "d.jsonl", 4)
+    wrong = ["own", "--adapter.rank", "0"]
+    for output in (contextlib.nullcontext(), contextlib.redirect_stdout(io.StringIO())):  # ASCII
+        with output, pytest.raises(ValueError, match=r"^adapter.rank must be at least 1; got 0; s"):
+            parse(wrong)
     with pytest.raises(SystemExit) as stopped:
         run_script(lambda: main(["own", "--model", str(tmp_path / "none"), "--out", str(tmp_path)]))
     assert stopped.value.code == 2
