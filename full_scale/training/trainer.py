@@ -156,6 +156,8 @@ class Trainer:
             total=run.steps, initial=self.step, disable=not self.progress, unit="step", leave=False
         )
         with asked_to_stop() as asked, bar:
+            if self.step:  # a run may have been killed between its checkpoint and the sheet
+                self._preview_if_due()
             for micro_batches in self._batches():
                 if self.step == 0 and run.precision != "no":
                     self._compare_precisions(micro_batches[0])
@@ -167,8 +169,7 @@ class Trainer:
                 if due or last or stop:
                     self.save()
                 # After the checkpoint: the run can be resumed if a sheet needs too much memory.
-                if reports.sample_every and (self.step % reports.sample_every == 0 or last):
-                    self._preview()
+                self._preview_if_due()
                 bar.update()
                 if stop and not last:
                     return Outcome(self.step, False, None)
@@ -259,6 +260,11 @@ class Trainer:
         peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else None
         row |= self.logbook.clock(self.step, peak, run.batch_size, self.operations)
         bar.set_postfix(in_bar(row), refresh=False)
+
+    def _preview_if_due(self) -> None:
+        every = self.run.reports.sample_every
+        if every and (self.step % every == 0 or self.step == self.run.steps):
+            self._preview()
 
     def _preview(self) -> None:
         averaged = self.run.weights == "averaged"

@@ -26,8 +26,8 @@ def test_a_share_of_the_examples_is_recorded_with_what_they_show(monkeypatch):
 
     monkeypatch.setattr(numerics, "PROPERTIES", {"fails": (fails, st.integers(0, 9))})
     monkeypatch.setattr(numerics, "DTYPES", ())
-    found = numerics.run(0, 0.00002)
-    assert found["examples_each"] == 2
+    (found,) = numerics.run(0, 0.00002)
+    assert found["examples"] == {"fails": 2}
     (line,) = found["failures"]
     assert line.startswith("fails: ")
     assert "not below 0" in line

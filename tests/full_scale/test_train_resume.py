@@ -12,7 +12,7 @@ import torch
 from full_scale.models.model_file import read_model
 from full_scale.train import train
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint
-from full_scale.training.config import Data
+from full_scale.training.config import Data, Reports
 from full_scale.training.log import LOG
 from full_scale.training.trainer import Trainer
 from tests.helpers import train_cases
@@ -88,6 +88,34 @@ def test_a_run_can_be_stopped_after_any_step(folder, whole, monkeypatch):
         torch.rand(7)  # the state of torch's own generator must not matter
     assert train(run, progress=False) == (6, True, run.out / "model.safetensors")
     assert _result(run, 6) == _result(whole, 6)
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_sheet_that_a_killed_run_could_not_draw_is_drawn_later(folder, monkeypatch, step):
+    """The run dies between a checkpoint and the sheet of that step, the second or the last."""
+    reports = Reports(save_every=2, sample_every=2, num_samples=2, sample_steps=1)
+    undisturbed = train_cases.student_run(folder, out=folder / "a", steps=4, reports=reports)
+    killed = train_cases.student_run(folder, out=folder / "b", steps=4, reports=reports)
+    train(undisturbed, progress=False)
+    preview = Trainer._preview
+
+    def dies(self):
+        if self.step == step:
+            raise Interruption
+        preview(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_preview", dies)
+        with pytest.raises(Interruption):
+            train(killed, progress=False)
+    train(killed, progress=False)
+    sheets = [
+        {path.name: path.read_bytes() for path in (run.out / "samples").iterdir()}
+        for run in (undisturbed, killed)
+    ]
+    assert sheets[0] == sheets[1]
+    assert {name[:13] for name in sheets[0]} == {"step_00000002", "step_00000004"}
+    assert _result(killed, 4) == _result(undisturbed, 4)
 
 
 @pytest.fixture
