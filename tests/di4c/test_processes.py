@@ -25,13 +25,6 @@ from di4c.schedules import CosineSchedule, ExponentialSchedule, LinearSchedule
 _CYCLE = torch.tensor(
     [[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.5, 0.0, -0.5]], dtype=torch.float64
 )  # not reversible
-_SYMMETRIC = torch.tensor(
-    [
-        [[-1.0, 1.0, 0.0], [1.0, -1.2, 0.2], [0.0, 0.2, -0.2]],
-        [[-0.7, 0.1, 0.6], [0.1, -0.1, 0.0], [0.6, 0.0, -0.6]],
-    ],
-    dtype=torch.float64,
-)  # two matrices that do not commute, with the same stationary law
 PROCESSES = {
     "masked": MaskedProcess(3),
     "masked_cosine": MaskedProcess(2, CosineSchedule(2.0)),
@@ -42,7 +35,9 @@ PROCESSES = {
     "falling": two_state_process(0.0, 0.8, 2.0),
     "gaussian": gaussian_process(8, rate_sigma=1.5, stationary_sigma=3.0),
     "cycle": RateMatrixProcess(_CYCLE, 1.5, integrated_rate=lambda t: t + t * t),
-    "piecewise": PiecewiseProcess([RateMatrixProcess(rates) for rates in _SYMMETRIC]),
+    "piecewise": PiecewiseProcess(
+        [UniformProcess(2, ExponentialSchedule(1.0)), two_state_process(0.5, 0.5)]
+    ),
 }
 REVERSIBLE = ["uniform", "uniform_exponential", "two_state", "gaussian"]
 process_names = pytest.mark.parametrize("name", PROCESSES)
