@@ -16,7 +16,7 @@ from theory.claim import Record, claim
 from theory.tools import oracle
 from theory.tools.pair_chain import masked_chain_tv, ratios, sampler_law, total_variation
 
-PROVED_HERE = (1, 2)  # numbers of steps whose boxes are verified within a second
+PROVED_HERE = (1, 2)  # numbers of steps; with a single pi, their boxes take about a second
 LAWS = 12
 
 
@@ -48,7 +48,7 @@ def _verify_all_laws(record: Record) -> None:
     numbers = np.random.default_rng(5)
     for entry in entries_of():
         what = f"{title(entry)}, N = {entry['N']}"
-        if entry["N"] in PROVED_HERE:
+        if entry["N"] in PROVED_HERE and len(entry["pi"]) == 1:
             check(entry)
         low, high = float(entry["lower"]), float(entry["upper"])
         first, last = float(Fraction(entry["pi"][0])), float(Fraction(entry["pi"][-1]))
