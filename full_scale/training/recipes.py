@@ -52,7 +52,7 @@ class RarelyNoise(FixedGap):
 WORDS = Recipe(
     times=FixedGap(0.1),
     data_weight=Weight(0.3, "constant"),
-    distillation=SeparateDistillation(0.15, weight=2.0, last=0.5),
+    distillation=SeparateDistillation(0.15, weight=1.0, last=0.5),
     num_latents=32,
     stratified=True,
     start=StartTerm(weight=0.0, data_weight=1.0, atoms=1024, latent_factor=8),
@@ -65,9 +65,10 @@ With samples of the teacher as x_0 this is pure distillation.
 MNIST_TOKENS = replace(
     WORDS,
     times=FixedGap(0.05),
+    distillation=SeparateDistillation(0.15, weight=2.0, last=0.5),
     start=StartTerm(0.0, atoms=128, data_weight=1.0, latent_factor=2),
 )
-"""For codes of MNIST images, as for words, with shorter jumps."""
+"""For codes of MNIST images, as for words, with shorter jumps and more distillation."""
 
 DIGITS = replace(
     WORDS,
