@@ -33,9 +33,7 @@ from full_scale.data.words import part
 from full_scale.evaluation.spelling import score
 from full_scale.models.huggingface import Loaded, load_model
 from full_scale.models.language.latent import Adapter
-from full_scale.train import train
 from full_scale.training.config import Optimizer, Reports
-from full_scale.training.own import OwnTraining
 from full_scale.training.own_cost import outline
 from full_scale.training.own_run import OwnRun
 from reporting import at_least, format_table, manifest, script_parser, write_json
@@ -61,6 +59,9 @@ def write_model(folder: Path) -> None:
     tokenizer.decoder = decoders.Fuse()
     names = {f"{token[1:-1].lower()}_token": token for token in _SPECIAL}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    special: dict[str, Any] = {
+        f"{name}_token_id": 0 for name in ("pad", "bos", "cls", "eos", "sep")
+    }
     config = ModernBertConfig(
         vocab_size=len(tokens),
         hidden_size=64,
@@ -68,7 +69,7 @@ def write_model(folder: Path) -> None:
         num_hidden_layers=3,
         num_attention_heads=4,
         max_position_embeddings=16,
-        **{f"{name}_token_id": 0 for name in ("pad", "bos", "cls", "eos", "sep")},
+        **special,
     )
     torch.manual_seed(0)
     ModernBertForMaskedLM(config).save_pretrained(folder)
@@ -104,6 +105,8 @@ def with_equal_work(run: OwnRun, work: float) -> OwnRun:
 @torch.no_grad()
 def measure(student: Loaded, run: OwnRun, words: int) -> dict[str, float]:
     """Scores of a student on held-out words."""
+    from full_scale.training.own import OwnTraining  # slow to import
+
     scored = part("test")[: min(words, _SCORED)]
     held_out = write_words(run.out / "held_out.jsonl", scored)
     texts = replace(run.data, name=str(held_out))
@@ -142,6 +145,8 @@ def compare(
     folder: Path, gains: list[float], seeds: int, quick: bool
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Train the teacher and all students: scores of the teacher, and one row for each student."""
+    from full_scale.train import train  # slow to import, and all benchmarks import this module
+
     few = {"steps": 3, "batch_size": 8} if quick else {}
     words = 16 if quick else 1000
     write_model(folder / "tiny")
@@ -150,7 +155,7 @@ def compare(
         training(folder / "teacher", folder / "tiny", data, _TEACHER | few, recipe="teacher"),
         progress=False,
     )
-    work, rows, base = None, [], folder / "teacher" / "model"
+    work, shares, rows, base = None, {}, [], folder / "teacher" / "model"
     for kind in KINDS:
         for gain in gains:
             for seed in range(seeds):
@@ -163,7 +168,8 @@ def compare(
                 student = load_model(base, out)
                 about = {"latent": kind, "gain": gain, "seed": seed, "steps": run.steps}
                 rows.append(about | measure(student, run, words))
-    return real_shares(student, words, teacher=True), rows
+                shares = shares or real_shares(student, words, teacher=True)
+    return shares, rows
 
 
 def means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -134,7 +134,7 @@ class Outline:
         with torch.device("meta"):
             inputs = self.trained.example_inputs(rows, num_dims)
             activations = activations_of(run, _on_meta(self.trained).train(), *inputs)
-        activations += law_bytes(run, inputs[0].shape[1], self.trained.num_states)
+        activations += law_bytes(run, num_dims or self.trained.num_dims, self.trained.num_states)
         counts = self.parameters()
         shards = num_processes if run.strategy == "fsdp" else 1
         weights = _BYTES_PER_WEIGHT * counts["trained"] / shards
