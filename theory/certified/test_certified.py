@@ -12,7 +12,7 @@ import pytest
 from flint import arb, ctx, fmpq
 
 from theory.certified.__main__ import verify
-from theory.certified.check import check
+from theory.certified.check import blur, check
 from theory.certified.dual import Dual
 from theory.certified.family import RECORD, STEPS, entries_of, family, table, title
 from theory.certified.recurrence import scaled_errors
@@ -106,6 +106,24 @@ def test_slopes_are_derivatives():
             ahead, behind = (parts(entry, [x, arb(1), y, z], pi) for x, y, z, pi in (ahead, behind))
             for exact, high, low in zip(found, ahead, behind, strict=True):
                 assert abs(float(exact.slopes[j] - (high - low) / (2 * tiny))) < 1e-12
+
+
+def test_a_bound_below_a_value_on_the_box_is_never_proved():
+    """Values at random points of random boxes; the bound is just below the largest of them."""
+    draw = random.Random(8)
+    entry = {"noise": "two-state", "pi": ["1/4"], "rate": None, "N": 3}
+    proved = 0
+    for _ in range(30):
+        size = fmpq(1, draw.choice((2, 4, 8, 32)))
+        box = [(low, low + size) for low in ((1 - size) * draw.randint(0, 9) / 9 for _ in "abc")]
+        values = []
+        for _ in range(12):
+            at = [a + (b - a) * draw.choice((0, 1, 1, 2, 4)) / 4 for a, b in box]
+            law = [at[0], fmpq(1), *at[1:]]
+            values.append(height(*parts(entry, law, fmpq(1, 4))) / sum(law))
+        assert blur(entry, 1, box, max(values) * fmpq(999, 1000)) is not None
+        proved += blur(entry, 1, box, max(values) * 2) is None
+    assert proved > 5
 
 
 UNIFORM = {"noise": "two-state", "pi": ["1/2"], "rate": None, "N": 2}
