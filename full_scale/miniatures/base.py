@@ -1,7 +1,7 @@
 """Description of a miniature: what the command needs to know about its data and its metrics."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -54,7 +54,7 @@ class Miniature:
     floor: Callable[[str], dict[str, float]]
     shown: Callable[[Int[Tensor, "sample dim"]], list[str]]
     pictures: Callable[[list[str]], np.ndarray] | None
-    quick: Mapping[str, Any] = field(default_factory=lambda: {"steps": 30, "num_latents": 16})
+    quick: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         """Check that the main metric is one of the metrics."""

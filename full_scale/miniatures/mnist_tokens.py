@@ -139,4 +139,5 @@ MINIATURE = Miniature(
     floor=floor,
     shown=shown,
     pictures=pictures,
+    quick={"steps": 70, "num_latents": 16},
 )
