@@ -65,11 +65,12 @@ DRAWN = (
 """Pictures whose records are all computed again."""
 
 STAGES = (
+    Stage("theory", "every claim of the theory", 80, ["-m theory --json {out}/theory.json"]),
     *(
         Stage(
             name,
             f"{data}: a student of the shipped teacher, quick form",
-            60,
+            70,
             [
                 f"-m full_scale.miniature {name} --quick --out {{out}}/runs/{name} "
                 f"--json {{out}}/{name}.json"
@@ -86,7 +87,6 @@ STAGES = (
             "--json {out}/leaderboard.json"
         ],
     ),
-    Stage("theory", "every claim of the theory", 60, ["-m theory --json {out}/theory.json"]),
     Stage(
         "two_dim",
         "total variation of two coordinates, four processes",
