@@ -36,6 +36,7 @@ from full_scale.training.config import Optimizer, Reports
 from full_scale.training.own_cost import outline
 from full_scale.training.own_run import OwnRun
 from reporting import at_least, format_table, manifest, script_parser, write_json
+from reporting.files import write_whole
 
 KINDS = ("added", "token")
 MEASURED = ("loss", "distillation", "captured", "real_share_1", "real_share_2")
@@ -76,7 +77,7 @@ def write_model(folder: Path) -> None:
 
 def write_words(path: Path, words: tuple[str, ...]) -> Path:
     """Write words as texts of a file of JSON lines."""
-    path.write_text("".join(json.dumps({"text": word}) + "\n" for word in words))
+    write_whole(path, "".join(json.dumps({"text": word}) + "\n" for word in words).encode())
     return path
 
 

@@ -15,9 +15,11 @@ def _hold(place, ready, lock=only_writer, child=False):
     """Hold the lock until killed; with `child`, have a forked child that lives on."""
     with lock(place):
         if child and os.fork() == 0:
+            ready.set()  # the child has begun, and dropped what it must not keep
             time.sleep(20)
             os._exit(0)
-        ready.set()
+        if not child:
+            ready.set()
         time.sleep(60)
 
 
