@@ -62,7 +62,9 @@ def test_gains_and_payments_are_weighted():
 
 def test_command_measures_a_student(tiny, tmp_path, capsys):
     """A student with random weights pays the less the more latents a batch has."""
-    source = write_tiny(tmp_path / "student", student=True, run={"preset": "words", "recipe": "words"})
+    source = write_tiny(
+        tmp_path / "student", student=True, run={"preset": "words", "recipe": "words"}
+    )
     main([str(source), "--states", "2", "--json", str(tmp_path / "found.json")])
     assert "marginal charge" in capsys.readouterr().out
     rows = read_json(tmp_path / "found.json")["rows"]
