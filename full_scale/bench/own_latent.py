@@ -147,7 +147,7 @@ def compare(
     """Train the teacher and all students: scores of the teacher, and one row for each student."""
     from full_scale.train import train  # slow to import, and all benchmarks import this module
 
-    few = {"steps": 3, "batch_size": 8} if quick else {}
+    few = {"steps": 2, "batch_size": 2} if quick else {}
     words = 16 if quick else 1000
     write_model(folder / "tiny")
     data = write_words(folder / "words.jsonl", part("train")[: 100 if quick else None])

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from reporting.programs import run_here
+from theory.lab import search as search_module
 from theory.lab.conjecture import load
 from theory.lab.exact_check import simplest
 from theory.lab.report import described, record_markdown, shown
@@ -49,13 +50,15 @@ def test_there_is_enough_to_show():
     [pytest.param(p, marks=[] if p.stem in QUICK else pytest.mark.slow) for p in FALSE],
     ids=lambda path: path.stem,
 )
-def test_a_false_conjecture_is_refuted(path):
+def test_a_false_conjecture_is_refuted(path, monkeypatch):
+    """Half the steps of ascent suffice."""
+    monkeypatch.setattr(search_module, "STEPS", 60)
     refuted(path)
 
 
 @pytest.mark.parametrize("path", PROVEN, ids=lambda path: path.stem)
 def test_a_proven_statement_is_not_refuted(path):
-    outcome = search(load(path), seconds=0.5)
+    outcome = search(load(path), seconds=0.25)
     assert outcome.counterexample is None
     assert outcome.doubtful == 0
     assert outcome.starts > 0
