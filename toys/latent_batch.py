@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     options = JumpOptions(latent="scalar", data=True, consistency=False)
     student = jump_student(setting, options)
     exact, gradient = exact_loss(student)
-    law = student.law(1, latent_grid(student.latent, GRID)).detach()
+    law = own_law(student)
     correlation = total_correlation(law, task.num_dims, task.num_values)
     rows, (alpha, beta) = [], PUBLISHED
     cases = list(itertools.product(sizes, (False, True), (False, True)))
@@ -125,6 +125,11 @@ def exact_loss(student: TrainedStudent) -> tuple[float, Tensor]:
     return float(loss.detach()), _gradient(student.network, loss)
 
 
+def own_law(student: TrainedStudent) -> Tensor:
+    """The law of one call of the student, from a fine grid of latents."""
+    return student.law(1, latent_grid(student.latent, GRID)).detach()
+
+
 def estimate(
     student: TrainedStudent,
     size: int,
@@ -142,7 +147,7 @@ def estimate(
     # The loss leaves out this constant.
     offset = total_correlation(setting.q_0, num_dims, num_values)
     offset = offset if control else -entropy(setting.q_0)
-    law = student.law(1, latent_grid(student.latent, GRID)).detach()
+    law = own_law(student)
     own_marginals = marginals(law, num_dims, num_values).log()[None]
     x, losses, charges, sums, squares = states(num_dims, num_values), [], [], 0.0, 0.0
     for _ in range(draws):
