@@ -10,8 +10,9 @@ Number = float  # whatever float() accepts: Fraction, 0-d tensor, midpoint of an
 class Record:
     """Counts the comparisons of one claim and keeps the worst of each kind; NaN is left out.
 
-    A comparison that cannot fail says nothing: 0 = 0, 0 <= 0, or a total variation distance that
-    is bounded by something above 1. Such comparisons are not informative. A claim needs others.
+    A comparison that cannot fail says nothing: 0 = 0, 0 <= 0 (both up to the allowed rounding), or
+    a total variation distance between a number below 0 and one above 1. Such comparisons are not
+    informative. A claim needs others.
 
     Attributes:
         cases: number of comparisons.
@@ -34,19 +35,22 @@ class Record:
     def equal(self, left: Number, right: Number, tolerance: float, what: str) -> None:
         """Compare left = right up to an absolute tolerance (0 for rational numbers).
 
-        It is informative unless both sides are exactly 0. `vanishes` is for a statement that a
-        number is 0.
+        It is informative unless both sides are 0 up to the tolerance. `vanishes` is for a statement
+        that a number is 0.
         """
-        deviation = float(abs(left - right))
-        self.worst_deviation = max(self.worst_deviation or 0.0, deviation)
-        message = f"{what}: {left} != {right}, off by {deviation:.3g}"
-        informative = not (_is_zero(left) and _is_zero(right))
-        self._count(deviation <= tolerance, deviation - tolerance, message, informative)
+        self._equality(left, right, tolerance, what, not _vanish(tolerance, left, right))
 
     def vanishes(self, value: Number, tolerance: float, what: str) -> None:
         """Compare value = 0 up to an absolute tolerance, where the claim says that it is 0."""
-        self.equal(value, 0, tolerance, what)
-        self.informative += _is_zero(value)
+        self._equality(value, 0, tolerance, what, True)
+
+    def _equality(
+        self, left: Number, right: Number, tolerance: float, what: str, informative: bool
+    ) -> None:
+        deviation = float(abs(left - right))
+        self.worst_deviation = max(self.worst_deviation or 0.0, deviation)
+        message = f"{what}: {left} != {right}, off by {deviation:.3g}"
+        self._count(deviation <= tolerance, deviation - tolerance, message, informative)
 
     def at_most(
         self,
@@ -55,25 +59,26 @@ class Record:
         what: str,
         rounding: float = 0.0,
         largest: float = math.inf,
+        smallest: float = -math.inf,
     ) -> None:
         """Compare left <= right, up to `rounding` in floating-point arithmetic.
 
         Args:
-            left: the number that is bounded.
-            right: its bound.
+            left: the smaller number.
+            right: the larger number.
             what: the case, for the message.
             rounding: allowed excess.
             largest: the largest value that left can take, such as 1 for a total variation
-                distance. A bound that is not below it is not informative.
+                distance. An upper bound that is not below it is not informative.
+            smallest: the smallest value that right can take, such as 0 for a distance. A lower
+                bound that is not above it is not informative.
 
         Raises:
             ValueError: if the bound is infinite.
         """
         slack = _finite(right - left, what)
-        nothing = (_is_zero(left) and _is_zero(right)) or (
-            largest < math.inf and float(right) >= largest
-        )
-        self._inequality(slack >= -rounding, slack, f"{what}: {left} > {right}", not nothing)
+        sure = float(right) >= largest or float(left) <= smallest or _vanish(rounding, left, right)
+        self._inequality(slack >= -rounding, slack, f"{what}: {left} > {right}", not sure)
 
     def exceeds(self, left: Number, right: Number, by: float, what: str) -> None:
         """Compare left > right + by, strictly: left <= right is false, by that margin.
@@ -113,8 +118,9 @@ class Record:
         return "no comparison could have failed" if self.cases else "no comparison was made"
 
 
-def _is_zero(value: Number) -> bool:
-    return float(value) == 0
+def _vanish(tolerance: float, *values: Number) -> bool:
+    """Whether all values are 0 up to a tolerance."""
+    return all(abs(float(value)) <= tolerance for value in values)
 
 
 def _finite(slack: Number, what: str) -> float:

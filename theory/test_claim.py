@@ -56,6 +56,8 @@ def claim_that(verify: Callable[[Record], None], **changes: str) -> Claim:
         (lambda r: None, False),  # no comparison
         (lambda r: r.vanishes(Fraction(0), 0, ""), True),
         (lambda r: r.vanishes(1e-9, 1e-12, ""), False),
+        (lambda r: r.vanishes(1e-14, 1e-12, ""), True),
+        (lambda r: r.at_most(0.25, 0.5, "", smallest=0), True),
         (lambda r: r.at_most(0.5, 0.9, "", largest=1), True),
     ],
 )
@@ -71,11 +73,14 @@ def idle(record: Record) -> None:
     record.at_most(0.0, 0, "nothing is at most nothing")
     record.at_most(0.5, 1.0, "a probability is at most 1", largest=1)
     record.at_most(0.5, 7.0, "a probability is at most 7", largest=1)
+    record.at_most(-0.5, 0.2, "a distance is at least -1/2", smallest=0)
+    record.equal(1e-14, -1e-14, 1e-13, "nothing is nothing up to rounding")
+    record.at_most(1e-14, 1e-15, "and at most nothing up to rounding", rounding=1e-13)
 
 
 def test_comparisons_that_cannot_fail_do_not_count():
     record = recorded(idle)
-    assert (record.cases, record.informative, record.least_slack) == (4, 0, None)
+    assert (record.cases, record.informative, record.least_slack) == (7, 0, None)
     assert not record.failures
     assert not record.holds
     record.at_most(0.5, 0.75, "a bound", largest=1)

@@ -54,8 +54,8 @@ def verify_parity(record: Record) -> None:
             miss = float((law - target).abs().sum() / 2)
             bound = least_distance(num_dims, num_components)
             what = f"D = {num_dims}, K = {num_components}, spread {spread}"
-            record.at_most(bound, miss, what, rounding=1e-14, largest=1.0)
+            record.at_most(bound, miss, what, rounding=1e-14, smallest=0)
             sign = float((law * torch.where(target > 0, 1.0, -1.0)).sum())
             record.at_most((1 - sign) / 2, miss, f"by the sign, {what}", rounding=1e-14)
             peaks = sign - num_components * 2 ** (1 - num_dims)
-            record.at_most(peaks, miss, f"by the peaks, {what}", rounding=1e-14)
+            record.at_most(peaks, miss, f"by the peaks, {what}", rounding=1e-14, smallest=0)

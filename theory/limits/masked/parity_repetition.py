@@ -123,9 +123,9 @@ def verify_bounds(record: Record) -> None:
             first = Fraction(num_dims, 4 * num_steps)
             second = Fraction(num_dims * (num_dims - 1), 24 * num_steps**2)
             less, more = parity_tv(num_dims, num_steps), repetition_tv(num_dims, num_steps)
-            record.at_most(first - second, less, f"lower bound, parity, {what}")
+            record.at_most(first - second, less, f"lower bound, parity, {what}", smallest=0)
             record.at_most(less, more, f"parity <= repetition, {what}")
-            record.at_most(more, first, f"upper bound, repetition, {what}")
+            record.at_most(more, first, f"upper bound, repetition, {what}", largest=1)
 
 
 def equal_pairs(num_dims: int) -> Law:
