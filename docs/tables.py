@@ -4,7 +4,6 @@ python -m docs.tables      write the tables of README.md again, each after its m
 """
 
 import re
-from collections.abc import Iterable, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,12 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 import di4c
+from docs import bench_tables, miniature_tables
 from figures.ablation import TITLES
 from figures.published import PUBLISHED
-from full_scale.miniatures import open_miniature
-from full_scale.miniatures.table import (
-    HEADLINE_CALLS,
-    Mean,
-    headline,
-    means,
-    read_csv,
-    spread,
-)
-from full_scale.models.presets import PRESETS
-from full_scale.training.cost import PRECISIONS, operations, outline
+from full_scale.training.cost import PRECISIONS, outline
 from full_scale.training.experiments import EXPERIMENTS
-from reporting import ROOT, read_json
+from reporting import ROOT, markdown_table, read_json
 from reporting.files import write_whole
 from theory.certified.family import recorded_table
 from theory.claim import all_claims
@@ -40,11 +30,6 @@ RESULTS = ROOT / "results"
 README = ROOT / "README.md"
 _FULL_SCALE = {"cifar10": 1, "imagenet": 2, "openwebtext": 2, "openwebtext-round2": 2}
 """Experiments and the number of GPUs of the published training."""
-_PRESETS = {
-    "cifar10": "tauldr-cifar10",
-    "imagenet": "maskgit-imagenet",
-    "openwebtext": "sdtt-owt",
-}
 _METRICS = {"fid": "FID", "is": "inception score", "mauve": "MAUVE"}
 _NO_ZERO = re.compile(r"(?<![\d\w])\.(?=\d)")  # the place of a missing 0, as in ".9 t"
 
@@ -70,9 +55,11 @@ def tables() -> dict[str, str]:
         "two_steps": two_steps(),
         "experiments": experiments(),
         "published": published(),
-        "latency": latency(),
-        "train_step": train_step(),
-        "miniatures": miniatures(),
+        "latency": bench_tables.latency(),
+        "train_step": bench_tables.train_step(),
+        "own_bench": bench_tables.own_model(),
+        "own_latent": bench_tables.own_latent(),
+        "miniatures": miniature_tables.everything(),
         "names": names(),
     }
 
@@ -83,7 +70,7 @@ def readme_tables() -> dict[str, str]:
     return {
         "paper": paper_markdown(read_json(RESULTS / "theory.json")),
         "masked": short["masked"],
-        "miniatures": short_miniatures(),
+        "miniatures": miniature_tables.short(),
     }
 
 
@@ -98,26 +85,20 @@ def with_tables(text: str) -> str:
     return re.sub(r"\d+ more claims", f"{others} more claims", text)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
-
-
 def ablation(*files: str) -> str:
     """One-step TV of each variant: mean and 95 % interval over seeds, seconds of training."""
     rows = [
         (f"{TITLES[group]}{variant}", f"{values.tv:.3f}", _spread(values), f"{values.seconds:.0f}")
         for (group, variant, _), values in _means(*files).iterrows()
     ]
-    return table(["variant", "TV", "95 % interval", "seconds"], rows)
+    return markdown_table(["variant", "TV", "95 % interval", "seconds"], rows)
 
 
 def two_steps() -> str:
     """TV after one and after two steps of each variant, means over seeds."""
     values = _means("ablation_two_steps.json")["tv"].unstack("nfe", sort=False)
     rows = [(name, f"{tv[1]:.3f}", f"{tv[2]:.3f}") for (_, name), tv in values.iterrows()]
-    return table(["variant", "TV, one step", "TV, two steps"], rows)
+    return markdown_table(["variant", "TV, one step", "TV, two steps"], rows)
 
 
 def _means(*files: str) -> pd.DataFrame:
@@ -162,7 +143,7 @@ def experiments() -> str:
         )
     header = ["experiment", "parameters", "steps x batch x latents", "operations", "memory"]
     header += ["precision", "hours, 1 GPU", "hours, published GPUs", "hours, 8 GPUs"]
-    return table(header, rows)
+    return markdown_table(header, rows)
 
 
 def published() -> str:
@@ -173,99 +154,7 @@ def published() -> str:
         shown = (f"{_METRICS.get(key, key)} {about}{row.metrics[key]:g}" for key in row.metrics)
         metrics = ", ".join(shown)
         rows.append((row.experiment, row.method, row.role, row.steps, metrics, row.source))
-    return table(["experiment", "method", "role", "steps", "metrics", "source"], rows)
-
-
-def latency() -> str:
-    """How much slower a mixture is than a product model."""
-    rows = [
-        (
-            row["experiment"],
-            f"{_added_by_latent(_PRESETS[row['experiment']]):+.2f} %",
-            f"{row['overhead_percent']:+.1f} %",
-            f"{row['overhead_low']:+.1f} % to {row['overhead_high']:+.1f} %",
-            f"{row['noise_percent']:+.1f} %",
-        )
-        for row in read_json(RESULTS / "latency.json")["rows"]
-    ]
-    header = ["experiment", "operations, published sizes", "time, reduced sizes"]
-    header += ["95 % interval", "product against itself"]
-    return table(header, rows)
-
-
-def _added_by_latent(name: str) -> float:
-    """What the latent adds to the operations of a network call, in percent."""
-    student, teacher = PRESETS[name].student(), PRESETS[name].network
-    return 100 * (operations(student) / operations(teacher) - 1)
-
-
-def train_step() -> str:
-    """Time and memory of a training step against the plain formula."""
-    rows = read_json(RESULTS / "train_bench.json")["rows"]
-    found = {(row["experiment"], row["method"]): row for row in rows}
-    lines = []
-    for name in dict.fromkeys(row["experiment"] for row in rows):
-        plain, ours = found[name, "plain"], found[name, "ours"]
-        ratios = (ours[key] / plain[key] for key in ("seconds", "extra_mib"))
-        lines.append((name, *(f"{ratio:.2f}" for ratio in ratios)))
-    return table(["experiment", "time ratio", "memory ratio"], lines)
-
-
-def miniatures() -> str:
-    """The main metric of each recorded miniature by number of calls, with equivalent steps."""
-    rows = read_csv(RESULTS / "miniatures.csv")
-    mains = {name: open_miniature(name).main for name in dict.fromkeys(rows["miniature"])}
-    medians = headline(rows, mains)
-    said = [f"{value:.2f} at {_calls(n)}" for n, value in medians.items()]
-    parts = [f"Median of the equivalent steps of pure distillation: {', '.join(said)}.\n"]
-    for name, main in mains.items():
-        lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
-        calls = sorted({line.nfe for line in lines} - {0})
-        found = {(line.recipe, line.model, line.nfe): line for line in lines}
-        models = dict.fromkeys((line.recipe, line.model) for line in lines if line.nfe)
-        cells = [
-            [f"`{recipe}`", model, *(_score(found.get((recipe, model, n))) for n in calls)]
-            for recipe, model in models
-        ]
-        metric = f"{main.replace('_', ' ')}, {lines[0].better} is better"
-        real = ", ".join(f"{line.mean:.3g}" for line in lines if line.model == "data")
-        header = ["recipe", "model", *map(_calls, calls)]
-        parts.append(f"**{name}** ({metric}; real data have {real}):\n\n{table(header, cells)}")
-    return "\n".join(parts)
-
-
-def short_miniatures() -> str:
-    """The main metric of teacher and purely distilled student, with equivalent steps."""
-    rows = read_csv(RESULTS / "miniatures.csv")
-    cells = []
-    for name in dict.fromkeys(rows["miniature"]):
-        main = open_miniature(name).main
-        lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
-        found = {(line.recipe, line.model, line.nfe): line for line in lines}
-        line = [name, f"{main.replace('_', ' ')} ({lines[0].better} is better)"]
-        for calls in HEADLINE_CALLS:
-            teacher = found[f"{name}-teacher", "teacher", calls]
-            student = found[name, "student", calls]
-            line.append(f"{teacher.mean:.3g}, {student.mean:.3g} (**{student.equivalent}**)")
-        cells.append(line)
-    medians = headline(
-        rows, {name: open_miniature(name).main for name in rows["miniature"].unique()}
-    )
-    cells.append(["median", "", *(f"(**{medians[n]:.2f}**)" for n in HEADLINE_CALLS)])
-    header = ["data", "metric", *(f"{_calls(n)}: teacher, student" for n in HEADLINE_CALLS)]
-    return table(header, cells)
-
-
-def _calls(count: int) -> str:
-    return "1 call" if count == 1 else f"{count} calls"
-
-
-def _score(line: Mean | None) -> str:
-    """A score; for students with the interval, and the equivalent steps in brackets."""
-    if line is None:
-        return ""
-    text = spread(line.mean, line.interval)
-    return text if line.model == "teacher" else f"{text} ({line.equivalent})"
+    return markdown_table(["experiment", "method", "role", "steps", "metrics", "source"], rows)
 
 
 def names() -> str:

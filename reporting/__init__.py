@@ -22,3 +22,4 @@ from reporting.scripts import output_file as output_file
 from reporting.scripts import run_script as run_script
 from reporting.scripts import script_parser as script_parser
 from reporting.tables import format_table as format_table
+from reporting.tables import markdown_table as markdown_table

@@ -1,6 +1,6 @@
 """Aligned text tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -26,3 +26,20 @@ def format_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[
         lines = [header, "-" * width, *cells]
         blocks.append([line.ljust(width) if left else line.rjust(width) for line in lines])
     return "\n".join("  ".join(line).rstrip() for line in zip(*blocks, strict=True))
+
+
+def markdown_table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table, each line ending in a newline.
+
+    Args:
+        header: the headers of the columns.
+        rows: the cells of each line, as many as there are headers.
+
+    Raises:
+        ValueError: If a row has more or fewer cells than the header.
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    short = next((line for line in lines if len(line) != len(header)), None)
+    if short is not None:
+        raise ValueError(f"rows must have {len(header)} cells, as the header has; got {short}")
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)

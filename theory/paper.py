@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reporting import markdown_table
 from theory.claim import Claim, all_claims
 from theory.table import margin
 
@@ -168,7 +169,7 @@ def statements_markdown(record: Row | None = None) -> str:
     known = {claim.name: claim for claim in all_claims()}
     recorded = {row["name"]: row for row in record["claims"]} if record else {}
     header = ["paper", "in symbols", "needs", "left implicit", "file", "comparisons", "margin"]
-    lines = [[*header, "fails otherwise"], ["---"] * 8]
+    lines = []
     for statement in STATEMENTS:
         claims = [known[name] for name in statement.claims]
         rows = [recorded[name] for name in statement.claims if name in recorded]
@@ -185,7 +186,9 @@ def statements_markdown(record: Row | None = None) -> str:
                 ", ".join(f"`{known[name].name}`" for name in statement.fails),
             ]
         )
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines) + "\n"
+    return markdown_table(
+        [*header, "fails otherwise"], [[_cell(text) for text in line] for line in lines]
+    )
 
 
 def _files(claims: Sequence[Claim]) -> str:

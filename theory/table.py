@@ -21,6 +21,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reporting import markdown_table
 from theory.claim import GROUPS, NOTATION, PAPER_STATEMENTS, Claim, all_claims
 
 Row = Mapping[str, Any]
@@ -36,7 +37,7 @@ def markdown(record: Row | None = None, claims: Sequence[Claim] | None = None) -
     """
     chosen = all_claims() if claims is None else claims
     symbols = [[escaped(symbol), escaped(meaning)] for symbol, meaning in NOTATION.items()]
-    parts = [f"## Notation\n\n{_table(['symbol', 'meaning'], symbols)}"]
+    parts = [f"## Notation\n\n{markdown_table(['symbol', 'meaning'], symbols)}"]
     for group, title in GROUPS.items():
         members = [claim for claim in chosen if claim.group == group]
         lines = [
@@ -50,8 +51,8 @@ def markdown(record: Row | None = None, claims: Sequence[Claim] | None = None) -
         ]
         if lines:
             header = ["statement and name", "file", "hypotheses", *_headers(record)]
-            parts.append(f"## {title}\n\n{_table(header, lines)}")
-    return "\n\n".join(parts) + "\n"
+            parts.append(f"## {title}\n\n{markdown_table(header, lines)}")
+    return "\n".join(parts)
 
 
 def paper_markdown(record: Row | None = None) -> str:
@@ -65,7 +66,7 @@ def paper_markdown(record: Row | None = None) -> str:
         claims = [c for c in all_claims() if c.group == "paper" and c.source == source]
         files = dict.fromkeys(f"`{claim.file}`" for claim in claims)
         lines.append([source, words, ", ".join(files), *_numbers(record, claims)])
-    return _table(["paper", "what it says", "file", *_headers(record)], lines) + "\n"
+    return markdown_table(["paper", "what it says", "file", *_headers(record)], lines)
 
 
 def margin(rows: Sequence[Row]) -> str:
@@ -100,8 +101,3 @@ def _numbers(record: Row | None, claims: Sequence[Claim]) -> list[str]:
     # Records of an older version do not say which comparisons could have failed.
     could_fail = sum(row.get("informative", row["cases"]) for row in rows)
     return [f"{could_fail:,}", margin(rows)] if rows else ["", ""]
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, ["---"] * len(header), *lines])

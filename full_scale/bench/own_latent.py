@@ -20,6 +20,7 @@ are equal at the start, and training must first leave this point.
 
 import json
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -131,13 +132,19 @@ def measure(student: Loaded, run: OwnRun, words: int) -> dict[str, float]:
 
 
 def real_shares(student: Loaded, count: int, teacher: bool = False) -> dict[str, float]:
-    """Shares of real words among words drawn in one and in two calls."""
+    """Shares of real words among words drawn in one and in two calls.
+
+    The words have the lengths of held-out words, because padding is not drawn.
+    """
     shares, known = {}, set(all_words())
+    lengths = Counter(len(word) for word in part("test")[:count])
     for calls in (1, 2):
         generator = torch.Generator().manual_seed(calls)
-        options = {"generator": generator, "teacher": teacher}
-        drawn = student.complete([""] * count, _LENGTH, calls, **options)
-        shares[f"real_share_{calls}"] = sum(word in known for word in drawn) / count
+        drawn: list[str] = []
+        for length, times in sorted(lengths.items()):
+            options = {"generator": generator, "teacher": teacher}
+            drawn += student.complete([""] * times, length + 2, calls, **options)
+        shares[f"real_share_{calls}"] = sum(word in known for word in drawn) / len(drawn)
     return shares
 
 

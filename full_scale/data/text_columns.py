@@ -125,6 +125,16 @@ class Encoder:
         x[: len(given)] = torch.tensor(given, dtype=torch.long)
         return x, torch.arange(self.length) < len(given)
 
+    def text(self, row: Sequence[int], given: int) -> str:
+        """The text of a row up to the first token that ends a text, without special tokens.
+
+        Args:
+            row: its tokens.
+            given: number of tokens of the prompt, among which no end is looked for.
+        """
+        ends = (place for place in range(given, len(row)) if row[place] in self.last)
+        return self.tokenizer.decode(row[: next(ends, None)], skip_special_tokens=True)
+
     def packed(self, texts: Sequence[str]) -> Int[Tensor, "row dim"]:
         """All texts, one after the other, cut into rows without padding. The rest is dropped."""
         stream = [t for text in self.tokens(texts) for t in self.first + text + self.last]

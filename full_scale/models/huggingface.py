@@ -108,7 +108,7 @@ class Loaded:
         generator: Generator | None = None,
         teacher: bool = False,
     ) -> list[str]:
-        """Texts that begin with the prompts.
+        """Texts that begin with the prompts, up to the first token that ends a text.
 
         Args:
             prompts: the prompts; "" for none.
@@ -131,7 +131,8 @@ class Loaded:
             generator=generator,
             teacher=teacher,
         )
-        return self.base.tokenizer.batch_decode(found.tolist(), skip_special_tokens=True)
+        given = fixed.sum(1).tolist()
+        return [encoder.text(*row) for row in zip(found.tolist(), given, strict=True)]
 
 
 def load_model(

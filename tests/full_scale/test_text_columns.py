@@ -27,6 +27,13 @@ def written(path, table):
     return str(path)
 
 
+def test_the_text_of_a_row_ends_where_the_model_ends_it(encoder):
+    row = [2, A, 3, A + 1, 3, A + 2]
+    assert encoder.text(row, given=1) == "a"
+    assert encoder.text(row, given=4) == "ab"  # the first end belongs to the prompt
+    assert encoder.text(row[:2], given=1) == "a"
+
+
 def test_a_text_is_a_row_with_padding(tmp_path, encoder):
     source = written(tmp_path / "t.jsonl", [{"text": "ab"}, {"text": "abcdefgh"}])
     data = rows(Texts(source, length=6), encoder)

@@ -5,7 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypedDict
 
-from reporting import ROOT
+from reporting import ROOT, markdown_table
 from reporting.typed import read_as
 from theory.certified.recurrence import Entry
 
@@ -69,7 +69,7 @@ def recorded_table() -> str:
 def table(entries: Sequence[Entry]) -> str:
     """A Markdown table: for each process and N the bounds, and the law for the largest N."""
     header = ["process", *(f"N = {n}" for n in STEPS), "law for the last N: 00, 01, 10, 11"]
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for name, group in groupby(entries, title):
         found = {entry["N"]: entry for entry in group}
         bounds = [f"{found[n]['lower'][:5]} to {_up(found[n]['upper'])}" for n in found]
@@ -77,7 +77,7 @@ def table(entries: Sequence[Entry]) -> str:
         last = found[max(found)]
         at = f" (pi = {last['law_pi']})" if len(last["pi"]) == 2 else ""
         lines.append([name, *bounds, *missing, ", ".join(last["law"]) + at])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown_table(header, lines)
 
 
 def _up(decimal: str) -> str:

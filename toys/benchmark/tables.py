@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from reporting import markdown_table
 from toys.benchmark.ranking import Row, medians
 from toys.methods import METHODS
 
@@ -84,12 +85,12 @@ def markdown(
         order = group.sort_values(["nfe", "speed_up"], ascending=[True, False])["method"].unique()
         laws = group.groupby("nfe")["tasks"].first()
         header = ["method", *(f"{count(n, 'call')}, {count(laws[n], 'law')}" for n in calls)]
-        rows = [header, ["---"] * len(header)]
+        rows = []
         for method in order:
             row = [cells.get((method, n)) for n in calls]
             shown = [_cell(line, best[n]) for n, line in zip(calls, row, strict=True)]
             rows.append([title_of(method), *shown])
-        tables[str(process)] = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        tables[str(process)] = markdown_table(header, rows)
     return tables
 
 

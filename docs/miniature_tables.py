@@ -1,0 +1,73 @@
+"""Tables of the recorded miniatures, `results/miniatures.csv`."""
+
+from full_scale.miniatures import open_miniature
+from full_scale.miniatures.table import (
+    HEADLINE_CALLS,
+    Mean,
+    headline,
+    means,
+    read_csv,
+    spread,
+)
+from reporting import ROOT, markdown_table
+
+_FILE = ROOT / "results" / "miniatures.csv"
+
+
+def everything() -> str:
+    """The main metric of each recorded miniature by number of calls, with equivalent steps."""
+    rows = read_csv(_FILE)
+    mains = {name: open_miniature(name).main for name in dict.fromkeys(rows["miniature"])}
+    medians = headline(rows, mains)
+    said = [f"{value:.2f} at {_calls(n)}" for n, value in medians.items()]
+    parts = [f"Median of the equivalent steps of pure distillation: {', '.join(said)}.\n"]
+    for name, main in mains.items():
+        lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
+        calls = sorted({line.nfe for line in lines} - {0})
+        found = {(line.recipe, line.model, line.nfe): line for line in lines}
+        models = dict.fromkeys((line.recipe, line.model) for line in lines if line.nfe)
+        cells = [
+            [f"`{recipe}`", model, *(_score(found.get((recipe, model, n))) for n in calls)]
+            for recipe, model in models
+        ]
+        metric = f"{main.replace('_', ' ')}, {lines[0].better} is better"
+        real = ", ".join(f"{line.mean:.3g}" for line in lines if line.model == "data")
+        header = ["recipe", "model", *map(_calls, calls)]
+        parts.append(
+            f"**{name}** ({metric}; real data have {real}):\n\n{markdown_table(header, cells)}"
+        )
+    return "\n".join(parts)
+
+
+def short() -> str:
+    """The main metric of teacher and purely distilled student, with equivalent steps."""
+    rows = read_csv(_FILE)
+    cells = []
+    for name in dict.fromkeys(rows["miniature"]):
+        main = open_miniature(name).main
+        lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
+        found = {(line.recipe, line.model, line.nfe): line for line in lines}
+        line = [name, f"{main.replace('_', ' ')} ({lines[0].better} is better)"]
+        for calls in HEADLINE_CALLS:
+            teacher = found[f"{name}-teacher", "teacher", calls]
+            student = found[name, "student", calls]
+            line.append(f"{teacher.mean:.3g}, {student.mean:.3g} (**{student.equivalent}**)")
+        cells.append(line)
+    medians = headline(
+        rows, {name: open_miniature(name).main for name in rows["miniature"].unique()}
+    )
+    cells.append(["median", "", *(f"(**{medians[n]:.2f}**)" for n in HEADLINE_CALLS)])
+    header = ["data", "metric", *(f"{_calls(n)}: teacher, student" for n in HEADLINE_CALLS)]
+    return markdown_table(header, cells)
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"
+
+
+def _score(line: Mean | None) -> str:
+    """A score; for students with the interval, and the equivalent steps in brackets."""
+    if line is None:
+        return ""
+    text = spread(line.mean, line.interval)
+    return text if line.model == "teacher" else f"{text} ({line.equivalent})"
