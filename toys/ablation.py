@@ -145,7 +145,11 @@ def main(argv: list[str] | None = None) -> None:
             )
         if args.json:  # after each run, so that nothing is lost if the command is stopped
             settings = {"task": task.name, "process": args.process, "quick": args.quick}
-            write_json(args.json, {"manifest": record, **settings, "runs": runs})
+            try:
+                write_json(args.json, {"manifest": record, **settings, "runs": runs})
+            except OSError:  # as on a full disk
+                print(format_table(summary(runs), COLUMNS))
+                raise
     print(format_table(summary(runs), COLUMNS))
     if args.json:
         print(f"written to {args.json}")

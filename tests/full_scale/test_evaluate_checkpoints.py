@@ -81,6 +81,24 @@ def test_a_finished_run_is_no_checkpoint(run, tmp_path):
     assert (row["training_step"], row["checkpoint"]) == (3, False)
 
 
+def test_numbers_are_printed_even_if_their_row_cannot_be_written(run, tmp_path, capsys):
+    options = ["--steps", 2, "--num-samples", 5, "--drawn", tmp_path / "drawn"]
+    [row] = _evaluate(run.out, tmp_path / "rows.jsonl", *options)
+    capsys.readouterr()
+    with pytest.raises(OSError, match="/dev/full"):
+        _evaluate(run.out, "/dev/full", *options)
+    assert f"{row['metrics']['frechet']['value']:.4f}" in capsys.readouterr().out
+
+
+def test_the_place_of_the_row_is_checked_before_samples_are_drawn(run, tmp_path, monkeypatch):
+    """The default one here; one that is given is checked with the other options."""
+    (tmp_path / "text").touch()
+    monkeypatch.setattr(evaluate, "RESULTS", tmp_path / "text" / "rows.jsonl")
+    with pytest.raises(OSError, match="text"):
+        evaluate.main([str(run.out), "--steps", "2", "--drawn", str(tmp_path / "drawn")])
+    assert not (tmp_path / "drawn").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

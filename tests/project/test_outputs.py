@@ -1,9 +1,8 @@
 """All files are written by one writer, and a full disk never costs an older file."""
 
 import ast
-import contextlib
 import errno
-import resource
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,7 +17,9 @@ from full_scale.evaluation.sample_folder import SampleFolder
 from full_scale.models.tensor_file import write_tensors
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from reporting import append_row, read_rows, save_figure, write_json
+from tests.helpers.full_disk import full_disk
 from tests.project.test_style import is_test, name_of, sources
+from toys import ablation
 from toys.leaderboard import _write_csv
 
 WRITERS = {
@@ -81,15 +82,66 @@ def test_the_test_tells_what_writes(code, writes):
     assert _writes(ast.parse(code).body[0].value) == writes
 
 
-@contextlib.contextmanager
-def full_disk(kept: int = 0):
-    """No file grows beyond so many bytes, as if the disk were full then."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (kept, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def _calls(function):
+    """Line and name of each call in a function."""
+    found = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    return [(c.lineno, getattr(c.func, "id", getattr(c.func, "attr", ""))) for c in found]
+
+
+def _shows_first(source: str) -> bool | None:
+    """Whether `main` prints before it writes a record; None if it writes none.
+
+    It may print through a function of the same file.
+    """
+    functions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef)]
+    calls = {function.name: _calls(function) for function in functions}
+    written = [line for line, name in calls.get("main", ()) if name in _RECORDS]
+    prints = {f for f in calls if any(name.startswith("print") for _, name in calls[f])}
+    shown = [
+        line for line, name in calls.get("main", ()) if name.startswith("print") or name in prints
+    ]
+    return min(shown, default=math.inf) < min(written) if written else None
+
+
+_RECORDS = ("write_json", "append_row", "write_record")
+_LATER = {
+    "toys/ablation.py": "writes after each run, and prints all runs where that fails",
+    "full_scale/miniatures/classifier.py": "makes a model, whose record has its hash",
+    "full_scale/miniatures/codes.py": "makes a code book, whose record has its hash",
+}
+"""Programs that print after they have written, and why."""
+
+
+def test_what_was_measured_is_printed_before_it_is_written():
+    """A full disk then costs no number."""
+    shows = {
+        name_of(path): found
+        for path in sources()
+        if not is_test(path) and (found := _shows_first(path.read_text("utf-8"))) is not None
+    }
+    assert len(shows) > 15
+    assert {name for name, found in shows.items() if not found} <= {*_LATER}
+
+
+@pytest.mark.parametrize(
+    ("code", "first"),
+    [
+        ("print(x)\n    write_json(p, x)", True),
+        ("_show(x)\n    append_row(p, x)", True),
+        ("write_json(p, x)\n    print(x)", False),
+        ("write_json(p, x)", False),
+        ("print(x)", None),
+    ],
+)
+def test_the_test_tells_what_is_printed_first(code, first):
+    assert _shows_first(f"def _show(x):\n    print(x)\ndef main():\n    {code}") == first
+
+
+def test_runs_that_cannot_be_written_are_printed(monkeypatch, capsys):
+    monkeypatch.setattr(ablation, "ONE_STEP", ablation.ONE_STEP[:1])
+    with pytest.raises(OSError, match="/dev/full"):
+        ablation.main(["--quick", "--json", "/dev/full"])
+    assert ablation.ONE_STEP[0].name in capsys.readouterr().out
 
 
 def _figure(path, content):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from reporting import read_rows
+from tests.helpers.full_disk import full_disk
 from tests.helpers.toy_cases import pair_run
 from toys.benchmark import cache
 from toys.benchmark.cache import RowCache, code_hash, row_key
@@ -81,6 +82,15 @@ def test_two_tasks_of_one_law_share_what_is_computed_and_keep_their_names(tmp_pa
     execute([pair_run()], cache=cached, jobs=1)
     rows = execute([pair_run(task=other)], cache=cached, jobs=1, compute_more=False)
     assert [row["task"] for row in rows] == ["copy", "copy"]
+
+
+def test_rows_that_cannot_be_kept_are_printed(tmp_path, capsys):
+    cached = RowCache(tmp_path / "rows.jsonl")
+    with full_disk(), pytest.raises(OSError, match=r"rows\.jsonl"):
+        execute([pair_run()], cache=cached, jobs=1)
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["tv"] for row in rows] == pytest.approx([0.45, 0.225])
+    assert "law" not in rows[0]
 
 
 def test_finished_runs_are_read_and_rows_of_other_code_are_computed_again(tmp_path, monkeypatch):
