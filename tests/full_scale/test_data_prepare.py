@@ -101,10 +101,12 @@ class TestImageNet:
     def test_tokens_are_the_codes_of_the_vqgan(self, source, tmp_path, capsys):
         vqgan = save_model(tmp_path / "vqgan.safetensors", VQGAN)
         options = ["--source", str(source), "--vqgan", str(vqgan), "--out", str(tmp_path / "out")]
+        (tmp_path / "map.txt").write_text("n03\nn02 a cat\nn01 a dog\n")
+        options += ["--class-map", str(tmp_path / "map.txt")]
         prepare.main(["imagenet", *options, "--batch", "2", "--no-mirror"])
         data = open_data("imagenet", tmp_path / "out")
         assert (len(data), data.num_dims, data.num_values) == (6, 4, 16)
-        assert [int(data[i]["label"]) for i in range(6)] == [0, 0, 0, 1, 1, 1]
+        assert [int(data[i]["label"]) for i in range(6)] == [2, 2, 2, 1, 1, 1]
         model = load_model(vqgan)
         for i, path in enumerate(sorted(source.rglob("*.png"))):
             pixels = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1)

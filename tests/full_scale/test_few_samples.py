@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tqdm import tqdm
 
 from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
 from full_scale.evaluation.scoring import Resampling
@@ -41,7 +42,10 @@ def test_few_samples_need_no_root_of_the_large_covariance(monkeypatch):
     features = torch.randn(count, size, generator=generator)
     sizes, decompose = [], torch.linalg.eigvalsh
     monkeypatch.setattr(torch.linalg, "eigvalsh", lambda x: sizes.append(len(x)) or decompose(x))
+    bars = []
+    monkeypatch.setattr("tqdm.tqdm", lambda **options: bars.append(tqdm(**options)) or bars[-1])
     found = Resampling(20, 0.95, 0).interval(reference.distances(features), count)
+    assert [(bar.n, bar.total) for bar in bars] == [(21, 21)]
     assert sizes == [count] * 21
     assert "_root" not in vars(reference)
     assert found["low"] < found["value"] < found["high"]

@@ -67,10 +67,13 @@ def test_the_student_starts_as_the_teacher(kind):
 
 @pytest.mark.parametrize("latent", ["added", "token"])
 def test_the_latent_and_the_adapters_move_the_student_alone(latent):
-    model, _ = build(opened(), Adapter(rank=2, latent=latent))
+    latents = [torch.full((2,), z) for z in (0.1, 0.9)]
+    for gain in (0.0, 1.0):  # whether components differ from the start
+        model, _ = build(opened(), Adapter(rank=2, latent=latent, latent_gain=gain))
+        one, other = (model(TOKENS, VALID, latent=z) for z in latents)
+        assert one.equal(other) == (gain == 0)
     teacher = model(TOKENS, VALID, adapted=False)
     shaken(model)
-    latents = (torch.full((2,), z) for z in (0.1, 0.9))
     one, other = (model(TOKENS, VALID, latent=z).detach() for z in latents)
     assert float((one - other).abs().max()) > 1e-3
     assert float((model(TOKENS, VALID) - teacher).detach().abs().max()) > 1e-3
@@ -126,6 +129,10 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert_refused(
         lambda: load_model(write_tiny(tmp_path / "other", seed=1), tmp_path / "a.safetensors"),
         "adapter .* was trained for .*base', whose weights differ from .*other'; give its own base",
+    )
+    assert_refused(
+        lambda: load_model(folder, tmp_path / "a.safetensors", mask_token="[UNK]"),
+        "adapter .* was trained with token 1 as the mask; got 4: give the same mask_token",
     )
     assert_refused(lambda: loaded.complete(["a" * 9], length=9, steps=1), "has 10 tokens and a row")
     assert_refused(

@@ -1,4 +1,4 @@
-"""What the published trainers do beside their losses: dropout of the target, times."""
+"""What the published trainers do beside their losses: dropout of target and labels, times."""
 
 import pytest
 import torch
@@ -6,9 +6,10 @@ from scipy.stats import kstest, uniform
 
 from di4c.latents import UniformLatent
 from di4c.recipes import CIFAR10
-from full_scale.training.objectives import Distillation
+from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.objectives import Distillation, TeacherTraining
 from full_scale.training.recipes import RECIPES
-from tests.helpers.train_cases import TEXT
+from tests.helpers.train_cases import CODES, TEXT
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,22 @@ def test_the_consistency_target_has_dropout_in_one_trainer_only(name, dropout):
     objective.loss(network, {"x_0": x_0}, torch.Generator().manual_seed(0))
     assert set(calls) == {(True, True), (False, dropout)}
     assert network.training
+
+
+def test_a_share_of_the_labels_is_dropped():
+    """As many examples have no class as the option says. The others keep their own."""
+    config = CODES.network
+    training = TeacherTraining(
+        network=torch.nn.Identity(),
+        config=config,
+        process=CODES.process.build(),
+        label_dropout=EXPERIMENTS["imagenet"][1].label_dropout,
+    )
+    given = torch.arange(20_000) % config.num_classes
+    labels = training.labels({"label": given}, torch.Generator().manual_seed(0))
+    dropped = labels == config.num_classes
+    assert float(dropped.double().mean()) == pytest.approx(0.1, abs=0.01)
+    assert labels[~dropped].equal(given[~dropped])
 
 
 def test_half_of_the_times_of_distillation_are_the_smallest():

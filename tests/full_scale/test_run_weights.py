@@ -124,6 +124,22 @@ def test_an_unfinished_run_names_its_newest_checkpoint(run, tmp_path):
     assert load_model(newest).training_step == 5
 
 
+@pytest.mark.parametrize("weights", ["raw", "averaged"])
+def test_sheets_of_samples_have_the_weights_of_the_run(run, tmp_path, monkeypatch, weights):
+    trainer = train_cases.trainer(replace(run, out=tmp_path, weights=weights))
+    for average in trainer.ema.shadows.values():
+        average.fill_(7.0)
+    seen = []
+
+    def preview(network, *_):
+        seen.append([parameter.eq(7).all() for parameter in network.parameters()])
+        return torch.zeros(1, 64, dtype=torch.long)
+
+    monkeypatch.setattr(trainer.objective, "preview", preview)
+    trainer._preview()
+    assert {bool(averaged) for averaged in seen[0]} == {weights == "averaged"}
+
+
 def test_samples_record_their_weights_and_step(run, tmp_path):
     """Raw and averaged weights draw other samples of the same checkpoint."""
     options = ["--steps", 2, "--num-samples", 300]

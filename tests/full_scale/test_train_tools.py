@@ -6,15 +6,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from matplotlib.image import imread
 
 from full_scale.evaluation.decoding import Previews, sheet
 from full_scale.models.presets import PRESETS
+from full_scale.train import train
 from full_scale.training import log as logbook
-from full_scale.training.config import Optimizer
+from full_scale.training.config import Optimizer, Reports
+from full_scale.training.cost import outline
 from full_scale.training.ema import EMA
-from full_scale.training.log import Logbook, require_tracker, start_tracker
+from full_scale.training.log import Logbook, in_bar, require_tracker
+from reporting import read_rows
+from tests.helpers import train_cases
 
 
 def test_learning_rates_follow_their_schedule():
@@ -83,25 +86,29 @@ def test_seconds_per_step_count_from_the_last_row_or_the_start(tmp_path, monkeyp
     assert [row["seconds_per_step"] for row in rows] == pytest.approx([0.2, 0.2, 0.2])
     assert [row["examples_per_second"] for row in rows] == pytest.approx([40, 40, 40])
     assert [row["tflop_per_second"] for row in rows] == pytest.approx([15, 15, 15])
+    assert in_bar(rows[0] | {"loss": 1.5}) == {"loss": "1.5", "examples/s": "40", "TFLOP/s": "15"}
 
 
 def test_a_tracker_gets_every_row(tmp_path):
-    """TensorBoard through accelerate, as `full_scale.train` starts it."""
+    """TensorBoard, in a run. The speed is that of the operations that are counted before it."""
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=tmp_path)
-    start_tracker(accelerator, "tensorboard", "a run", {"steps": 3})
-    book = Logbook(tmp_path, send=accelerator.log)
-    book.add({"a": torch.tensor([1.5])})
-    book.row(1, {"none": None})
-    book.clock(1, None, examples=8)
-    for tracker in accelerator.trackers:
-        tracker.finish()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    train_cases.register()
+    train_cases.write_teacher(tmp_path / "teacher.safetensors")
+    reports = Reports(log_every=1, sample_every=0, track="tensorboard")
+    run = train_cases.student_run(tmp_path, steps=2, reports=reports)
+    train(run, progress=False)
+    events = EventAccumulator(str(run.out / "tensorboard"))
     events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("a")] == [(1, 1.5)]
-    assert "examples_per_second" in events.Tags()["scalars"]
+    for name in ("log", "clock"):
+        rows = read_rows(run.out / f"{name}.jsonl")
+        assert [row["step"] for row in rows] == [1, 2]
+        for key in ("loss", "gradient_norm") if name == "log" else ("tflop_per_second",):
+            sent = [(event.step, event.value) for event in events.Scalars(key)]
+            assert sent == [(row["step"], pytest.approx(row[key], rel=1e-6)) for row in rows]
+    work = [row["tflop_per_second"] * row["seconds_per_step"] for row in rows]
+    assert work == pytest.approx([outline(run).operations() / 1e12] * 2)
 
 
 def test_a_missing_tracker_is_refused(monkeypatch):
