@@ -64,12 +64,20 @@ def test_a_given_coordinate_sends_no_gradient_from_its_atoms():
     assert not grad[:, 1].any()
 
 
-@pytest.mark.parametrize("depth", [80.0, 86.0, 95.0, 102.0, 120.0, 1000.0])
-def test_a_mixture_below_the_smallest_float_keeps_its_digits(depth):
-    """Two states; both latents give the second one a log-probability near -depth, in float32.
+@pytest.fixture(params=[False, True], ids=["subnormal numbers", "flushed to zero"])
+def arithmetic(request):
+    """Numbers below the smallest normal float are kept with few digits, or count as 0."""
+    torch.set_flush_denormal(request.param)
+    yield
+    torch.set_flush_denormal(False)
 
-    The logarithm of the mixture in float64, from the logits. At 86 the sum is just above the
-    smallest normal float32, at 95 and 102 it is below. There a float32 has few digits or none.
+
+@pytest.mark.parametrize("depth", [80.0, 85.0, 95.0, 102.0, 120.0, 1000.0])
+def test_a_mixture_below_the_smallest_float_keeps_its_digits(depth, arithmetic):
+    """Two states; all latents give the second one a log-probability near -depth, in float32.
+
+    The logarithm of the mixture in float64, from the logits. At 85 the sum is just above the
+    smallest normal float32 and one of its terms is below it, at 95 and 102 all are below.
     """
     features = torch.tensor([[[[1.0]], [[1.01]], [[1.02]]]])  # (B, L, D, H) = (1, 3, 1, 1)
     head = LinearHead(torch.tensor([[0.0], [-depth]]).requires_grad_())
