@@ -11,7 +11,7 @@ from torch import nn
 
 from full_scale.data.order import fitting
 from full_scale.train import parse, train
-from full_scale.training.acceleration import checkpoint_blocks
+from full_scale.training.acceleration import blocks_of, checkpoint_blocks
 from full_scale.training.config import Optimizer
 from full_scale.training.cost import activation_bytes, largest_block, outline
 from full_scale.training.experiments import EXPERIMENTS
@@ -32,18 +32,27 @@ def _run(folder, preset, **changes):
     return train_cases.short_run(folder, preset, **changes)
 
 
-def _gradients(run):
-    one = train_cases.trainer(run, torch.float64)
+def _step(run):
+    """Gradients of the first step, and how often parts of blocks were called."""
+    one, calls = train_cases.trainer(run, torch.float64), []
+    for block in blocks_of(one.plain):
+        for part in block.children():
+            part.register_forward_hook(lambda *_: calls.append(1))
     one._advance(next(iter(one._batches())), False)
-    return {name: parameter.grad for name, parameter in one.plain.named_parameters()}
+    return {name: parameter.grad for name, parameter in one.plain.named_parameters()}, len(calls)
+
+
+def _gradients(run):
+    return _step(run)[0]
 
 
 @pytest.mark.parametrize("preset", ["tiny", "tiny-text", "tiny-codes"])
 def test_checkpointed_blocks_give_the_same_gradients(tmp_path, preset):
     """The preset "tiny" has dropout: both calls of a block must draw the same masks."""
     run = _run(tmp_path, preset)
-    plain = _gradients(run)
-    less = _gradients(replace(run, out=run.out / "less", gradient_checkpointing=True))
+    plain, calls = _step(run)
+    less, more_calls = _step(replace(run, out=run.out / "less", gradient_checkpointing=True))
+    assert more_calls > calls
     torch.testing.assert_close(less, plain, rtol=1e-12, atol=1e-15)
     assert any(bool(grad.abs().max() > 1e-6) for grad in plain.values())
 
@@ -137,6 +146,16 @@ def test_the_learning_rate_follows_the_batch_only_if_asked():
     assert same.identity() == plain.identity()
     with pytest.raises(ValueError, match=r"scale_rate needs optimizer\.of_batch"):
         replace(plain, optimizer=Optimizer(scale_rate=True))
+
+
+def test_a_step_takes_the_learning_rate_of_its_batch(tmp_path):
+    """A batch of 4 where the rate belongs to a batch of 1."""
+    run = _run(tmp_path, "tiny-text")
+    optimizer = replace(run.optimizer, of_batch=1, scale_rate=True, warmup=0)
+    one = train_cases.trainer(replace(run, optimizer=optimizer))
+    one._advance(next(iter(one._batches())), False)
+    rates = [group["lr"] for group in one.optimizer.param_groups]
+    assert rates == [2 * run.optimizer.learning_rate]
 
 
 @pytest.mark.parametrize("name", ["cifar10", "imagenet", "openwebtext"])

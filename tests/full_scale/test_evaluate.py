@@ -168,6 +168,7 @@ class TestRows:
 
     def test_texts(self, files, tmp_path, capsys):
         options = ["--judge", files / "judge", "--tokenizer", files / "tokenizer"]
+        options += ["--judge-precision", "bfloat16"]
         row = _evaluate(files, tmp_path, "dit", *options, "--replicates", 50, "--level", 0.9)
         tokens = SampleFolder(files / "dit-samples").samples().astype(np.int64)
         values = row["metrics"]
@@ -176,13 +177,13 @@ class TestRows:
         assert values["entropy"]["value"] == pytest.approx(entropy)
         bleu = float(self_bleu(tokens.tolist()).mean())
         assert values["self-bleu"]["value"] == pytest.approx(bleu)
-        likelihood = Judge(str(files / "judge")).likelihood(tokens.tolist())
+        likelihood = Judge(str(files / "judge"), dtype="bfloat16").likelihood(tokens.tolist())
         assert values["perplexity"]["value"] == pytest.approx(perplexity(likelihood))
         assert values["perplexity"]["judged"] == "tokens"
         assert {entry["level"] for entry in values.values()} == {0.9}
         assert row["protocol"] == {
             "judge": "judge",
-            "judge_precision": "float32",
+            "judge_precision": "bfloat16",
             "tokenizer": "tokenizer",
         }
         out = capsys.readouterr().out
@@ -200,6 +201,7 @@ class TestRows:
         options = ["--tokenizer", files / "tokenizer", "--metrics", "perplexity", "--replicates", 2]
         plain = _evaluate(files, tmp_path, "dit", "--judge", files / "judge", *options)
         other = _evaluate(files, tmp_path, "dit", "--judge", tmp_path / "judge", *options)
+        assert plain["protocol"]["judge_precision"] == "float32"
         assert plain["metrics"]["perplexity"]["judged"] == "tokens"
         assert other["metrics"]["perplexity"]["judged"] == "texts"
         tokens = SampleFolder(files / "dit-samples").samples().astype(np.int64)

@@ -1,6 +1,7 @@
 """Samples do not depend on the batch; each option has its effect; what is shown of them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from full_scale import load_model
 from full_scale.evaluation.decoding import pictures
 from full_scale.evaluation.sample_folder import SampleFolder
 from full_scale.models.presets import PRESETS, Preset
+from reporting import ROOT
 from tests.helpers.sampled import draw, save_models
 from tests.helpers.tiny_models import DENOISERS, MASKGIT, PROCESSES
 from tests.helpers.tiny_text import END, WORDS
@@ -106,6 +108,8 @@ class TestMaskGIT:
     def test_the_published_guidance_is_the_default(self, files, tmp_path, monkeypatch):
         """The tiny model takes the place of ImageNet's, whose published evaluation has weight 6."""
         assert PRESETS["maskgit-imagenet"].guidance == 6
+        page = (ROOT / "docs" / "full_scale.md").read_text("utf-8")
+        assert set(re.findall(r"guidance (\d)", page)) == {"6"}
         published = Preset("tiny", MASKGIT, PROCESSES[MASKGIT], guidance=6.0)
         monkeypatch.setitem(PRESETS, "tiny", published)
         options = ["--steps", 4, "--num-samples", 40]

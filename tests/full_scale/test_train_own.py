@@ -16,6 +16,7 @@ from full_scale.data.text_columns import Texts
 from full_scale.models.language.latent import Adapter
 from full_scale.train import main, parse, train
 from full_scale.training import own
+from full_scale.training.checkpoint import load_checkpoint
 from full_scale.training.config import Optimizer, Reports
 from full_scale.training.cost import _kept as kept
 from full_scale.training.own_cost import outline
@@ -24,7 +25,7 @@ from reporting import run_script
 from tests.helpers.forks import FORKS
 from tests.helpers.own_ranks import gradients, rank_of_two
 from tests.helpers.refusals import assert_refused
-from tests.helpers.tiny_language import write_tiny
+from tests.helpers.tiny_language import write_own_code, write_tiny
 
 REPORTS = Reports(log_every=1, save_every=2, sample_every=0, num_samples=2, sample_steps=2)
 
@@ -56,6 +57,7 @@ def run_in(folder, **changes):
 
 
 def test_a_stopped_run_goes_on_exactly(folder, tmp_path):
+    """What is exported are the averaged weights, or the raw ones on request."""
     whole, parts = run_in(folder, out=tmp_path / "whole"), run_in(folder, out=tmp_path / "parts")
     train(whole, progress=False)
     train(replace(parts, steps=1), progress=False)
@@ -65,8 +67,15 @@ def test_a_stopped_run_goes_on_exactly(folder, tmp_path):
     assert found.keys() == expected.keys()
     assert all(found[name].equal(expected[name]) for name in found)
     assert all("lora" in name or name.startswith("latent.") for name in found)
-    state = sum(f.stat().st_size for f in (tmp_path / "whole" / "checkpoints").glob("*.pt"))
-    assert state < 5e6  # the frozen weights are not in a checkpoint
+    [last] = (tmp_path / "whole" / "checkpoints").glob("*3.pt")
+    assert last.stat().st_size < 2e6  # the frozen weights are not in a checkpoint
+    names[0].unlink()
+    train(replace(whole, weights="raw"), progress=False)
+    state, raw = load_checkpoint(last).state, load_file(names[0])
+    for name, average in found.items():
+        assert average.equal(state["ema"][name])
+        assert raw[name].equal(state["weights"][name])
+    assert any(not raw[name].equal(found[name]) for name in found)
     log = (tmp_path / "whole" / "log.jsonl").read_text().splitlines()
     assert {"loss", "effective_components", "captured_correlation"} <= json.loads(log[-1]).keys()
 
@@ -106,6 +115,38 @@ def test_the_estimates_are_those_of_a_real_step(folder, kind):
     less = outline(replace(run, gradient_checkpointing=True))
     assert less.estimate(1, 10).activations < 0.8 * plan.estimate(1, 10).activations
     assert less.operations() > 1.1 * plan.operations()
+    assert outline(replace(run, latent_factor=1)).operations() < plan.operations()
+
+
+@pytest.mark.parametrize("recipe", ["words", "teacher"])
+def test_prompts_and_padding_are_not_trained(folder, recipe):
+    """Rows that are a prompt alone, or a prompt and padding, have nothing to learn."""
+    objective = own.assemble(run_in(folder, recipe=recipe)).objective
+    x_0 = torch.randint(5, 31, (16, 10), generator=torch.Generator().manual_seed(0))
+    prompt, every = torch.arange(10) < 5, torch.ones(10, dtype=torch.bool)
+    held = torch.stack([every] * 8 + [prompt] * 8)
+    for learns, fixed, valid in ((False, held, held), (True, held & False, held | True)):
+        batch = {"x_0": x_0, "fixed": fixed, "valid": valid}
+        found = objective.loss(objective.network, batch, SampleGenerators(0, range(16), "test"))
+        assert all(bool(x.detach().abs().max() > 1) == learns for x in found.loss.split(8))
+        if recipe == "words":
+            with torch.no_grad():
+                use = objective.diagnose(objective.network, batch, torch.Generator().manual_seed(0))
+            assert (abs(use["captured_correlation"]) > 1e-6) == learns
+
+
+def test_options_of_the_model_reach_it(folder, tmp_path):
+    """A model with code of its own, whose tokenizer names no mask, with weights in bfloat16."""
+    place = write_own_code(tmp_path / "coded")
+    run = run_in(folder, model=str(place), dtype="bfloat16", trust_remote_code=True)
+    parts = own.assemble(replace(run, mask_token="[UNK]"))
+    assert parts.base.mask_state == 4
+    assert type(parts.base.model).__name__ == "OwnModel"
+    frozen = {p.dtype for p in parts.objective.network.parameters() if not p.requires_grad}
+    assert frozen == {torch.bfloat16}
+    assert_refused(lambda: own.assemble(run), "has no mask token; give")
+    unsafe = replace(run, trust_remote_code=False)
+    assert_refused(lambda: own.assemble(unsafe), "does not open .*--trust-remote-code for a model")
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])

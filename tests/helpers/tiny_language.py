@@ -1,9 +1,11 @@
 """Tiny language models with a tokenizer of letters, as folders of `save_pretrained`."""
 
+import json
 from pathlib import Path
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -16,6 +18,32 @@ SIZES = {
     "num_attention_heads": 2,
 }
 MOST = 16
+OWN_CODE = """
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+
+
+class OwnConfig(PretrainedConfig):
+    model_type = "own-kind"
+
+
+class OwnModel(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.embed = torch.nn.Embedding(config.vocab_size, 8)
+        self.head = torch.nn.Linear(8, config.vocab_size)
+        self.post_init()
+
+    def get_input_embeddings(self):
+        return self.embed
+
+    def forward(self, input_ids=None, inputs_embeds=None, attention_mask=None):
+        h = self.embed(input_ids) if inputs_embeds is None else inputs_embeds
+        return (self.head(h + h.mean(1, keepdim=True)),)
+"""
+"""A module that comes with a model, as that of LLaDA does."""
 
 
 def letters(mask: bool = True) -> PreTrainedTokenizerFast:
@@ -53,4 +81,20 @@ def write_tiny(folder: Path, kind: str = "ModernBert", **options: object) -> Pat
     mask = bool(options.pop("mask", True))
     tiny(kind, **options).save_pretrained(folder)
     letters(mask).save_pretrained(folder)
+    return folder
+
+
+def write_own_code(folder: Path) -> Path:
+    """The folder of a model with code of its own, and of a tokenizer that names no mask."""
+    folder.mkdir()
+    (folder / "modeling_own.py").write_text(OWN_CODE)
+    code = {"AutoConfig": "modeling_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
+    size = len(SPECIAL) + len(LETTERS)
+    config = {"model_type": "own-kind", "auto_map": code, "vocab_size": size}
+    (folder / "config.json").write_text(json.dumps(config))
+    draws = torch.Generator().manual_seed(0)
+    shapes = {"embed.weight": (size, 8), "head.weight": (size, 8), "head.bias": (size,)}
+    weights = {name: torch.randn(shape, generator=draws) for name, shape in shapes.items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    letters(mask=False).save_pretrained(folder)
     return folder
