@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from reporting import ROOT, format_table, manifest, read_json, run_script, script_parser, write_json
 from theory.claim import GROUPS, NOTATION, PAPER_STATEMENTS, Claim, all_claims
+from theory.paper import statement_rows
 from theory.table import margin, markdown
 
 RESULTS = ROOT / "results" / "theory.json"
@@ -63,7 +64,8 @@ def main(argv: list[str] | None = None) -> None:
         rows.append(_row(claim))
     _report(rows, in_full=args.all or bool(args.only))
     if args.json:
-        write_json(args.json, {"manifest": manifest(), "claims": rows})
+        content = {"manifest": manifest(), "claims": rows, "statements": statement_rows(rows)}
+        write_json(args.json, content)
         print(f"written to {args.json}")
     if not all(row["holds"] for row in rows):
         sys.exit(1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reporting import markdown_table
-from theory.claim import Claim, all_claims
+from theory.claim import all_claims
 from theory.table import margin
 
 Row = Mapping[str, Any]
@@ -157,6 +157,41 @@ STATEMENTS = (
 """The statements in the order of the paper."""
 
 
+def statement_rows(recorded: Sequence[Row] = ()) -> list[dict[str, Any]]:
+    """One row for each statement, as `python -m theory --json FILE` writes it.
+
+    Args:
+        recorded: results of claims. The numbers of a statement are those of its claims among them.
+
+    Raises:
+        KeyError: if a statement names a claim that does not exist.
+    """
+    known = {claim.name: claim for claim in all_claims()}
+    return [
+        {
+            "name": statement.name,
+            "symbols": statement.symbols,
+            "needed": statement.needed,
+            "implicit": statement.implicit,
+            "files": list(dict.fromkeys(known[name].file for name in statement.claims)),
+            "fails": [known[name].name for name in statement.fails],
+            **_numbers([row for row in recorded if row["name"] in statement.claims]),
+        }
+        for statement in STATEMENTS
+    ]
+
+
+def _numbers(rows: Sequence[Row]) -> dict[str, Any]:
+    """Comparisons that could have failed, the worst deviation and the least slack of some rows."""
+    deviations = [row["worst_deviation"] for row in rows if row["worst_deviation"] is not None]
+    slacks = [row["least_slack"] for row in rows if row["least_slack"] is not None]
+    return {
+        "comparisons": sum(row.get("informative", row["cases"]) for row in rows),
+        "worst_deviation": max(deviations, default=None),
+        "least_slack": min(slacks, default=None),
+    }
+
+
 def statements_markdown(record: Row | None = None) -> str:
     """One row for each statement: symbols, hypotheses, files, comparisons, margin, where it fails.
 
@@ -166,33 +201,19 @@ def statements_markdown(record: Row | None = None) -> str:
     Raises:
         KeyError: if a statement names a claim that does not exist.
     """
-    known = {claim.name: claim for claim in all_claims()}
-    recorded = {row["name"]: row for row in record["claims"]} if record else {}
     header = ["paper", "in symbols", "needs", "left implicit", "file", "comparisons", "margin"]
-    lines = []
-    for statement in STATEMENTS:
-        claims = [known[name] for name in statement.claims]
-        rows = [recorded[name] for name in statement.claims if name in recorded]
-        count = sum(row.get("informative", row["cases"]) for row in rows)
-        lines.append(
-            [
-                statement.name,
-                statement.symbols,
-                statement.needed,
-                statement.implicit,
-                _files(claims),
-                f"{count:,}" if rows else "",
-                margin(rows) if rows else "",
-                ", ".join(f"`{known[name].name}`" for name in statement.fails),
-            ]
-        )
+    lines = [
+        [
+            *(row[key] for key in ("name", "symbols", "needed", "implicit")),
+            ", ".join(f"`{file}`" for file in row["files"]),
+            *((f"{row['comparisons']:,}", margin([row])) if row["comparisons"] else ("", "")),
+            ", ".join(f"`{name}`" for name in row["fails"]),
+        ]
+        for row in statement_rows(record["claims"] if record else ())
+    ]
     return markdown_table(
         [*header, "fails otherwise"], [[_cell(text) for text in line] for line in lines]
     )
-
-
-def _files(claims: Sequence[Claim]) -> str:
-    return ", ".join(dict.fromkeys(f"`{claim.file}`" for claim in claims))
 
 
 def _cell(text: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 import theory.__main__ as program
 from theory.claim import FALSE, GROUPS, Claim, Record, all_claims
+from theory.paper import STATEMENTS
 
 
 def hold(record: Record) -> None:
@@ -103,6 +104,7 @@ def test_json_writes_every_field(results, capsys, tmp_path):
     assert printed(capsys, "--json", str(path)).endswith(f"written to {path}\n")
     content = json.loads(path.read_text())
     assert content["manifest"]["code"]
+    assert [row["name"] for row in content["statements"]] == [s.name for s in STATEMENTS]
     rows = content["claims"]
     assert [row["module"] for row in rows] == ["folder/first_file", "folder/second_file"]
     assert [row["negative_control"] for row in rows] == [False, True]

@@ -46,11 +46,14 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "small": small, "duration": duration}
-    claims = _read(out / "theory.json").get("claims", [])
+    theory = _read(out / "theory.json")
+    claims = theory.get("claims", [])
     page = environment.get_template("report.html").render(
         style=Path(__file__).with_name("report.css").read_text("utf-8"),
         claims=sorted((c for c in claims if c["group"] == "paper"), key=_place),
         groups=[_summary(group, claims) for group in GROUPS],
+        statements=theory.get("statements", []),
+        informative=informative,
         pictures={name: _picture(name, out, results) for name in PICTURES},
         ranked=_RANKED,
         ranking=_ranking(_read(results / "leaderboard.json")),
@@ -92,6 +95,11 @@ def _place(claim: Record) -> int:
     return next(found, len(_ORDER))
 
 
+def informative(claim: Record) -> int:
+    """Comparisons that could have failed; all of them in a record that does not count these."""
+    return claim.get("informative", claim["cases"])
+
+
 def _summary(group: str, claims: Sequence[Record]) -> Record:
     """One line on the claims of a group."""
     members = [claim for claim in claims if claim["group"] == group]
@@ -99,7 +107,7 @@ def _summary(group: str, claims: Sequence[Record]) -> Record:
         "title": GROUPS[group],
         "claims": len(members),
         "hold": sum(claim["holds"] for claim in members),
-        "cases": sum(claim["cases"] for claim in members),
+        "cases": sum(map(informative, members)),
         "failed": [claim["name"] for claim in members if not claim["holds"]],
     }
 

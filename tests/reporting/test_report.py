@@ -13,6 +13,7 @@ from reporting.reproduce.numbers import EQUAL, Number, Tolerance
 from reporting.reproduce.page import PICTURES, write_page
 from reporting.reproduce.stages import STAGES, Outcome
 from tests.reporting.test_reproduce import claim
+from theory.paper import statement_rows
 
 WIDTHS = (390, 1280)
 
@@ -43,7 +44,8 @@ def page(tmp_path_factory):
     long = "TV(N-step teacher, student) <= (sqrt L_distil + sum sqrt L_consis) / sqrt2. " * 4
     claims = [claim(f"claim-{k}", "paper", cases=10**k) | {"statement": long} for k in range(8)]
     claims.append(claim("a-very-long-name-of-a-claim-" * 3, "sharper", failed=1))
-    (out / "theory.json").write_text(json.dumps({"claims": claims}))
+    content = {"claims": claims, "statements": statement_rows()}
+    (out / "theory.json").write_text(json.dumps(content))
     outcomes = [Outcome(stage, 12.3, None) for stage in STAGES]
     outcomes[0] = Outcome(STAGES[0], 75.0, f"python -m theory --json {out}/{'long' * 30} ended")
     numbers = [
@@ -74,6 +76,8 @@ def test_the_page_says_what_was_found(page):
         "1 min 15 s",
         "no record <script>",
         "10,000,000",
+        *(row[key] for row in statement_rows() for key in ("name", "needed", "implicit")),
+        *(name for row in statement_rows() for key in ("files", "fails") for name in row[key]),
     ):
         assert expected in text
 
