@@ -208,7 +208,8 @@ class Di4CObjective:
         if self.reference_steps:
             x_t = self._teacher.generate(t, x_0.shape[1], self.reference_steps, generator)
         else:
-            x_t = self._held.keep(self.process.sample(x_0, 0.0, t, generator=generator))
+            x_t = self.process.sample(x_0, 0.0, t, generator=generator)
+        x_t = self._held.keep(x_t)
         counts = (self.recipe.num_latents, self.recipe.num_atoms)
         latents = (self._latents(batch, count, generator, device) for count in counts)
         return Draws(t, u, x_t, *latents)

@@ -18,6 +18,7 @@ from di4c import (
     LinearHead,
     LogitsTransform,
     MaskedProcess,
+    SeparateDistillation,
     StartTerm,
     TableDenoiser,
     UniformProcess,
@@ -108,11 +109,9 @@ SAMPLERS = {
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_draws_the_conditional_law(name):
-    count = 4000
+    count, denoiser = 4000, ExactDenoiser(PROCESS, data_law())
     fixed = FIXED.expand(count, -1)
-    found = SAMPLERS[name](
-        ExactDenoiser(PROCESS, data_law()), prompt(count), fixed=fixed, generator=seeded(3)
-    )
+    found = SAMPLERS[name](denoiser, prompt(count), fixed=fixed, generator=seeded(3))
     steps = GRID if name in ("ancestral", "hybrid") else [0.0, 1.0]
     law = exact.product_composition(PROCESS, conditional_law(), steps)
     assert bool((found.samples[:, 1] == GIVEN).all())
@@ -120,6 +119,8 @@ def test_every_sampler_draws_the_conditional_law(name):
     # The law without the prompt is another one, so the test can fail.
     marginal = exact.product_composition(PROCESS, data_law().reshape(2, 2, 2).sum(1), steps)
     assert p_value(found.samples[:, [0, 2]] // 2, marginal, VALUES) < P_VALUE
+    with pytest.raises(ValueError, match="start must hold values at fixed coordinates; got"):
+        SAMPLERS[name](denoiser, prior_samples(PROCESS, 1, DIMS), fixed=FIXED)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -171,6 +172,7 @@ RECIPES = {
     "confidence": replace(BASE, teacher_move=ConfidenceTeacher()),
     "openwebtext": replace(OPENWEBTEXT, num_latents=3),
     "start": replace(BASE, start=StartTerm(atoms=3, data_weight=1.0)),
+    "separate": replace(BASE, distillation=SeparateDistillation(0.1, last=0.5)),
     "generated": replace(BASE, data_weight=Weight(0.0), data_marginal_weight=0.0),
 }
 
@@ -221,8 +223,14 @@ def test_what_is_held_is_neither_noised_nor_counted(name, process):
     seen, steps = [], 3 if name == "generated" else 0
     networks = [random_network(process, seed, seen) for seed in (6, 7)]
 
+    def move(process, law, x_t, *times):
+        seen.append(x_t)
+        assert law.num_tokens.equal((~held).sum(1))
+        return RECIPES[name].teacher_move(process, law, x_t, *times)
+
     def loss(student, teacher):
-        objective = Di4CObjective(process, student, teacher, RECIPES[name], reference_steps=steps)
+        recipe = replace(RECIPES[name], teacher_move=move)
+        objective = Di4CObjective(process, student, teacher, recipe, reference_steps=steps)
         return objective(x_0, generator=seeded(8), **masks)
 
     found = loss(*networks)
