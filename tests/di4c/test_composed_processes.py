@@ -88,6 +88,22 @@ def test_rates_are_those_of_the_piece_that_acts(t, piece):
     assert built(rates).breaks == (0.5,) * 3
 
 
+def test_pieces_in_pieces_jump_where_the_inner_ones_do():
+    first, second = built(random_rates(2)).processes[:2]
+    assert sorted(PiecewiseProcess([first, second]).breaks) == pytest.approx([0.5, 1.3, 1.8])
+    assert PiecewiseProcess([first]).breaks == (0.5,)
+
+
+def test_generation_starts_where_the_last_piece_leads():
+    """After a long last piece nothing is left of the data and of the first piece."""
+    first, last = two_state_process(0.4, 0.9, 1.0), two_state_process(1.0, 0.2, 40.0)
+    process = PiecewiseProcess([first, last])
+    rows = process.transition(0.0, process.horizon)
+    torch.testing.assert_close(process.prior().expand(2, 2), rows)
+    each = CoordinateProcesses([last, two_state_process(0.4, 0.9, 40.0)])
+    torch.testing.assert_close(each.prior(), each.transition(0.0, 40.0)[:, 0])
+
+
 def test_reverse_rates_carry_the_law_back():
     """d q_t / dt is minus the flow of the reverse jumps; one coordinate, its own posterior."""
     process, h = built(random_rates(3)).processes[1], 1e-5
