@@ -107,8 +107,8 @@ def measure(
             if masked:
                 sums["token_by_token"] -= token_by_token(own, x_0, x_t, generator)
         row = {name: total / count for name, total in sums.items()}
-        gap = row["product"] - row.get("token_by_token", math.nan)
-        captured = (row["product"] - row["student"]) / gap if masked else None
+        gap = row["product"] - row.get("token_by_token", row["product"])
+        captured = (row["product"] - row["student"]) / gap if gap else None
         rows.append({"noise": noise, **row, "captured": captured})
     return rows
 
