@@ -98,6 +98,10 @@ def test_values_made_from_half_precision_keep_its_tolerance(dtype):
     Target.from_samples(samples, one[:, 0].float())
     Target.from_samples(samples, one[:, 0].double())
     Target.from_samples(samples, mixture.log_marginals(), precision=mixture.precision)
+    if dtype == torch.bfloat16:  # numbers that tell nothing of where they come from
+        odd = mixture.log_marginals() + 1e-6
+        Target.from_samples(samples, odd, precision=mixture.precision)
+        assert_refused(lambda: Target.from_samples(samples, odd), "log_marginals must be log-prob")
     Target.from_mixture(mixture, seeded())
     DenseMixture(one.float(), uniform_log_weights(1))
     weights = torch.tensor([0.3, 0.3, 0.4]).log().to(dtype)
