@@ -22,7 +22,7 @@ def limit_or_message(gap: float) -> float | str:
 
 @pytest.mark.parametrize("gap", [1e-3, 1e-9])
 def test_two_bits_that_almost_agree(gap, monkeypatch):
-    """Against the closed form, with a count of evaluations: 300,000 without the right variable."""
+    """Against the closed form, with a count of evaluations, which need a limit at a gap of 1e-9."""
     calls = []
     plain = limits.one_step_defect
     monkeypatch.setattr(limits, "one_step_defect", lambda *a: calls.append(1) or plain(*a))
