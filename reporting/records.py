@@ -79,7 +79,8 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
     All rows of a file begin with the same key. A file whose lines do not is somebody else's, and
     is left as it is. An incomplete last line, which a killed writer left, is removed first, so that
     the file stays valid. If the row cannot be written whole, as on a full disk, the file keeps its
-    earlier rows. Several processes may append to one file.
+    earlier rows and the row is printed, because it may have taken hours to measure. Several
+    processes may append to one file.
 
     Args:
         path: file to extend; it and its folders are created. A device or pipe is only written to.
@@ -98,11 +99,20 @@ def append_row(path: Path | str, row: dict[str, Any]) -> None:
     if is_stream(path):
         write_stream(path, line)
         return
+    try:
+        _append(path, line, next(iter(row)))
+    except OSError:
+        print(line.decode(), end="")
+        raise
+
+
+def _append(path: Path, line: bytes, first: str) -> None:
+    """Append a line to a file whose rows begin with the key `first`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), path.open("ab+", buffering=0) as file, short_lock(file.fileno()):
         file.seek(0)
         content = file.read()
-        whole = _whole_rows(path, content, next(iter(row)))
+        whole = _whole_rows(path, content, first)
         tail = content[whole:]
         if tail and _parse(tail) is not None:  # the row is whole, only its newline is missing
             whole, line = len(content), b"\n" + line

@@ -88,9 +88,8 @@ def test_rows_that_cannot_be_kept_are_printed(tmp_path, capsys):
     cached = RowCache(tmp_path / "rows.jsonl")
     with full_disk(), pytest.raises(OSError, match=r"rows\.jsonl"):
         execute([pair_run()], cache=cached, jobs=1)
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["tv"] for row in rows] == pytest.approx([0.45, 0.225])
-    assert "law" not in rows[0]
 
 
 def test_finished_runs_are_read_and_rows_of_other_code_are_computed_again(tmp_path, monkeypatch):

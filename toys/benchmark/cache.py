@@ -95,15 +95,6 @@ class RowCache:
         return self._runs.get(key)
 
     def put(self, key: str, rows: list[dict[str, Any]]) -> None:
-        """Keep the rows of a finished run; they are on the disk when this returns.
-
-        Raises:
-            OSError: If they cannot be written, as on a full disk. They are printed then.
-        """
-        try:
-            append_row(self.path, {"key": key, "rows": rows})
-        except OSError:
-            for row in rows:
-                print(json.dumps({name: row[name] for name in row if name != "law"}))
-            raise
+        """Keep the rows of a finished run; they are on the disk when this returns."""
+        append_row(self.path, {"key": key, "rows": rows})
         self._runs[key] = rows
