@@ -263,6 +263,11 @@ class Run:
             return recipe
         return replace(recipe, num_latents=self.num_latents)
 
+    def described(self) -> dict[str, Any]:
+        """The configuration as JSON, and when a sampler draws the latents of the student."""
+        redraw = None if self.recipe == "teacher" else self.di4c_recipe.redraw
+        return as_json(self) | {"redraw": redraw}
+
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on, as JSON. It must not change when a run resumes.
 
