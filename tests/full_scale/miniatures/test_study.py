@@ -138,6 +138,7 @@ def test_part_share_and_hybrid(make):
     assert run["identity"]["data_share"] == 0.1
     # The hybrid takes the student for the first of two calls alone.
     student = load_model(study.folder / "words-data@0.1-0")
+    torch.nn.init.normal_(student.backbone.output.weight)  # three steps make it no other model
     drawn = {hybrid: study.sample(student, 2, 0, None, hybrid=hybrid) for hybrid in (True, False)}
     once = study.sample(student, 1, 0, None, hybrid=True)
     assert not torch.equal(drawn[True], drawn[False])
