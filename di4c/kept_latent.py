@@ -12,7 +12,8 @@ times, and the student need not learn a second meaning for the states between. T
 the second call of a sampler. For later calls it is an approximation, since they show coordinates
 that another call has drawn.
 
-The law is ours, not the paper's.
+The law is computed without gradients. Such a sampler is no Markov chain in $x_t$ alone, so Theorem
+2 says nothing about it. All of this is ours, not the paper's.
 """
 
 from dataclasses import dataclass
