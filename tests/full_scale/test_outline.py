@@ -38,7 +38,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("mixture_teacher", [False, True])
-@pytest.mark.parametrize("recipe", ["teacher", "cifar10", "digits", *CHANGES])
+@pytest.mark.parametrize("recipe", ["teacher", "cifar10", "digits", "words", *CHANGES])
 def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher, monkeypatch):
     """PyTorch counts the operations of a real loss and its gradients.
 
@@ -47,13 +47,14 @@ def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher
     """
     for name, change in CHANGES.items():
         monkeypatch.setitem(RECIPES, name, replace(RECIPES["digits"], **change))
+    name = {"teacher": "digits-teacher", "words": "words"}.get(recipe, "digits")
     run = replace(
-        EXPERIMENTS["digits" if recipe != "teacher" else "digits-teacher"][1],
+        EXPERIMENTS[name][1],
         recipe=recipe,
         batch_size=2,
         micro_batch=2,
         num_latents=None if recipe == "teacher" else 3,
-        data=Data("digits"),
+        data=replace(EXPERIMENTS[name][1].data, generated=0),
         mixture_teacher=mixture_teacher,
     )
     plan = outline(run)
@@ -71,7 +72,8 @@ def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher
             latent=UniformLatent(),
             mixture_teacher=mixture_teacher,
         )
-    batch = {"x_0": torch.randint(17, (2, 64), generator=torch.Generator().manual_seed(0))}
+    shape, seeded = (2, plan.trained.num_dims), torch.Generator().manual_seed(0)
+    batch = {"x_0": torch.randint(process.num_values, shape, generator=seeded)}
     with FlopCounterMode(display=False) as counter:
         loss = objective.loss(network, batch, SampleGenerators(0, range(2), "test")).loss
         loss.sum().backward()
