@@ -56,11 +56,8 @@ WORDS = Recipe(
     num_latents=32,
     stratified=True,
     start=StartTerm(weight=0.0, data_weight=1.0, atoms=1024, latent_factor=8),
-    latent_pool=256,
 )
 """For words: consistency, distillation, likelihood of x_0 at x_t and at the start.
-
-The student keeps its latent for all calls.
 
 With samples of the teacher as x_0 this is pure distillation.
 """
@@ -70,7 +67,6 @@ MNIST_TOKENS = replace(
     times=FixedGap(0.05),
     distillation=SeparateDistillation(0.15, weight=2.0, last=0.5),
     start=StartTerm(0.0, atoms=128, data_weight=1.0, latent_factor=2),
-    latent_pool=0,
 )
 """For codes of MNIST images, as for words, with shorter jumps and more distillation."""
 
@@ -80,7 +76,6 @@ DIGITS = replace(
     data_weight=Weight(1.0, "constant"),
     distillation=SeparateDistillation(0.1, weight=1.0, last=0.5),
     start=StartTerm(0.0, atoms=128, data_weight=0.5, latent_factor=2),
-    latent_pool=0,
 )
 """For images of digits, as for words, with shorter jumps and few times of nearly pure noise.
 
@@ -117,14 +112,7 @@ def _data_alone(recipe: Recipe) -> Recipe:
 
 def _product(recipe: Recipe) -> Recipe:
     atoms = recipe.num_latents
-    return replace(
-        recipe,
-        num_latents=1,
-        target_atoms=atoms,
-        data_weight=Weight(0.0),
-        start=None,
-        latent_pool=0,
-    )
+    return replace(recipe, num_latents=1, target_atoms=atoms, data_weight=Weight(0.0), start=None)
 
 
 _OURS = {"digits": DIGITS, "mnist-tokens": MNIST_TOKENS, "words": WORDS}

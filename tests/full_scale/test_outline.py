@@ -13,7 +13,6 @@ from di4c.start_term import StartTerm
 from full_scale.models import UNetConfig
 from full_scale.models.presets import preset
 from full_scale.training import cost
-from full_scale.training.config import Data
 from full_scale.training.cost import (
     GIB,
     Estimate,
@@ -45,6 +44,7 @@ def test_estimated_operations_match_those_of_a_real_step(recipe, mixture_teacher
     The estimate includes a gradient of the first layer's input, which is never computed. It omits
     the operations of the losses. Both are small.
     """
+    monkeypatch.setitem(RECIPES, "words", replace(RECIPES["words"], latent_pool=7))
     for name, change in CHANGES.items():
         monkeypatch.setitem(RECIPES, name, replace(RECIPES["digits"], **change))
     name = {"teacher": "digits-teacher", "words": "words"}.get(recipe, "digits")
