@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import socket
-import sys
 from dataclasses import replace
 
 import pytest
@@ -140,7 +139,6 @@ def test_options_of_the_model_reach_it(folder, tmp_path, monkeypatch):
     """A model with code of its own, whose tokenizer names no mask, with weights in bfloat16."""
     modules = "transformers.dynamic_module_utils.HF_MODULES_CACHE"
     monkeypatch.setattr(modules, str(tmp_path / "modules"))  # where the code is copied to
-    monkeypatch.setattr(sys, "path", [*sys.path])
     place = write_own_code(tmp_path / "coded")
     run = run_in(folder, model=str(place), dtype="bfloat16", trust_remote_code=True)
     parts = own.assemble(replace(run, mask_token="[UNK]"))
