@@ -23,7 +23,6 @@ from torch import Tensor
 from di4c.conditioning import Held
 from di4c.data_term import data_targets, data_terms
 from di4c.denoisers import MixtureNetwork
-from di4c.kept_latent import FirstCall
 from di4c.latents import LatentLaw, UniformLatent, latent_batches
 from di4c.likelihood.checks import check_data, checks_values
 from di4c.losses import Target, consistency_loss, distillation_loss, prefetch
@@ -96,8 +95,6 @@ class Di4CObjective:
                 f"teacher_latents must be 0 (product teacher) or the number of target atoms, "
                 f"{self.recipe.num_atoms}, one for each x_u; got {self.teacher_latents}"
             )
-        if self.recipe.latent_pool and self.process.mask_state is None:
-            raise ValueError(f"latent_pool must be 0 without a mask; got {self.recipe.latent_pool}")
         if self.reference_steps < 0:
             raise ValueError(f"reference_steps must be >= 0; got {self.reference_steps}")
         if self.reference_steps and self.recipe.data_weight.scale > 0:
@@ -153,20 +150,13 @@ class Di4CObjective:
     ) -> Objective:
         """Loss and terms, with the held coordinates known to all networks."""
         draws = self.draw(x_0, generator=generator, times=times)
-        recipe, rule, first = self.recipe, self.recipe.distillation, None
-        if recipe.latent_pool:
-            start = self._teacher.prior(len(x_0), x_0.shape[1], generator, x_0.device)
-            first = FirstCall.of(
-                recipe, self.student, self.process, self.latent, start, generator=generator
-            )
-            latents = first.latents_of(draws.x_t[:, None], recipe.num_latents, generator)
-            draws = draws._replace(latents=latents[:, 0])
+        recipe, rule = self.recipe, self.recipe.distillation
         teacher = self._teacher.law(draws.x_t, draws.t, generator)
         distilled = rule.active(draws.t)
         targets = data_targets(recipe, x_0, teacher.log_marginals)
         num_data = len(targets)
         if recipe.consistency_weight and (self.same_calls or not bool(distilled.all())):
-            targets.append(self._consistency_target(teacher, draws, first, generator))
+            targets.append(self._consistency_target(teacher, draws, generator))
         student = self.student(self._repeat(draws.x_t, recipe.num_latents), draws.t, draws.latents)
         student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
 
@@ -179,7 +169,7 @@ class Di4CObjective:
                 part = torch.where(distilled, 0.0, recipe.consistency_weight * part)
                 terms[f"consistency_{name}"] = part
         if isinstance(rule, SeparateDistillation):
-            terms["distillation"] = rule.weight * self._separate(x_0, rule, draws, first, generator)
+            terms["distillation"] = rule.weight * self._separate(x_0, rule, draws, generator)
         elif bool(distilled.any()):
             term = rule.weight * distillation_loss(student, teacher.log_marginals)
             terms["distillation"] = torch.where(distilled, term, 0.0)
@@ -258,26 +248,19 @@ class Di4CObjective:
 
     @torch.no_grad()
     def _consistency_target(
-        self,
-        teacher: TeacherLaw,
-        draws: Draws,
-        first: FirstCall | None,
-        generator: Generator | None,
+        self, teacher: TeacherLaw, draws: Draws, generator: Generator | None
     ) -> Target:
         r"""$p^\theta_{0|u} \circ p^\psi_{u|t}$; each atom has its own x_u, latent and x_0."""
         x_t, steps = self._repeat(draws.x_t, self.recipe.num_atoms), self.recipe.teacher_steps
         x_u = self._teacher.jump(x_t, draws.u, draws.t, generator, steps=steps, law=teacher)
-        network, latents = self.target or self.student, draws.target_latents
-        if first is not None:
-            latents = first.latents_of(x_u, 1, generator)[:, :, 0]
-        return Target.from_mixture(network(x_u, draws.u, latents), generator)
+        network = self.target or self.student
+        return Target.from_mixture(network(x_u, draws.u, draws.target_latents), generator)
 
     def _separate(
         self,
         x_0: Int[Tensor, "batch dim"],
         rule: SeparateDistillation,
         draws: Draws,
-        first: FirstCall | None,
         generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
         """Distillation loss at small times, (B,). Each latent gets its own time and state."""
@@ -290,8 +273,5 @@ class Di4CObjective:
             x = self._repeat(x_0, count).flatten(0, 1)
             x = self._held.keep(self.process.sample(x, 0.0, t, generator=repeated))
         log_teacher = self._teacher.law(x, t, repeated).log_marginals
-        latents = draws.latents.flatten(0, 1)[:, None]
-        if first is not None:
-            latents = first.latents_of(x.unflatten(0, (-1, count)), 1, generator).flatten(0, 1)
-        student = self.student(x[:, None], t, latents)
+        student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
         return distillation_loss(student, log_teacher).unflatten(0, (len(x_0), -1)).mean(1)

@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.latents import Redraw
 from di4c.recipe_times import FixedGap, FixedRatio, LogUniformGap, SmallTimesOften
 from di4c.rng import Generator, uniform
 from di4c.start_term import StartTerm
@@ -143,10 +142,6 @@ class Recipe:
         start: the start term (`di4c.start_term`); None for none, as published.
         target_dropout: whether the student has dropout while it computes the consistency target.
             The published trainers of MaskGIT and SDTT switch it off, that of tauLDR does not.
-        latent_pool: P > 0 trains a student whose sampler keeps one latent for all calls: the
-            latents at x_t are drawn from P latents, by their probability given x_t
-            (`di4c.kept_latent`). Only for masked noise. 0, as published: they are independent of
-            x_t, and a sampler draws a new latent for each call.
 
     Raises:
         ValueError: If there is no latent or no teacher step, a weight is negative, or a teacher
@@ -167,17 +162,11 @@ class Recipe:
     target_atoms: int | None = None
     start: StartTerm | None = None
     target_dropout: bool = True
-    latent_pool: int = 0
 
     @property
     def num_atoms(self) -> int:
         """K, the number of atoms of the consistency target."""
         return self.num_latents if self.target_atoms is None else self.target_atoms
-
-    @property
-    def redraw(self) -> Redraw:
-        """When a sampler draws the latents of such a student, as `LatentPolicy` takes it."""
-        return "fixed" if self.latent_pool else "per_step"
 
     def __post_init__(self) -> None:
         if self.num_latents < 1:
@@ -186,8 +175,6 @@ class Recipe:
             )
         if self.num_atoms < 1:
             raise ValueError(f"target_atoms must be at least 1; got {self.target_atoms}")
-        if self.latent_pool < 0:
-            raise ValueError(f"latent_pool must be >= 0; got {self.latent_pool}")
         if not self.consistency_weight >= 0:
             raise ValueError(f"consistency_weight must be >= 0; got {self.consistency_weight}")
         if self.teacher_steps < 1:

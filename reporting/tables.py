@@ -1,4 +1,4 @@
-"""Aligned text tables."""
+"""Tables as aligned text and as Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

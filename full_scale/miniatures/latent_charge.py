@@ -26,9 +26,9 @@ from tqdm import tqdm
 
 from di4c.rng import fold_seed
 from di4c.sampling_loop import prior_samples
-from full_scale.miniatures import open_miniature
 from full_scale.miniatures.base import Miniature
-from full_scale.models.load import Loaded, load_model
+from full_scale.miniatures.teachers import open_student
+from full_scale.models.load import Loaded
 from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
 
 SIZES = (16, 64, 256)
@@ -66,10 +66,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     rows = []
     for source in args.students:
-        student = load_model(source)
-        if student.latent is None:
-            raise ValueError(f"RUN must be a student; {source} is a teacher")
-        miniature = open_miniature(student.manifest.get("run", {}).get("preset", source))
+        miniature, student = open_student(source)
         found = measure(miniature, student, args.states, args.seed)
         about = {"miniature": miniature.name, "student_sha256": student.sha256}
         rows += [about | row for row in found]

@@ -25,10 +25,9 @@ from tqdm import tqdm
 
 from di4c.processes import MaskedProcess
 from di4c.rng import fold_seed
-from full_scale.miniatures import open_miniature
 from full_scale.miniatures.base import Miniature
-from full_scale.miniatures.teachers import open_teacher
-from full_scale.models.load import Loaded, load_model
+from full_scale.miniatures.teachers import open_student, open_teacher
+from full_scale.models.load import Loaded
 from full_scale.models.network import Network
 from full_scale.models.sampling import Plan, draw
 from reporting import at_least, format_table, manifest, run_script, script_parser, write_json
@@ -60,10 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     rows = []
     for source in args.students:
-        student = load_model(source)
-        if student.latent is None:
-            raise ValueError(f"RUN must be a student; {source} is a teacher")
-        miniature = open_miniature(student.manifest.get("run", {}).get("preset", source))
+        miniature, student = open_student(source)
         about = {"miniature": miniature.name, "student_sha256": student.sha256}
         teacher = open_teacher(miniature.name, args.teacher)
         found = measure(miniature, student, teacher, args.samples, args.seed)

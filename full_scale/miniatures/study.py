@@ -15,6 +15,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
+from di4c.latents import LatentPolicy
 from di4c.rng import fold_seed
 from full_scale.miniatures.base import Miniature
 from full_scale.miniatures.reading import recorded_row
@@ -190,7 +191,7 @@ class Study:
         *,
         hybrid: bool = False,
     ) -> Int[Tensor, "sample dim"]:
-        """Samples of a model with so many calls. A student gets the latents it was trained for.
+        """Samples of a model with so many calls. A student gets a new latent for each call.
 
         Args:
             model: a teacher or a student.
@@ -210,7 +211,7 @@ class Study:
                 model.network,
                 len(place),
                 plan,
-                latent=model.policy,
+                latent=None if model.latent is None else LatentPolicy(law=model.latent),
                 labels=None if labels is None else labels[place],
                 teacher=self.teacher.network if hybrid else None,
                 generator=generator,

@@ -1,4 +1,4 @@
-"""The teachers of the miniatures: opened with checks, measured, and put into the repository."""
+"""Models of the miniatures, opened with checks; teachers are put into the repository."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 
 from di4c.rng import fold_seed
 from full_scale.data import open_data
+from full_scale.miniatures import open_miniature
 from full_scale.miniatures.base import Miniature
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.hashes import check_shipped
@@ -53,6 +54,21 @@ def open_teacher(name: str, source: str | None = None) -> Loaded:
             f"{name} have {own}: install the version of the package that it belongs to, or {remedy}"
         )
     return teacher
+
+
+def open_student(source: str) -> tuple[Miniature, Loaded]:
+    """A student and its miniature.
+
+    Args:
+        source: file of the student, or folder of its run.
+
+    Raises:
+        ValueError: If it is a teacher.
+    """
+    student = load_model(source)
+    if student.latent is None:
+        raise ValueError(f"RUN must be a student; {source} is a teacher")
+    return open_miniature(student.manifest.get("run", {}).get("preset", source)), student
 
 
 def validation_loss(name: str, teacher: Loaded, seed: int = 0, rounds: int = 4) -> float:

@@ -108,8 +108,7 @@ class Outline:
             if self.teacher.default_process().masked and not run.mixture_teacher:
                 taught -= start.atoms - 1  # all atoms start from the same state
         rows = rows_with_gradients(recipe)
-        asked_alone = atoms + recipe.latent_pool  # the student's rows without gradients
-        calls = own * (trained_call * rows + asked_alone) + operations(self.teacher) * taught
+        calls = own * (trained_call * rows + atoms) + operations(self.teacher) * taught
         return float(run.batch_size * calls)
 
     def hours(self, precision: str, num_processes: int = 1) -> float:

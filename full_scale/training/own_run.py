@@ -71,8 +71,8 @@ class OwnRun(Run):
 
     @property
     def di4c_recipe(self) -> Recipe:
-        """The recipe, with this run's numbers of latents. A pool of latents would cost too much."""
-        recipe = replace(super().di4c_recipe, latent_pool=0)
+        """The recipe, with this run's numbers of latents."""
+        recipe = super().di4c_recipe
         if recipe.start is None:
             return recipe
         return replace(recipe, start=replace(recipe.start, latent_factor=self.latent_factor))
