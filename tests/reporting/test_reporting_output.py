@@ -14,7 +14,7 @@ SCRIPT = '''"""What it shows.
     keeps   its lines
 """
 import sys
-from reporting import markdown_table, run_script, script_parser
+from reporting import run_script, script_parser
 def main():
     parser = script_parser(__doc__)
     parser.add_argument("--rate", type=float, default=0.5, help="flip rate")
@@ -301,6 +301,8 @@ class TestSummary:
 
 
 def test_a_markdown_table_has_a_cell_for_each_header():
-    assert markdown_table(["a", "b"], [(1, "x")]) == "| a | b |\n| --- | --- |\n| 1 | x |\n"
+    assert (
+        reporting.markdown_table(["a", "b"], [(1, "x")]) == "| a | b |\n| --- | --- |\n| 1 | x |\n"
+    )
     with pytest.raises(ValueError, match="rows must have 2 cells, as the header has; got"):
-        markdown_table(["a", "b"], [(1,)])
+        reporting.markdown_table(["a", "b"], [(1,)])
