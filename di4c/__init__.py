@@ -13,7 +13,7 @@ The names below are the public interface of a trainer:
   recipes are `CIFAR10`, `IMAGENET` and `OPENWEBTEXT`;
 - parts of a recipe: times (`LogUniformGap`, `FixedGap`, `FixedRatio`, `SmallTimesOften`), `Weight`,
   teacher steps (`exact_step`, `ConfidenceTeacher`), distillation (`SeparateDistillation`,
-  `DistillationBelow`), and `StartTerm`;
+  `DistillationBelow`), `StartTerm`, and `KeptLatent`;
 - latents: `UniformLatent`, `GaussianLatent`, `FiniteLatent`, and `LatentPolicy` for sampling;
 - samplers: `ancestral`, `hybrid`, `tau_leaping`, `confidence_sampling` (MaskGIT), started from
   `prior_samples`;
@@ -27,6 +27,7 @@ Other functions are in the modules, above all in `di4c.exact` (laws over all sta
 from di4c.confidence import confidence_sampling
 from di4c.denoisers import Denoiser, ExactDenoiser, FromLogits, TableDenoiser, as_mixture
 from di4c.diagnostics import LossLog, captured_total_correlation, collapse_alarm
+from di4c.kept_latent import KeptLatent
 from di4c.latents import FiniteLatent, GaussianLatent, LatentPolicy, UniformLatent
 from di4c.likelihood import DenseMixture, FunctionHead, HeadMixture, LinearHead, LogitsTransform
 from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
@@ -39,17 +40,14 @@ from di4c.processes import (
     gaussian_process,
     two_state_process,
 )
+from di4c.recipe_times import FixedGap, FixedRatio, LogUniformGap, SmallTimesOften
 from di4c.recipes import (
     CIFAR10,
     IMAGENET,
     OPENWEBTEXT,
     DistillationBelow,
-    FixedGap,
-    FixedRatio,
-    LogUniformGap,
     Recipe,
     SeparateDistillation,
-    SmallTimesOften,
     Weight,
 )
 from di4c.rng import SampleGenerators, generator_at
@@ -78,6 +76,7 @@ __all__ = [
     "FunctionHead",
     "GaussianLatent",
     "HeadMixture",
+    "KeptLatent",
     "LatentPolicy",
     "LinearHead",
     "LogUniformGap",

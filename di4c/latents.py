@@ -7,7 +7,7 @@ Stratified uniforms therefore give stratified latents for every law.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -185,7 +185,10 @@ def latent_batches(
     return law.quantile(draws.movedim(-1, 1))
 
 
-_REDRAWS = ("per_step", "fixed")
+Redraw = Literal["per_step", "fixed"]
+"""Whether a sampler draws a new latent for each call, or keeps the first one for all calls."""
+
+_REDRAWS = get_args(Redraw)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ For each example, with one student mixture p at $x_t$, the terms are
 - distillation: the convex surrogate of L_distil at small t;
 - data_correlation and data_marginal: the two parts of the data loss (`di4c.data_term`);
 - consistency_correlation and consistency_marginal: the two parts of L_consis;
-- start: consistency and data at the horizon (`di4c.start_term`).
+- start: consistency and data at the horizon (`di4c.start_term`);
+- kept: data at all times, for a sampler that keeps its latent (`di4c.kept_latent`).
 
 The target of the consistency terms is the student at the earlier time u, at a state x_u that the
 teacher's steps reach.
@@ -23,6 +24,7 @@ from torch import Tensor
 from di4c.conditioning import Held
 from di4c.data_term import data_targets, data_terms
 from di4c.denoisers import MixtureNetwork
+from di4c.kept_latent import KeptLatentLoss, LatentPairs
 from di4c.latents import LatentLaw, UniformLatent, latent_batches
 from di4c.likelihood.checks import check_data, checks_values
 from di4c.losses import Target, consistency_loss, distillation_loss, prefetch
@@ -120,7 +122,8 @@ class Di4CObjective:
             generator: source of all randomness, on the device of x_0. With `SampleGenerators` the
                 loss of an example does not depend on the batch that it is part of.
             times: (t, u), each (B,); drawn by the recipe if None.
-            start_atoms: data for the start term, (B, K, D): each example's own x_0 if None.
+            start_atoms: data for the start term or for `Recipe.kept`, (B, K, D): each example's
+                own x_0 if None.
             fixed: which coordinates are given, such as a prompt, (B, D). They are conditioned on,
                 never noised and never counted. Only for masked noise.
             valid: which coordinates are no padding, (B, D). Padding is neither noised nor counted.
@@ -157,10 +160,11 @@ class Di4CObjective:
         num_data = len(targets)
         if recipe.consistency_weight and (self.same_calls or not bool(distilled.all())):
             targets.append(self._consistency_target(teacher, draws, generator))
-        student = self.student(self._repeat(draws.x_t, recipe.num_latents), draws.t, draws.latents)
-        student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
-
         terms = {}
+        if targets or distilled.any():
+            x_t = self._repeat(draws.x_t, recipe.num_latents)
+            student = self.student(x_t, draws.t, draws.latents)
+            student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
         for target in targets[:num_data]:
             terms |= data_terms(recipe, student, target, draws.t)
         for target in targets[num_data:]:
@@ -168,8 +172,15 @@ class Di4CObjective:
             for name, part in zip(("correlation", "marginal"), both, strict=True):
                 part = torch.where(distilled, 0.0, recipe.consistency_weight * part)
                 terms[f"consistency_{name}"] = part
+        atoms = x_0[:, None] if start_atoms is None else start_atoms
+        pairs = LatentPairs(self._repeat(x_0, recipe.num_latents), draws.latents)
+        if recipe.kept is not None:
+            kept = KeptLatentLoss(recipe.kept, recipe.times, self._teacher, self.student)
+            pairs = kept.pairs(atoms, generator)
+            terms["kept"] = kept(pairs, generator)
         if isinstance(rule, SeparateDistillation):
-            terms["distillation"] = rule.weight * self._separate(x_0, rule, draws, generator)
+            some = pairs.first(recipe.num_latents)
+            terms["distillation"] = rule.weight * self._separate(some, rule, generator)
         elif bool(distilled.any()):
             term = rule.weight * distillation_loss(student, teacher.log_marginals)
             terms["distillation"] = torch.where(distilled, term, 0.0)
@@ -182,7 +193,6 @@ class Di4CObjective:
                 num_latents=recipe.start.latent_factor * recipe.num_latents,
                 control_variate=recipe.control_variate,
             )
-            atoms = x_0[:, None] if start_atoms is None else start_atoms
             terms["start"] = start(atoms, generator)
         zero = torch.zeros_like(next(iter(terms.values()), draws.t))
         terms = {name: terms.get(name, zero) for name in TERMS}
@@ -258,20 +268,19 @@ class Di4CObjective:
 
     def _separate(
         self,
-        x_0: Int[Tensor, "batch dim"],
+        pairs: LatentPairs,
         rule: SeparateDistillation,
-        draws: Draws,
         generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
         """Distillation loss at small times, (B,). Each latent gets its own time and state."""
-        count = self.recipe.num_latents
+        batch, count, num_dims = pairs.x_0.shape
+        x_0, latents = pairs.x_0.flatten(0, 1), pairs.latents.flatten(0, 1)
         repeated = repeated_generator(generator, count)
-        t = rule.draw(len(x_0) * count, repeated, x_0.device)
+        t = rule.draw(len(x_0), repeated, x_0.device)
         if self.reference_steps:
-            x = self._teacher.generate(t, x_0.shape[1], self.reference_steps, repeated)
+            x = self._teacher.generate(t, num_dims, self.reference_steps, repeated)
         else:
-            x = self._repeat(x_0, count).flatten(0, 1)
-            x = self._held.keep(self.process.sample(x, 0.0, t, generator=repeated))
+            x = self._held.keep(self.process.sample(x_0, 0.0, t, generator=repeated))
         log_teacher = self._teacher.law(x, t, repeated).log_marginals
-        student = self.student(x[:, None], t, draws.latents.flatten(0, 1)[:, None])
-        return distillation_loss(student, log_teacher).unflatten(0, (len(x_0), -1)).mean(1)
+        student = self.student(x[:, None], t, latents[:, None])
+        return distillation_loss(student, log_teacher).unflatten(0, (batch, count)).mean(1)

@@ -43,4 +43,5 @@ TERMS = (
     "consistency_correlation",
     "consistency_marginal",
     "start",
+    "kept",
 )

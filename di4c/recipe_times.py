@@ -115,3 +115,7 @@ class SmallTimesOften:
         below = which < self.share
         t = torch.where(below, self.split * place, self.split + (1 - self.split) * place)
         return t, t - (t / 2).clamp_max(self.gap)
+
+
+Times = LogUniformGap | FixedGap | FixedRatio | SmallTimesOften
+"""How a recipe draws times."""

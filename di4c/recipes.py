@@ -13,7 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.recipe_times import FixedGap, FixedRatio, LogUniformGap, SmallTimesOften
+from di4c.kept_latent import KeptLatent
+from di4c.latents import Redraw
+from di4c.recipe_times import FixedGap, LogUniformGap, SmallTimesOften, Times
 from di4c.rng import Generator, uniform
 from di4c.start_term import StartTerm
 from di4c.teacher_steps import ConfidenceTeacher, TeacherMove, exact_step
@@ -142,13 +144,18 @@ class Recipe:
         start: the start term (`di4c.start_term`); None for none, as published.
         target_dropout: whether the student has dropout while it computes the consistency target.
             The published trainers of MaskGIT and SDTT switch it off, that of tauLDR does not.
+        kept: the loss of students whose sampler keeps one latent for all calls
+            (`di4c.kept_latent`); None, as published.
+        redraw: when a sampler of the student draws its latent, see `di4c.latents.LatentPolicy`:
+            anew for each call, as published, or once. A sampler may ask for the other.
 
     Raises:
-        ValueError: If there is no latent or no teacher step, a weight is negative, or a teacher
-            move that must start from x_t is to be repeated.
+        ValueError: If there is no latent or no teacher step, a weight is negative, a teacher move
+            that must start from x_t is to be repeated, two losses train data at the start, or
+            `kept` and `redraw` disagree.
     """
 
-    times: LogUniformGap | FixedGap | FixedRatio | SmallTimesOften
+    times: Times
     data_weight: Weight
     distillation: SeparateDistillation | DistillationBelow
     num_latents: int
@@ -162,11 +169,20 @@ class Recipe:
     target_atoms: int | None = None
     start: StartTerm | None = None
     target_dropout: bool = True
+    kept: KeptLatent | None = None
+    redraw: Redraw = "per_step"
 
     @property
     def num_atoms(self) -> int:
         """K, the number of atoms of the consistency target."""
         return self.num_latents if self.target_atoms is None else self.target_atoms
+
+    @property
+    def data_atoms(self) -> int:
+        """Number of data of its class that each example needs besides its own; 0 for none."""
+        if self.kept is not None:
+            return self.kept.states
+        return self.start.atoms if self.start is not None and self.start.data_weight else 0
 
     def __post_init__(self) -> None:
         if self.num_latents < 1:
@@ -183,6 +199,13 @@ class Recipe:
             raise ValueError(
                 f"teacher_steps must be 1 for a teacher_move other than exact_step; got "
                 f"{self.teacher_steps}"
+            )
+        if self.kept is not None and self.redraw != "fixed":
+            raise ValueError(f"redraw must be 'fixed' with kept; got {self.redraw!r}")
+        if self.kept is not None and self.start is not None and self.start.data_weight:
+            raise ValueError(
+                f"start.data_weight must be 0 with kept, which trains data at the start as well; "
+                f"got {self.start.data_weight}"
             )
         if not self.data_marginal_weight >= 0:
             raise ValueError(

@@ -28,12 +28,12 @@ samples. python -m full_scale.evaluate FOLDER computes their metrics.
 
 import os
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from di4c.latents import LatentPolicy
+from di4c.latents import LatentPolicy, Redraw
 from di4c.rng import SampleGenerators
 from full_scale.data.tables import open_tokenizer
 from full_scale.evaluation.decoding import open_vqgan, show
@@ -102,7 +102,7 @@ def open_folder(args: Namespace, model: Loaded, teacher: Loaded | None) -> Sampl
         },
         "teacher": teacher and {"name": teacher.origin, "sha256": teacher.sha256},
         "plan": asdict(plan),
-        "redraw": args.redraw if model.is_student else None,
+        "redraw": args.redraw or model.redraw if model.is_student else None,
         "labels": args.label,
         "seed": args.seed,
         "content": config.content(),
@@ -183,8 +183,8 @@ def _key(config: DenoiserConfig) -> tuple[str, int, int]:
     return config.kind, config.num_dims, config.num_states
 
 
-def _latents(model: Loaded, redraw: str) -> LatentPolicy | None:
-    return LatentPolicy(redraw, law=model.latent) if model.latent is not None else None
+def _latents(model: Loaded, redraw: Redraw | None) -> LatentPolicy | None:
+    return model.policy if redraw is None else model.policy and replace(model.policy, redraw=redraw)
 
 
 def _process() -> tuple[int, int]:
@@ -249,8 +249,8 @@ def _parse(argv: list[str] | None) -> Namespace:
     add(
         "--redraw",
         choices=("per_step", "fixed"),
-        default="per_step",
-        help="draw a student's latent anew at each step (as published), or once for all steps",
+        help="draw a student's latent anew at each step (as published), or once for all steps; "
+        "default: as the student was trained",
     )
     fits = "samples drawn at once; default: 64, or fewer if 4 GiB cannot hold them"
     add("--batch", type=at_least(1), metavar="B", help=fits)

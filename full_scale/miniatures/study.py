@@ -15,7 +15,6 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from di4c.latents import LatentPolicy
 from di4c.rng import fold_seed
 from full_scale.miniatures.base import Miniature
 from full_scale.miniatures.reading import recorded_row
@@ -191,7 +190,7 @@ class Study:
         *,
         hybrid: bool = False,
     ) -> Int[Tensor, "sample dim"]:
-        """Samples of a model with so many calls. A student gets a new latent for each call.
+        """Samples of a model with so many calls. A student gets the latents it was trained for.
 
         Args:
             model: a teacher or a student.
@@ -211,7 +210,7 @@ class Study:
                 model.network,
                 len(place),
                 plan,
-                latent=None if model.latent is None else LatentPolicy(law=model.latent),
+                latent=model.policy,
                 labels=None if labels is None else labels[place],
                 teacher=self.teacher.network if hybrid else None,
                 generator=generator,

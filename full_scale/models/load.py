@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from di4c.latents import LatentLaw, LatentPolicy, UniformLatent
+from di4c.latents import LatentLaw, LatentPolicy, Redraw, UniformLatent
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator
 from full_scale.models.base import BackboneConfig, DenoiserConfig, Preset
@@ -67,6 +67,16 @@ class Loaded:
         return weights_in(self.manifest)
 
     @property
+    def redraw(self) -> Redraw:
+        """When a sampler draws the latents that the student was trained for."""
+        return self.manifest.get("run", {}).get("redraw") or "per_step"
+
+    @property
+    def policy(self) -> LatentPolicy | None:
+        """The latents that the student was trained for; None for a teacher."""
+        return None if self.latent is None else LatentPolicy(self.redraw, law=self.latent)
+
+    @property
     def training_step(self) -> int | None:
         """Number of training steps behind its weights; None for a converted model."""
         return self.manifest.get("step")
@@ -93,7 +103,7 @@ class Loaded:
         generator: Generator | None = None,
         **options: Any,
     ) -> Int[Tensor, "batch dim"]:
-        """Samples of the model by its published sampler. A student gets new latents at each step.
+        """Samples by the published sampler, with the latents that a student was trained for.
 
         Args:
             num_samples: number of samples.
@@ -108,12 +118,9 @@ class Loaded:
         Raises:
             ValueError: For a VQGAN, or options that do not belong to the model.
         """
-        latent = None if self.latent is None else LatentPolicy(law=self.latent)
         plan = Plan(steps, **options)
-        result = draw(
-            self.network, num_samples, plan, latent=latent, labels=labels, generator=generator
-        )
-        return result.samples
+        drawing = {"latent": self.policy, "labels": labels, "generator": generator}
+        return draw(self.network, num_samples, plan, **drawing).samples
 
     def encode(
         self, images: Float[Tensor, "batch channel height width"]

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import torch
 from torch import Tensor
 
+from di4c.latents import Redraw
 from full_scale.models.base import BackboneConfig
 from full_scale.models.presets import from_json, to_json
 from full_scale.models.processes import ProcessConfig
@@ -51,6 +52,7 @@ class TrainedRun(TypedDict):
     preset: str
     recipe: str
     weights: NotRequired[Weights]
+    redraw: NotRequired[Redraw | None]
 
 
 class _Conversion(TypedDict):

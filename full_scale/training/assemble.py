@@ -71,8 +71,8 @@ def assemble(run: Run) -> Assembly:
         data = generate(teacher, data, count, calls, run.out.parent)
         _check_size(run, data)
     recipe = run.di4c_recipe
-    if recipe.start is not None and recipe.start.data_weight > 0:
-        data = WithStartAtoms(data, recipe.start.atoms)
+    if recipe.data_atoms:
+        data = WithStartAtoms(data, recipe.data_atoms)
     start = teacher
     if run.student is not None:
         start = load_model(run.student, like=run.preset)

@@ -258,10 +258,13 @@ class Run:
     @property
     def di4c_recipe(self) -> Recipe:
         """The recipe of a distillation, with this run's number of latents."""
-        recipe = RECIPES[self.recipe]
-        if self.num_latents is None:
-            return recipe
-        return replace(recipe, num_latents=self.num_latents)
+        recipe, count = RECIPES[self.recipe], self.num_latents
+        return recipe if count is None else replace(recipe, num_latents=count)
+
+    def described(self) -> dict[str, Any]:
+        """The configuration as JSON, and when a sampler draws the latents of the student."""
+        distilled = self.recipe != "teacher"
+        return as_json(self) | {"redraw": self.di4c_recipe.redraw if distilled else None}
 
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on, as JSON. It must not change when a run resumes.

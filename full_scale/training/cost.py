@@ -107,6 +107,8 @@ class Outline:
             taught += start.atoms * start.teacher_steps
             if self.teacher.default_process().masked and not run.mixture_teacher:
                 taught -= start.atoms - 1  # all atoms start from the same state
+        if recipe.kept is not None:
+            atoms += recipe.kept.pool
         rows = rows_with_gradients(recipe)
         calls = own * (trained_call * rows + atoms) + operations(self.teacher) * taught
         return float(run.batch_size * calls)
@@ -173,10 +175,12 @@ def operations(config: DenoiserConfig) -> int:
 
 def rows_with_gradients(recipe: Recipe) -> int:
     """Rows that one example sends through the student with gradients."""
-    calls = 1 + isinstance(recipe.distillation, SeparateDistillation)
+    separate = isinstance(recipe.distillation, SeparateDistillation)
+    data = recipe.data_weight.scale > 0 or recipe.data_marginal_weight > 0
+    calls = separate + (data or recipe.consistency_weight > 0 or not separate)
     if recipe.start is not None:
         calls += recipe.start.latent_factor
-    return calls * recipe.num_latents
+    return calls * recipe.num_latents + (0 if recipe.kept is None else recipe.kept.states)
 
 
 def law_bytes(run: Run, num_dims: int, num_states: int) -> int:

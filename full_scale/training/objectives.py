@@ -218,5 +218,5 @@ class Distillation(TrainingObjective):
         return latent_use(mixture, generator)
 
     def latent_policy(self) -> LatentPolicy:
-        """A new latent for each sample and each call."""
-        return LatentPolicy(law=self.latent)
+        """The latents that the student is trained for."""
+        return LatentPolicy(self.recipe.redraw, law=self.latent)

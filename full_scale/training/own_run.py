@@ -19,7 +19,7 @@ class OwnRun(Run):
     out: Path = Path("runs/own")
     """folder of the run: checkpoints, log, samples, adapter"""
     preset: tyro.conf.Suppress[str] = "own"
-    recipe: str = "words"
+    recipe: str = "own"
     """recipe of Di4C, see --help of the other experiments. "teacher" trains the language model
     itself by cross-entropy, with all of its weights"""
     steps: int = 2000

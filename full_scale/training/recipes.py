@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.kept_latent import KeptLatent
+from di4c.recipe_times import FixedGap
 from di4c.recipes import (
     CIFAR10,
     IMAGENET,
     OPENWEBTEXT,
     DistillationBelow,
-    FixedGap,
     Recipe,
     SeparateDistillation,
     Weight,
@@ -49,7 +50,7 @@ class RarelyNoise(FixedGap):
         return t, (t.clamp_max(self.noisy) - self.gap).clamp_min(0)
 
 
-WORDS = Recipe(
+OWN = Recipe(
     times=FixedGap(0.1),
     data_weight=Weight(0.3, "constant"),
     distillation=SeparateDistillation(0.15, weight=1.0, last=0.5),
@@ -57,27 +58,38 @@ WORDS = Recipe(
     stratified=True,
     start=StartTerm(weight=0.0, data_weight=1.0, atoms=1024, latent_factor=8),
 )
-"""For words: consistency, distillation, likelihood of x_0 at x_t and at the start.
+"""For one's own language model: consistency, distillation, likelihood at x_t and at the start."""
+
+WORDS = replace(
+    OWN,
+    data_weight=Weight(0.0),
+    distillation=SeparateDistillation(0.1, weight=0.5, last=0.5),
+    consistency_weight=0.0,
+    start=None,
+    kept=KeptLatent(pool=1024, states=256),
+    redraw="fixed",
+)
+"""For words: likelihood of x_0 with a latent that is kept for all calls, and distillation.
 
 With samples of the teacher as x_0 this is pure distillation.
 """
 
 MNIST_TOKENS = replace(
     WORDS,
-    times=FixedGap(0.05),
-    distillation=SeparateDistillation(0.15, weight=2.0, last=0.5),
-    start=StartTerm(0.0, atoms=128, data_weight=1.0, latent_factor=2),
+    distillation=SeparateDistillation(0.15, weight=1.0, last=0.6),
+    kept=KeptLatent(pool=256, states=128),
 )
-"""For codes of MNIST images, as for words, with shorter jumps and more distillation."""
+"""For codes of MNIST images, as for words, with more distillation."""
 
 DIGITS = replace(
-    WORDS,
+    OWN,
     times=RarelyNoise(0.05, first=0.4),
     data_weight=Weight(1.0, "constant"),
     distillation=SeparateDistillation(0.1, weight=1.0, last=0.5),
     start=StartTerm(0.0, atoms=128, data_weight=0.5, latent_factor=2),
+    redraw="fixed",
 )
-"""For images of digits, as for words, with shorter jumps and few times of nearly pure noise.
+"""For images of digits, as for one's own model, but with a sampler that keeps its latent.
 
 At small times, where x_t leaves nearly no correlations, distillation alone trains the student.
 """
@@ -105,14 +117,15 @@ def _data_alone(recipe: Recipe) -> Recipe:
         recipe,
         times=replace(recipe.times, first=0.0),
         consistency_weight=0.0,
-        distillation=DistillationBelow(0.05, weight=0.0),
-        data_weight=Weight(1.0, "constant"),
+        distillation=DistillationBelow(0.0, weight=0.0),
+        data_weight=recipe.data_weight if recipe.kept else Weight(1.0, "constant"),
     )
 
 
-def _product(recipe: Recipe) -> Recipe:
-    atoms = recipe.num_latents
-    return replace(recipe, num_latents=1, target_atoms=atoms, data_weight=Weight(0.0), start=None)
+def _product(distillation: SeparateDistillation, times: FixedGap) -> Recipe:
+    """A student with one latent, on the target of the consistency loss."""
+    own = replace(OWN, times=times, data_weight=Weight(0.0), distillation=distillation, start=None)
+    return replace(own, num_latents=1, target_atoms=own.num_latents)
 
 
 _OURS = {"digits": DIGITS, "mnist-tokens": MNIST_TOKENS, "words": WORDS}
@@ -125,16 +138,18 @@ RECIPES: dict[str, Recipe] = {
     "cifar10-ours": repaired(CIFAR10),
     "imagenet-ours": repaired(IMAGENET),
     "openwebtext-ours": repaired(OPENWEBTEXT),
+    "own": OWN,
     **_OURS,
     **{f"{name}-data-alone": _data_alone(recipe) for name, recipe in _OURS.items()},
-    **{f"{name}-product": _product(recipe) for name, recipe in _OURS.items()},
+    "digits-product": _product(DIGITS.distillation, DIGITS.times),
+    "mnist-tokens-product": _product(SeparateDistillation(0.15, 2.0, last=0.5), FixedGap(0.05)),
+    "words-product": _product(OWN.distillation, FixedGap(0.1)),
     "mnist-tokens-published": IMAGENET,
     "words-published": replace(IMAGENET, teacher_move=exact_step, num_latents=16),
 }
 """The names that `full_scale.training.config.Run.recipe` may have besides "teacher".
 
 The first four are the paper's, all others are ours. "-ours" is a published recipe with a sound data
-term (`repaired`). "-data-alone" has
-the likelihood of the data and no other loss. "-product" trains a student with one latent, which is
-a product, on the same target of the consistency loss.
+term (`repaired`). "-data-alone" has the likelihood of the data and no other loss. "-product" trains
+a student with one latent, which is a product, on the target of a consistency loss.
 """

@@ -34,7 +34,7 @@ from full_scale.training.acceleration import (
 )
 from full_scale.training.assemble import Assembly
 from full_scale.training.checkpoint import latest_checkpoint, save_checkpoint, weights_of
-from full_scale.training.config import Run, as_json
+from full_scale.training.config import Run
 from full_scale.training.ema import EMA, AveragedCopy
 from full_scale.training.failure import report_failure
 from full_scale.training.log import Logbook, in_bar
@@ -134,7 +134,7 @@ class Trainer:
         state = full_state(self.plain, self.optimizer, self.ema)  # all processes must call this
         if self.accelerator.is_main_process:
             state["pending"] = self.logbook.state()
-            config = {"run": as_json(self.run), "identity": self.parts.identity}
+            config = {"run": self.run.described(), "identity": self.parts.identity}
             provenance = manifest(self.run.seed)
             folder = self.run.out / CHECKPOINTS
             keep, milestones = self.run.reports.keep, self.run.milestones
@@ -289,7 +289,7 @@ class Trainer:
         path, run = self.run.out / MODEL, self.run
         state = full_state(self.plain, self.optimizer, self.ema)
         if self.accelerator.is_main_process:
-            about = {"run": as_json(run), "step": self.step, "weights": run.weights}
+            about = {"run": run.described(), "step": self.step, "weights": run.weights}
             provenance = manifest(run.seed, **about)
             if self.data.sha256 is not None:
                 provenance["data_sha256"] = self.data.sha256

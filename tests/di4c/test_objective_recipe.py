@@ -11,7 +11,8 @@ from di4c.denoisers import ExactDenoiser, as_mixture
 from di4c.latents import FiniteLatent
 from di4c.objective import Di4CObjective
 from di4c.processes import UniformProcess
-from di4c.recipes import ConfidenceTeacher, FixedRatio, Recipe, Weight
+from di4c.recipe_times import FixedRatio
+from di4c.recipes import ConfidenceTeacher, Recipe, Weight
 from tests.helpers.goodness_of_fit import P_VALUE, p_value
 from tests.helpers.two_bit_objective import LAW, RECIPE, SUPPORT, objective_on, student_log_probs
 

@@ -7,18 +7,8 @@ from di4c import exact
 from di4c.denoisers import as_mixture
 from di4c.objective import TERMS, Di4CObjective
 from di4c.processes import MaskedProcess, UniformProcess, gaussian_process
-from di4c.recipes import (
-    CIFAR10,
-    IMAGENET,
-    OPENWEBTEXT,
-    DistillationBelow,
-    FixedGap,
-    FixedRatio,
-    LogUniformGap,
-    Recipe,
-    SmallTimesOften,
-    Weight,
-)
+from di4c.recipe_times import FixedGap, FixedRatio, LogUniformGap, SmallTimesOften
+from di4c.recipes import CIFAR10, IMAGENET, OPENWEBTEXT, DistillationBelow, Recipe, Weight
 from tests.helpers.two_bit_objective import objective_on
 
 

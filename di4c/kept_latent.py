@@ -1,0 +1,161 @@
+r"""One latent for a whole sample: training for a sampler that keeps its latent.
+
+A student with independent latents must learn at every time anew what a latent means. A sampler that
+keeps its latent (`LatentPolicy("fixed")`) asks for less: a latent chooses one law of $x_0$ at the
+start, and the later calls only refine it. The law of its samples is a mixture over whole paths,
+
+$$P(x_0) = \mathbb{E}_\lambda\, P_\lambda(x_0), \qquad
+-\log P(x_0) \le \mathrm{KL}(\pi \| p_\lambda) - \mathbb{E}_{\lambda \sim \pi} \log P_\lambda(x_0)
+\quad \text{for every law } \pi.$$
+
+The loss takes for $\pi$ the law of the latent given $x_0$ after one call,
+$\pi(\lambda | x_0) \propto p(x_0 | x_T; \lambda)$, on a pool of P latents, and trains
+
+$$L = \mathbb{E}_t\, \mathbb{E}_{\lambda \sim \pi(\cdot | x_0)}\,[-\log p(x_0 | x_t; \lambda)].$$
+
+This is the EM algorithm. At t = T the mean of its gradient is that of the likelihood of the mixture
+of all P components, $-\log \frac{1}{P} \sum_j p(x_0 | x_T; \lambda_j)$. At other times it is that
+of the bound for a path of any number of calls. A state costs one call with gradients. The pool
+costs P calls without, so it can be large, and a mixture cannot show more components than it has.
+
+The loss is ours, not the paper's. Samples of a teacher as x_0 make it a distillation without data.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from di4c.denoisers import MixtureNetwork
+from di4c.latents import latent_batches
+from di4c.losses import Target, consistency_loss, prefetch
+from di4c.recipe_times import Times
+from di4c.rng import Generator, categorical, repeated_generator
+from di4c.teacher_steps import TeacherSampler
+
+
+@dataclass(frozen=True)
+class KeptLatent:
+    """Settings of a recipe for students that keep their latent.
+
+    Attributes:
+        pool: P, number of latents among which each x_0 finds its own.
+        states: number of noisy states of each example, each of another x_0 of its class.
+        start_share: share of the states at the horizon. The recipe draws the times of the others.
+        weight: factor of the loss.
+
+    Raises:
+        ValueError: If a number lies outside of its range.
+    """
+
+    pool: int = 256
+    states: int = 64
+    start_share: float = 0.5
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("pool", "states"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if not 0 <= self.start_share <= 1:
+            raise ValueError(f"start_share must lie in [0, 1]; got {self.start_share}")
+        if not self.weight > 0:
+            raise ValueError(f"weight must be > 0; got {self.weight}: use kept=None for no loss")
+
+
+class LatentPairs(NamedTuple):
+    """Data, each with a latent.
+
+    Attributes:
+        x_0: (B, K, D).
+        latents: (B, K, ...).
+    """
+
+    x_0: Int[Tensor, "batch atom dim"]
+    latents: Shaped[Tensor, "batch atom ..."]
+
+    def first(self, count: int) -> "LatentPairs":
+        """At most `count` pairs of each example."""
+        return LatentPairs(self.x_0[:, :count], self.latents[:, :count])
+
+
+@dataclass(frozen=True)
+class KeptLatentLoss:
+    """Everything that the loss needs in one training step.
+
+    Attributes:
+        settings: settings of the recipe.
+        times: how the recipe draws times.
+        sampler: process, prior, and law of the latents. The teacher itself is not called.
+        student: the network that is trained.
+    """
+
+    settings: KeptLatent
+    times: Times
+    sampler: TeacherSampler
+    student: MixtureNetwork
+
+    def __call__(self, pairs: LatentPairs, generator: Generator | None) -> Float[Tensor, "batch"]:
+        """The weighted loss of each example, in nats.
+
+        Args:
+            pairs: x_0 and latent of each state.
+            generator: source of all randomness.
+        """
+        batch, count = pairs.x_0.shape[:2]
+        x_0, latents = pairs.x_0.flatten(0, 1), pairs.latents.flatten(0, 1)
+        repeated = repeated_generator(generator, count)
+        t = self._draw_times(batch, repeated, x_0.device)
+        x_t = self.sampler.process.sample(x_0, 0.0, t, generator=repeated)
+        target = Target.from_samples(x_0[:, None], validate=False)
+        student = self.student(self.sampler.held.keep(x_t)[:, None], t, latents[:, None])
+        loss = consistency_loss(prefetch(student, [target]), target, False).total
+        return self.settings.weight * loss.unflatten(0, (batch, count)).mean(1)
+
+    @torch.no_grad()
+    def pairs(
+        self, atoms: Int[Tensor, "batch atom dim"], generator: Generator | None
+    ) -> LatentPairs:
+        """A latent for each atom, drawn from the pool by its probability given the atom.
+
+        Args:
+            atoms: data of each example's class, (B, K, D): one for each state, or one for all.
+            generator: source of all randomness.
+
+        Raises:
+            ValueError: If there are fewer atoms than states, and more than one.
+        """
+        count = self.settings.states
+        if atoms.shape[1] == 1:
+            atoms = atoms.expand(-1, count, -1)
+        if atoms.shape[1] < count:
+            raise ValueError(
+                f"start_atoms must hold {count} atoms, one for each state of the recipe; got "
+                f"{atoms.shape[1]}"
+            )
+        atoms = atoms[:, :count]
+        sampler, pool, (batch, _, num_dims) = self.sampler, self.settings.pool, atoms.shape
+        options = {"generator": generator, "device": atoms.device}
+        latents = latent_batches(
+            sampler.latent, (batch, pool), stratified=sampler.stratified, **options
+        )
+        start = sampler.prior(batch, num_dims, generator, atoms.device)
+        t = torch.full((batch,), sampler.process.horizon, dtype=torch.float64, device=start.device)
+        mixture = self.student(start[:, None].expand(-1, pool, -1), t, latents)
+        law = mixture.gather(atoms).double().sum(2)  # (B, P, K)
+        # An atom that no component can give says nothing about the latent.
+        law = torch.where(law.isneginf().all(1, keepdim=True), 0.0, law).softmax(1)
+        chosen = categorical(law.mT, generator=generator)
+        rows = torch.arange(batch, device=atoms.device)[:, None]
+        return LatentPairs(atoms, latents[rows, chosen])
+
+    def _draw_times(
+        self, batch: int, generator: Generator | None, device: torch.device
+    ) -> Float[Tensor, "row"]:
+        """Times of all states, those of an example one after the other."""
+        count = self.settings.states
+        t, _ = self.times.draw(batch * count, generator, device)
+        at_start = torch.arange(count, device=device) < round(self.settings.start_share * count)
+        return torch.where(at_start.repeat(batch), self.sampler.process.horizon, t)
