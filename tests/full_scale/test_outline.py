@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from di4c.kept_latent import KeptLatent
 from di4c.latents import UniformLatent
 from di4c.recipes import Weight
 from di4c.rng import SampleGenerators
@@ -32,6 +33,12 @@ CHANGES = {
     "start of data": {
         "start": StartTerm(weight=0.0, data_weight=1.0, latent_factor=3),
         "data_weight": Weight(1.0),
+        "consistency_weight": 0.0,
+    },
+    "kept": {
+        "kept": KeptLatent(pool=5, states=4),
+        "start": None,
+        "data_weight": Weight(0.0),
         "consistency_weight": 0.0,
     },
 }

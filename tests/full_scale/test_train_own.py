@@ -118,7 +118,7 @@ def test_the_estimates_are_those_of_a_real_step(folder, kind):
     assert outline(replace(run, latent_factor=1)).operations() < plan.operations()
 
 
-@pytest.mark.parametrize("recipe", ["words", "teacher"])
+@pytest.mark.parametrize("recipe", ["own", "teacher"])
 def test_prompts_and_padding_are_not_trained(folder, recipe):
     """Rows that are a prompt alone, or a prompt and padding, have nothing to learn."""
     objective = own.assemble(run_in(folder, recipe=recipe)).objective
@@ -129,7 +129,7 @@ def test_prompts_and_padding_are_not_trained(folder, recipe):
         batch = {"x_0": x_0, "fixed": fixed, "valid": valid}
         found = objective.loss(objective.network, batch, SampleGenerators(0, range(16), "test"))
         assert all(bool(x.detach().abs().max() > 1) == learns for x in found.loss.split(8))
-        if recipe == "words":
+        if recipe == "own":
             with torch.no_grad():
                 use = objective.diagnose(objective.network, batch, torch.Generator().manual_seed(0))
             assert (abs(use["captured_correlation"]) > 1e-6) == learns
