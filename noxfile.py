@@ -1,0 +1,36 @@
+"""The tests in other environments than that of `make`. Needs nox: pip install nox.
+
+nox -s tests-3.13               all tests with Python 3.13; the arguments after -- go to pytest
+nox -s wheel                    README's lines with the built wheel in an empty environment
+"""
+
+import re
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "wheel"]
+ROOT = Path(__file__).parent
+PINNED = ("--constraint", str(ROOT / "constraints.txt"))
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def tests(session: nox.Session) -> None:
+    """Run the tests with the pinned packages."""
+    session.install(*PINNED, "hatchling")
+    session.install(*PINNED, "--no-build-isolation", "--editable", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it alone, and run the Python lines of README.md elsewhere."""
+    folder = session.create_tmp()
+    session.install(*PINNED, "hatchling", "build")
+    session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, str(ROOT))
+    session.run("python", "-m", "pip", "uninstall", "--yes", "hatchling", "build")
+    (built,) = Path(folder).glob("*.whl")
+    session.install(*PINNED, str(built))
+    lines = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S))
+    session.chdir(folder)
+    session.run("python", "-c", lines)
