@@ -89,7 +89,7 @@ class KeptLatentLoss:
         settings: settings of the recipe.
         times: how the recipe draws times.
         sampler: process, prior, and law of the latents. The teacher itself is not called.
-        student: the network that is trained.
+        student: the network that is trained; it sees held coordinates at their value.
     """
 
     settings: KeptLatent
@@ -110,7 +110,7 @@ class KeptLatentLoss:
         t = self._draw_times(batch, repeated, x_0.device)
         x_t = self.sampler.process.sample(x_0, 0.0, t, generator=repeated)
         target = Target.from_samples(x_0[:, None], validate=False)
-        student = self.student(self.sampler.held.keep(x_t)[:, None], t, latents[:, None])
+        student = self.student(x_t[:, None], t, latents[:, None])
         loss = consistency_loss(prefetch(student, [target]), target, False).total
         return self.settings.weight * loss.unflatten(0, (batch, count)).mean(1)
 

@@ -167,11 +167,14 @@ def test_two_calls_with_a_kept_latent_obey_the_bound():
 def test_the_loss_is_a_term_of_the_objective(process):
     """It stands alone where nothing else has a weight: then the student is called twice."""
     kept = KeptLatent(pool=4, states=6, weight=0.5)
-    calls = []
-    objective = objective_on(process, replace(ALONE, kept=kept))
+    calls, seen = [], []
+    rule = SeparateDistillation(0.1, weight=1.0)
+    recipe = replace(ALONE, kept=kept, distillation=rule)
+    objective = objective_on(process, recipe)
 
     def spy(x_t, t, latents):
-        calls.append(tuple(x_t.shape))
+        calls.append((tuple(x_t.shape), torch.is_grad_enabled()))
+        seen.append(latents)
         return objective.student(x_t, t, latents)
 
     x_0 = STATES[:3]
@@ -179,7 +182,13 @@ def test_the_loss_is_a_term_of_the_objective(process):
     assert found.loss.shape == (3,)
     assert torch.equal(found.loss, found.terms["kept"] + found.terms["distillation"])
     assert bool((found.terms["kept"] > 0).all())
-    assert calls == [(3, 4, 2), (18, 1, 2), (6, 1, 2)]  # pool, states, distillation
+    pool, states, distilled = ((3, 4, 2), False), ((18, 1, 2), True), ((6, 1, 2), True)
+    assert calls == [pool, states, distilled]
+    both = seen[1].unflatten(0, (3, 6))[:, :2].flatten(0, 1)
+    assert torch.equal(seen[2], both)  # the latents of the first two data of each example
+    double = objective_on(process, replace(recipe, kept=replace(kept, weight=1.0)))
+    other = double(x_0, generator=seeded())
+    torch.testing.assert_close(other.terms["kept"], 2 * found.terms["kept"])
 
 
 def test_an_example_does_not_depend_on_its_batch():
