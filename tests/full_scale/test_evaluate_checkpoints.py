@@ -90,6 +90,17 @@ def test_numbers_are_printed_even_if_their_row_cannot_be_written(run, tmp_path, 
     assert f"{row['metrics']['frechet']['value']:.4f}" in capsys.readouterr().out
 
 
+def test_the_row_is_written_even_if_nobody_reads_the_numbers(run, tmp_path, monkeypatch):
+    def closed(row):
+        raise BrokenPipeError("head -1 has ended")
+
+    monkeypatch.setattr(evaluate, "_show", closed)
+    options = ["--steps", 2, "--num-samples", 5, "--drawn", tmp_path / "drawn"]
+    with pytest.raises(BrokenPipeError):
+        _evaluate(run.out, tmp_path / "rows.jsonl", *options)
+    assert len(read_rows(tmp_path / "rows.jsonl")) == 1
+
+
 def test_the_place_of_the_row_is_checked_before_samples_are_drawn(run, tmp_path, monkeypatch):
     """The default one here; one that is given is checked with the other options."""
     (tmp_path / "text").touch()

@@ -1,11 +1,13 @@
 """Sampling plans: which options a network accepts, how steps are counted, and error messages."""
 
+import argparse
 from dataclasses import replace
 
 import pytest
 import torch
 
 from full_scale import load_model, sample
+from full_scale.models.device import usable_device
 from full_scale.models.network import Network
 from full_scale.models.presets import PRESETS
 from full_scale.models.sampling import Plan, samples_at_once
@@ -87,6 +89,14 @@ def test_bad_options(files, tmp_path, model, options, message):
     with pytest.raises(ValueError, match=message):
         draw(files, tmp_path / "a", model, *options)
     assert not (tmp_path / "a").exists(), "an empty folder would stay behind"
+
+
+@pytest.mark.parametrize("device", ["meta", "banana", "cuda:99"])
+def test_devices_that_cannot_compute_are_refused(device):
+    """Torch knows the first one, whose tensors have no values."""
+    assert usable_device("cpu").type == "cpu"
+    with pytest.raises(argparse.ArgumentTypeError, match=f"can use here, .*; got '{device}'"):
+        usable_device(device)
 
 
 @pytest.mark.parametrize("option", ["--num-samples", "--batch", "--show"])
