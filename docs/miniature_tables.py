@@ -1,6 +1,7 @@
 """Tables of the recorded miniatures, `results/miniatures.csv`."""
 
 from full_scale.miniatures import open_miniature
+from full_scale.miniatures.ablation import CALLS
 from full_scale.miniatures.table import (
     HEADLINE_CALLS,
     Mean,
@@ -9,7 +10,7 @@ from full_scale.miniatures.table import (
     read_csv,
     spread,
 )
-from reporting import ROOT, markdown_table
+from reporting import ROOT, markdown_table, read_json
 
 _FILE = ROOT / "results" / "miniatures.csv"
 
@@ -37,6 +38,19 @@ def everything() -> str:
             f"**{name}** ({metric}; real data have {real}):\n\n{markdown_table(header, cells)}"
         )
     return "\n".join(parts)
+
+
+def ablation() -> str:
+    """Students of words with one change each, in the order of the effect."""
+    record = read_json(ROOT / "results" / "miniature_ablation.json")
+    header = ["change", "effect", *(f"nll, {_calls(n)}" for n in CALLS)]
+    header += [f"real words, {_calls(n)}" for n in CALLS]
+    cells = []
+    for row in record["rows"]:
+        numbers = [f"{row[f'letter_nll_{n}']:.2f}" for n in CALLS]
+        numbers += [f"{row[f'real_share_{n}']:.3f}" for n in CALLS]
+        cells.append([row["change"], f"{row['effect']:+.2f}", *numbers])
+    return markdown_table(header, cells)
 
 
 def short() -> str:

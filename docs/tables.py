@@ -60,6 +60,7 @@ def tables() -> dict[str, str]:
         "own_bench": bench_tables.own_model(),
         "own_latent": bench_tables.own_latent(),
         "miniatures": miniature_tables.everything(),
+        "miniature_ablation": miniature_tables.ablation(),
         "names": names(),
     }
 

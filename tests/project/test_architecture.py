@@ -20,7 +20,7 @@ ARROWS = {
     "docs": {"docs", "di4c", "reporting", "theory", "toys", "full_scale", "figures"},
     "tests": {"tests", "docs", "di4c", "reporting", "theory", "toys", "full_scale", "figures"},
 }
-ROOMS = {*ARROWS, "conftest"}
+ROOMS = {*ARROWS, "conftest", "noxfile"}
 
 # The library computes: no files, no terminal, no command line, and only these packages.
 LIBRARY_PACKAGES = {"di4c", "jaxtyping", "numpy", "scipy", "torch"}
