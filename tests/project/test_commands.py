@@ -36,7 +36,7 @@ def commands(text: str) -> list[str]:
     """The commands of a page: lines of its shell blocks, and commands between backticks."""
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    inline = re.findall(r"`((?:python|pytest|make|pip|torchrun|accelerate) [^`\n]+)`", text)
+    inline = re.findall(r"`((?:python|pytest|make|nox|pip|torchrun|accelerate) [^`\n]+)`", text)
     return [shlex.join(shlex.split(line, comments=True)) for line in [*lines, *inline] if line]
 
 
@@ -108,6 +108,16 @@ def check_make(words: list[str], folder: Path) -> None:
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
 
+def check_nox(words: list[str], folder: Path) -> None:
+    """The session exists, for this Python."""
+    option, session = words
+    name, _, version = session.partition("-")
+    pythons = r'@nox\.session\(python=\[[^]]*"' + re.escape(version)
+    text = (ROOT / "noxfile.py").read_text("utf-8")
+    assert option == "-s"
+    assert re.search(rf"{pythons}[^]]*\]\)\ndef {name}\(", text)
+
+
 def check_pip(words: list[str], folder: Path) -> None:
     """It installs this project, with extras that exist."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
@@ -163,6 +173,7 @@ def check_torchrun(words: list[str], folder: Path) -> None:
 CHECKS = {
     "accelerate": check_accelerate,
     "make": check_make,
+    "nox": check_nox,
     "pip": check_pip,
     "pytest": check_pytest,
     "python": check_python,
