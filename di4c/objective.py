@@ -154,24 +154,7 @@ class Di4CObjective:
         """Loss and terms, with the held coordinates known to all networks."""
         draws = self.draw(x_0, generator=generator, times=times)
         recipe, rule = self.recipe, self.recipe.distillation
-        teacher = self._teacher.law(draws.x_t, draws.t, generator)
-        distilled = rule.active(draws.t)
-        targets = data_targets(recipe, x_0, teacher.log_marginals)
-        num_data = len(targets)
-        if recipe.consistency_weight and (self.same_calls or not bool(distilled.all())):
-            targets.append(self._consistency_target(teacher, draws, generator))
-        terms = {}
-        if targets or distilled.any():
-            x_t = self._repeat(draws.x_t, recipe.num_latents)
-            student = self.student(x_t, draws.t, draws.latents)
-            student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
-        for target in targets[:num_data]:
-            terms |= data_terms(recipe, student, target, draws.t)
-        for target in targets[num_data:]:
-            both = consistency_loss(student, target, recipe.control_variate)
-            for name, part in zip(("correlation", "marginal"), both, strict=True):
-                part = torch.where(distilled, 0.0, recipe.consistency_weight * part)
-                terms[f"consistency_{name}"] = part
+        terms = self._at_x_t(x_0, draws, generator)
         atoms = x_0[:, None] if start_atoms is None else start_atoms
         pairs = LatentPairs(self._repeat(x_0, recipe.num_latents), draws.latents)
         if recipe.kept is not None:
@@ -181,9 +164,6 @@ class Di4CObjective:
         if isinstance(rule, SeparateDistillation):
             some = pairs.first(recipe.num_latents)
             terms["distillation"] = rule.weight * self._separate(some, rule, generator)
-        elif bool(distilled.any()):
-            term = rule.weight * distillation_loss(student, teacher.log_marginals)
-            terms["distillation"] = torch.where(distilled, term, 0.0)
         if recipe.start is not None:
             start = StartLoss(
                 recipe.start,
@@ -197,6 +177,35 @@ class Di4CObjective:
         zero = torch.zeros_like(next(iter(terms.values()), draws.t))
         terms = {name: terms.get(name, zero) for name in TERMS}
         return Objective(sum(terms.values(), zero), terms)
+
+    def _at_x_t(
+        self, x_0: Int[Tensor, "batch dim"], draws: Draws, generator: Generator | None
+    ) -> dict[str, Float[Tensor, "batch"]]:
+        """The terms with the student's mixture at x_t; empty if the recipe has none there."""
+        recipe, rule = self.recipe, self.recipe.distillation
+        teacher = self._teacher.law(draws.x_t, draws.t, generator)
+        distilled = rule.active(draws.t)
+        targets = data_targets(recipe, x_0, teacher.log_marginals)
+        num_data = len(targets)
+        if recipe.consistency_weight and (self.same_calls or not bool(distilled.all())):
+            targets.append(self._consistency_target(teacher, draws, generator))
+        if not targets and not bool(distilled.any()):
+            return {}
+        x_t = self._repeat(draws.x_t, recipe.num_latents)
+        student = self.student(x_t, draws.t, draws.latents)
+        student = prefetch(student, targets, [teacher.log_marginals] if distilled.any() else [])
+        terms = {}
+        for target in targets[:num_data]:
+            terms |= data_terms(recipe, student, target, draws.t)
+        for target in targets[num_data:]:
+            both = consistency_loss(student, target, recipe.control_variate)
+            for name, part in zip(("correlation", "marginal"), both, strict=True):
+                part = torch.where(distilled, 0.0, recipe.consistency_weight * part)
+                terms[f"consistency_{name}"] = part
+        if bool(distilled.any()):
+            term = rule.weight * distillation_loss(student, teacher.log_marginals)
+            terms["distillation"] = torch.where(distilled, term, 0.0)
+        return terms
 
     def draw(
         self,

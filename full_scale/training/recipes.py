@@ -122,10 +122,11 @@ def _data_alone(recipe: Recipe) -> Recipe:
     )
 
 
-def _product(distillation: SeparateDistillation, times: FixedGap) -> Recipe:
+def _product(recipe: Recipe) -> Recipe:
     """A student with one latent, on the target of the consistency loss."""
-    own = replace(OWN, times=times, data_weight=Weight(0.0), distillation=distillation, start=None)
-    return replace(own, num_latents=1, target_atoms=own.num_latents)
+    atoms = recipe.num_latents
+    own = replace(recipe, num_latents=1, target_atoms=atoms, data_weight=Weight(0.0), start=None)
+    return replace(own, redraw="per_step")
 
 
 _OURS = {"digits": DIGITS, "mnist-tokens": MNIST_TOKENS, "words": WORDS}
@@ -141,9 +142,15 @@ RECIPES: dict[str, Recipe] = {
     "own": OWN,
     **_OURS,
     **{f"{name}-data-alone": _data_alone(recipe) for name, recipe in _OURS.items()},
-    "digits-product": _product(DIGITS.distillation, DIGITS.times),
-    "mnist-tokens-product": _product(SeparateDistillation(0.15, 2.0, last=0.5), FixedGap(0.05)),
-    "words-product": _product(OWN.distillation, FixedGap(0.1)),
+    "digits-product": _product(DIGITS),
+    "mnist-tokens-product": _product(
+        replace(
+            OWN,
+            times=FixedGap(0.05),
+            distillation=SeparateDistillation(0.15, weight=2.0, last=0.5),
+        )
+    ),
+    "words-product": _product(OWN),
     "mnist-tokens-published": IMAGENET,
     "words-published": replace(IMAGENET, teacher_move=exact_step, num_latents=16),
 }
