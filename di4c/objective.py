@@ -56,7 +56,8 @@ class Di4CObjective:
             target atom; 0 for a product teacher.
         reference_steps: law of x_t. With 0 it is noised data, $r_t = q_t$. With n > 0 the teacher
             generates x_t in n steps from the prior, which is the r of Theorem 2, also for a
-            separate distillation. No x_0 belongs to such an x_t: data_weight must be Weight(0.0).
+            separate distillation. No x_0 belongs to such an x_t: data_weight must be Weight(0.0),
+            and kept None.
         same_calls: whether the networks are called equally often for all times that may be drawn.
             FSDP needs this: its processes share the weights of a network and must call it together.
             If False, a batch in which all examples are distilled skips the consistency target. The
@@ -99,10 +100,11 @@ class Di4CObjective:
             )
         if self.reference_steps < 0:
             raise ValueError(f"reference_steps must be >= 0; got {self.reference_steps}")
-        if self.reference_steps and self.recipe.data_weight.scale > 0:
+        if self.reference_steps and self.recipe.noises_data:
             raise ValueError(
                 f"reference_steps = {self.reference_steps} generates x_t without an x_0, but "
-                f"data_weight is {self.recipe.data_weight}: use Weight(0.0), or reference_steps=0"
+                f"data_weight is {self.recipe.data_weight} and kept is {self.recipe.kept}: use "
+                "Weight(0.0) and kept=None, or reference_steps=0"
             )
 
     def __call__(

@@ -178,6 +178,11 @@ class Recipe:
         return self.num_latents if self.target_atoms is None else self.target_atoms
 
     @property
+    def noises_data(self) -> bool:
+        """Whether a loss needs the x_0 that a state x_t was made from."""
+        return self.data_weight.scale > 0 or self.kept is not None
+
+    @property
     def data_atoms(self) -> int:
         """Number of data of its class that each example needs besides its own; 0 for none."""
         if self.kept is not None:

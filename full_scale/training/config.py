@@ -232,7 +232,7 @@ class Run:
             raise ValueError(
                 f"reference_steps must be 0 for the recipe teacher; got {self.reference_steps}"
             )
-        if self.reference_steps and self.di4c_recipe.data_weight.scale > 0:
+        if self.reference_steps and self.di4c_recipe.noises_data:
             raise ValueError(
                 f"reference_steps must be 0 for the recipe {self.recipe}, which has a data loss; "
                 f"got {self.reference_steps}"

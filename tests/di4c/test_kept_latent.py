@@ -255,6 +255,13 @@ def test_another_sampler_is_refused():
     assert_refused(lambda: replace(RECIPE, kept=KeptLatent()), "redraw must be 'fixed' with kept;")
 
 
+def test_states_without_data_are_refused():
+    """A latent belongs to an x_0, and generated states have none."""
+    recipe = replace(ALONE, kept=KeptLatent())
+    message = "reference_steps = 2 generates x_t without an x_0, .* kept is KeptLatent"
+    assert_refused(lambda: objective_on(MaskedProcess(2), recipe, reference_steps=2), message)
+
+
 def test_too_few_atoms_are_refused():
     objective = objective_on(MaskedProcess(2), replace(ALONE, kept=KeptLatent(4, 6)))
     assert_refused(

@@ -106,7 +106,7 @@ def teacher(tmp_path_factory):
 
 
 def test_pure_distillation_never_looks_at_the_data(teacher, tmp_path):
-    """Examples and atoms of the start are samples of the teacher, the same for every seed."""
+    """Examples and atoms of their class are samples of the teacher, the same for every seed."""
     run = EXPERIMENTS["words"][1]
     data = replace(run.data, generated=30, generated_calls=2)
     changes = {"teacher": str(teacher), "num_latents": 3, "data": data} | SHORT
@@ -117,7 +117,7 @@ def test_pure_distillation_never_looks_at_the_data(teacher, tmp_path):
     assert len(found.data) == 30
     for index in range(30):
         item = found.data[index]
-        assert item["start_atoms"].shape == (run.di4c_recipe.start.atoms, 10)
+        assert item["start_atoms"].shape == (run.di4c_recipe.data_atoms, 10)
         assert {tuple(row) for row in [item["x_0"].tolist(), *item["start_atoms"].tolist()]} <= (
             samples
         )
