@@ -13,10 +13,11 @@ $\pi(\lambda | x_0) \propto p(x_0 | x_T; \lambda)$, on a pool of P latents, and 
 
 $$L = \mathbb{E}_t\, \mathbb{E}_{\lambda \sim \pi(\cdot | x_0)}\,[-\log p(x_0 | x_t; \lambda)].$$
 
-This is the EM algorithm. At t = T the mean of its gradient is that of the likelihood of the mixture
-of all P components, $-\log \frac{1}{P} \sum_j p(x_0 | x_T; \lambda_j)$. At other times it is that
-of the bound for a path of any number of calls. A state costs one call with gradients. The pool
-costs P calls without, so it can be large, and a mixture cannot show more components than it has.
+This is the EM algorithm with drawn latents. At t = T the mean of its gradient is that of the
+likelihood of the mixture of all P components, $-\log \frac{1}{P} \sum_j p(x_0 | x_T; \lambda_j)$.
+At other times the loss is the cross-entropy of a denoiser that knows the latent, which every later
+call of a path needs. A state costs one call with gradients. The pool costs P calls without, so it
+can be large, and a mixture cannot show more components than it has.
 
 The loss is ours, not the paper's. Samples of a teacher as x_0 make it a distillation without data.
 """

@@ -120,7 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = script_parser(__doc__, figure=False, quick=False)
     parser.prog = "python -m full_scale.miniatures.ablation"
     parser.add_argument("--changes", nargs="+", metavar="NAME", help="only these changes")
-    parser.add_argument("--steps", type=at_least(1), default=200, help="steps of each student")
+    parser.add_argument("--steps", type=at_least(1), default=150, help="steps of each student")
     parser.add_argument("--samples", type=at_least(1), default=5000, help="samples of each score")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/ablation"), help="folder of the runs"

@@ -9,7 +9,8 @@ A sample $x_0$ of the teacher (64 calls) is noised to $x_t$. Three models give i
 A student without correlations is as good as the first model. A perfect one is about as good as the
 second. The share of their difference that the student makes up is what it captures at this time; it
 is negative where the student has worse marginals than its teacher. With other noise than masks
-there is no second model.
+there is no second model. A student that keeps its latent does not draw it anew at x_t: for such a
+student only the row of noise 1 tells what its sampler does.
 
     python -m full_scale.miniatures.likelihoods runs/miniature/words-0
 """

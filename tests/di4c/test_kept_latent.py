@@ -153,19 +153,18 @@ def test_two_calls_with_a_kept_latent_obey_the_bound():
         assert bool((bound >= total - 1e-12).all())
         assert (float((bound - total).max()) < 1e-12) == tight
 
-    def denoiser(x_t, t, latent):
-        return student_log_probs(x_t, t, latent)
-
     start = torch.full((40_000, 2), 2)
     policy = LatentPolicy("fixed", law=FiniteLatent(SUPPORT))
     grid = torch.tensor([0.0, middle, 1.0])
-    drawn = ancestral(process, denoiser, start, grid, latent=policy, generator=seeded()).samples
+    drawn = ancestral(
+        process, student_log_probs, start, grid, latent=policy, generator=seeded()
+    ).samples
     assert p_value(drawn, paths.mean(0), 2) > P_VALUE
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=["mask", "uniform"])
 def test_the_loss_is_a_term_of_the_objective(process):
-    """It stands alone where nothing else has a weight: then the student is called twice."""
+    """Nothing else has a weight: pool, states and distillation alone call the student."""
     kept = KeptLatent(pool=4, states=6, weight=0.5)
     calls, seen = [], []
     rule = SeparateDistillation(0.1, weight=1.0)

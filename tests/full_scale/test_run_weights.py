@@ -72,6 +72,21 @@ def test_a_finished_run_has_both_while_its_last_checkpoint_is_there(run, weights
         torch.testing.assert_close(parameter.data, expected[name], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("recipe", "redraw"), [("digits", "fixed"), ("cifar10", "per_step")])
+def test_a_student_is_sampled_as_its_recipe_says(tmp_path, recipe, redraw):
+    """The model, a checkpoint and the command agree. An option of the command comes first."""
+    train_cases.write_teacher(tmp_path / "teacher.safetensors")
+    run = train_cases.student_run(tmp_path, recipe=recipe, steps=2)
+    train(run, progress=False)
+    for source in (run.out, run.out / "checkpoints" / "step_00000002"):
+        assert load_model(source).policy.redraw == redraw
+    options = ["--steps", 2, "--num-samples", 4]
+    for given, wanted in (((), redraw), (("--redraw", "fixed"), "fixed")):
+        out = tmp_path / f"drawn{len(given)}"
+        draw(tmp_path, out, "run", *options, *given, suffix="")
+        assert SampleFolder(out).run["settings"]["redraw"] == wanted
+
+
 def test_weights_that_are_not_there_are_refused(run, tmp_path):
     shutil.copy(run.out / "model.safetensors", tmp_path)
     assert load_model(tmp_path, weights="raw").weights == "raw"
