@@ -163,6 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     trained, path = train(args.name, args.steps, args.seed), classifier_file(args.name)
     parts = {part: SOURCES[args.name](part) for part in ("train", "validation", "test")}
     accuracy = {part: trained.accuracy(*images) for part, images in parts.items()}
+    print("accuracy: " + ", ".join(f"{part} {value:.4f}" for part, value in accuracy.items()))
     side = parts["test"][0].shape[-1]
     provenance = manifest(args.seed)  # before the new file makes the clone differ from its commit
     path.parent.mkdir(exist_ok=True)
@@ -176,7 +177,6 @@ def main(argv: list[str] | None = None) -> None:
         "manifest": provenance,
     }
     write_json(path.with_suffix(".json"), description)
-    print("accuracy: " + ", ".join(f"{part} {value:.4f}" for part, value in accuracy.items()))
     print(f"written to {path}")
 
 

@@ -17,7 +17,7 @@ from tqdm import trange
 from full_scale.data import mnist_tokens as data
 from full_scale.data.mnist_tokens import NUM_VALUES, PATCH
 from full_scale.models.tensor_file import file_sha256, write_tensors
-from reporting import manifest, run_script, script_parser, write_json
+from reporting import at_least, manifest, run_script, script_parser, write_json
 
 EMBEDDING, WIDTH = 16, 64
 """Sizes of the decoder."""
@@ -29,18 +29,22 @@ def main(argv: list[str] | None = None) -> None:
     """Make the code book, measure it, and put it into the repository."""
     parser = script_parser(__doc__, json=False, figure=False, quick=False)
     parser.prog = "python -m full_scale.miniatures.codes"
-    parser.add_argument("--steps", type=int, default=3000, help="training steps of the decoder")
+    parser.add_argument(
+        "--steps", type=at_least(1), default=3000, help="training steps of the decoder"
+    )
     args = parser.parse_args(argv)
     images = data.shifted(data.part("train")[0]).flatten(0, 1)
     book = decoder(images, centres(images, args.seed), args.steps, args.seed)
-    write_tensors(data.CODE_BOOK, book, {"kind": "mnist-tokens-codes"})
-    description = {"sha256": file_sha256(data.CODE_BOOK)}
     errors = {part: error(data.part(part)[0], book) for part in ("train", "validation", "test")}
-    write_json(
-        data.CODE_BOOK.with_suffix(".json"),
-        description | {"mean_squared_error": errors, "manifest": manifest(args.seed)},
-    )
     print(f"mean squared error of the test images: {errors['test']['decoder']:.4f}")
+    provenance = manifest(args.seed)  # before the new file makes the clone differ from its commit
+    write_tensors(data.CODE_BOOK, book, {"kind": "mnist-tokens-codes"})
+    description = {
+        "sha256": file_sha256(data.CODE_BOOK),
+        "mean_squared_error": errors,
+        "manifest": provenance,
+    }
+    write_json(data.CODE_BOOK.with_suffix(".json"), description)
     print(f"written to {data.CODE_BOOK}")
 
 
