@@ -19,11 +19,14 @@ At other times the loss is the cross-entropy of a denoiser that knows the latent
 call of a path needs. A state costs one call with gradients. The pool costs P calls without, so it
 can be large, and a mixture cannot show more components than it has.
 
+In training a latent fits $x_0$, in sampling it fits only what the path has shown so far. At small
+times it then seems to say more than it does. So the recipe should draw only late times here, and
+distil the teacher at the small ones (`SeparateDistillation`), with latents independent of $x_0$.
+
 The loss is ours, not the paper's. Samples of a teacher as x_0 make it a distillation without data.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -65,21 +68,20 @@ class KeptLatent:
         if not self.weight > 0:
             raise ValueError(f"weight must be > 0; got {self.weight}: use kept=None for no loss")
 
+    def data(self, atoms: Int[Tensor, "batch atom dim"]) -> Int[Tensor, "batch state dim"]:
+        """The datum of each state: the first atoms, or a single one for all.
 
-class LatentPairs(NamedTuple):
-    """Data, each with a latent.
-
-    Attributes:
-        x_0: (B, K, D).
-        latents: (B, K, ...).
-    """
-
-    x_0: Int[Tensor, "batch atom dim"]
-    latents: Shaped[Tensor, "batch atom ..."]
-
-    def first(self, count: int) -> "LatentPairs":
-        """At most `count` pairs of each example."""
-        return LatentPairs(self.x_0[:, :count], self.latents[:, :count])
+        Raises:
+            ValueError: If there are fewer atoms than states, and more than one.
+        """
+        if atoms.shape[1] == 1:
+            return atoms.expand(-1, self.states, -1)
+        if atoms.shape[1] < self.states:
+            raise ValueError(
+                f"start_atoms must hold {self.states} atoms, one for each state of the recipe; got "
+                f"{atoms.shape[1]}"
+            )
+        return atoms[:, : self.states]
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,20 @@ class KeptLatentLoss:
     sampler: TeacherSampler
     student: MixtureNetwork
 
-    def __call__(self, pairs: LatentPairs, generator: Generator | None) -> Float[Tensor, "batch"]:
+    def __call__(
+        self, x_0: Int[Tensor, "batch state dim"], generator: Generator | None
+    ) -> Float[Tensor, "batch"]:
         """The weighted loss of each example, in nats.
 
         Args:
-            pairs: x_0 and latent of each state.
+            x_0: the datum of each state, all of the example's class, (B, K, D).
             generator: source of all randomness.
         """
-        batch, count = pairs.x_0.shape[:2]
-        x_0, latents = pairs.x_0.flatten(0, 1), pairs.latents.flatten(0, 1)
+        batch, count = x_0.shape[:2]
+        latents = self.latents(x_0, generator).flatten(0, 1)
+        x_0 = x_0.flatten(0, 1)
         repeated = repeated_generator(generator, count)
-        t = self._draw_times(batch, repeated, x_0.device)
+        t = self._draw_times(batch, count, repeated, x_0.device)
         x_t = self.sampler.process.sample(x_0, 0.0, t, generator=repeated)
         target = Target.from_samples(x_0[:, None], validate=False)
         student = self.student(x_t[:, None], t, latents[:, None])
@@ -116,47 +121,33 @@ class KeptLatentLoss:
         return self.settings.weight * loss.unflatten(0, (batch, count)).mean(1)
 
     @torch.no_grad()
-    def pairs(
-        self, atoms: Int[Tensor, "batch atom dim"], generator: Generator | None
-    ) -> LatentPairs:
-        """A latent for each atom, drawn from the pool by its probability given the atom.
+    def latents(
+        self, x_0: Int[Tensor, "batch state dim"], generator: Generator | None
+    ) -> Shaped[Tensor, "batch state ..."]:
+        """A latent for each datum, drawn from the pool by its probability given the datum.
 
         Args:
-            atoms: data of each example's class, (B, K, D): one for each state, or one for all.
+            x_0: data of each example's class, (B, K, D).
             generator: source of all randomness.
-
-        Raises:
-            ValueError: If there are fewer atoms than states, and more than one.
         """
-        count = self.settings.states
-        if atoms.shape[1] == 1:
-            atoms = atoms.expand(-1, count, -1)
-        if atoms.shape[1] < count:
-            raise ValueError(
-                f"start_atoms must hold {count} atoms, one for each state of the recipe; got "
-                f"{atoms.shape[1]}"
-            )
-        atoms = atoms[:, :count]
-        sampler, pool, (batch, _, num_dims) = self.sampler, self.settings.pool, atoms.shape
-        options = {"generator": generator, "device": atoms.device}
+        sampler, pool, (batch, _, num_dims) = self.sampler, self.settings.pool, x_0.shape
+        options = {"generator": generator, "device": x_0.device}
         latents = latent_batches(
             sampler.latent, (batch, pool), stratified=sampler.stratified, **options
         )
-        start = sampler.prior(batch, num_dims, generator, atoms.device)
+        start = sampler.prior(batch, num_dims, generator, x_0.device)
         t = torch.full((batch,), sampler.process.horizon, dtype=torch.float64, device=start.device)
         mixture = self.student(start[:, None].expand(-1, pool, -1), t, latents)
-        law = mixture.gather(atoms).double().sum(2)  # (B, P, K)
-        # An atom that no component can give says nothing about the latent.
+        law = mixture.gather(x_0).double().sum(2)  # (B, P, K)
+        # A datum that no component can give says nothing about the latent.
         law = torch.where(law.isneginf().all(1, keepdim=True), 0.0, law).softmax(1)
         chosen = categorical(law.mT, generator=generator)
-        rows = torch.arange(batch, device=atoms.device)[:, None]
-        return LatentPairs(atoms, latents[rows, chosen])
+        return latents[torch.arange(batch, device=x_0.device)[:, None], chosen]
 
     def _draw_times(
-        self, batch: int, generator: Generator | None, device: torch.device
+        self, batch: int, count: int, generator: Generator | None, device: torch.device
     ) -> Float[Tensor, "row"]:
         """Times of all states, those of an example one after the other."""
-        count = self.settings.states
         t, _ = self.times.draw(batch * count, generator, device)
         at_start = torch.arange(count, device=device) < round(self.settings.start_share * count)
         return torch.where(at_start.repeat(batch), self.sampler.process.horizon, t)

@@ -24,7 +24,7 @@ from torch import Tensor
 from di4c.conditioning import Held
 from di4c.data_term import data_targets, data_terms
 from di4c.denoisers import MixtureNetwork
-from di4c.kept_latent import KeptLatentLoss, LatentPairs
+from di4c.kept_latent import KeptLatentLoss
 from di4c.latents import LatentLaw, UniformLatent, latent_batches
 from di4c.likelihood.checks import check_data, checks_values
 from di4c.losses import Target, consistency_loss, distillation_loss, prefetch
@@ -158,14 +158,15 @@ class Di4CObjective:
         recipe, rule = self.recipe, self.recipe.distillation
         terms = self._at_x_t(x_0, draws, generator)
         atoms = x_0[:, None] if start_atoms is None else start_atoms
-        pairs = LatentPairs(self._repeat(x_0, recipe.num_latents), draws.latents)
+        distilled = self._repeat(x_0, recipe.num_latents)
         if recipe.kept is not None:
             kept = KeptLatentLoss(recipe.kept, recipe.times, self._teacher, self.student)
-            pairs = kept.pairs(atoms, generator)
-            terms["kept"] = kept(pairs, generator)
+            data = recipe.kept.data(atoms)
+            terms["kept"] = kept(data, generator)
+            distilled = data[:, : recipe.num_latents]
         if isinstance(rule, SeparateDistillation):
-            some = pairs.first(recipe.num_latents)
-            terms["distillation"] = rule.weight * self._separate(some, rule, generator)
+            found = self._separate(distilled, draws.latents, rule, generator)
+            terms["distillation"] = rule.weight * found
         if recipe.start is not None:
             start = StartLoss(
                 recipe.start,
@@ -279,13 +280,14 @@ class Di4CObjective:
 
     def _separate(
         self,
-        pairs: LatentPairs,
+        x_0: Int[Tensor, "batch copy dim"],
+        latents: Shaped[Tensor, "batch latent ..."],
         rule: SeparateDistillation,
         generator: Generator | None,
     ) -> Float[Tensor, "batch"]:
-        """Distillation loss at small times, (B,). Each latent gets its own time and state."""
-        batch, count, num_dims = pairs.x_0.shape
-        x_0, latents = pairs.x_0.flatten(0, 1), pairs.latents.flatten(0, 1)
+        """Distillation loss at small times, (B,). Each x_0 gets its own time, state and latent."""
+        batch, count, num_dims = x_0.shape
+        x_0, latents = x_0.flatten(0, 1), latents[:, :count].flatten(0, 1)
         repeated = repeated_generator(generator, count)
         t = rule.draw(len(x_0), repeated, x_0.device)
         if self.reference_steps:

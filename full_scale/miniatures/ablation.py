@@ -73,6 +73,9 @@ class Change:
     network: Mapping[str, Any] = field(default_factory=dict)
 
 
+RUN = replace(EXPERIMENTS[_NAME][1], dropout=0.0)
+"""The run of the base."""
+
 _START = OWN.start
 assert _START is not None
 _LATENTS = OWN.num_latents * _START.latent_factor  # at the start
@@ -168,7 +171,7 @@ def measured(name: str, steps: int, samples: int, seed: int, folder: Path) -> di
         patch.dict(PRESETS, {_NAME: replace(preset, network=network)}),
     ):
         place = folder / f"{list(CHANGES).index(name):02d}-{steps}-{seed}"
-        run: Run = replace(EXPERIMENTS[_NAME][1], out=place, seed=seed, recipe=recipe, steps=steps)
+        run: Run = replace(RUN, out=place, seed=seed, recipe=recipe, steps=steps)
         reports = Reports(log_every=50, save_every=steps, sample_every=0, keep=1)
         run = replace(run, reports=reports, **change.run)
         outcome = train(run)

@@ -112,6 +112,7 @@ _WORDS = replace(
     batch_size=1,
     micro_batch=1,
     data=Data("words", generated=20_000, generated_calls=32),
+    dropout=0.1,
     precision="bf16",
 )
 

@@ -62,8 +62,10 @@ OWN = Recipe(
 
 WORDS = replace(
     OWN,
+    times=FixedGap(0.1, first=0.45),
     data_weight=Weight(0.0),
-    distillation=SeparateDistillation(0.1, weight=0.5, last=0.5),
+    distillation=SeparateDistillation(0.1, weight=3.0, last=0.5),
+    num_latents=64,
     consistency_weight=0.0,
     start=None,
     kept=KeptLatent(pool=1024, states=256),
@@ -71,15 +73,16 @@ WORDS = replace(
 )
 """For words: likelihood of x_0 with a latent that is kept for all calls, and distillation.
 
-With samples of the teacher as x_0 this is pure distillation.
+With samples of the teacher as x_0 this is pure distillation. At small times the teacher alone
+trains the student.
 """
 
 MNIST_TOKENS = replace(
     WORDS,
-    distillation=SeparateDistillation(0.15, weight=1.0, last=0.6),
+    distillation=SeparateDistillation(0.15, weight=3.0, last=0.6),
     kept=KeptLatent(pool=256, states=128),
 )
-"""For codes of MNIST images, as for words, with more distillation."""
+"""For codes of MNIST images, as for words, with fewer latents."""
 
 DIGITS = replace(
     OWN,

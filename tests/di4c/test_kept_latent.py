@@ -61,7 +61,7 @@ def test_each_atom_gets_a_latent_by_bayes_rule():
     """Chi-square of 20 000 latents of each atom at 1e-6; two latents, all bits masked."""
     loss = loss_of(MaskedProcess(2), KeptLatent(pool=400, states=80_000))
     atoms = STATES.repeat(20_000, 1)[None]
-    found = loss.pairs(atoms, seeded()).latents[0]
+    found = loss.latents(atoms, seeded())[0]
     laws = torch.tensor([component([2, 2], 1.0, one) for one in SUPPORT])
     share = _pool_share(loss)  # of a random pool
     for index in range(4):
@@ -80,7 +80,7 @@ def _pool_share(loss):
         seen.append(latents)
         return loss.student(x_t, t, latents)
 
-    replace(loss, student=spy).pairs(STATES[:1, None], seeded())
+    replace(loss, student=spy).latents(STATES[:1, None], seeded())
     return (seen[0] == SUPPORT[1]).double().mean()
 
 
@@ -99,9 +99,8 @@ def test_gradient_at_the_start_is_that_of_the_likelihood():
     objective = objective_on(MaskedProcess(2), replace(ALONE, kept=kept, stratified=True))
     sampler = replace(objective._teacher, latent=latent, stratified=True)  # the pool is 0 and 1
     loss = KeptLatentLoss(kept, ALONE.times, sampler, student)
-    atom = torch.tensor([[[0, 1]]])
-    pairs = loss.pairs(atom, seeded())
-    found = torch.autograd.grad(loss(pairs, seeded(4)).sum(), logits)[0]
+    x_0 = torch.tensor([0, 1]).expand(1, count, -1)
+    found = torch.autograd.grad(loss(x_0, seeded()).sum(), logits)[0]
     p = torch.sigmoid(logits)
     exactly = torch.autograd.grad(-(p[:, 0] * (1 - p[:, 1])).mean().log(), logits)[0]
     # A latent is drawn or not: each entry is a mean of numbers between -1 and 1.
@@ -118,8 +117,7 @@ def test_share_of_the_states_at_the_horizon(share):
         return loss.student(x_t, t, latents)
 
     loss = loss_of(MaskedProcess(2), KeptLatent(pool=3, states=8, start_share=share))
-    spied = replace(loss, student=spy)
-    spied(spied.pairs(STATES[:2, None], seeded()), seeded(4))
+    replace(loss, student=spy)(STATES[:2, None].expand(-1, 8, -1), seeded())
     (_, start_times, pool), (x_t, t, latents) = seen
     assert start_times.tolist() == [1, 1]
     assert pool.shape == (2, 3)
@@ -183,11 +181,26 @@ def test_the_loss_is_a_term_of_the_objective(process):
     assert bool((found.terms["kept"] > 0).all())
     pool, states, distilled = ((3, 4, 2), False), ((18, 1, 2), True), ((6, 1, 2), True)
     assert calls == [pool, states, distilled]
-    both = seen[1].unflatten(0, (3, 6))[:, :2].flatten(0, 1)
-    assert torch.equal(seen[2], both)  # the latents of the first two data of each example
+    drawn = objective.draw(x_0, generator=seeded()).latents
+    assert torch.equal(seen[2], drawn.flatten()[:, None])  # at small times latents are independent
     double = objective_on(process, replace(recipe, kept=replace(kept, weight=1.0)))
     other = double(x_0, generator=seeded())
     torch.testing.assert_close(other.terms["kept"], 2 * found.terms["kept"])
+
+
+def test_small_times_are_distilled_on_the_same_data():
+    """Data of the class, not the one x_0 of the example: here all ones, not zeros."""
+    recipe = replace(ALONE, kept=KeptLatent(4, 6), distillation=SeparateDistillation(0.1))
+    objective, states = objective_on(MaskedProcess(2), recipe), []
+
+    def spy(x_t, t, latents):
+        states.append(x_t)
+        return objective.student(x_t, t, latents)
+
+    atoms = torch.ones(1, 6, 2, dtype=torch.long)
+    replace(objective, student=spy)(STATES[:1], generator=seeded(), start_atoms=atoms)
+    assert 1 in states[-1]
+    assert 0 not in states[-1]
 
 
 def test_an_example_does_not_depend_on_its_batch():
@@ -218,8 +231,8 @@ def test_an_atom_that_no_component_gives_keeps_all_latents():
         return DenseMixture(logs, torch.zeros(x_t.shape[1]).log_softmax(0))
 
     loss = replace(loss_of(MaskedProcess(2), KeptLatent(64, 100)), student=impossible)
-    found = loss.pairs(torch.ones(1, 100, 2, dtype=torch.long), seeded())
-    assert len(found.latents.unique()) == 2
+    found = loss.latents(torch.ones(1, 100, 2, dtype=torch.long), seeded())
+    assert len(found.unique()) == 2
 
 
 def test_the_recipe_says_which_sampler_and_how_many_data_belong_to_it():

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from full_scale.miniatures import ablation
-from full_scale.miniatures.ablation import BASE, CALLS, CHANGES, main
+from full_scale.miniatures.ablation import BASE, CALLS, CHANGES, RUN, main
 from full_scale.models.presets import PRESETS
-from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.recipes import OWN, RECIPES, WORDS
 from reporting import read_json
 from tests.helpers.refusals import assert_refused
@@ -16,7 +15,7 @@ REAL, KEPT = "real data", "latent kept for all calls (the recipe words)"
 
 
 def test_every_change_changes_something():
-    run, network = EXPERIMENTS["words"][1], PRESETS["words"].network
+    run, network = RUN, PRESETS["words"].network
     seen = []
     for change in CHANGES.values():
         parts = (
@@ -35,10 +34,9 @@ def cheap(tiny, teacher, monkeypatch):
     """A shipped teacher of the tiny network, and its samples."""
     monkeypatch.setattr(ablation, "shipped_teacher", lambda name: teacher)
     monkeypatch.setattr(ablation, "open_teacher", lambda name: None)
-    text, run = EXPERIMENTS["words"]
-    data = replace(run.data, generated=30, generated_calls=2)
-    run = replace(run, teacher=str(teacher), data=data)
-    monkeypatch.setitem(EXPERIMENTS, "words", (text, run))
+    data = replace(RUN.data, generated=30, generated_calls=2)
+    run = replace(RUN, teacher=str(teacher), data=data)
+    monkeypatch.setattr(ablation, "RUN", run)
 
 
 def test_students_are_compared_with_the_base(cheap, tmp_path, monkeypatch, capsys):
