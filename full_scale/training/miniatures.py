@@ -108,7 +108,7 @@ _WORDS = replace(
     _STUDENT,
     preset="words",
     recipe="words",
-    steps=3000,
+    steps=1500,
     batch_size=1,
     micro_batch=1,
     data=Data("words", generated=20_000, generated_calls=32),
