@@ -97,11 +97,12 @@ _MNIST_TOKENS = replace(
     _STUDENT,
     preset="mnist-tokens",
     recipe="mnist-tokens",
-    steps=1700,
+    steps=1200,
     data=Data("mnist-tokens", generated=5000, generated_calls=32),
     # A small step keeps the marginals near the teacher's. Large weights let the latent learn.
     optimizer=replace(_STUDENT.optimizer, learning_rate=4e-4),
     latent_gain=4.0,
+    dropout=0.1,
     precision="bf16",
 )
 _WORDS = replace(
