@@ -7,6 +7,7 @@ import pytest
 from reporting import read_json, write_json
 from tests.hard_use import __main__ as program
 from tests.hard_use.kills import differing
+from tests.hard_use.orders import one_run
 
 
 def _part(monkeypatch, steps):
@@ -50,3 +51,19 @@ def test_a_wrong_share_is_refused(share):
 def test_what_differs_is_named():
     assert differing({"a": 1, "b": 2}, {"b": 3, "a": 1, "c": 4}) == "b, c"
     assert "as one" in differing(b"x", b"y")
+
+
+def test_a_run_in_another_order_says_what_failed(tmp_path):
+    path = tmp_path / "test_two.py"
+    path.write_text(
+        "import os\n"
+        "def test_seed(): assert os.environ['PYTHONHASHSEED'] == '7'\n"
+        "def test_wrong(): assert False\n"
+    )
+    options = ["-n0", "-p", "no:cacheprovider", str(path)]
+    passed, failures = one_run(7, options)
+    assert passed == 1
+    assert len(failures) == 1
+    assert "test_wrong" in failures[0]
+    assert failures[0].endswith("(order 7)")
+    assert one_run(7, [*options, "--no-such-option"])[1][0].startswith("status 4: ")
