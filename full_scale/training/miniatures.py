@@ -102,7 +102,6 @@ _MNIST_TOKENS = replace(
     # A small step keeps the marginals near the teacher's. Large weights let the latent learn.
     optimizer=replace(_STUDENT.optimizer, learning_rate=4e-4),
     latent_gain=4.0,
-    dropout=0.1,
     precision="bf16",
 )
 _WORDS = replace(
