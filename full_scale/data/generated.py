@@ -68,6 +68,12 @@ def generate(teacher: Loaded, like: TokenData, count: int, calls: int, folder: P
     return Generated(read_tensors(path)[0]["samples"], like, classes)
 
 
+def blank(teacher: Loaded, like: TokenData, count: int) -> Generated:
+    """Zeros in place of the samples, for a run that only says what it would do."""
+    samples = torch.zeros((), dtype=torch.int32).expand(count, like.num_dims)
+    return Generated(samples, like, teacher.network.config.num_classes)
+
+
 class WithStartAtoms:
     """A data set whose items also hold "start_atoms" (K, D): items of the same class.
 

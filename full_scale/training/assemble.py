@@ -8,7 +8,7 @@ from torch import nn
 
 from di4c.rng import fold_seed
 from full_scale.data import TokenData, open_data
-from full_scale.data.generated import WithStartAtoms, generate
+from full_scale.data.generated import WithStartAtoms, blank, generate
 from full_scale.data.share import Share
 from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import load_model
@@ -68,7 +68,10 @@ def assemble(run: Run) -> Assembly:
     identity["teacher_sha256"] = teacher.sha256
     if run.data.generated:
         count, calls = run.data.generated, run.data.generated_calls
-        data = generate(teacher, data, count, calls, run.out.parent)
+        if run.dry_run:
+            data = blank(teacher, data, count)
+        else:
+            data = generate(teacher, data, count, calls, run.out.parent)
         _check_size(run, data)
     recipe = run.di4c_recipe
     if recipe.data_atoms:

@@ -93,6 +93,15 @@ def test_dry_run_describes_the_run_and_writes_nothing(run, tmp_path, capsys):
     assert "work: " in memory
 
 
+def test_dry_run_draws_no_samples_of_the_teacher(tmp_path, capsys):
+    """The 20,000 samples of words take minutes; their number is known without them."""
+    run = replace(EXPERIMENTS["words"][1], out=tmp_path / "run")
+    assert program.train(replace(run, dry_run=True)) is None
+    described = json.loads(capsys.readouterr().out.rpartition("memory: ")[0])
+    assert described["data"] == {"items": 20_000, "num_dims": 10}
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("experiment", "teacher", "student"),
     [("cifar10", 35_749_766, 39_066_630), ("imagenet", 174_160_874, 174_620_906)],
