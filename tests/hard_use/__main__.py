@@ -1,4 +1,4 @@
-"""Use the project hard: damaged files, wrong calls, kills, extreme numbers.
+"""Use the project hard: damaged files, wrong calls, kills, extreme numbers, mutants of the code.
 
 The status is 1 if something went wrong.
 
@@ -7,6 +7,9 @@ The status is 1 if something went wrong.
     python -m tests.hard_use kills     programs that are killed at random moments
     python -m tests.hard_use numerics  extreme numbers, 100,000 examples of each property
     python -m tests.hard_use orders    the whole suite 20 times, shuffled, with other hash seeds
+    python -m tests.hard_use mutation --share 0.03
+                                       small changes of the code, which the tests should find; needs
+                                       the package cosmic-ray: pip install cosmic-ray
     python -m tests.hard_use files calls --json results/robustness.json
     python -m tests.hard_use kills numerics --share 0.2
 
@@ -32,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         type=float,
         default=1.0,
         metavar="SHARE",
-        help="share of the kills, examples and runs, for a shorter run",
+        help="share of the kills, examples, runs and mutants of the code, for a shorter run",
     )
     args = parser.parse_args(argv)
     if not 0 < args.share <= 1:

@@ -1,5 +1,6 @@
 """The command `python -m tests.hard_use`: what it records, also when it is stopped."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from reporting import read_json, write_json
 from tests.hard_use import __main__ as program
 from tests.hard_use.kills import differing
+from tests.hard_use.mutation import change, verdicts
 from tests.hard_use.orders import one_run
 
 
@@ -67,3 +69,27 @@ def test_a_run_in_another_order_says_what_failed(tmp_path):
     assert "test_wrong" in failures[0]
     assert failures[0].endswith("(order 7)")
     assert one_run(7, [*options, "--no-such-option"])[1][0].startswith("status 4: ")
+
+
+def test_mutants_are_killed_by_the_tests_that_call_them(tmp_path):
+    """A changed function and a changed constant are found; a change that no test sees survives."""
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
+    source = "MOST = 3\n\n\ndef small(x):\n    return x < MOST if x > 0 else True\n"
+    (tmp_path / "tiny.py").write_text(source)
+    test = "from tiny import small\n\n\ndef test_small():\n    assert small(2) and not small(3)\n"
+    (tmp_path / "test_tiny.py").write_text(test)
+    mutants = [source.replace(*pair) for pair in (("<", "<="), ("= 3", "= 4"), ("> 0", "> 1"))]
+    found = verdicts(tmp_path, (".",), [("tiny.py", mutant) for mutant in mutants])
+    assert [*found] == ["killed", "killed", "survived"]
+    assert (tmp_path / "tiny.py").read_text() == source
+
+
+def test_a_survivor_is_told_by_the_lines_that_differ():
+    assert change("a\n  b + 1\nc\n", "a\n  b - 1\nc\n") == ("2", "b + 1", "b - 1")
+    assert change("a\n@b\nc\n", "a\nc\n") == ("2", "@b", "")
+
+
+def test_mutants_need_a_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cosmic_ray", None)
+    with pytest.raises(ValueError, match="install it: pip install cosmic-ray"):
+        program.main(["mutation"])
