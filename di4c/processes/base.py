@@ -112,7 +112,7 @@ class ForwardProcess(StateSpace, ABC):
         kernel = self.transition(s, t).to(weights)
         if kernel.ndim == 3:  # one kernel for each leading entry
             if weights.ndim == 2:
-                return (weights[:, None] @ kernel)[:, 0]
+                return (weights[:, None] @ kernel).squeeze(1)
             kernel = kernel.reshape(kernel.shape[0], *(1,) * (weights.ndim - 3), *kernel.shape[1:])
         return weights @ kernel
 

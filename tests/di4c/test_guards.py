@@ -63,6 +63,7 @@ def test_examples_of_several_axes_with_a_time_each(name):
             (process.posterior(x_0, x_t, s, t)[b], process.posterior(x_0[b], x_t[b], *times)),
             (process.likelihood(x_t, s, t)[b], process.likelihood(x_t[b], *times)),
             (process.push(weights, s, t)[b], process.push(weights[b], *times)),
+            (process.push(weights, *times)[b], process.push(weights[b], *times)),
         ):
             torch.testing.assert_close(found, alone, rtol=0, atol=1e-14)
 

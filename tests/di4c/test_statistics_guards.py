@@ -64,6 +64,15 @@ def test_a_given_coordinate_sends_no_gradient_from_its_atoms():
     assert not grad[:, 1].any()
 
 
+def test_second_derivatives_are_refused():
+    """The gradient is computed by hand and has no graph: a second one would be silently wrong."""
+    instance = Instance(3, SIZES)
+    value = instance.head_mixture(2).marginal_kl(TARGET).sum()
+    (grad,) = torch.autograd.grad(value, instance.inputs[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        torch.autograd.grad(grad.sum(), instance.inputs[:1])
+
+
 @pytest.fixture(params=[False, True], ids=["subnormal numbers", "flushed to zero"])
 def arithmetic(request):
     """Numbers below the smallest normal float are kept with few digits, or count as 0."""
