@@ -149,6 +149,8 @@ class Loop:
         names, seconds = self.callers(path, new)
         if not names:  # a constant, or a function that runs at import
             names, seconds = self.callers(path, new := {})
+        if not names:
+            return "survived"
 
         def in_memory() -> bool:
             for function in self.functions:
