@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.exact.composition import product_step, start_law
+from di4c.exact.composition import product_step
 from di4c.exact.laws import infer_num_dims, states
+from di4c.probabilities import as_probabilities
 from di4c.processes import ForwardProcess
 from di4c.schedules import check_grid
 
@@ -77,7 +78,7 @@ def mixture_quadrature(
     if size < 1 or size & (size - 1):
         raise ValueError(f"points must be a power of two in number; got {size}: leave some out")
     num_dims = infer_num_dims(len(start), process.num_states)
-    law = start_law(process, num_dims, times[-1], start, None)
+    law = as_probabilities("start", start)
     x_t = states(num_dims, process.num_states)
     for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):
         # At time 0 no coordinate is masked.

@@ -14,4 +14,9 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "near = self.schedule.drop(s, t) / alpha_s.where(alpha_s > 0, 1.0)",
         "near = self.schedule.drop(s, t) / alpha_s.where(alpha_s != 0, 1.0)",
     ): _NOT_NEGATIVE,
+    (
+        "di4c/processes/rate_matrix.py",
+        "law = torch.softmax(log_law, 0)",
+        "law = torch.softmax(log_law, -1)",
+    ): "there is one axis",
 }
