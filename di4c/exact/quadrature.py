@@ -85,7 +85,7 @@ def mixture_quadrature(
         images = process.values if s == 0 else torch.arange(process.num_states)
         image = torch.zeros(len(images) ** num_dims, dtype=torch.float64)
         counts, row = latent_counts(law, evaluations, size), 0
-        for count in sorted(set(counts[counts > 0].long().tolist()), reverse=True):
+        for count in sorted(set(counts.long().tolist()) - {0}, reverse=True):
             width = min(count, _ROWS)
             lines = (counts == count).nonzero()[:, 0].repeat_interleave(count // width)
             for atoms in lines.split(_ROWS // width):

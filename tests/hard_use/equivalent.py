@@ -2,6 +2,7 @@
 
 _GROUPS = "the number of coordinates that are moved together sets the time, not the result"
 _NOT_NEGATIVE = "alpha is never negative"
+_CHUNKS = "the size of a chunk sets time and memory, not the result"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
@@ -19,4 +20,29 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "law = torch.softmax(log_law, 0)",
         "law = torch.softmax(log_law, -1)",
     ): "there is one axis",
+    (
+        "di4c/likelihood/chunked.py",
+        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2**25",
+        "_CPU_LOGITS, _GPU_LOGITS = 3**22, 2**25",
+    ): _CHUNKS,
+    (
+        "di4c/likelihood/chunked.py",
+        "return torch.where((given == given[:, :1]).all(1), given[:, 0], -1)",
+        "return torch.where((given == given[:, :1]).all(1), given[:, 0], - 2)",
+    ): "every negative number means that the coordinate is not given",
+    (
+        "di4c/exact/laws.py",
+        "if num_dims == 1:",
+        "if num_dims <= 1:",
+    ): "there is at least one coordinate",
+    (
+        "di4c/exact/limits.py",
+        "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance) if num_dims > 1 else power",
+        "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance) if num_dims != 1 else power",
+    ): "there is at least one coordinate",
+    (
+        "di4c/likelihood/statistics.py",
+        "responsibility = terms.softmax(-1).masked_fill_((terms == -torch.inf).all(-1, True), 0)",
+        "responsibility = terms.softmax(-1).masked_fill_((terms <= -torch.inf).all(-1, True), 0)",
+    ): "nothing is below minus infinity",
 }

@@ -40,7 +40,7 @@ CLAIMS = {
 }
 """Files of claims, and what is mutated there: what the claims use. They themselves are tests."""
 
-TESTS = ("tests/di4c", "theory/limits", "theory/theorem1", "theory/theorem2")
+TESTS = ("tests/di4c", "tests/parity", "theory/limits", "theory/theorem1", "theory/theorem2")
 
 _KINDS = (
     {"Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow"},
