@@ -97,7 +97,7 @@ _MNIST_TOKENS = replace(
     _STUDENT,
     preset="mnist-tokens",
     recipe="mnist-tokens",
-    steps=1200,
+    steps=1700,
     data=Data("mnist-tokens", generated=5000, generated_calls=32),
     # A small step keeps the marginals near the teacher's. Large weights let the latent learn.
     optimizer=replace(_STUDENT.optimizer, learning_rate=4e-4),

@@ -79,10 +79,12 @@ trains the student.
 
 MNIST_TOKENS = replace(
     WORDS,
-    distillation=SeparateDistillation(0.15, weight=3.0, last=0.6),
+    times=FixedGap(0.1),
+    distillation=SeparateDistillation(0.15, weight=1.0, last=0.6),
+    num_latents=32,
     kept=KeptLatent(pool=256, states=128),
 )
-"""For codes of MNIST images, as for words, with fewer latents."""
+"""For codes of MNIST images, as for words, with a kept latent at all times."""
 
 DIGITS = replace(
     OWN,
