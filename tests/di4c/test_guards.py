@@ -1,5 +1,7 @@
 """Guards of exact computations and processes: cases in which they alone decide the result."""
 
+import math
+
 import pytest
 import torch
 
@@ -129,3 +131,21 @@ def test_gradients_of_a_head_are_constants():
     value = mixture.marginal_kl(torch.full((1, 1, 4), 0.25, dtype=torch.float64).log())
     (gradient,) = torch.autograd.grad(value.sum(), hidden, create_graph=True)
     assert not gradient.requires_grad
+
+
+def test_rates_of_the_gaussian_process_by_their_definition():
+    """Eight levels, centre 4, widths 1.5 and 3: jumps inwards, and detailed balance for the rest.
+
+    A level moves inwards to those between it and its mirror image, which is 8 - x below the centre
+    and 7 - x above it.
+    """
+    rates = PROCESSES["gaussian"].rates(0.5)
+    rates = rates / rates[0, 1]  # a jump inwards by one level has the rate 1
+    for x in range(8):
+        for y in set(range(8)) - {x}:
+            jump, inwards = math.exp(-(((abs(x - y) - 1) / 1.5) ** 2)), []
+            for a, b in ((x, y), (y, x)):
+                inwards.append(a < b < 8 - a if a < 4 else 7 - a < b < a and a > 4)
+            balance = math.exp(((x - 3) ** 2 - (y - 3) ** 2) / (2 * 3**2))
+            expected = jump if inwards[0] else jump * balance if inwards[1] else 0.0
+            assert float(rates[x, y]) == pytest.approx(expected, rel=1e-12, abs=1e-15)

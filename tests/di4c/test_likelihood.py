@@ -219,3 +219,8 @@ def test_uniform_laws_in_bfloat16_are_accepted(num_states):
     """Half a unit in the last place at log 51,213 moves the sum to 1.032."""
     log_probs = torch.full((1, 1, 1, num_states), -math.log(num_states)).bfloat16()
     DenseMixture(log_probs, uniform_log_weights(1))
+
+
+def test_draws_have_no_gradient():
+    logs = torch.zeros(1, 1, 2, 3, requires_grad=True).log_softmax(-1)
+    assert not DenseMixture(logs, torch.zeros(1)).draw(torch.Generator())[1].requires_grad

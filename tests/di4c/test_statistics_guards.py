@@ -115,3 +115,14 @@ def test_a_rare_value_that_the_target_allows_costs_its_share():
     assert float(found.detach()) == pytest.approx(expected, rel=1e-3)
     (slope,) = torch.autograd.grad(found.sum(), [head.weight])
     torch.testing.assert_close(slope, torch.tensor([[share], [-share]]), rtol=0.03, atol=0)
+
+
+def test_a_frozen_head_sends_the_same_gradient_to_its_features():
+    def gradient(instance):
+        value = instance.head_mixture(2).marginal_kl(TARGET).sum()
+        return torch.autograd.grad(value, instance.inputs[:1])[0]
+
+    frozen = Instance(3, SIZES)
+    for parameter in frozen.inputs[1:]:
+        parameter.requires_grad_(False)
+    torch.testing.assert_close(gradient(frozen), gradient(Instance(3, SIZES)), rtol=0, atol=0)

@@ -62,4 +62,19 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "bad = ~((totals - 1).abs() <= tolerance)  # a NaN is bad too",
         "bad = ~((totals - 1).abs() < tolerance)  # a NaN is bad too",
     ): "a sum that differs by exactly the tolerance may be refused or not",
+    (
+        "di4c/likelihood/chunked.py",
+        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2**25",
+        "_CPU_LOGITS, _GPU_LOGITS = 2** 23, 2**25",
+    ): _CHUNKS,
+    (
+        "di4c/exact/pairs/uniform.py",
+        "excess = 0 * w[0]  # the product over all steps but the last (k = 1), minus 1",
+        "excess = 0 * w[ 1]  # the product over all steps but the last (k = 1), minus 1",
+    ): "zero times a number, of the same type",
+    (
+        "di4c/likelihood/statistics.py",
+        "@staticmethod",
+        "",
+    ): "a function that is read from its class is the same with and without it",
 }

@@ -108,3 +108,9 @@ def test_bad_input_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         log_coefficient(p_0, up, down, horizon)
+
+
+def test_a_state_that_is_never_reached_is_carried_over() -> None:
+    """Bits that only rise, from 01 and 10: the measure is c at 00 and -c/2 at both, and c = a/4."""
+    law = torch.tensor([[0.0, 0.5], [0.5, 0.0]])
+    assert log_coefficient(law, 0.8, 0.0, 3.0) == pytest.approx(3.0 * 0.8 / 4, rel=1e-12)
