@@ -1,13 +1,14 @@
 """The confidence sampler: steps, guidance, calls, infilling, and what is refused."""
 
 import itertools
+import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from di4c.confidence import confidence_sampling, confidence_step, guided_logits
+from di4c.confidence import confidence_sampling, confidence_step, guided_logits, teacher_step
 from di4c.denoisers import TableDenoiser
 from di4c.latents import FiniteLatent, LatentPolicy
 from di4c.processes import MaskedProcess
@@ -150,3 +151,20 @@ def test_bad_arguments_are_refused():
         confidence_sampling(PROCESS, _table(), start.int(), 2)
     with pytest.raises(ValueError, match="log_probs returned by the denoiser must have shape"):
         confidence_sampling(PROCESS, lambda *_: torch.zeros(2, 3, 5), start, 2)
+
+
+@pytest.mark.parametrize(("noise", "first"), [(1.5, 0), (1.65, 1)])
+def test_the_noise_of_a_teacher_step_at_three_quarters_of_eight(noise, first):
+    """Its scale is 4.5 (1 - 6/7) = 0.643: one nat of confidence outweighs 1.555 of noise."""
+    one_nat = torch.tensor([0.9, 0.9 / math.e])
+    log_probs = torch.stack([one_nat, 1 - one_nat], -1).log()[None]
+    moved = teacher_step(
+        log_probs,
+        torch.full((1, 2), 2),
+        torch.tensor([0.75]),
+        0.01,
+        2,
+        predictions=torch.zeros(1, 2, dtype=torch.long),
+        gumbels=torch.tensor([[0.0, noise]]),
+    )
+    assert moved.tolist() == [[0, 2] if first == 0 else [2, 0]]

@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from di4c import exact
+from di4c.exact.pairs import MaskedPair
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import HeadMixture, LinearHead
-from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess
+from di4c.likelihood.checks import check_states
+from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess, two_state_process
+from di4c.processes.times import check_times
 from di4c.schedules import CosineSchedule, LinearSchedule, as_time
 from tests.di4c.test_processes import PROCESSES
 
@@ -149,3 +152,22 @@ def test_rates_of_the_gaussian_process_by_their_definition():
             balance = math.exp(((x - 3) ** 2 - (y - 3) ** 2) / (2 * 3**2))
             expected = jump if inwards[0] else jump * balance if inwards[1] else 0.0
             assert float(rates[x, y]) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_a_last_time_may_exceed_the_horizon_by_rounding():
+    late = 3.0 * (1 + 5e-13)
+    check_times(0.0, late, 3.0)
+    MaskedPair(p_0=torch.eye(2) / 2, schedule=LinearSchedule(3.0)).closed_form([0.0, late])
+    with pytest.raises(ValueError, match="times must satisfy"):
+        check_times(0.0, 3.0 * (1 + 5e-12), 3.0)
+
+
+@pytest.mark.parametrize("rates", [(-0.5, 1.0), (1.0, -0.5), (0.0, 0.0)])
+def test_wrong_rates_of_two_states_are_refused(rates):
+    with pytest.raises(ValueError, match="rate_up and rate_down"):
+        two_state_process(*rates)
+
+
+def test_the_first_number_that_is_no_index_is_named():
+    with pytest.raises(ValueError, match=r"got torch.float32 \(0\.5 at index \[0, 1\]\)"):
+        check_states("x", torch.tensor([[1.0, 0.5]]), 3, "")

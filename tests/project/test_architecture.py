@@ -170,3 +170,23 @@ def test_checker_finds(path, source, expected):
 )
 def test_checker_accepts(path, source):
     assert violations(Path(path), source) == []
+
+
+def test_methods_without_a_body_are_abstract():
+    """A subclass that forgets one is refused when it is made, not when the method is called."""
+    for path in (ROOT / "di4c").rglob("*.py"):
+        for kind in ast.walk(ast.parse(path.read_text("utf-8"))):
+            bases = {base.id for base in getattr(kind, "bases", ()) if isinstance(base, ast.Name)}
+            if not isinstance(kind, ast.ClassDef) or "Protocol" in bases:
+                continue
+            for method in kind.body:
+                if isinstance(method, ast.FunctionDef) and not _has_body(method):
+                    marks = {getattr(mark, "id", None) for mark in method.decorator_list}
+                    assert marks & {"abstractmethod", "overload"}, f"{path}: {kind.name}.{method.name}"
+
+
+def _has_body(method):
+    """Whether there is more than a docstring or an ellipsis."""
+    return not all(
+        isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) for line in method.body
+    )

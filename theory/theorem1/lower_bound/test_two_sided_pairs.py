@@ -105,8 +105,10 @@ def test_random_grids_increase_and_end_at_the_horizon() -> None:
         assert grid == sorted(set(grid))
 
 
-def test_the_bound_of_equal_bits_by_hand() -> None:
-    """Three steps at rate 1: tanh(1/3) / 2 times 1 + 1/4 and 1 + 1/12."""
+def test_upper_bounds_by_hand() -> None:
+    """Three steps at rate 1: tanh(1/3) / 2 times 1 + 1/4 and 1 + 1/12; and the masked bound."""
     pair = UniformPair(theta=1.0, schedule=ExponentialSchedule(rate=1.0))
     by_hand = math.tanh(1 / 3) / 2 * (5 / 4) * (13 / 12)
     assert pair.upper_bound(uniform_grid(3)) == pytest.approx(by_hand, rel=1e-12)
+    masked = next(masked_pairs((LinearSchedule(),)))
+    assert masked.upper_bound(uniform_grid(3)) == pytest.approx(masked.dependence / 3, rel=1e-12)
