@@ -11,7 +11,7 @@ from di4c.latents import uniform_log_weights
 from di4c.likelihood import HeadMixture, LinearHead
 from di4c.likelihood.checks import check_states
 from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess, two_state_process
-from di4c.processes.times import check_times
+from di4c.processes.times import check_earlier_times, check_times
 from di4c.schedules import CosineSchedule, LinearSchedule, as_time
 from tests.di4c.test_processes import PROCESSES
 
@@ -171,3 +171,10 @@ def test_wrong_rates_of_two_states_are_refused(rates):
 def test_the_first_number_that_is_no_index_is_named():
     with pytest.raises(ValueError, match=r"got torch.float32 \(0\.5 at index \[0, 1\]\)"):
         check_states("x", torch.tensor([[1.0, 0.5]]), 3, "")
+
+
+@pytest.mark.parametrize(("u", "t"), [(-0.5, 0.5), (0.5, 0.5), (0.5, 1.5)])
+def test_an_example_with_wrong_times_is_named(u, t):
+    times = torch.tensor([[0.0, u], [1.0, t]])
+    with pytest.raises(ValueError, match=f"example 1 has u = {u}, t = {t}"):
+        check_earlier_times(times[0], times[1], 1.0)

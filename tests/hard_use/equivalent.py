@@ -6,6 +6,7 @@ _CHUNKS = "the size of a chunk sets time and memory, not the result"
 _NUMBERS = "**19  # numbers in one chunk of A or B: 4 MiB, part of the last-level cache"
 _WEIGHTS = "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance)"
 _REACHED = "push_forward(support, (torch.matrix_power(steps, num_states)"
+_PAIRS = "for i, (source, weights) in enumerate(zip(sources.tolist(), kernels[d]"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
@@ -128,4 +129,14 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min(0)",
         "law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min( -1)",
     ): "a stationary law is negative by rounding at most",
+    (
+        "di4c/exact/composition.py",
+        "chunk = max(64, _CHUNK_NUMBERS // right)",
+        "chunk = max(64, _CHUNK_NUMBERS - right)",
+    ): _CHUNKS,
+    (
+        "di4c/exact/forward.py",
+        f"{_PAIRS}, strict=True)):",
+        f"{_PAIRS}, strict=False)):",
+    ): "there is one row of weights for each source",
 }
