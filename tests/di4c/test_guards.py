@@ -10,7 +10,13 @@ from di4c.exact.pairs import MaskedPair
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import HeadMixture, LinearHead
 from di4c.likelihood.checks import check_states
-from di4c.processes import MaskedProcess, RateMatrixProcess, UniformProcess, two_state_process
+from di4c.processes import (
+    MaskedProcess,
+    RateMatrixProcess,
+    UniformProcess,
+    gaussian_process,
+    two_state_process,
+)
 from di4c.processes.times import check_earlier_times, check_times
 from di4c.schedules import CosineSchedule, LinearSchedule, as_time
 from tests.di4c.test_processes import PROCESSES
@@ -142,7 +148,7 @@ def test_rates_of_the_gaussian_process_by_their_definition():
     A level moves inwards to those between it and its mirror image, which is 8 - x below the centre
     and 7 - x above it.
     """
-    rates = PROCESSES["gaussian"].rates(0.5)
+    rates = gaussian_process(8, rate_sigma=1.5, stationary_sigma=3.0).rates(0.5)
     rates = rates / rates[0, 1]  # a jump inwards by one level has the rate 1
     for x in range(8):
         for y in set(range(8)) - {x}:
