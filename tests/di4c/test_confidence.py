@@ -168,3 +168,13 @@ def test_the_noise_of_a_teacher_step_at_three_quarters_of_eight(noise, first):
         gumbels=torch.tensor([[0.0, noise]]),
     )
     assert moved.tolist() == [[0, 2] if first == 0 else [2, 0]]
+
+
+def test_a_callback_sees_where_each_step_begins_and_ends():
+    seen = []
+    start = torch.full((2, DIMS), VALUES)
+    options = {"num_steps": 4, "latent": LatentPolicy(law=FiniteLatent(torch.arange(2)))}
+    confidence_sampling(
+        PROCESS, _table(), start, **options, callback=seen.append, generator=generator(0)
+    )
+    assert [(step.t, step.s) for step in seen] == [(1, 0.75), (0.75, 0.5), (0.5, 0.25), (0.25, 0)]

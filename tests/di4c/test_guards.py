@@ -164,8 +164,9 @@ def test_a_last_time_may_exceed_the_horizon_by_rounding():
     late = 3.0 * (1 + 5e-13)
     check_times(0.0, late, 3.0)
     MaskedPair(p_0=torch.eye(2) / 2, schedule=LinearSchedule(3.0)).closed_form([0.0, late])
-    with pytest.raises(ValueError, match="times must satisfy"):
-        check_times(0.0, 3.0 * (1 + 5e-12), 3.0)
+    for s, t in ((0.0, 3.0 * (1 + 5e-12)), (-0.5, 1.0), (2.0, 1.0)):
+        with pytest.raises(ValueError, match="times must satisfy"):
+            check_times(s, t, 3.0)
 
 
 @pytest.mark.parametrize("rates", [(-0.5, 1.0), (1.0, -0.5), (0.0, 0.0)])
@@ -179,7 +180,7 @@ def test_the_first_number_that_is_no_index_is_named():
         check_states("x", torch.tensor([[1.0, 0.5]]), 3, "")
 
 
-@pytest.mark.parametrize(("u", "t"), [(-0.5, 0.5), (0.5, 0.5), (0.5, 1.5)])
+@pytest.mark.parametrize(("u", "t"), [(-0.5, 0.5), (0.5, 0.5), (0.75, 0.5), (0.5, 1.5)])
 def test_an_example_with_wrong_times_is_named(u, t):
     times = torch.tensor([[0.0, u], [1.0, t]])
     with pytest.raises(ValueError, match=f"example 1 has u = {u}, t = {t}"):

@@ -5,10 +5,11 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from di4c.exact.pairs import AbsorbingPair, UniformPair
+from di4c.exact.pairs import AbsorbingPair, MaskedPair, UniformPair
 from di4c.schedules import ArccosSchedule, ExponentialSchedule, LinearSchedule, uniform_grid
 from theory.claim import Record
 from theory.theorem1.lower_bound.two_sided_pairs import (
@@ -64,6 +65,7 @@ def test_no_upper_bound_where_none_is_known() -> None:
     for nearly_uniform in ([0.0, 0.2, 1.0], [0.0, 0.5 + 1e-6, 1.0]):
         assert pair.upper_bound(nearly_uniform) is None
     assert pair.upper_bound(grid) is not None
+    assert AbsorbingPair(schedule=LinearSchedule()).upper_bound([0.0, 0.2, 1.0]) is None
     absorbing = AbsorbingPair(schedule=ExponentialSchedule(), start="prior")
     assert absorbing.upper_bound(grid) is None
     assert absorbing.lower_bound(grid) is None
@@ -110,5 +112,6 @@ def test_upper_bounds_by_hand() -> None:
     pair = UniformPair(theta=1.0, schedule=ExponentialSchedule(rate=1.0))
     by_hand = math.tanh(1 / 3) / 2 * (5 / 4) * (13 / 12)
     assert pair.upper_bound(uniform_grid(3)) == pytest.approx(by_hand, rel=1e-12)
-    masked = next(masked_pairs((LinearSchedule(),)))
-    assert masked.upper_bound(uniform_grid(3)) == pytest.approx(masked.dependence / 3, rel=1e-12)
+    for start in ("q_T", "prior"):  # the same law for this schedule
+        masked = MaskedPair(p_0=torch.eye(2) / 2, schedule=LinearSchedule(), start=start)
+        assert masked.upper_bound(uniform_grid(3)) == pytest.approx(0.5 / 3, rel=1e-12)
