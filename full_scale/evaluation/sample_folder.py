@@ -226,15 +226,18 @@ def _write_rows(path: Path, positions: Sequence[int], rows: np.ndarray) -> None:
     """Write rows of an .npy array and flush them.
 
     The file is not mapped into memory: on a full disk a write to mapped memory kills the process.
+    It has no buffer: one that spans several rows would write back old bytes of those between,
+    which belong to other processes.
     """
-    with naming(path), path.open("r+b") as file:
+    with naming(path), path.open("r+b", buffering=0) as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         start, width = file.tell(), math.prod(shape[1:]) * dtype.itemsize
         for position, row in zip(positions, rows.astype(dtype), strict=True):
             file.seek(start + position * width)
-            file.write(row.tobytes())
-        file.flush()
+            left = row.tobytes()
+            while left:  # a write without a buffer may be a part
+                left = left[file.write(left) :]
         os.fsync(file.fileno())
 
 

@@ -130,3 +130,19 @@ class TestFolder:
     def test_nothing_there(self, tmp_path):
         with pytest.raises(ValueError, match=r"there is no run.json in it; run: python -m"):
             SampleFolder(tmp_path)
+
+
+def test_rows_between_those_of_a_process_may_change_meanwhile(tmp_path):
+    """Another process writes row 1 after this one has begun with rows 0 and 2."""
+    settings = {"num_samples": 3, "num_dims": 2, "num_values": 9, "manifest": {}}
+    mine, other = (SampleFolder.create(tmp_path / "drawn", {}, **settings) for _ in range(2))
+
+    class Positions(list):
+        def __iter__(self):
+            yield 0
+            if other.todo([1]):
+                other.write([1], np.full((1, 2), 5))
+            yield 2
+
+    mine.write(Positions([0, 2]), np.full((2, 2), 7))
+    assert mine.samples().tolist() == [[7, 7], [5, 5], [7, 7]]
