@@ -19,9 +19,10 @@ At other times the loss is the cross-entropy of a denoiser that knows the latent
 call of a path needs. A state costs one call with gradients. The pool costs P calls without, so it
 can be large, and a mixture cannot show more components than it has.
 
-In training a latent fits $x_0$, in sampling it fits only what the path has shown so far. At small
-times it then seems to say more than it does. So the recipe should draw only late times here, and
-distil the teacher at the small ones (`SeparateDistillation`), with latents independent of $x_0$.
+In training a latent fits $x_0$. In sampling it fits only what the path has shown so far, and at
+small times it says less about $x_0$ than the student has learned to expect. There a recipe can
+leave this loss out (`Recipe.times`), and distil the teacher (`SeparateDistillation`) with latents
+that are independent of $x_0$.
 
 The loss is ours, not the paper's. Samples of a teacher as x_0 make it a distillation without data.
 """

@@ -120,7 +120,8 @@ def change(old: str, new: str) -> tuple[str, str, str]:
     """Number, old text and new text of the lines that differ."""
     lines = (text.splitlines() for text in (old, new))
     _, _, place, *rows = difflib.unified_diff(*lines, n=0, lineterm="")
-    before, after = (" ".join(r[1:].strip() for r in rows if r[0] == side) for side in "-+")
+    changed = (" ".join(r[1:].strip() for r in rows if r[0] == side) for side in "-+")
+    before, after = (text.strip() for text in changed)
     return place.split()[1].strip("-").partition(",")[0], before, after
 
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from reporting import read_json, write_json
+from reporting import ROOT, read_json, write_json
 from tests.hard_use import __main__ as program
+from tests.hard_use.equivalent import EQUIVALENT
 from tests.hard_use.kills import differing
 from tests.hard_use.mutation import change, verdicts
 from tests.hard_use.orders import one_run
@@ -87,6 +88,14 @@ def test_mutants_are_killed_by_the_tests_that_call_them(tmp_path):
 def test_a_survivor_is_told_by_the_lines_that_differ():
     assert change("a\n  b + 1\nc\n", "a\n  b - 1\nc\n") == ("2", "b + 1", "b - 1")
     assert change("a\n@b\nc\n", "a\nc\n") == ("2", "@b", "")
+    assert change("a\n\n  @b\nc\n", "a\n  \nc\n")[1:] == ("@b", "")  # an empty line is no text
+
+
+def test_the_table_of_mutants_that_change_nothing_knows_the_code():
+    for file, line, mutant in EQUIVALENT:
+        lines = [text.strip() for text in (ROOT / file).read_text("utf-8").splitlines()]
+        assert line in lines, f"{file}: {line}"
+        assert mutant != line
 
 
 def test_mutants_need_a_package(monkeypatch):
