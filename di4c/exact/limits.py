@@ -244,5 +244,5 @@ def _pair_weights(schedule: Schedule, num_dims: int, tolerance: float) -> Tensor
         alpha, hidden = schedule.alpha(t), schedule.complement(t)
         return alpha**power * hidden ** power.flip(0) * schedule.derivative(t) ** 2
 
-    weights = _integrate(integrand, 0.0, schedule.horizon, tolerance) if num_dims > 1 else power
+    weights = _integrate(integrand, 0.0, schedule.horizon, tolerance)
     return torch.cat([torch.zeros(2, dtype=torch.float64), weights])

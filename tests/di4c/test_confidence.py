@@ -137,6 +137,14 @@ def test_sample_i_is_the_same_next_to_one_with_more_masks():
         assert torch.equal(run(few, seed), run(torch.cat([few, whole]), seed))
 
 
+def test_a_mask_that_is_left_at_the_end_becomes_the_last_value():
+    """A published network may predict the mask itself."""
+    only_mask = torch.tensor([0.0, 0.0, 0.0, 1.0]).log().expand(2, 3, 4)
+    start = torch.tensor([[3, 3, 3], [0, 3, 1]])
+    sampled = confidence_sampling(MaskedProcess(3), lambda *_: only_mask, start, 2).samples
+    assert sampled.tolist() == [[2, 2, 2], [0, 2, 1]]
+
+
 def test_bad_arguments_are_refused():
     start = torch.full((2, 3), 2)
     with pytest.raises(ValueError, match=r"schedule must be one of 'arccos', .*; got 'sine'"):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from di4c import exact
+from di4c.exact.masked import tail_dims
 from di4c.exact.pairs import MaskedPair
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import HeadMixture, LinearHead
@@ -43,7 +44,7 @@ def test_the_reverse_kernel_of_a_law_by_hand():
 def test_memory_is_refused_before_it_is_taken(monkeypatch):
     """The sizes are those of the tensors that the calls return, and of their copies."""
     asked = []
-    for module in (exact.forward, exact.kernels):
+    for module in (exact.forward, exact.kernels, exact.limits):
         monkeypatch.setattr(module, "require_memory", lambda size, what: asked.append(size))
     process = UniformProcess(3)
     law = torch.full((9,), 1 / 9, dtype=torch.float64)
@@ -53,6 +54,12 @@ def test_memory_is_refused_before_it_is_taken(monkeypatch):
     assert asked[1:] == [8 * kernel.numel()]
     kernel = exact.forward_kernel(process, 2, 0.2, 0.4)
     assert asked[2:] == [8 * kernel.numel()]
+    exact.limit_n_tv(MaskedProcess(3), law)
+    assert asked[3:] == [40 * 4**2]  # five tensors over the states with a mask
+
+
+def test_some_coordinate_is_summed_by_a_matrix_product():
+    assert [tail_dims(3, num_states) for num_states in (2, 17, 300, 1000)] == [3, 2, 1, 1]
 
 
 @pytest.mark.parametrize("name", PROCESSES)

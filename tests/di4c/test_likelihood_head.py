@@ -67,7 +67,9 @@ def test_half_precision_features_have_float32_sums(dtype):
     """Against float64 on the same rounded inputs; only the gradients are rounded to their type."""
     instance = Instance(2, (2, 3, 9, 50, 8, 4), "subs", dtype=dtype)
     expected = value_and_grads(instance, instance.dense_mixture())
-    mixture = instance.prefetched(instance.head_mixture(4))  # one sweep: each rounds its gradients
+    plain = instance.head_mixture(4)
+    assert plain.precision == torch.float32
+    mixture = instance.prefetched(plain)  # one sweep: each rounds its gradients
     assert mixture.gather(instance.atoms).dtype == torch.float32
     found = value_and_grads(instance, mixture)
     for name, values in expected[0].items():
@@ -135,6 +137,14 @@ def test_heads_that_are_functions(seed, transform, chunk):
     expected = value_and_grads(instance, dense)
     assert_equal(value_and_grads(instance, mixture), expected)
     assert_equal(value_and_grads(instance, instance.prefetched(mixture)), expected)
+
+
+def test_a_parameter_that_a_function_does_not_use_has_gradient_zero():
+    hidden, unused = torch.rand(1, 2, 1, 3, requires_grad=True), torch.ones(2, requires_grad=True)
+    head = FunctionHead(lambda rows, _: rows, 3, (unused,))
+    mixture = HeadMixture(hidden, head, uniform_log_weights(2))
+    mixture.marginal_kl(torch.full((1, 1, 3), 1 / 3).log()).sum().backward()
+    assert unused.grad.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("frozen", [(0,), (1,), (2,), (0, 1), (1, 2), (0, 2)])

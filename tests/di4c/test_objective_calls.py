@@ -72,8 +72,8 @@ def test_same_calls_changes_only_the_number_of_calls(times, fewest):
     x_0 = torch.zeros(6, 2, dtype=torch.long)
     t_and_u = tuple(torch.full((6,), time, dtype=torch.float64) for time in times)
     found, calls = [], []
-    for same_calls in (False, True):
-        objective = objective_on(process, same_calls=same_calls)
+    for options in ({}, {"same_calls": True}):
+        objective = objective_on(process, **options)
         counting = CountingNetwork(objective.student)
         objective = replace(objective, student=counting)
         generator = SampleGenerators(0, range(6), "test")

@@ -119,6 +119,12 @@ def test_values_of_full_precision_keep_their_tolerance():
     )
 
 
+def test_values_that_round_up_are_not_taken_for_rounded_ones():
+    log_halves = torch.full((1, 1, 2), -0.7)  # the next number of bfloat16 is -0.699
+    samples = torch.zeros(1, 1, 1, dtype=torch.long)
+    assert_refused(lambda: Target.from_samples(samples, log_halves), "sum to 0.993")
+
+
 def wide(mixture):
     """The same numbers in float64."""
     if isinstance(mixture, DenseMixture):

@@ -1,6 +1,7 @@
 """Schedules against derivatives, inverses and fifty digits; grids against their coordinate."""
 
 import math
+from dataclasses import FrozenInstanceError
 
 import mpmath
 import pytest
@@ -101,6 +102,13 @@ def test_grids_are_equispaced_in_their_coordinate(num_steps, theta, weight):
     _is_equispaced(torch.atanh(theta * alpha**2))
     alpha = schedule.alpha(sch.phi_grid(schedule, num_steps, weight))
     _is_equispaced(torch.atan(math.sqrt(weight / (1 - weight)) * (1 - alpha)))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+def test_a_schedule_does_not_change(schedule):
+    for name in ("horizon", "new"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(schedule, name, 1.0)
 
 
 @pytest.mark.parametrize(

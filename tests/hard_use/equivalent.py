@@ -4,8 +4,10 @@ _GROUPS = "the number of coordinates that are moved together sets the time, not 
 _NOT_NEGATIVE = "alpha is never negative"
 _CHUNKS = "the size of a chunk sets time and memory, not the result"
 _NUMBERS = "**19  # numbers in one chunk of A or B: 4 MiB, part of the last-level cache"
-_WEIGHTS = "weights = _integrate(integrand, 0.0, schedule.horizon, tolerance)"
 _REACHED = "push_forward(support, (torch.matrix_power(steps, num_states)"
+_SIZES = "sizes: tuple[int, ...] = "
+_POSITIVE = "no probability is negative"
+_OF_CLAIM = "a size that a claim chooses; it holds at others"
 _PAIRS = "for i, (source, weights) in enumerate(zip(sources.tolist(), kernels[d]"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -38,11 +40,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "di4c/exact/laws.py",
         "if num_dims == 1:",
         "if num_dims <= 1:",
-    ): "there is at least one coordinate",
-    (
-        "di4c/exact/limits.py",
-        f"{_WEIGHTS} if num_dims > 1 else power",
-        f"{_WEIGHTS} if num_dims != 1 else power",
     ): "there is at least one coordinate",
     (
         "di4c/likelihood/statistics.py",
@@ -139,4 +136,54 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         f"{_PAIRS}, strict=True)):",
         f"{_PAIRS}, strict=False)):",
     ): "there is one row of weights for each source",
+    (
+        "di4c/exact/composition.py",
+        "chunk = max(64, _CHUNK_NUMBERS // right)",
+        "chunk = max(64, _CHUNK_NUMBERS % right)",
+    ): _CHUNKS,
+    (
+        "di4c/likelihood/chunked.py",
+        "size = max(1, _CPU_LOGITS // chunked.head.num_states)",
+        "size = max(1, _CPU_LOGITS % chunked.head.num_states)",
+    ): _CHUNKS,
+    (
+        "theory/theorem1/upper_bound/rate.py",
+        f"{_SIZES}(32, 64, 128, 256),",
+        f"{_SIZES}( 33, 64, 128, 256),",
+    ): _OF_CLAIM,
+    (
+        "theory/theorem1/upper_bound/rate.py",
+        f"{_SIZES}(32, 64, 128, 256),",
+        f"{_SIZES}(32, 64, 128, 255),",
+    ): _OF_CLAIM,
+    (
+        "theory/theorem2/diffusion.py",
+        "return self.tables[t[0].item()][latent, (x_t * powers).sum(1)].log()",
+        "return self.tables[t[ -1].item()][latent, (x_t * powers).sum(1)].log()",
+    ): "the exact engine gives all states the same time",
+    (
+        "di4c/exact/kernels.py",
+        "return torch.where((total > 0)[:, None], reverse, carry)",
+        "return torch.where((total != 0)[:, None], reverse, carry)",
+    ): _POSITIVE,
+    (
+        "di4c/exact/limits.py",
+        "support, num_states = (law > 0).double(), rates.shape[-1]",
+        "support, num_states = (law != 0).double(), rates.shape[-1]",
+    ): _POSITIVE,
+    (
+        "di4c/exact/limits.py",
+        "ratio = torch.where(possible, defect / mass.where(possible, 1.0), 0.0)",
+        "ratio = torch.where(possible, defect / mass.where(possible, 1.0), 1.0)",
+    ): "the law, a factor of the result, is 0 where a marginal of it is",
+    (
+        "di4c/processes/rate_matrix.py",
+        "inwards = ((source < half) & (source < target) & (target < num_states - source)) | (",
+        "inwards = ((source < half) & (source <= target) & (target < num_states - source)) | (",
+    ): "the diagonal is minus the sum of the other rates, whatever it was before",
+    (
+        "di4c/processes/rate_matrix.py",
+        "return law / law.sum()",
+        "return law * law.sum()",
+    ): "the sum is 1 up to rounding",
 }

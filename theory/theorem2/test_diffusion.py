@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from di4c import exact
 from di4c.processes import MaskedProcess, UniformProcess
+from di4c.schedules import ExponentialSchedule
 from theory.claim import Record
 from theory.theorem2.bound import bound, distance
 from theory.theorem2.diffusion import (
@@ -25,7 +26,7 @@ from theory.tools.finite_mixture import as_dict, random_law
 @given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 20), st.floats(0, 0.99))
 def test_bound_on_random_data_and_grids(seed, num_steps, num_latents, share):
     generator = torch.Generator().manual_seed(seed)
-    process = UniformProcess(2)
+    process = UniformProcess(2, ExponentialSchedule())  # the last state still tells of the data
     q_0 = random_law(generator, 4, spread=2.0)
     inner = torch.rand(num_steps - 1, dtype=torch.float64, generator=generator).sort().values
     grid = [0.0, *(0.01 + 0.98 * inner).tolist(), 1.0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from di4c.exact import product_composition, total_variation
 from di4c.exact.pairs import UniformPair, uniform_tv
-from di4c.schedules import LinearSchedule
+from di4c.schedules import ExponentialSchedule, LinearSchedule, uniform_grid
 from theory.claim import Record
 from theory.theorem1.pairs.uniform_pair import closed_form, sampler_tv
 from theory.tools.pair_cases import rational_alphas
@@ -81,6 +81,25 @@ def test_no_cancellation_at_small_theta() -> None:
     exact = float(closed_form(theta, alphas, from_prior=False))
     value = uniform_tv([float(theta) * float(a) ** 2 for a in alphas])
     assert value == pytest.approx(exact, rel=1e-13)
+
+
+@pytest.mark.parametrize("start", ["q_T", "prior"])
+def test_the_bounds_are_exact_where_they_can_be(start: str) -> None:
+    """One step at |theta| = 1; any number of steps of independent bits."""
+    schedule = ExponentialSchedule()
+    for theta, grid in ((1.0, [0.0, 1.0]), (-1.0, [0.0, 1.0]), (0.0, [0.0, 0.3, 1.0])):
+        pair = UniformPair(theta=theta, schedule=schedule, start=start)
+        assert pair.lower_bound(grid) == pytest.approx(pair.closed_form(grid), abs=1e-15)
+        assert pair.best_tv(len(grid) - 1) == pytest.approx(pair.lower_bound(grid), abs=1e-15)
+    assert pair.upper_bound([0.0, 0.5, 1.0]) == 0
+
+
+def test_a_uniform_grid_may_be_rounded() -> None:
+    pair = UniformPair(theta=0.5, schedule=LinearSchedule())
+    grid = [0.1 * k for k in range(11)]
+    assert grid != uniform_grid(10).tolist()
+    assert pair.upper_bound(grid) == pytest.approx(pair.upper_bound(uniform_grid(10)), rel=1e-12)
+    assert pair.upper_bound([0.0, 0.5 + 1e-6, 1.0]) is None
 
 
 @pytest.mark.parametrize("theta", [1.1, -1.1, float("nan")])
