@@ -73,15 +73,21 @@ def test_a_run_in_another_order_says_what_failed(tmp_path):
 
 
 def test_mutants_are_killed_by_the_tests_that_call_them(tmp_path):
-    """A changed function and a changed constant are found; a change that no test sees survives."""
+    """A change is found in a function, in a constant, and in what a test file makes at import."""
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["."]\n')
-    source = "MOST = 3\n\n\ndef small(x):\n    return x < MOST if x > 0 else True\n"
+    source = (
+        "MOST = 3\ndef small(x): return x < MOST if x > 0 else True\ndef twice(x): return 2 * x\n"
+    )
     (tmp_path / "tiny.py").write_text(source)
-    test = "from tiny import small\n\n\ndef test_small():\n    assert small(2) and not small(3)\n"
-    (tmp_path / "test_tiny.py").write_text(test)
-    mutants = [source.replace(*pair) for pair in (("<", "<="), ("= 3", "= 4"), ("> 0", "> 1"))]
-    found = verdicts(tmp_path, (".",), [("tiny.py", mutant) for mutant in mutants])
-    assert [*found] == ["killed", "killed", "survived"]
+    (tmp_path / "test_tiny.py").write_text(
+        "from tiny import small, twice\n"
+        "EIGHT = twice(4)\n"
+        "def test_small(): assert small(2) and not small(3)\n"
+        "def test_twice(): assert twice(0) == 0 and EIGHT == 8\n"
+    )
+    changes = (("<", "<="), ("= 3", "= 4"), ("2 * x", "3 * x"), ("> 0", "> 1"))
+    mutants = [("tiny.py", source.replace(*pair)) for pair in changes]
+    assert [*verdicts(tmp_path, (".",), mutants)] == ["killed"] * 3 + ["survived"]
     assert (tmp_path / "tiny.py").read_text() == source
 
 
