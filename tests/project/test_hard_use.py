@@ -7,7 +7,7 @@ import pytest
 
 from reporting import ROOT, read_json, write_json
 from tests.hard_use import __main__ as program
-from tests.hard_use.equivalent import EQUIVALENT
+from tests.hard_use.equivalent import EQUIVALENT, SIZES, reason_of
 from tests.hard_use.kills import differing
 from tests.hard_use.mutation import change, verdicts
 from tests.hard_use.orders import one_run
@@ -97,11 +97,18 @@ def test_a_survivor_is_told_by_the_lines_that_differ():
     assert change("a\n\n  @b\nc\n", "a\n  \nc\n")[1:] == ("@b", "")  # an empty line is no text
 
 
-def test_the_table_of_mutants_that_change_nothing_knows_the_code():
+def test_the_tables_of_mutants_that_change_nothing_know_the_code():
+    def lines(file):
+        return [text.strip() for text in (ROOT / file).read_text("utf-8").splitlines()]
+
     for file, line, mutant in EQUIVALENT:
-        lines = [text.strip() for text in (ROOT / file).read_text("utf-8").splitlines()]
-        assert line in lines, f"{file}: {line}"
+        assert line in lines(file), f"{file}: {line}"
         assert mutant != line
+        assert reason_of(file, line, mutant)
+        assert reason_of(file, line, "other") is None
+    for file, words in SIZES:
+        assert any(line.startswith(words) for line in lines(file)), f"{file}: {words}"
+        assert reason_of(file, f"{words}8", f"{words}9")
 
 
 def test_mutants_need_a_package(monkeypatch):

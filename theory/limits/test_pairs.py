@@ -64,6 +64,17 @@ def test_known_numbers() -> None:
     assert AbsorbingPair(schedule=ExponentialSchedule()).limit() == pytest.approx(expected)
 
 
+def test_a_pair_equals_only_itself() -> None:
+    """Tensors of two laws do not compare to one truth value."""
+    schedule, half = LinearSchedule(), torch.eye(2, dtype=torch.float64) / 2
+    for make in (
+        lambda: MaskedPair(p_0=half, schedule=schedule),
+        lambda: UniformPair(theta=0.5, schedule=schedule),
+        lambda: AbsorbingPair(weight=0.5, schedule=schedule),
+    ):
+        assert len({make(), make()}) == 2
+
+
 def test_limits_from_the_prior() -> None:
     """Masked pair: divided by (1 - alpha_T)^2. Others: None, except at theta = 1 or alpha_T = 0."""
     schedule = ExponentialSchedule(rate=1.0)
