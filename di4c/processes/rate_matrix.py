@@ -39,7 +39,8 @@ class RateMatrixProcess(ForwardProcess):
         epsilon: number added to every transition probability inside Bayes' rule.
 
     Raises:
-        ValueError: If R is not a rate matrix, or the horizon or the stationary law does not fit.
+        ValueError: If R is not a rate matrix, the horizon or the stationary law does not fit, or
+            floor or epsilon lies outside of [0, 1).
     """
 
     def __init__(
@@ -56,6 +57,9 @@ class RateMatrixProcess(ForwardProcess):
         _check_rates(rates)
         if not (math.isfinite(horizon) and horizon > 0):
             raise ValueError(f"horizon must be positive and finite; got {horizon}")
+        for name, value in (("floor", floor), ("epsilon", epsilon)):
+            if not 0 <= value < 1:
+                raise ValueError(f"{name} must lie in [0, 1); got {value}")
         self.rate_matrix = rates
         self.horizon = horizon
         self.num_states = len(rates)
@@ -223,13 +227,18 @@ def gaussian_process(
         epsilon: see RateMatrixProcess; the published sampler uses 1e-9.
 
     Raises:
-        ValueError: If there are fewer than two states, or one of the two sigmas is not positive.
+        ValueError: If there are fewer than two states, or a number is out of range.
     """
     if num_states < 2:
         raise ValueError(f"num_states must be at least 2; got {num_states}")
-    for name, value in (("rate_sigma", rate_sigma), ("stationary_sigma", stationary_sigma)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive; got {value}")
+    for name, value, least in (
+        ("rate_sigma", rate_sigma, 0),
+        ("stationary_sigma", stationary_sigma, 0),
+        ("time_base", time_base, 0),
+        ("time_exponential", time_exponential, 1),
+    ):
+        if not least < value < math.inf:
+            raise ValueError(f"{name} must be finite and above {least}; got {value}")
     index = torch.arange(num_states, dtype=torch.float64)
     half = num_states // 2
     log_law = -((index + 1 - half) ** 2) / (2 * stationary_sigma**2)

@@ -1,5 +1,6 @@
 """Guards of exact computations and processes: cases in which they alone decide the result."""
 
+import itertools
 import math
 
 import pytest
@@ -180,6 +181,24 @@ def test_a_last_time_may_exceed_the_horizon_by_rounding():
 def test_wrong_rates_of_two_states_are_refused(rates):
     with pytest.raises(ValueError, match="rate_up and rate_down"):
         two_state_process(*rates)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *itertools.product(("floor", "epsilon"), (-1e-9, 1.0, math.nan)),
+        *itertools.product(("time_base", "rate_sigma"), (0.0, -1.0, math.nan)),
+        *itertools.product(("time_exponential",), (1.0, 0.5, math.inf, math.nan)),
+    ],
+)
+def test_wrong_numbers_of_the_gaussian_process_are_named(name, wrong):
+    with pytest.raises(ValueError, match=rf"{name} must .*; got {wrong}"):
+        gaussian_process(4, **{name: wrong})
+
+
+def test_times_in_tensors_are_checked_too():
+    with pytest.raises(ValueError, match="times must satisfy"):
+        check_times(torch.tensor(0.5), torch.tensor(0.2), 1.0)
 
 
 def test_the_first_number_that_is_no_index_is_named():

@@ -217,6 +217,6 @@ def test_a_call_grid_has_one_interval_for_each_call():
             assert len(call_grid(n, first)) == n + 1
             assert float(call_grid(n, first)[-1]) == 1
     assert call_grid(2, 0.5, horizon=2.0).tolist() == [0, 0.5, 2]
-    for bad in ((0, 0.1), (2, 0.0), (2, 1.0)):
+    for bad in ((0, 0.1), (2, 0.0), (2, 1.0), (2, 1.5)):
         with pytest.raises(ValueError, match=r"num_calls must be|first must lie in"):
             call_grid(*bad)

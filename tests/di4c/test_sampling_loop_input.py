@@ -44,6 +44,7 @@ BAD_RUNS = {
         "denoiser": lambda x_t, t, latent=None: torch.zeros(*x_t.shape, 3)
     },
     r"latent must have one entry for each of the 5 samples": {"latent": torch.rand(2, 4)},
+    r"5 samples on its first axis; call 0 got shape \(\)": {"latent": torch.rand(2)},
     r"latent must hold one entry for each network call; call 1 finds none left": {
         "latent": torch.rand(1, 5)
     },

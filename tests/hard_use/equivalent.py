@@ -24,6 +24,8 @@ SIZES: dict[tuple[str, str], str] = {
 _GROUPS = "the number of coordinates that are moved together sets the time, not the result"
 _NOT_NEGATIVE = "alpha is never negative"
 _REACHED = "push_forward(support, (torch.matrix_power(steps, num_states)"
+_CAREFUL = "more marginals are computed in the careful way, with the same result"
+_EXPONENTIAL = "the matrix exponential takes the place of the factors, with the same result"
 _POSITIVE = "no probability is negative"
 _PAIRS = "for i, (source, weights) in enumerate(zip(sources.tolist(), kernels[d]"
 
@@ -82,7 +84,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "di4c/likelihood/chunked.py",
         "position, state = (mixture < info.tiny / info.eps).nonzero(as_tuple=True)",
         "position, state = (mixture < info.tiny ** info.eps).nonzero(as_tuple=True)",
-    ): "more marginals are computed in the careful way, with the same result",
+    ): _CAREFUL,
     (
         "di4c/confidence.py",
         "return logits.masked_fill(conditional == -torch.inf, -torch.inf)",
@@ -117,7 +119,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "di4c/processes/rate_matrix.py",
         "if float((symmetric - symmetric.T).abs().max()) > 1e-12 * float(rates.abs().max()):",
         "if float((symmetric / symmetric.T).abs().max()) > 1e-12 * float(rates.abs().max()):",
-    ): "the matrix exponential takes the place of the factors, with the same result",
+    ): _EXPONENTIAL,
     (
         "di4c/processes/rate_matrix.py",
         "law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min(0)",
@@ -183,6 +185,36 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "integrated_rate=lambda t: time_base * (time_exponential**t - 1),",
         "integrated_rate=lambda t: time_base * (time_exponential**t - 2),",
     ): "only differences of the integrated rate are used",
+    (
+        "di4c/likelihood/chunked.py",
+        "position, state = (mixture < info.tiny / info.eps).nonzero(as_tuple=True)",
+        "position, state = (mixture < info.tiny + info.eps).nonzero(as_tuple=True)",
+    ): _CAREFUL,
+    (
+        "di4c/processes/interpolating.py",
+        "ratio = torch.where(alpha_s > 0, alpha_t / alpha_s.where(alpha_s > 0, 1.0), 0.0)",
+        "ratio = torch.where(alpha_s != 0, alpha_t / alpha_s.where(alpha_s > 0, 1.0), 0.0)",
+    ): _NOT_NEGATIVE,
+    (
+        "di4c/likelihood/chunked.py",
+        "bad = logits[0].isnan() | (logits[0] == torch.inf)",
+        "bad = logits[0].isnan() | (logits[ -1] == torch.inf)",
+    ): "there is one row",
+    (
+        "di4c/exact/pairs/log_rate.py",
+        "if p[x] == 0 and first * second > 0:",
+        "if p[x] == 0 and first + second > 0:",
+    ): "the coefficient is 0 where one of the two is",
+    (
+        "di4c/processes/rate_matrix.py",
+        "if float(law.min()) < 1e-6 * float(law.max()):",
+        "if float(law.min()) < 1e-6 + float(law.max()):",
+    ): _EXPONENTIAL,
+    (
+        "di4c/processes/rate_matrix.py",
+        "if float(law.min()) < 1e-6 * float(law.max()):",
+        "if float(law.min()) <= 1e-6 * float(law.max()):",
+    ): _EXPONENTIAL,
 }
 
 

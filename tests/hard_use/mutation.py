@@ -3,7 +3,7 @@
 The mutants are those of cosmic-ray (pip install cosmic-ray). A sample is drawn by the seed, and
 `mutant_loop` tries each on the tests in a copy of the project. Not mutated are annotations and
 messages: what `raise` is given, and f-strings. Abstract marks are not either: tests/project checks
-that all are there. Overloads are for the type checker. An operator is replaced by another of its
+that all are there. Overloads and protocols are for the type checker. An operator is replaced by another of its
 kind only: an arithmetic, a logical or a comparing one. Other replacements end in a TypeError for
 most tensors and would flatter the tests.
 
@@ -107,7 +107,9 @@ def _ignored(source: str, only: set[str] | None) -> Iterator[tuple[tuple[int, in
         parts += [node for node in tree.body if getattr(node, "name", None) not in only]
     for node in ast.walk(tree):
         parts += [getattr(node, name, None) for name in ("annotation", "returns")]
-        parts += [node] if isinstance(node, (ast.Raise, ast.JoinedStr)) else []
+        bases = [getattr(base, "id", None) for base in getattr(node, "bases", ())]
+        if isinstance(node, (ast.Raise, ast.JoinedStr)) or "Protocol" in bases:
+            parts.append(node)
         for mark in getattr(node, "decorator_list", ()):
             if getattr(mark, "id", None) in ("abstractmethod", "overload"):
                 yield (mark.lineno, 0), (mark.lineno + 1, 0)

@@ -74,7 +74,7 @@ def test_a_wrong_formula_is_rejected() -> None:
     assert tv == absorbing_tv(alphas, Fraction(1, 2))
 
 
-@pytest.mark.parametrize("weight", [0.0, 1.0, -0.1, float("nan")])
+@pytest.mark.parametrize("weight", [0.0, 1.0, -0.1, 1.5, float("nan")])
 def test_bad_input_is_named(weight: float) -> None:
     with pytest.raises(ValueError, match=r"weight must lie in \(0, 1\)"):
         AbsorbingPair(weight=weight, schedule=LinearSchedule())
