@@ -3,9 +3,9 @@
 The mutants are those of cosmic-ray (pip install cosmic-ray). A sample is drawn by the seed, and
 `mutant_loop` tries each on the tests in a copy of the project. Not mutated are annotations and
 messages: what `raise` is given, and f-strings. Abstract marks are not either: tests/project checks
-that all are there. Overloads and protocols are for the type checker. An operator is replaced by another of its
-kind only: an arithmetic, a logical or a comparing one. Other replacements end in a TypeError for
-most tensors and would flatter the tests.
+that all are there. Overloads and protocols are for the type checker. An operator is replaced by
+another of its kind only: an arithmetic, a logical or a comparing one. Other replacements end in a
+TypeError for most tensors and would flatter the tests.
 
 A survivor is a failure unless `equivalent` gives the reason why it changes nothing.
 """
