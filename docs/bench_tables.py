@@ -1,4 +1,7 @@
-"""Tables of the recorded benches: time and memory."""
+"""Tables of the recorded benches: time and memory, and what hard use found."""
+
+from collections.abc import Callable
+from typing import Any
 
 from full_scale.bench.own_latent import means
 from full_scale.models.presets import PRESETS
@@ -82,3 +85,32 @@ def own_latent() -> str:
     lines.append(("teacher", "", "", "", *shares))
     header = ["latent", "gain", "loss", "captured correlation", "real words, 1 call", "2 calls"]
     return markdown_table(header, lines)
+
+
+def hard_use() -> str:
+    """What `python -m tests.hard_use` tried, and how often something went wrong."""
+    record = read_json(RESULTS / "robustness.json")
+    told: dict[str, Callable[[dict[str, Any]], str]] = {
+        "calls": lambda r: f"{r['commands']} command lines, {r['library_calls']} library calls",
+        "files": lambda r: (
+            f"{r['mutants']:,} damaged files, {r['hostile_pickles']} hostile pickles"
+        ),
+        "fuzz": lambda r: f"{sum(r['executions'].values()):,} files that atheris changed",
+        "kills": lambda r: (
+            f"{sum(r['kills'].values())} kills at random moments, {len(r['lost_ranks'])} lost ranks"
+        ),
+        "numerics": lambda r: (
+            f"{max(r['examples'].values()):,} examples of each of {len(r['examples'])} properties"
+        ),
+        "mutation": lambda r: (
+            f"{r['tried']} changes of the code; the tests found {r['killed'] + r['timed out']}, "
+            f"and {len(r['change_nothing'])} change nothing"
+        ),
+        "orders": lambda r: f"the whole suite in {r['runs']} orders",
+    }
+    lines = [
+        (f"`{name}`", say(record[name]), str(len(record[name]["failures"])))
+        for name, say in told.items()
+        if name in record
+    ]
+    return markdown_table(["part", "tried", "went wrong"], lines)

@@ -59,6 +59,7 @@ def tables() -> dict[str, str]:
         "train_step": bench_tables.train_step(),
         "own_bench": bench_tables.own_model(),
         "own_latent": bench_tables.own_latent(),
+        "hard_use": bench_tables.hard_use(),
         "miniatures": miniature_tables.everything(),
         "miniature_ablation": miniature_tables.ablation(),
         "names": names(),

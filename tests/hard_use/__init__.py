@@ -1,6 +1,6 @@
 """Hard use at length: what the tests try a few times, tried hundreds of times. Run by hand."""
 
-PARTS = ("calls", "files", "kills", "mutation", "numerics", "orders")
+PARTS = ("calls", "files", "fuzz", "kills", "mutation", "numerics", "orders")
 """The parts. Each is a module of this package with a function
 
     run(seed: int, share: float) -> Iterator[dict[str, Any]]

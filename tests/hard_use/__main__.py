@@ -3,6 +3,8 @@
 The status is 1 if something went wrong.
 
     python -m tests.hard_use files     mutants of every format that is read, and hostile pickles
+    python -m tests.hard_use fuzz      changes of files that reach new code, ten minutes; needs the
+                                       package atheris: pip install atheris
     python -m tests.hard_use calls     wrong command lines and wrong calls of the library
     python -m tests.hard_use kills     programs that are killed at random moments
     python -m tests.hard_use numerics  extreme numbers, 100,000 examples of each property

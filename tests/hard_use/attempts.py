@@ -42,7 +42,8 @@ def attempt(read: Callable[[], str], names: Sequence[str], right: str | None = N
     child = os.fork()
     if child == 0:
         os.close(receive)
-        answer = _answer(read, names, right)
+        _set_limits()
+        answer = judge(read, names, right)
         os.write(send, json.dumps(answer).encode()[:4000])
         os._exit(0)
     os.close(send)
@@ -52,13 +53,17 @@ def attempt(read: Callable[[], str], names: Sequence[str], right: str | None = N
     return Verdict(*json.loads(content)) if content else Verdict("killed", "by a limit")
 
 
-def _answer(read: Callable[[], str], names: Sequence[str], right: str | None) -> Verdict:
+def _set_limits() -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * os.sysconf("SC_PAGE_SIZE") + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(10 * SECONDS)  # of the clock, as other programs may share the processor
+
+
+def judge(read: Callable[[], str], names: Sequence[str], right: str | None) -> Verdict:
+    """The verdict on a reader, in this process and without limits; see `attempt`."""
     warnings.simplefilter("ignore")
     try:
         found = read()

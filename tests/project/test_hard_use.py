@@ -7,7 +7,9 @@ import pytest
 
 from reporting import ROOT, read_json, write_json
 from tests.hard_use import __main__ as program
+from tests.hard_use import fuzz
 from tests.hard_use.equivalent import EQUIVALENT, SIZES, reason_of
+from tests.hard_use.formats import FORMATS, Format
 from tests.hard_use.kills import differing
 from tests.hard_use.mutation import change, verdicts
 from tests.hard_use.orders import one_run
@@ -109,6 +111,34 @@ def test_the_tables_of_mutants_that_change_nothing_know_the_code():
     for file, words in SIZES:
         assert any(line.startswith(words) for line in lines(file)), f"{file}: {words}"
         assert reason_of(file, f"{words}8", f"{words}9")
+
+
+def test_a_fuzzed_file_is_judged_behind_its_checksum(tmp_path):
+    """The checkpoint is cut, and its new checksum is right: the archive itself must be refused."""
+    verdict = fuzz.trial("checkpoint", "step_00000007.pt", tmp_path)
+    whole = (tmp_path / "whole" / "step_00000007.pt").read_bytes()
+    assert verdict(whole).kind == "other"  # there is nothing to compare with
+    found = verdict(whole[:-100])
+    assert found.kind == "refused"
+    assert "SHA-256" not in found.detail
+
+
+def test_a_fuzzed_reader_that_fails_is_told(tmp_path, monkeypatch):
+    def make(folder):
+        (folder / "x").write_bytes(b"good")
+
+    reader = Format(
+        make, ("x",), lambda folder: {b"good": "read"}[(folder / "x").read_bytes()], False
+    )
+    monkeypatch.setitem(FORMATS, "keys", reader)
+    verdict = fuzz.trial("keys", "x", tmp_path)
+    assert [verdict(content).kind for content in (b"good", b"bad")] == ["other", "traceback"]
+
+
+def test_fuzzing_needs_a_package(monkeypatch):
+    monkeypatch.setattr(fuzz, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install atheris"):
+        program.main(["fuzz"])
 
 
 def test_mutants_need_a_package(monkeypatch):
