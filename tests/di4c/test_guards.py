@@ -2,11 +2,13 @@
 
 import itertools
 import math
+import os
 
 import pytest
 import torch
 
 from di4c import exact
+from di4c.exact.laws import require_memory
 from di4c.exact.masked import tail_dims
 from di4c.exact.pairs import MaskedPair
 from di4c.latents import uniform_log_weights
@@ -57,6 +59,13 @@ def test_memory_is_refused_before_it_is_taken(monkeypatch):
     assert asked[2:] == [8 * kernel.numel()]
     exact.limit_n_tv(MaskedProcess(3), law)
     assert asked[3:] == [40 * 4**2]  # five tensors over the states with a mask
+
+
+def test_a_fifth_of_the_memory_stays_free():
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    require_memory(int(0.799 * installed), "a table")
+    with pytest.raises(ValueError, match="a table would take"):
+        require_memory(int(0.801 * installed), "a table")
 
 
 def test_some_coordinate_is_summed_by_a_matrix_product():

@@ -60,6 +60,10 @@ BAD = {
         lambda: _mixture(head=LinearHead(torch.ones(5, 3))),
         r"weight must have shape \(state, feature\) = \(any, 2\) like hidden; got \(5, 3\)",
     ),
+    "head with an axis too many": (
+        lambda: _mixture(head=LinearHead(torch.ones(5, 2, 1))),
+        r"like hidden; got \(5, 2, 1\)",
+    ),
     "bias of another length": (
         lambda: _mixture(head=LinearHead(torch.ones(5, 2), torch.ones(4))),
         r"bias must have shape \(state\) = \(5\); got \(4,\)",

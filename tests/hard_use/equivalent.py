@@ -26,6 +26,7 @@ _NOT_NEGATIVE = "alpha is never negative"
 _REACHED = "push_forward(support, (torch.matrix_power(steps, num_states)"
 _CAREFUL = "more marginals are computed in the careful way, with the same result"
 _EXPONENTIAL = "the matrix exponential takes the place of the factors, with the same result"
+_DIFFERENCES = "only differences of the integrated rate are used"
 _POSITIVE = "no probability is negative"
 _PAIRS = "for i, (source, weights) in enumerate(zip(sources.tolist(), kernels[d]"
 
@@ -184,7 +185,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "di4c/processes/rate_matrix.py",
         "integrated_rate=lambda t: time_base * (time_exponential**t - 1),",
         "integrated_rate=lambda t: time_base * (time_exponential**t - 2),",
-    ): "only differences of the integrated rate are used",
+    ): _DIFFERENCES,
     (
         "di4c/likelihood/chunked.py",
         "position, state = (mixture < info.tiny / info.eps).nonzero(as_tuple=True)",
@@ -215,6 +216,26 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "if float(law.min()) < 1e-6 * float(law.max()):",
         "if float(law.min()) <= 1e-6 * float(law.max()):",
     ): _EXPONENTIAL,
+    (
+        "di4c/exact/forward.py",
+        "reachable = bool((evidence > 0).all())",
+        "reachable = bool((evidence > 1).all())",
+    ): "the general way has the same result",
+    (
+        "di4c/processes/rate_matrix.py",
+        "integrated_rate=lambda t: time_base * (time_exponential**t - 1),",
+        "integrated_rate=lambda t: time_base * (time_exponential**t - 0),",
+    ): _DIFFERENCES,
+    (
+        "di4c/likelihood/head.py",
+        "tuple(zip(atoms, pieces, strict=True)),",
+        "tuple(zip(atoms, pieces, strict=False)),",
+    ): "there is one piece for each tensor of atoms",
+    (
+        "theory/theorem2/diffusion.py",
+        "for t, kernel in zip(grid[1:], composed, strict=True):",
+        "for t, kernel in zip(grid[1:], composed, strict=False):",
+    ): "there is one kernel for each time but 0",
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from di4c.exact import product_composition, total_variation
 from di4c.exact.pairs import AbsorbingPair, absorbing_probabilities, absorbing_tv
-from di4c.schedules import LinearSchedule
+from di4c.schedules import LinearSchedule, uniform_grid
 from theory.claim import Record
 from theory.theorem1.pairs.absorbing_pair import sampler_law, two_point_law
 from theory.tools import oracle
@@ -60,6 +60,13 @@ def test_the_maximum_is_needed() -> None:
         neither, mixed = absorbing_probabilities(alphas, Fraction(1, 2))
         branches.add(Fraction(1, 2) - neither > 2 * mixed)
     assert branches == {True, False}
+
+
+def test_the_upper_bound_is_the_limit_over_n() -> None:
+    pair = AbsorbingPair(weight=0.5, schedule=LinearSchedule())
+    for num_steps in (4, 8):
+        bound = pair.upper_bound(uniform_grid(num_steps))
+        assert bound == pytest.approx(pair.limit() / num_steps, rel=1e-12)
 
 
 def test_a_wrong_formula_is_rejected() -> None:
