@@ -42,6 +42,13 @@ def built(rates):
     )
 
 
+def test_each_piece_has_its_own_clock():
+    pieces = [UniformProcess(2, CosineSchedule()), UniformProcess(2, ExponentialSchedule())]
+    process = PiecewiseProcess(pieces)
+    for t, piece, since in ((0.3, 0, 0.3), (0.9, 0, 0.9), (1.2, 1, 0.2)):
+        torch.testing.assert_close(process.rates(t), pieces[piece].rates(since))
+
+
 def ordered(rates, d, s, t):
     """The time-ordered product of matrix exponentials of a coordinate from s to t."""
     first, second = rates[0, d], rates[1, d]

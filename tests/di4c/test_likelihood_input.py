@@ -64,6 +64,7 @@ BAD = {
         r"log_target must have shape .*got \(2, 3, 5\)",
     ),
     "soft cap": (lambda: LogitsTransform(soft_cap=0.0), r"soft_cap must be positive; got 0.0"),
+    "a cap below 0": (lambda: LogitsTransform(soft_cap=-1.0), r"soft_cap must be positive; got -1"),
     "excluded twice": (
         lambda: LogitsTransform(excluded_states=(1, 1)),
         r"excluded_states must be distinct; got \(1, 1\)",

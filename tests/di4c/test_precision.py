@@ -123,6 +123,7 @@ def test_values_that_round_up_are_not_taken_for_rounded_ones():
     log_halves = torch.full((1, 1, 2), -0.7)  # the next number of bfloat16 is -0.699
     samples = torch.zeros(1, 1, 1, dtype=torch.long)
     assert_refused(lambda: Target.from_samples(samples, log_halves), "sum to 0.993")
+    Target.from_samples(samples, torch.full((1, 1, 2), -11 / 16))  # of bfloat16; the sum is 1.0057
 
 
 def wide(mixture):

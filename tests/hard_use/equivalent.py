@@ -236,6 +236,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "for t, kernel in zip(grid[1:], composed, strict=True):",
         "for t, kernel in zip(grid[1:], composed, strict=False):",
     ): "there is one kernel for each time but 0",
+    (
+        "di4c/likelihood/logits.py",
+        "if a.dtype == b.dtype == total.dtype:",
+        "if a.dtype == b.dtype != total.dtype:",
+    ): "the other branch converts to the type that both have",
+    (
+        "di4c/likelihood/statistics.py",
+        "ctx.set_materialize_grads(False)",
+        "ctx.set_materialize_grads(True)",
+    ): "a gradient of zeros does what a missing one does, in more time",
 }
 
 

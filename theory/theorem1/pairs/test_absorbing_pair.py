@@ -69,6 +69,12 @@ def test_the_upper_bound_is_the_limit_over_n() -> None:
         assert bound == pytest.approx(pair.limit() / num_steps, rel=1e-12)
 
 
+def test_the_lower_bound_by_hand() -> None:
+    """Two equal bits have angles from 0 to pi / 4: 1/2 (1 - exp(-(pi / 4)^2 / 2))."""
+    pair = AbsorbingPair(weight=0.5, schedule=LinearSchedule())
+    assert pair.lower_bound([0.0, 0.5, 1.0]) == pytest.approx(0.1326985, abs=1e-7)
+
+
 def test_a_wrong_formula_is_rejected() -> None:
     """Without the branch 2 P(01) the formula fails at N = 1."""
     alphas = [Fraction(1), Fraction(0)]
