@@ -177,10 +177,21 @@ def test_rates_of_the_gaussian_process_by_their_definition():
             assert float(rates[x, y]) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
+def test_the_gaussian_process_of_cifar10_is_the_default():
+    published = {"rate_sigma": 6.0, "stationary_sigma": 512.0}
+    times = {"time_base": 3.0, "time_exponential": 100.0, "horizon": 1.0}
+    ours, theirs = gaussian_process(), gaussian_process(256, **published, **times)
+    assert torch.equal(ours.rates(0.5), theirs.rates(0.5))
+    assert torch.equal(ours.prior(), theirs.prior())
+
+
 def test_a_last_time_may_exceed_the_horizon_by_rounding():
     late = 3.0 * (1 + 5e-13)
     check_times(0.0, late, 3.0)
-    MaskedPair(p_0=torch.eye(2) / 2, schedule=LinearSchedule(3.0)).closed_form([0.0, late])
+    pair = MaskedPair(p_0=torch.eye(2) / 2, schedule=LinearSchedule(3.0))
+    pair.closed_form([0.0, late])
+    with pytest.raises(ValueError, match=r"horizon 3.0; got 0.0 to 3.5"):
+        pair.closed_form([0.0, 1.0, 3.5])
     for s, t in ((0.0, 3.0 * (1 + 5e-12)), (-0.5, 1.0), (2.0, 1.0)):
         with pytest.raises(ValueError, match="times must satisfy"):
             check_times(s, t, 3.0)
@@ -213,6 +224,14 @@ def test_times_in_tensors_are_checked_too():
 def test_the_first_number_that_is_no_index_is_named():
     with pytest.raises(ValueError, match=r"got torch.float32 \(0\.5 at index \[0, 1\]\)"):
         check_states("x", torch.tensor([[1.0, 0.5]]), 3, "")
+    with pytest.raises(ValueError, match=r"got torch.float32 \(1 at index \[0, 0\]\)"):
+        check_states("x", torch.tensor([[1.0, 0.0]]), 3, "")
+
+
+def test_the_defect_of_a_law_with_a_zero_is_refused():
+    law = torch.tensor([0.5, 0.0, 0.25, 0.25], dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"positive everywhere; its smallest entry is 0\.0"):
+        exact.one_step_defect(law, UniformProcess(2).rates(0.5))
 
 
 @pytest.mark.parametrize(("u", "t"), [(-0.5, 0.5), (0.5, 0.5), (0.75, 0.5), (0.5, 1.5)])

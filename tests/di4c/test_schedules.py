@@ -117,6 +117,7 @@ def test_a_schedule_does_not_change(schedule):
         (lambda: sch.LinearSchedule(0.0), "horizon.*0.0"),
         (lambda: sch.ExponentialSchedule(rate=-1.0), "rate.*-1.0"),
         (lambda: sch.LogLinearSchedule(epsilon=2.0), "epsilon.*2.0"),
+        (lambda: sch.LogLinearSchedule(epsilon=0.0), "epsilon.*0.0"),
         (lambda: sch.uniform_grid(0), "num_steps.*0"),
         (lambda: sch.uniform_grid(2, start=-0.5), "start.*-0.5"),
         (lambda: sch.psi_grid(sch.LinearSchedule(), 4, 1.0), "theta.*uniform_grid"),

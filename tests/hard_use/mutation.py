@@ -161,7 +161,7 @@ def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
     drawn = random.Random(seed).sample(every, math.ceil(share * len(every)))
     sources = [(mutant.file, mutant.source) for mutant in drawn]
     counts = {"killed": 0, "timed out": 0, "survived": 0}
-    figures: dict[str, Any] = {"mutants": len(every), "change_nothing": [], "failures": []}
+    figures: dict[str, Any] = {"mutants": len(every), "survivors": [], "failures": []}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "project"
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
@@ -169,11 +169,11 @@ def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
         for mutant, (file, source), said in zip(drawn, sources, found, strict=True):
             counts[said] += 1
             if said == "survived":
-                line, old, new = change((ROOT / file).read_text("utf-8"), source)
-                text = f"{file}:{line}, {mutant.operator}: {old} -> {new}"
-                reason = reason_of(file, old, new)
-                figures["change_nothing"] += [f"{text}: {reason}"] if reason else []
-                figures["failures"] += [] if reason else [text]
+                line, *words = change((ROOT / file).read_text("utf-8"), source)
+                figures["survivors"].append([file, *words])
+                if not reason_of(file, *words):
+                    text = f"{file}:{line}, {mutant.operator}: {' -> '.join(words)}"
+                    figures["failures"].append(text)
             tried = sum(counts.values())
             interval = binomtest(tried - counts["survived"], tried).proportion_ci(method="exact")
             yield (
