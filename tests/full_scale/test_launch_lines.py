@@ -6,7 +6,6 @@ machine is a launcher, and the run is a small teacher. Each must log what one pr
 
 import re
 import shlex
-import socket
 import subprocess
 import sys
 
@@ -18,6 +17,7 @@ from full_scale.evaluation.sample_folder import SampleFolder
 from full_scale.train import parse, train
 from reporting import ROOT, read_rows
 from tests.helpers import train_ranks
+from tests.helpers.ports import free_port
 
 TRAINING = "digits-teacher --micro-batch 1 --dropout 0 --reports.log-every 1 --device cpu"
 TRAINING += " --reports.sample-every 0 --no-check-memory"
@@ -51,9 +51,7 @@ def test_there_is_a_line_for_eight_gpus_and_one_for_two_machines():
 
 def _both(line, folder, steps, machines=1):
     """Train with the line and in one process. Each row of both logs must be the same."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command, options = _tiny(line, folder / "many", port, machines)
     command, options = ([*words, "--steps", str(steps)] for words in (command, options))
     started = [

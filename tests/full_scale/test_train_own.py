@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import socket
 from dataclasses import replace
 
 import pytest
@@ -24,6 +23,7 @@ from full_scale.training.own_run import OwnRun
 from reporting import run_script
 from tests.helpers.forks import FORKS
 from tests.helpers.own_ranks import gradients, rank_of_two
+from tests.helpers.ports import free_port
 from tests.helpers.refusals import assert_refused
 from tests.helpers.tiny_language import write_own_code, write_tiny
 
@@ -154,9 +154,7 @@ def test_options_of_the_model_reach_it(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_have_the_gradient_of_one(folder, tmp_path, strategy):
     run = run_in(folder, out=tmp_path / "run", optimizer=Optimizer("adamw", 1e-2, clip=1e9))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     file, shared = tmp_path / "gradients.pt", replace(run, strategy=strategy)
     ranks = [FORKS.Process(target=rank_of_two, args=(i, port, shared, file)) for i in range(2)]
     for rank in ranks:

@@ -7,7 +7,6 @@ by bit, what an undisturbed run leaves. After each kill every file is whole or a
 import math
 import random
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from full_scale.train import LOST
 from full_scale.training.checkpoint import latest_checkpoint
 from tests.hard_use.programs import CASES, Case, halves, said, train_as_rank, trained, write_teacher
 from tests.helpers.forks import FORKS
+from tests.helpers.ports import free_port
 
 KILLS = {
     "train": 50,
@@ -117,9 +117,7 @@ def lose_rank(strategy: str, victim: int, folder: Path, moments: random.Random) 
 
 
 def _ranks(folder: Path, strategy: str) -> list[Any]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     started = [
         FORKS.Process(target=train_as_rank, args=(folder, strategy, rank, port), daemon=True)
         for rank in (0, 1)

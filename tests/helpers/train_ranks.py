@@ -6,7 +6,6 @@ run is stopped and resumed once. Then they write the gradients of one step under
 
 import itertools
 import os
-import socket
 from contextlib import contextmanager
 
 import torch
@@ -15,6 +14,7 @@ from accelerate.state import AcceleratorState
 from full_scale import sample
 from full_scale.training.parallel import end_processes
 from tests.helpers.forks import FORKS
+from tests.helpers.ports import free_port
 from tests.helpers.train_cases import KINDS, register, short_run, trainer
 
 STRATEGIES = ("ddp", "fsdp")
@@ -23,9 +23,7 @@ STRATEGIES = ("ddp", "fsdp")
 @contextmanager
 def started(function, *arguments):
     """Run a function in two processes. At the end of the block both must have succeeded."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     ranks = [FORKS.Process(target=function, args=(rank, port, *arguments)) for rank in range(2)]
     for rank in ranks:
         rank.start()
