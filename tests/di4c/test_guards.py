@@ -177,6 +177,14 @@ def test_rates_of_the_gaussian_process_by_their_definition():
             assert float(rates[x, y]) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
+def test_epsilon_counts_once_for_each_unit_of_weight():
+    """Of any weights, on any axes: w (Q + epsilon) has epsilon times the sum of w in each entry."""
+    plain, raised = gaussian_process(4), gaussian_process(4, epsilon=0.01)
+    weights = torch.rand(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    kernel = plain.transition(0.1, 0.3) + 0.01
+    torch.testing.assert_close(raised.push(weights, 0.1, 0.3), weights @ kernel)
+
+
 def test_the_gaussian_process_of_cifar10_is_the_default():
     published = {"rate_sigma": 6.0, "stationary_sigma": 512.0}
     times = {"time_base": 3.0, "time_exponential": 100.0, "horizon": 1.0}

@@ -19,6 +19,8 @@ SIZES: dict[tuple[str, str], str] = {
     ("di4c/exact/masked.py", "_TAIL_STATES = "): _CHUNKS,
     ("di4c/exact/quadrature.py", "_ROWS = "): _CHUNKS,
     ("di4c/likelihood/chunked.py", "_CPU_LOGITS, _GPU_LOGITS = "): _CHUNKS,
+    ("di4c/likelihood/checks.py", "pieces = "): _CHUNKS,
+    ("di4c/likelihood/chunked.py", "logits_per_chunk = "): _CHUNKS,
     ("di4c/likelihood/chunked.py", "most = "): _CHUNKS,
     ("di4c/likelihood/chunked.py", "size = max("): _CHUNKS,
     ("theory/theorem1/upper_bound/rate.py", "sizes: "): "the claim holds at other sizes too",

@@ -79,6 +79,7 @@ def test_a_wrong_constant_is_rejected(factor: Fraction) -> None:
         (torch.full((2, 2), 0.3), "q_T", "p_0 must sum to 1"),
         (torch.tensor([[1.2, -0.2], [0.0, 0.0]]), "q_T", "p_0 must be finite and non-negative"),
         (torch.full((2, 3), 1 / 6), "q_T", "table; got shape"),
+        (torch.full((3, 2), 1 / 6), "q_T", "table; got shape"),
         (torch.full((2, 2), 0.25), "noise", "start must be"),
     ],
 )
