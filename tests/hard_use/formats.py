@@ -1,7 +1,7 @@
 """Every format that the project reads: an example of it, and the reader that users reach."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +70,16 @@ def _of_state(state: dict[str, torch.Tensor]) -> str:
     return digest(*(part for name in sorted(state) for part in (name, state[name])))
 
 
+def _leaves(value: object) -> Iterator[object]:
+    """All names and values of nested dictionaries."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
 def _rows(count: int = 6) -> np.ndarray:
     return np.arange(count * 12).reshape(count, 12) % 9
 
@@ -109,7 +119,7 @@ def _make_checkpoint(folder: Path) -> None:
 
 def _read_checkpoint(folder: Path) -> str:
     found = load_checkpoint(folder / "step_00000007.pt")
-    return digest(found.step, found.state["weights"]["a"], found.config)
+    return digest(found.step, *_leaves(found.state), found.config)
 
 
 def _make_log(folder: Path) -> None:

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,11 +81,15 @@ def fuzzed(name: str, file: str, seconds: int, seed: int) -> tuple[int, str | No
         place = Path(folder)
         child = os.fork()
         if child == 0:
-            with (place / "said.txt").open("wb") as said:
-                os.dup2(said.fileno(), 1)
-                os.dup2(said.fileno(), 2)
-            _fuzz(name, file, seconds, seed, place)
-            os._exit(0)
+            try:
+                with (place / "said.txt").open("wb") as said:
+                    os.dup2(said.fileno(), 1)
+                    os.dup2(said.fileno(), 2)
+                _fuzz(name, file, seconds, seed, place)
+            except BaseException:
+                traceback.print_exc()
+            finally:  # leave everything that the parent has opened alone
+                os._exit(1)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         text = (place / "said.txt").read_text("utf-8", "replace")
         found = re.search(r"executed_units: (\d+)", text)
