@@ -177,6 +177,15 @@ def test_rates_of_the_gaussian_process_by_their_definition():
             assert float(rates[x, y]) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
+def test_rates_may_be_large_and_rounded():
+    rates = torch.tensor([[-1e6, 1e6 + 1e-5], [1e6, -1e6]], dtype=torch.float64)
+    RateMatrixProcess(rates)
+    with pytest.raises(ValueError, match="rows of rate_matrix must sum to 0"):
+        RateMatrixProcess(rates + torch.tensor([[0.0, 0.1], [0.0, 0.0]]))
+    with pytest.raises(ValueError, match="horizon must be positive and finite; got 0"):
+        RateMatrixProcess(rates, 0.0)
+
+
 def test_epsilon_counts_once_for_each_unit_of_weight():
     """Of any weights, on any axes: w (Q + epsilon) has epsilon times the sum of w in each entry."""
     plain, raised = gaussian_process(4), gaussian_process(4, epsilon=0.01)

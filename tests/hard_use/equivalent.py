@@ -16,6 +16,7 @@ SIZES: dict[tuple[str, str], str] = {
     ("di4c/exact/composition.py", "together = min("): _CHUNKS,
     ("di4c/exact/forward.py", "_GROUP_STATES = "): _CHUNKS,
     ("di4c/exact/limits.py", "_MAX_INTERVALS = "): "it sets how long a hopeless integral takes",
+    ("di4c/exact/forward.py", "while done + group < num_dims and len(joint)"): _CHUNKS,
     ("di4c/exact/masked.py", "_TAIL_STATES = "): _CHUNKS,
     ("di4c/exact/quadrature.py", "_ROWS = "): _CHUNKS,
     ("di4c/likelihood/chunked.py", "_CPU_LOGITS, _GPU_LOGITS = "): _CHUNKS,

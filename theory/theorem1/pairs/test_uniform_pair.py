@@ -92,6 +92,8 @@ def test_the_bounds_are_exact_where_they_can_be(start: str) -> None:
         assert pair.lower_bound(grid) == pytest.approx(pair.closed_form(grid), abs=1e-15)
         assert pair.best_tv(len(grid) - 1) == pytest.approx(pair.lower_bound(grid), abs=1e-15)
     assert pair.upper_bound([0.0, 0.5, 1.0]) == 0
+    steep = UniformPair(theta=0.999, schedule=ExponentialSchedule(rate=9.0), start=start)
+    assert steep.upper_bound([0.0, 1.0]) == 1  # a larger bound says nothing
 
 
 def test_a_uniform_grid_may_be_rounded() -> None:
