@@ -253,6 +253,6 @@ def test_the_defect_of_a_law_with_a_zero_is_refused():
 
 @pytest.mark.parametrize(("u", "t"), [(-0.5, 0.5), (0.5, 0.5), (0.75, 0.5), (0.5, 1.5)])
 def test_an_example_with_wrong_times_is_named(u, t):
-    times = torch.tensor([[0.0, u], [1.0, t]])
+    times = torch.tensor([[0.0, u, u], [1.0, t, t]])  # the first one is named
     with pytest.raises(ValueError, match=f"example 1 has u = {u}, t = {t}"):
         check_earlier_times(times[0], times[1], 1.0)

@@ -139,6 +139,18 @@ def test_heads_that_are_functions(seed, transform, chunk):
     assert_equal(value_and_grads(instance, instance.prefetched(mixture)), expected)
 
 
+@pytest.mark.parametrize("transform", ["none", "subs", "given by latent"])
+def test_known_coordinates_replace_what_was_given_there(transform):
+    instance = Instance(4, (2, 3, 4, 5, 6, 3), transform)
+    known = torch.tensor([[-1, 2, -1, 0], [4, -1, -1, -1]])
+    dense = instance.dense_mixture().with_known(known)
+    found = instance.head_mixture().with_known(known)
+    torch.testing.assert_close(found.log_marginals(), dense.log_marginals())
+    assert_equal(
+        value_and_grads(instance, instance.prefetched(found)), value_and_grads(instance, dense)
+    )
+
+
 def test_a_parameter_that_a_function_does_not_use_has_gradient_zero():
     hidden, unused = torch.rand(1, 2, 1, 3, requires_grad=True), torch.ones(2, requires_grad=True)
     head = FunctionHead(lambda rows, _: rows, 3, (unused,))

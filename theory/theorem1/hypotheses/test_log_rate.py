@@ -101,6 +101,7 @@ def test_a_wrong_coefficient_is_rejected() -> None:
         (torch.full((2, 2), 0.25), 1.0, 1.0, 0.0, "horizon must be positive"),
         (torch.full((2, 2), 0.26), 1.0, 1.0, 1.0, "p_0 must sum to 1"),
         (torch.full((2, 3), 1 / 6), 1.0, 1.0, 1.0, "p_0 must be a"),
+        (torch.full((1, 4), 1 / 4), 1.0, 1.0, 1.0, "p_0 must be a"),
     ],
 )
 def test_bad_input_is_named(

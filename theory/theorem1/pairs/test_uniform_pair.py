@@ -114,3 +114,4 @@ def test_no_best_grid_without_a_finite_psi() -> None:
     for theta in (0.0, 1.0):
         with pytest.raises(ValueError, match="theta must satisfy"):
             UniformPair(theta=theta, schedule=LinearSchedule()).best_grid(3)
+        assert UniformPair(theta=theta, schedule=LinearSchedule()).best_grid(1).tolist() == [0, 1]
