@@ -104,7 +104,7 @@ def hard_use() -> str:
         ),
         "mutation": lambda r: (
             f"{r['tried']} changes of the code; the tests found {r['killed'] + r['timed out']}, "
-            f"and {len(r['change_nothing'])} change nothing"
+            f"and {len(r['survivors']) - len(r['failures'])} change nothing"
         ),
         "orders": lambda r: f"the whole suite in {r['runs']} orders",
     }

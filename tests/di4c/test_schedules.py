@@ -115,7 +115,8 @@ def test_a_schedule_does_not_change(schedule):
     ("call", "words"),
     [
         (lambda: sch.LinearSchedule(0.0), "horizon.*0.0"),
-        (lambda: sch.ExponentialSchedule(rate=-1.0), "rate.*-1.0"),
+        (lambda: sch.ExponentialSchedule(rate=-0.5), "rate.*-0.5"),
+        (lambda: sch.ExponentialSchedule(rate=0.0), "rate.*0.0"),
         (lambda: sch.LogLinearSchedule(epsilon=2.0), "epsilon.*2.0"),
         (lambda: sch.LogLinearSchedule(epsilon=0.0), "epsilon.*0.0"),
         (lambda: sch.uniform_grid(0), "num_steps.*0"),

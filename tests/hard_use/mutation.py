@@ -7,7 +7,10 @@ that all are there. Overloads and protocols are for the type checker. An operato
 another of its kind only: an arithmetic, a logical or a comparing one. Other replacements end in a
 TypeError for most tensors and would flatter the tests.
 
-A survivor is a failure unless `equivalent` gives the reason why it changes nothing.
+A survivor is a failure unless `equivalent` gives the reason why it changes nothing. After reasons
+were added, the recorded survivors are judged again by
+
+    python -m tests.hard_use.mutation results/robustness.json
 """
 
 import ast
@@ -26,7 +29,7 @@ from typing import Any, NamedTuple
 
 from scipy.stats import binomtest
 
-from reporting import ROOT
+from reporting import ROOT, read_json, write_json
 from tests.hard_use.equivalent import reason_of
 
 MUTATED = (
@@ -150,6 +153,15 @@ def verdicts(folder: Path, tests: tuple[str, ...], mutants: list[tuple[str, str]
         raise RuntimeError(f"the tests of {folder} ended with status {loop.returncode}")
 
 
+def unexplained(survivors: list[list[str]]) -> list[str]:
+    """Those survivors (file, line, line of the mutant) of which nobody says why."""
+    return [
+        f"{file}: {line} -> {new}"
+        for file, line, new in survivors
+        if not reason_of(file, line, new)
+    ]
+
+
 def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
     """Try a share of all mutants; see `tests.hard_use`."""
     try:
@@ -166,14 +178,12 @@ def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
         folder = Path(scratch) / "project"
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         found = verdicts(folder, TESTS, sources)
-        for mutant, (file, source), said in zip(drawn, sources, found, strict=True):
+        for (file, source), said in zip(sources, found, strict=True):
             counts[said] += 1
             if said == "survived":
-                line, *words = change((ROOT / file).read_text("utf-8"), source)
+                _, *words = change((ROOT / file).read_text("utf-8"), source)
                 figures["survivors"].append([file, *words])
-                if not reason_of(file, *words):
-                    text = f"{file}:{line}, {mutant.operator}: {' -> '.join(words)}"
-                    figures["failures"].append(text)
+                figures["failures"] = unexplained(figures["survivors"])
             tried = sum(counts.values())
             interval = binomtest(tried - counts["survived"], tried).proportion_ci(method="exact")
             yield (
@@ -181,3 +191,14 @@ def run(seed: int, share: float) -> Iterator[dict[str, Any]]:
                 | counts
                 | {"tried": tried, "killed_share_95": [round(end, 4) for end in interval]}
             )
+
+
+def main(path: Path) -> None:
+    """Judge the survivors in a record again."""
+    record = read_json(path)
+    record["mutation"]["failures"] = unexplained(record["mutation"]["survivors"])
+    write_json(path, record)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -7,7 +7,7 @@ import pytest
 
 from reporting import ROOT, read_json, write_json
 from tests.hard_use import __main__ as program
-from tests.hard_use import fuzz
+from tests.hard_use import fuzz, mutation
 from tests.hard_use.equivalent import EQUIVALENT, SIZES, reason_of
 from tests.hard_use.formats import FORMATS, Format
 from tests.hard_use.kills import differing
@@ -111,6 +111,16 @@ def test_the_tables_of_mutants_that_change_nothing_know_the_code():
     for file, words in SIZES:
         assert any(line.startswith(words) for line in lines(file)), f"{file}: {words}"
         assert reason_of(file, f"{words}8", f"{words}9")
+
+
+def test_survivors_are_judged_again_by_the_present_reasons(tmp_path):
+    known, unknown = list(next(iter(EQUIVALENT))), ["a.py", "x = 1", "x = 2"]
+    record = {"mutation": {"survivors": [known, unknown], "failures": []}, "files": {"mutants": 9}}
+    write_json(tmp_path / "record.json", record)
+    mutation.main(tmp_path / "record.json")
+    found = read_json(tmp_path / "record.json")
+    assert found["mutation"]["failures"] == ["a.py: x = 1 -> x = 2"]
+    assert found["files"] == {"mutants": 9}
 
 
 def test_a_fuzzed_file_is_judged_behind_its_checksum(tmp_path):

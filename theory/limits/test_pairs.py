@@ -75,6 +75,11 @@ def test_a_pair_equals_only_itself() -> None:
         assert len({make(), make()}) == 2
 
 
+def test_the_sign_of_theta_does_not_change_the_limit() -> None:
+    limits = [UniformPair(theta=t, schedule=LinearSchedule()).limit() for t in (0.4, -0.4, 0.0)]
+    assert limits[0] == limits[1] > limits[2] == 0
+
+
 def test_limits_from_the_prior() -> None:
     """Masked pair: divided by (1 - alpha_T)^2. Others: None, except at theta = 1 or alpha_T = 0."""
     schedule = ExponentialSchedule(rate=1.0)
