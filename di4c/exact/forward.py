@@ -156,7 +156,7 @@ def posterior_marginals(
         else:
             fallback = _along(_one_dimensional_reverse(single[d], sources), d, num_dims)
             result[d] /= total.where(total > 0, 1.0)
-            result[d, sources] = torch.where(evidence > 0, result[d, sources], fallback)
+            result[d] = torch.where(evidence > 0, result[d], fallback)
     return result.permute(2, 0, 1)
 
 
@@ -165,9 +165,9 @@ def _one_dimensional_reverse(
 ) -> Tensor:
     """Reverse kernel [x_t, x_s] of one coordinate, carried over where it is undefined."""
     total = joint.sum(0)
-    reverse = (joint / total.where(total > 0, 1.0)).T
-    carry = torch.eye(joint.shape[1], dtype=joint.dtype)[:, sources]
-    return torch.where((total > 0)[:, None], reverse, carry)
+    reverse = torch.zeros(len(total), len(total), dtype=joint.dtype)
+    reverse[:, sources] = (joint / total.where(total > 0, 1.0)).T
+    return torch.where((total > 0)[:, None], reverse, torch.eye(len(total), dtype=joint.dtype))
 
 
 def _along(rows: Float[Tensor, "target source"], d: int, num_dims: int) -> Tensor:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from di4c.denoisers import noise_level
+from di4c.exact import posterior_marginals
 from di4c.processes import InterpolatingProcess, MaskedProcess, UniformProcess
 from di4c.schedules import CosineSchedule, phi_grid
 from tests.di4c.test_schedules import EXACT_ALPHA, SCHEDULES
@@ -146,3 +147,16 @@ def test_processes_of_any_law_at_small_times():
     process = InterpolatingProcess(law, CosineSchedule())
     step = process.flow(torch.full((3, 3), 1 / 3), torch.arange(3), 0.0, 0.0)
     torch.testing.assert_close(step, torch.eye(3))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, **names)
+@pytest.mark.parametrize("t", [5e-324, 1e-200, 1e-40])
+def test_a_mask_that_cannot_be_there_yet_keeps_its_value(schedule, t):
+    """Where the probability of a mask rounds to 0, the exact engine does what the process does."""
+    process = MaskedProcess(2, schedule)
+    single = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    table = posterior_marginals(process, torch.outer(single, single), 0.0, t)
+    torch.testing.assert_close(table.sum(-1), torch.ones(9, 2, dtype=torch.float64))
+    if float(process.transition(0.0, t)[0, -1]) == 0:
+        alone = process.reverse(single.expand(3, -1), torch.arange(3), 0.0, t)
+        torch.testing.assert_close(table[:, 0], alone.repeat_interleave(3, 0))
