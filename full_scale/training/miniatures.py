@@ -98,7 +98,7 @@ _MNIST_TOKENS = replace(
     preset="mnist-tokens",
     recipe="mnist-tokens",
     steps=1700,
-    data=Data("mnist-tokens", generated=20_000, generated_calls=32),
+    data=Data("mnist-tokens", generated=5000, generated_calls=32),
     # A small step keeps the marginals near the teacher's. Large weights let the latent learn.
     optimizer=replace(_STUDENT.optimizer, learning_rate=4e-4),
     latent_gain=4.0,
