@@ -212,6 +212,17 @@ def test_logits_over_all_states(case, carry_over):
     Target.from_samples(labels[x_t][:, None], process.over_states(new).log())
 
 
+def test_a_space_that_is_summed_in_parts_may_have_its_mask_first():
+    """Seven bits have 3^7 states, more than one matrix product takes."""
+    law = torch.rand(2**7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    law /= law.sum()
+    last, first = (
+        product_composition(process, law, [0.0, 0.3, 0.6, 1.0])
+        for process in (MaskedProcess(2), MaskedProcess(3, mask_state=0))
+    )
+    torch.testing.assert_close(first, last)
+
+
 def test_laws_over_values_are_refused_where_the_mask_is_not_last():
     process, _ = moved(1)
     values = torch.full((2, NUM_DIMS, NUM_VALUES), 1 / NUM_VALUES)
