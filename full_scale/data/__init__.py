@@ -2,7 +2,8 @@
 
 A data set is a `TokenData`. Its item i is {"x_0": (D,) int64}, perhaps with a "label", and never
 changes. Only the order is random (`full_scale.data.order`). An augmented example, such as a mirror
-image, is therefore a separate item. A module `full_scale.data.NAME`, with "_" in place of "-",
+image, is therefore a separate item. A method `examples()` then says which items come from the same
+example (`full_scale.data.share`). A module `full_scale.data.NAME`, with "_" in place of "-",
 provides
 
     open_split(folder: Path | None, split: str, **options) -> TokenData

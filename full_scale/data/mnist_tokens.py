@@ -68,6 +68,10 @@ class MnistTokens:
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {"x_0": self.tokens[index], "label": self.labels[index]}
 
+    def examples(self) -> Tensor:
+        """The image that each item is a shift of."""
+        return torch.arange(len(self)) // SHIFTS
+
 
 def open_split(folder: Path | None, split: str, validation: bool = False) -> MnistTokens:
     """Open the training images or the held-out images.

@@ -184,6 +184,10 @@ class PackedTokens:
             item["label"] = torch.tensor(int(self.label[index]))
         return item
 
+    def examples(self) -> Tensor:
+        """The example of each item: its own, or that of a pair of mirror images (`imagenet`)."""
+        return torch.arange(len(self)) // (2 if self.header["source"].get("mirror") else 1)
+
     def __reduce__(self) -> tuple[type["PackedTokens"], tuple[Path, str, bool]]:
         # Processes that read ahead map the files again instead of receiving a copy.
         return PackedTokens, (self.folder, "", False)
@@ -236,6 +240,10 @@ class WithMirrorImages:
 
     def __len__(self) -> int:
         return 2 * len(self.data)
+
+    def examples(self) -> Tensor:
+        """The example of each item. A mirror image has that of its picture."""
+        return self.data.examples().repeat(2)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         mirrored, place = divmod(index, len(self.data))

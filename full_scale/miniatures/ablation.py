@@ -190,7 +190,7 @@ def _scores(place: Path, samples: int, seed: int) -> dict[str, float]:
     study = Study(miniature, teacher, source, Size(samples, CALLS, ()), place, "validation")
     model, scores = load_model(place), {}
     for calls in CALLS:
-        found = miniature.score(study.sample(model, calls, seed, None), None, "validation")
+        found = miniature.score(study.sample(model, calls, seed, None), None, "validation", 1.0)
         scores |= {f"{metric}_{calls}": found[metric] for metric in (_ORDER, "real_share")}
     return scores
 

@@ -32,9 +32,10 @@ class Miniature:
         recipes: experiments whose students are compared; the first one is pure distillation.
         plan: how a model samples with so many network calls.
         labels: classes of so many samples, 0, 1, 2, ... in turn; None without classes.
-        score: the metrics of samples (N, D). It takes the samples, their labels or None, and the
-            part of the data that they are compared with, "validation" or "test". Settings are
-            chosen with "validation"; records use "test".
+        score: the metrics of samples (N, D). It takes the samples, their labels or None, the part
+            of the data that they are compared with, "validation" or "test", and the share of the
+            training data that the model has seen. Settings are chosen with "validation"; records
+            use "test".
         floor: the same metrics of real data that are not in the part, compared with the part. No
             model is expected to be better.
         shown: samples as text, one line each, that a record can hold.
@@ -49,7 +50,7 @@ class Miniature:
     plan: Callable[[int], Plan]
     labels: Callable[[int], Int[Tensor, "sample"] | None]
     score: Callable[
-        [Int[Tensor, "sample dim"], Int[Tensor, "sample"] | None, str], dict[str, float]
+        [Int[Tensor, "sample dim"], Int[Tensor, "sample"] | None, str, float], dict[str, float]
     ]
     floor: Callable[[str], dict[str, float]]
     shown: Callable[[Int[Tensor, "sample dim"]], list[str]]

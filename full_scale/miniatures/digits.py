@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from full_scale.data import digits as data
+from full_scale.data.share import kept
 from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
 from full_scale.miniatures.base import Better, Miniature
 from full_scale.miniatures.classifier import classifier
@@ -24,23 +25,27 @@ METRICS: dict[str, Better] = {
 _LEVELS = "0123456789abcdefg"  # one character for each grey level
 
 
-def score(samples: Int[Tensor, "sample 64"], labels: Tensor | None, part: str) -> dict[str, float]:
+def score(
+    samples: Int[Tensor, "sample 64"], labels: Tensor | None, part: str, share: float = 1.0
+) -> dict[str, float]:
     """Metrics of samples against the images of one part.
 
     - feature_frechet: Frechet distance in the features of the classifier of digits.
     - pixel_frechet: Frechet distance of the grey levels in [0, 1].
-    - training_share: share of samples that are nearer to a training image than to an image of the
-      part, with equal numbers of both. It is near 1/2 for a model of the law, and near 1 for a
-      model that copies its training images.
+    - training_share: share of samples that are nearer to an image that the model was trained on
+      than to an image of the part, with equal numbers of both. It is near 1/2 for a model of the
+      law, and near 1 for a model that copies its training images.
     - distinct_share: number of different samples divided by the number of samples.
 
     Args:
         samples: grey levels 0..16, row by row.
         labels: ignored.
         part: "validation" or "test".
+        share: share of the training images that the model was trained on.
     """
-    real, training, grey = _real(part), _training(part), _grey(samples)
-    nearer = _nearest(grey, training) < _nearest(grey, real)
+    real, training, grey = _real(part), _training(share), _grey(samples)
+    count = min(len(real), len(training))
+    nearer = _nearest(grey, training[:count]) < _nearest(grey, real[:count])
     features, pixels = _references(part)
     return {
         "feature_frechet": features.distance(FeatureMoments.of(_features(samples))),
@@ -83,9 +88,9 @@ def _real(part: str) -> Float[Tensor, "image 64"]:
     return _grey(data.part(part)[0])
 
 
-def _training(part: str) -> Float[Tensor, "image 64"]:
-    """As many training images as the part has images."""
-    return _grey(data.part("train")[0][: len(data.part(part)[0])])
+def _training(share: float) -> Float[Tensor, "image 64"]:
+    images = data.part("train")[0]
+    return _grey(images[kept(torch.arange(len(images)), share)])
 
 
 def _features(images: Int[Tensor, "image 64"]) -> Float[Tensor, "image feature"]:

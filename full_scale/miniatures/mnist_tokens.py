@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from full_scale.data import mnist_tokens as data
+from full_scale.data.share import kept
 from full_scale.evaluation.frechet import FeatureMoments, FrechetReference
 from full_scale.miniatures.base import Better, Miniature
 from full_scale.miniatures.classifier import classifier
@@ -28,23 +29,27 @@ METRICS: dict[str, Better] = {
 
 
 def score(
-    samples: Int[Tensor, "sample 49"], labels: Int[Tensor, "sample"] | None, part: str
+    samples: Int[Tensor, "sample 49"],
+    labels: Int[Tensor, "sample"] | None,
+    part: str,
+    share: float = 1.0,
 ) -> dict[str, float]:
     """Metrics of samples against the items of one part. Both are decoded from their codes.
 
     - feature_frechet: Frechet distance in the features of the classifier of mnist-tokens.
     - pixel_frechet: Frechet distance of the pixels in [0, 1].
     - class_share: share of samples that the classifier gives the class that was asked for.
-    - training_share: share of samples that are nearer to a training image than to an image of the
-      part, with equal numbers of both. The training images form groups as large as the part; the
-      share is the mean over the groups. It is near 1/2 for a model of the law, and near 1 for a
-      model that copies its training images.
+    - training_share: share of samples that are nearer to an image that the model was trained on
+      than to an image of the part, with equal numbers of both. The training images form groups as
+      large as the part; the share is the mean over the groups. It is near 1/2 for a model of the
+      law, and near 1 for a model that copies its training images.
     - distinct_share: number of different samples divided by the number of samples.
 
     Args:
         samples: codes.
         labels: the class that each sample was drawn for.
         part: "validation" or "test".
+        share: share of the training images that the model was trained on.
 
     Raises:
         ValueError: If there are no labels.
@@ -59,7 +64,7 @@ def score(
         "feature_frechet": references[0].distance(FeatureMoments.of(features)),
         "pixel_frechet": references[1].distance(FeatureMoments.of(pixels)),
         "class_share": float((log_probs.argmax(1) == labels).double().mean()),
-        "training_share": _training_share(pixels, part),
+        "training_share": _training_share(pixels, part, share),
         "distinct_share": len(samples.unique(dim=0)) / len(samples),
     }
 
@@ -72,7 +77,7 @@ def floor(part: str) -> dict[str, float]:
     """
     size = len(data.tokens_of(part)[0])
     tokens, labels = (values[:size] for values in data.tokens_of("train"))
-    own = _training_share(data.decode(tokens).flatten(1), part, first=1)
+    own = _training_share(data.decode(tokens).flatten(1), part, 1.0, first=1)
     return score(tokens, labels, part) | {"training_share": own}
 
 
@@ -113,11 +118,16 @@ def _images(part: str) -> Float[Tensor, "item 28 28"]:
     return data.decode(data.tokens_of(part)[0])
 
 
-def _training_share(pixels: Float[Tensor, "sample pixel"], part: str, first: int = 0) -> float:
-    """Mean share over the groups of training images, from group number `first` on."""
-    held_out = _nearest(pixels, _images(part).flatten(1))
-    groups = _images("train").flatten(1).split(len(_images(part)))[first:]
-    shares = [(_nearest(pixels, group) < held_out).double().mean() for group in groups]
+def _training_share(
+    pixels: Float[Tensor, "sample pixel"], part: str, share: float, first: int = 0
+) -> float:
+    """Mean share over the groups of the seen images, from group number `first` on."""
+    held_out, training = _images(part).flatten(1), data.MnistTokens("train")
+    seen = _images("train")[kept(training.examples(), share)].flatten(1)
+    size = min(len(held_out), len(seen))
+    distance = _nearest(pixels, held_out[:size])
+    groups = seen.unfold(0, size, size).movedim(-1, 1)[first:]  # groups of equal size only
+    shares = [(_nearest(pixels, group) < distance).double().mean() for group in groups]
     return float(torch.stack(shares).mean())
 
 

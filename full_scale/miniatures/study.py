@@ -175,7 +175,8 @@ class Study:
         if row is None:
             labels = self.miniature.labels(self.size.samples)
             drawn = self.sample(model, calls, seed, labels, hybrid=hybrid)
-            scores = self.miniature.score(drawn, labels, self.part)
+            share = self.share if model.is_student else 1.0
+            scores = self.miniature.score(drawn, labels, self.part, share)
             row = key | scores | {"shown": self.miniature.shown(drawn[:_SHOWN])}
             append_row(self.folder / RECORD, row)
         _advance(bar, self._sampling(calls), done=done)

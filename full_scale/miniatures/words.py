@@ -29,7 +29,7 @@ MINIATURE = Miniature(
     recipes=("words", "words-data", "words-data-alone", "words-product", "words-published"),
     plan=Plan,
     labels=lambda count: None,
-    score=lambda samples, labels, part: spelling.score(data.decode(samples), part),
+    score=lambda samples, labels, part, share=1.0: spelling.score(data.decode(samples), part),
     floor=_floor,
     shown=data.decode,
     pictures=None,
