@@ -9,3 +9,6 @@ which yields figures as JSON, and yields them again whenever more is done. "fail
 what went wrong, one line each. `share` is the share of the kills, examples, runs or mutants of the
 code that are made; tables and mutants of files are always tried whole.
 """
+
+RANDOM_PARTS = ("kills", "numerics", "orders")
+"""The parts whose figures for several seeds can be added up."""

@@ -37,7 +37,28 @@ def test_a_stopped_run_leaves_what_was_done(tmp_path, monkeypatch):
     found = read_json(record)
     assert found["files"] == {"mutants": 9}
     assert (found["kills"]["kills"], found["kills"]["share"]) == (2, 0.5)
-    assert found["kills"]["manifest"]["code"]["sha"]
+    assert [made["seed"] for made in found["kills"]["manifests"]] == [0]
+    assert found["kills"]["manifests"][0]["code"]["sha"]
+
+
+def test_another_day_adds_to_the_record(tmp_path, monkeypatch):
+    record = str(tmp_path / "record.json")
+    _part(monkeypatch, [{"runs": 1, "kills": {"train": 3, "sample": 1}, "failures": ["one"]}])
+    program.main(["kills", "--json", record])
+    steps = [{"runs": 1, "failures": []}, {"runs": 2, "kills": {"train": 4}, "failures": ["two"]}]
+    _part(monkeypatch, steps)
+    program.main(["kills", "--add", "--seed", "7", "--json", record])
+    found = read_json(tmp_path / "record.json")["kills"]
+    assert (found["runs"], found["kills"]) == (3, {"train": 7, "sample": 1})
+    assert found["failures"] == ["one", "two"]
+    assert [made["seed"] for made in found["manifests"]] == [0, 7]
+    for wrong, said in (
+        (["kills", "--add", "--seed", "7", "--json", record], "kills of seed 7 is in"),
+        (["kills", "--add"], "--add needs the record"),
+        (["files", "--add", "--json", record], "files is the same each time"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            program.main(wrong)
 
 
 @pytest.mark.parametrize("failures", [[], ["a file was cut"]])
