@@ -19,6 +19,7 @@ everything works, and is no result.
     python -m full_scale.miniature words --csv results/miniatures.csv --json results/miniatures.json
     python -m full_scale.miniature words --recipes words words-data --seeds 5
     python -m full_scale.miniature words --recipes words-data --data-share 0.1
+    python -m full_scale.miniature words --seed 2 --seeds 3 --add --json results/miniatures.json
     python -m full_scale.miniature words --quick
 
 To make a teacher again:
@@ -34,7 +35,7 @@ from pathlib import Path
 from full_scale.miniatures import MINIATURES, open_miniature
 from full_scale.miniatures.base import Miniature
 from full_scale.miniatures.reading import read_record
-from full_scale.miniatures.record import write_record
+from full_scale.miniatures.record import record_to_add_to, write_record
 from full_scale.miniatures.study import FULL, QUICK, Study
 from full_scale.miniatures.table import long_frame, printed, read_csv, write_csv
 from full_scale.miniatures.teachers import open_teacher, ship, shipped_teacher
@@ -48,6 +49,8 @@ def main(argv: list[str] | None = None) -> None:
     recipes = _recipes(miniature, args.recipes)
     if args.ship and args.teacher is None:
         raise ValueError(f"--ship needs the trained teacher: --teacher runs/{args.name}-teacher")
+    if args.add and args.json is None:
+        raise ValueError("--add needs the record to add to: --json results/miniatures.json")
     if args.csv and args.csv.exists():
         read_csv(args.csv)  # refused before the work
     if args.json:
@@ -67,6 +70,8 @@ def main(argv: list[str] | None = None) -> None:
         seeds=range(args.seed, args.seed + count),
         share=args.data_share,
     )
+    if args.add:
+        record_to_add_to(args.json, study)
     rows = study.rows()
     table = long_frame(miniature, rows)
     print(printed(miniature, table))
@@ -78,11 +83,11 @@ def main(argv: list[str] | None = None) -> None:
         print(f"written to {ship(miniature, args.teacher, rows, args.seed)}")
         return
     if args.csv:
-        write_csv(args.csv, table)
+        write_csv(args.csv, table, add=args.add)
         print(f"written to {args.csv}")
     if args.json:
         about = manifest(args.seed, teacher_sha256=study.teacher.sha256)
-        write_record(args.json, study, rows, about)
+        write_record(args.json, study, rows, about, add=args.add)
         print(f"written to {args.json}")
 
 
@@ -117,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--ship", action="store_true", help="measure --teacher and put it into the repository")
     add("--out", type=Path, metavar="DIR", help="folder of the runs (runs/miniature[-quick])")
+    add("--add", action="store_true", help="add the seeds to those that --csv and --json have")
     add("--csv", type=output_file, metavar="FILE", help="put the rows into this CSV file")
     return parser
 

@@ -45,7 +45,7 @@ class Recorded(TypedDict):
     samples: Size
     quick: bool
     teacher_sha256: Sha256
-    manifests: dict[str, dict[str, Any]]
+    manifests: dict[str, list[dict[str, Any]]]
     rows: list[_Row]
     sweep: _Sweep | None
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from full_scale.miniatures.base import Miniature
-from full_scale.miniatures.reading import read_record
+from full_scale.miniatures.reading import Recorded, read_record
 from full_scale.miniatures.study import DATA_RECIPE, Study
 from full_scale.miniatures.table import long_frame, means
 from reporting import write_json
@@ -17,7 +17,12 @@ LEVELS = 16
 
 
 def write_record(
-    path: Path, study: Study, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+    path: Path,
+    study: Study,
+    rows: Sequence[Mapping[str, Any]],
+    about: Mapping[str, Any],
+    *,
+    add: bool = False,
 ) -> None:
     """Put a study into a JSON file. Other miniatures in the file stay.
 
@@ -29,32 +34,38 @@ def write_record(
         study: what was studied.
         rows: its rows.
         about: manifest of this call.
+        add: whether the students are added to those of other seeds; then all other rows, the shown
+            samples and the sweep stay.
 
     Raises:
-        ValueError: If the file holds something else; it is left as it is.
+        ValueError: If the file holds something else, or nothing to add to; it is left as it is.
     """
     miniature = study.miniature
     name, pure = miniature.name, miniature.recipes[0]
     everything, before = read_record(path, miniature)
-    same = {"part": study.part, "samples": study.size.samples, "quick": study.size.quick}
-    same |= {"teacher_sha256": study.teacher.sha256}
-    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
-    others, manifests, sweep = [], {}, None
-    if before and all(before[key] == value for key, value in same.items()):
-        others = [row for row in before["rows"] if row["recipe"] not in recipes]
-        manifests, sweep = before["manifests"], before["sweep"]
-    kept = [_kept(miniature, row, pure, study.seeds[0]) for row in rows]
-    together = kept + others
-    if pure in study.recipes and study.share == 1:
+    if add:
+        before = record_to_add_to(path, study)
+    elif before is not None and _differing(before, study):
+        before = None
+    if add:
+        rows = [row for row in rows if row["model"] in ("student", "hybrid")]
+    own = {_place(row, add) for row in rows}
+    others = [row for row in before["rows"] if _place(row, add) not in own] if before else []
+    manifests, sweep = (before["manifests"], before["sweep"]) if before else ({}, None)
+    shown = None if add else study.seeds[0]
+    kept = [_kept(miniature, row, pure, shown) for row in rows]
+    together = others + kept if add else kept + others
+    if pure in study.recipes and study.share == 1 and not add:
         sweep = study.sweep(pure)
         sweep["samples"] = [_as_shown(miniature, line)[0] for line in sweep["samples"]]
-    trained = [recipe for recipe in recipes if recipe != DATA_RECIPE]
-    everything[name] = same | {
+    trained = dict.fromkeys(row["recipe"] for row in rows if row["recipe"] != DATA_RECIPE)
+    earlier = manifests if add else {}
+    everything[name] = _settings(study) | {
         "main": miniature.main,
         "better": miniature.metrics[miniature.main],
         "pure": pure,
         "image_shape": _image_shape(miniature, rows),
-        "manifests": manifests | {recipe: dict(about) for recipe in trained},
+        "manifests": manifests | {key: [*earlier.get(key, []), dict(about)] for key in trained},
         "summary": _summary(miniature, together),
         "rows": together,
         "sweep": sweep,
@@ -62,8 +73,41 @@ def write_record(
     write_json(path, {"miniatures": everything})
 
 
-def _kept(miniature: Miniature, row: Mapping[str, Any], pure: str, seed: int) -> dict[str, Any]:
-    """A row as the record keeps it."""
+def record_to_add_to(path: Path, study: Study) -> Recorded:
+    """What a record holds of the miniature, for more seeds.
+
+    Raises:
+        ValueError: If it holds nothing of it, or rows that cannot be compared with those of the
+            study; names what differs.
+    """
+    before = read_record(path, study.miniature)[1]
+    if before is None:
+        raise ValueError(f"{path} has nothing of {study.miniature.name} to add to; omit --add")
+    if differing := _differing(before, study):
+        raise ValueError(f"{path} has another {differing}; omit --add to measure everything again")
+    return before
+
+
+def _settings(study: Study) -> dict[str, Any]:
+    """What rows must agree in to be compared."""
+    settings = {"part": study.part, "samples": study.size.samples, "quick": study.size.quick}
+    return settings | {"teacher_sha256": study.teacher.sha256}
+
+
+def _differing(before: Recorded, study: Study) -> str:
+    """The settings in which a record differs from a study, as text."""
+    return ", ".join(key for key, value in _settings(study).items() if before[key] != value)
+
+
+def _place(row: Mapping[str, Any], add: bool) -> tuple[Any, ...]:
+    """What a row replaces in the record: rows of its recipe, or of its recipe and seed."""
+    return (row["recipe"], row["seed"]) if add else (row["recipe"],)
+
+
+def _kept(
+    miniature: Miniature, row: Mapping[str, Any], pure: str, seed: int | None
+) -> dict[str, Any]:
+    """A row as the record keeps it. The student of this seed keeps its shown samples."""
     kept = {key: row[key] for key in ("recipe", "model", "nfe", "seed", *miniature.metrics)}
     teacher = row["model"] == "teacher"
     if teacher or (row["model"], row["recipe"], row["seed"]) == ("student", pure, seed):

@@ -129,14 +129,21 @@ def read_csv(path: Path) -> pd.DataFrame:
     return table
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
+def write_csv(path: Path, table: pd.DataFrame, *, add: bool = False) -> None:
     """Put rows into a CSV file. They replace those of the same miniature and recipe.
+
+    Args:
+        path: file to write.
+        table: the rows.
+        add: whether only the students are written, and replace those of the same seed alone.
 
     Raises:
         ValueError: If the file holds something else.
     """
+    if add:
+        table = table.loc[table["model"].isin(("student", "hybrid"))]
     if path.exists():
-        before, keys = read_csv(path), ["miniature", "recipe"]
+        before, keys = read_csv(path), ["miniature", "recipe", *(["seed"] if add else [])]
         old = before.set_index(keys).index.isin(table.set_index(keys).index)
         table = pd.concat([before.loc[~old], table])
     write_whole(path, table.to_csv(index=False, lineterminator="\n").encode())

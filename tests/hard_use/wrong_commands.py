@@ -160,6 +160,8 @@ full_scale.miniature digits --seeds 0 --out {new}
 full_scale.miniature digits --seed -1 --out {new}
 full_scale.miniature digits --data-share 0 --out {new}
 full_scale.miniature digits --data-share nan --out {new}
+full_scale.miniature digits --add --out {new}
+full_scale.miniature digits --add --json {new} --out {new}
 full_scale.miniature digits --teacher-calls 0 --out {new}
 full_scale.miniature digits --ship --out {new}
 full_scale.miniature digits --device cuda --out {new}

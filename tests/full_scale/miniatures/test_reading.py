@@ -75,7 +75,7 @@ def test_the_record_of_the_repository_is_read():
         (("miniatures",), [], "miniatures must be an object"),
         (("miniatures", "digits"), [], "miniatures.digits must be an object"),
         (("miniatures", "digits", "samples"), 0, "digits.samples must be at least 1"),
-        (("miniatures", "digits", "manifests", "digits"), 3, "manifests.digits must be an object"),
+        (("miniatures", "digits", "manifests", "digits"), 3, "manifests.digits must be a list"),
         (("miniatures", "digits", "rows", 2, "nfe"), None, r"rows\[2\].nfe must be a whole number"),
         (
             ("miniatures", "digits", "rows", 2, "pixel_frechet"),

@@ -9,9 +9,9 @@ import torch
 
 from full_scale import miniature as program
 from full_scale.miniatures import study as module
-from full_scale.miniatures.record import write_record
+from full_scale.miniatures.record import record_to_add_to, write_record
 from full_scale.miniatures.study import RECORD, Study
-from full_scale.miniatures.table import read_csv
+from full_scale.miniatures.table import long_frame, read_csv, write_csv
 from full_scale.miniatures.teachers import open_teacher
 from full_scale.models.load import load_model
 from full_scale.training.trainer import Trainer
@@ -152,10 +152,10 @@ def test_the_record_keeps_what_still_belongs_to_it(make, whole, tmp_path):
     write_record(path, data, data.rows(), {"command": "second"})
     found = read_json(path)["miniatures"]
     assert found["digits"] == {"rows": []}
-    assert {name: about["command"] for name, about in found["words"]["manifests"].items()} == {
-        "words": "first",
-        "words-data": "second",
-        "words-teacher": "second",
+    assert found["words"]["manifests"] == {
+        "words": [{"command": "first"}],
+        "words-data": [{"command": "second"}],
+        "words-teacher": [{"command": "second"}],
     }
     kinds = [(row["recipe"], row["model"], row["nfe"]) for row in found["words"]["rows"]]
     assert len(kinds) == len(set(kinds)) == 1 + 3 + 3 + 2
@@ -168,9 +168,37 @@ def test_the_record_keeps_what_still_belongs_to_it(make, whole, tmp_path):
     assert read_json(path)["miniatures"]["words"]["manifests"].keys() == {"words-teacher"}
 
 
+def test_seeds_of_another_day_are_added(make, whole, teacher, tmp_path):
+    """Three seeds in two calls give the rows of three seeds in one."""
+    first, second = make("whole", ["words"]), make("more", ["words"], seeds=(1, 2))
+    path, csv = tmp_path / "r.json", tmp_path / "r.csv"
+    for study, add in ((first, False), (second, True)):
+        rows = study.rows()
+        write_record(path, study, rows, {"seeds": list(study.seeds)}, add=add)
+        write_csv(csv, long_frame(study.miniature, rows), add=add)
+    once = read_json(path)["miniatures"]["words"]
+    write_record(path, second, second.rows(), {"seeds": [1, 2]}, add=True)
+    found = read_json(path)["miniatures"]["words"]
+    assert found["rows"] == once["rows"], "the same seeds replace their rows"
+    kinds = [(row["recipe"], row["model"], row["nfe"], row["seed"]) for row in found["rows"]]
+    assert len(kinds) == len(set(kinds)) == 1 + 3 + 3 * 3
+    assert {row["seed"] for row in found["rows"] if row["model"] == "teacher"} == {0}
+    assert found["manifests"]["words"] == [{"seeds": [0]}, {"seeds": [1, 2]}, {"seeds": [1, 2]}]
+    assert found["manifests"]["words-teacher"] == [{"seeds": [0]}]
+    assert found["sweep"] is not None
+    table = read_csv(csv)
+    assert len(table) == 4 * len(kinds)
+    assert set(table[table["recipe"] == "words"]["seed"]) == {0, 1, 2}
+    with pytest.raises(ValueError, match=r"r\.json has another part; omit --add"):
+        record_to_add_to(path, make("whole", [], part="validation"))
+    with pytest.raises(ValueError, match=r"absent\.json has nothing of words to add to"):
+        record_to_add_to(tmp_path / "absent.json", second)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--add"], "--add needs the record to add to: --json results/miniatures.json"),
         (["--recipes", "words", "imagenet"], r"recipes must be of words, .* for words; got imag"),
         (["--ship"], "--ship needs the trained teacher: --teacher runs/words-teacher"),
         (["--csv", "FOLDER/bad.csv"], "has the columns a instead of"),
