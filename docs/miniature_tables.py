@@ -1,5 +1,7 @@
 """Tables of the recorded miniatures, `results/miniatures.csv`."""
 
+import pandas as pd
+
 from full_scale.miniatures import open_miniature
 from full_scale.miniatures.ablation import CALLS
 from full_scale.miniatures.table import (
@@ -13,6 +15,18 @@ from full_scale.miniatures.table import (
 from reporting import ROOT, markdown_table, read_json
 
 _FILE = ROOT / "results" / "miniatures.csv"
+_KINDS = {
+    "-teacher": "teacher",
+    "": "student, no data",
+    "-data": "student, with data",
+    "-data-alone": "data alone, no teacher",
+}
+_MEMORY = {
+    "digits": ("training_share", "nearer to its training images"),
+    "mnist-tokens": ("training_share", "nearer to its training images"),
+    "words": ("held_out_share", "held-out words among real ones"),
+}
+"""The metric that shows memory, and what it is called."""
 
 
 def everything() -> str:
@@ -24,6 +38,7 @@ def everything() -> str:
     parts = [f"Median of the equivalent steps of pure distillation: {', '.join(said)}.\n"]
     for name, main in mains.items():
         lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
+        lines = [line for line in lines if "@" not in line.recipe]  # those are in `shares`
         calls = sorted({line.nfe for line in lines} - {0})
         found = {(line.recipe, line.model, line.nfe): line for line in lines}
         models = dict.fromkeys((line.recipe, line.model) for line in lines if line.nfe)
@@ -38,6 +53,38 @@ def everything() -> str:
             f"**{name}** ({metric}; real data have {real}):\n\n{markdown_table(header, cells)}"
         )
     return "\n".join(parts)
+
+
+def shares() -> str:
+    """Students that see a share of the data: the main metric by calls, and their memory."""
+    rows = read_csv(_FILE)
+    names = dict.fromkeys(rows[rows["recipe"].str.contains("@")]["miniature"])
+    return "\n".join(_shares(name, rows[rows["miniature"] == name]) for name in names)
+
+
+def _shares(name: str, rows: pd.DataFrame) -> str:
+    """The table of one miniature."""
+    main, (memory, said) = open_miniature(name).main, _MEMORY[name]
+    found = {
+        (line.metric, line.recipe, line.nfe): line for line in means(rows) if line.model != "hybrid"
+    }
+    calls = sorted({nfe for _, recipe, nfe in found if recipe == name})
+    last, cells = calls[-1], []
+    for end, model in _KINDS.items():
+        for share in ("", "@0.3", "@0.1"):
+            recipe = name + end + share
+            if (main, recipe, last) not in found:
+                continue
+            value = found[memory, recipe, last].mean
+            if memory == "held_out_share":
+                value /= found[main, recipe, last].mean
+            seen = {"": 0.0, "-teacher": 1.0}.get(end, float(share[1:] or 1))
+            scores = [_score(found[main, recipe, n]) for n in calls]
+            cells.append([model, f"{100 * seen:.0f} %", *scores, f"{value:.2f}"])
+    header = ["model", "data", *map(_calls, calls), f"{said}, {_calls(last)}"]
+    better = found[main, name, last].better
+    title = f"**{name}** ({main.replace('_', ' ')}, {better} is better)"
+    return f"{title}:\n\n{markdown_table(header, cells)}"
 
 
 def ablation() -> str:

@@ -61,6 +61,7 @@ def tables() -> dict[str, str]:
         "own_latent": bench_tables.own_latent(),
         "hard_use": bench_tables.hard_use(),
         "miniatures": miniature_tables.everything(),
+        "miniature_shares": miniature_tables.shares(),
         "miniature_ablation": miniature_tables.ablation(),
         "names": names(),
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from figures import (
     ablation,
+    data_shares,
     figure1,
     figure3,
     figure4,
@@ -169,4 +170,5 @@ FIGURES = {
         name: Picture(miniatures.needs(name), partial(miniatures.draw, name=name))
         for name in miniatures.RECORDED
     },
+    "data_shares": of_module(data_shares),
 }

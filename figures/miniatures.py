@@ -25,7 +25,7 @@ RECORDED = ("digits", "mnist-tokens", "words")
 
 Record = dict[str, Any]
 
-_LOOKS = {
+LOOKS = {
     "-teacher": ("teacher", "black", "o"),
     "": ("student, no data", "vermilion", "s"),
     "hybrid": ("student, then teacher", "orange", "D"),
@@ -85,7 +85,7 @@ def draw(results: Path, name: str) -> "Figure":
 
 def _curves(axes: "Axes", name: str, record: Record) -> None:
     summary = record["summary"]
-    for end, (label, colour, marker) in _LOOKS.items():
+    for end, (label, colour, marker) in LOOKS.items():
         recipe = record["pure"] if end == "hybrid" else name + end
         model = {"-teacher": "teacher", "hybrid": "hybrid"}.get(end, "student")
         rows = [r for r in summary if (r["recipe"], r["model"]) == (recipe, model)]
