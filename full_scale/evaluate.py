@@ -177,6 +177,11 @@ def _show(row: dict[str, Any]) -> None:
 
 
 def _check(args: Namespace, kind: str) -> None:
+    if kind == "texts" and args.reference is not None:
+        raise ValueError(
+            f"reference is for pictures, and these samples are texts; got {args.reference}: leave "
+            "--reference out"
+        )
     if args.save_reference is not None and args.save_reference.suffix != ".npz":
         raise ValueError(f"save_reference must end in .npz; got {args.save_reference}")
     saved = args.reference is None or args.reference.endswith(".npz")

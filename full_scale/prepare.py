@@ -46,14 +46,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--length",
-        type=int,
+        type=at_least(3),
         metavar="D",
         default=openwebtext.NUM_DIMS,
         help="openwebtext: number of tokens of a sequence",
     )
     parser.add_argument(
         "--held-out",
-        type=int,
+        type=at_least(1),
         metavar="N",
         default=openwebtext.HELD_OUT,
         help="openwebtext: number of documents at the end that make the test split",

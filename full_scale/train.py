@@ -53,6 +53,7 @@ from full_scale.training.own_run import OwnRun
 from full_scale.training.parallel import LostProcess, end_processes, naming_lost_process
 from full_scale.training.trainer import Outcome, Trainer
 from reporting import manifest, only_writer, run_script, write_json
+from reporting.files import require_writable
 from reporting.locks import LOCK
 from reporting.typed import read_as
 
@@ -160,6 +161,8 @@ def train(run: Run, *, progress: bool = True) -> Outcome | None:
     accelerator = Accelerator(
         cpu=run.device == "cpu", mixed_precision=run.precision, log_with=track, project_dir=run.out
     )
+    require_writable(run.out / RECORD)  # before the teacher draws samples, which takes minutes
+    refuse_other_files(run.out)
     parts = kind.assemble(run)
     processes = accelerator.num_processes
     if run.check_memory:
@@ -227,12 +230,18 @@ def claim_folder(
             )
         if not differing:
             return
-    elif others := sorted(p.name for p in folder.glob("*") if not _passing(p.name)):
-        names = ", ".join(others[:3])
-        raise ValueError(
-            f"out is {folder}, which is not empty ({names}) and holds no run; give another --out"
-        )
+    refuse_other_files(folder)
     write_json(record, {"identity": identity, "run": configuration, "manifest": manifest(seed)})
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raise a ValueError if a folder holds files and no run."""
+    others = sorted(path.name for path in folder.glob("*") if not _passing(path.name))
+    if others and not (folder / RECORD).exists():
+        raise ValueError(
+            f"out is {folder}, which is not empty ({', '.join(others[:3])}) and holds no run; give "
+            "another --out"
+        )
 
 
 def _passing(name: str) -> bool:

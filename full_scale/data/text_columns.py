@@ -46,12 +46,13 @@ class Texts:
 
     share: ClassVar[float] = 1.0  # what other data sets have as options
     generated: ClassVar[int] = 0
-    generated_calls: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Check every value."""
         if self.length < 2:
             raise ValueError(f"data.length must be at least 2; got {self.length}")
+        if self.workers < 0:
+            raise ValueError(f"data.workers must be at least 0; got {self.workers}")
         if (self.prompt is None) != (self.completion is None):
             raise ValueError(
                 "data.prompt and data.completion belong together; give both columns or none"

@@ -65,8 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     rows = []
-    for source in args.students:
-        miniature, student = open_student(source)
+    for miniature, student in [open_student(source) for source in args.students]:
         found = measure(miniature, student, args.states, args.seed)
         about = {"miniature": miniature.name, "student_sha256": student.sha256}
         rows += [about | row for row in found]

@@ -59,8 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--samples", type=at_least(1), default=200, help="samples of each row")
     args = parser.parse_args(argv)
     rows = []
-    for source in args.students:
-        miniature, student = open_student(source)
+    for miniature, student in [open_student(source) for source in args.students]:
         about = {"miniature": miniature.name, "student_sha256": student.sha256}
         teacher = open_teacher(miniature.name, args.teacher)
         found = measure(miniature, student, teacher, args.samples, args.seed)

@@ -85,8 +85,8 @@ class Study:
     def rows(self) -> list[dict[str, Any]]:
         """Train and measure what is not done yet; one row for each model and number of calls."""
         options = {"bar_format": _BAR, "smoothing": 0, "leave": False}
-        bar = tqdm(total=self._work(), desc=self.miniature.name, **options)
-        with only_writer(self.folder), bar:
+        options |= {"total": self._work(), "desc": self.miniature.name}
+        with only_writer(self.folder), tqdm(**options) as bar:
             rows = [self._floor()]
             name = f"{self.miniature.name}-teacher"
             for calls in self.size.teacher_calls:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import warnings
 
 import torch
 
@@ -18,8 +19,9 @@ def usable_device(text: str) -> torch.device:
         gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         text = gpu if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(text)
-        torch.zeros(1, device=device).item()  # the device "meta" has no values
+        with warnings.catch_warnings(action="ignore"):  # about old names of devices
+            device = torch.device(text)
+            torch.zeros(1, device=device).item()  # the device "meta" has no values
     except Exception:  # each device has its own error
         known = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise argparse.ArgumentTypeError(

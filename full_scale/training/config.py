@@ -1,7 +1,7 @@
 """The configuration of a training run.
 
-The texts below the attributes of `Data`, `Optimizer`, `Reports` and `Run` are what the command
-`python -m full_scale.train EXPERIMENT --help` prints.
+The texts below the attributes of `Run`, and of the parts in `full_scale.training.options`, are what
+the command `python -m full_scale.train EXPERIMENT --help` prints.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from di4c.recipes import Recipe
+from full_scale.training.options import Data, Optimizer, Reports, require_number, require_whole
 from full_scale.training.recipes import RECIPES
 from reporting.scripts import require_seed
 
@@ -21,82 +22,8 @@ _NOT_OF_THE_RESULT = (
 """Options of a run that a resumed run may change: other things record them, or nothing depends."""
 
 
-@dataclass(frozen=True)
-class Data:
-    """The data set."""
-
-    name: str = "digits"
-    """name of the data set: cifar10, digits, imagenet, mnist-tokens, openwebtext or words"""
-    folder: Path | None = None
-    """folder of the prepared data; data/NAME if left out (those of the miniatures need none)"""
-    workers: int = 0
-    """number of processes that read ahead; 0 reads in the training process"""
-    share: float = 1.0
-    """share of the training data that is used, in (0, 1]: a fixed part, the same for every seed"""
-    generated: int = 0
-    """number of samples that the teacher draws once, in place of the data: distillation without
-    data. They are kept beside the folder of the run. 0 uses the data"""
-    generated_calls: int = 64
-    """network calls of each of these samples"""
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """Optimiser, learning rate and averaging of the weights."""
-
-    name: Literal["adam", "adamw"] = "adam"
-    """optimiser; adamw keeps the weight decay apart from the gradient"""
-    learning_rate: float = 2e-4
-    """learning rate after the warm-up"""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """decay rates of the first and second moments"""
-    weight_decay: float = 0.0
-    """factor of the weight decay"""
-    warmup: int = 0
-    """number of steps over which the learning rate grows linearly"""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """learning rate after the warm-up: constant, or half a cosine that ends at zero"""
-    clip: float | None = 1.0
-    """largest norm of the gradient; None does not clip"""
-    ema_decay: float = 0.9999
-    """decay of the moving average of the weights; --weights says whether samples use it"""
-    of_batch: int | None = None
-    """batch size that the learning rate belongs to: the published one of an experiment"""
-    scale_rate: bool = False
-    """multiply the learning rate by sqrt(batch_size / of_batch), the rule for Adam of Malladi et
-    al. (NeurIPS 2022). Published rates are for the published batch sizes, and nothing is known of
-    other ones"""
-
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of step number `step`, counted from 0, of `steps`."""
-        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup))
-        if self.schedule == "cosine":
-            done = max(0, step - self.warmup) / max(1, steps - self.warmup)
-            rate *= (1 + math.cos(math.pi * min(1.0, done))) / 2
-        return rate
-
-
-@dataclass(frozen=True)
-class Reports:
-    """What a run writes, and when. A resumed run may change all of it except log-every."""
-
-    log_every: int = 100
-    """steps between two rows of the log; a resumed run must keep this number"""
-    save_every: int = 1000
-    """steps between two checkpoints"""
-    keep: int = 3
-    """number of newest checkpoints that are kept"""
-    sample_every: int = 5000
-    """steps between two sheets of samples; 0 draws none"""
-    num_samples: int = 16
-    """number of samples on a sheet"""
-    sample_steps: int = 8
-    """number of sampling steps for a sheet"""
-    decoder: str | None = None
-    """model that turns samples into pictures or text: a converted VQGAN for ImageNet; a tokenizer
-    for text (a folder, or gpt2 from the hub). Samples are written as numbers if left out"""
-    track: Literal["tensorboard", "trackio", "wandb"] | None = None
-    """also send the log to an experiment tracker, through accelerate"""
+_WHOLE = {"steps": 1, "batch_size": 1, "micro_batch": 1, "reference_steps": 0}
+"""Least value of each number that is whole."""
 
 
 @dataclass(frozen=True)
@@ -179,35 +106,19 @@ class Run:
         if self.recipe != "teacher" and self.recipe not in RECIPES:
             names = ", ".join(["teacher", *RECIPES])
             raise ValueError(f"recipe must be one of {names}; got {self.recipe!r}")
-        for name in ("steps", "batch_size", "micro_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("log_every", "save_every", "keep", "num_samples", "sample_steps"):
-            if getattr(self.reports, name) < 1:
-                value = getattr(self.reports, name)
-                raise ValueError(f"reports.{name} must be at least 1; got {value}")
-        for name, value in (
-            ("data.workers", self.data.workers),
-            ("optimizer.warmup", self.optimizer.warmup),
-            ("reference_steps", self.reference_steps),
-            ("reports.sample_every", self.reports.sample_every),
-        ):
-            if value < 0:
-                raise ValueError(f"{name} must be at least 0; got {value}")
+        for name, least in _WHOLE.items():
+            require_whole(name, getattr(self, name), least)
+        if self.num_latents is not None:
+            require_whole("num_latents", self.num_latents, 1)
+        if self.latent_gain is not None:
+            require_number("latent_gain", self.latent_gain, 0, 1e6)
+        if self.dropout is not None:
+            require_number("dropout", self.dropout, 0, 1)
+        require_number("label_dropout", self.label_dropout, 0, 1)
         if self.batch_size % self.micro_batch:
             raise ValueError(
                 f"batch_size must be a multiple of micro_batch = {self.micro_batch}; got "
                 f"{self.batch_size}"
-            )
-        clip = self.optimizer.clip
-        if clip is not None and not 0 < clip < math.inf:
-            raise ValueError(
-                f"optimizer.clip must be positive and finite; got {clip}: use None to clip nothing"
-            )
-        if self.optimizer.scale_rate and self.optimizer.of_batch is None:
-            raise ValueError(
-                "optimizer.scale_rate needs optimizer.of_batch, the batch size that the learning "
-                "rate belongs to; got None"
             )
         if late := [step for step in self.milestones if not 0 < step <= self.steps]:
             raise ValueError(f"milestones must lie in 1..{self.steps}, the steps; got {late[0]}")
@@ -216,18 +127,10 @@ class Run:
                 "target must be student with strategy fsdp, which has no whole copy of the "
                 "average; got average"
             )
-        for name in ("generated", "generated_calls"):
-            if getattr(self.data, name) < (name == "generated_calls"):
-                value = getattr(self.data, name)
-                raise ValueError(f"data.{name} must be a number of samples or calls; got {value}")
         if self.data.generated and (self.recipe == "teacher" or self.mixture_teacher):
             raise ValueError(
                 f"data.generated must be 0 without a product teacher; got {self.data.generated}"
             )
-        if not 0 < self.data.share <= 1:
-            raise ValueError(f"data.share must lie in (0, 1]; got {self.data.share}")
-        if not 0 <= self.label_dropout < 1:
-            raise ValueError(f"label_dropout must lie in [0, 1); got {self.label_dropout}")
         if self.reference_steps and self.recipe == "teacher":
             raise ValueError(
                 f"reference_steps must be 0 for the recipe teacher; got {self.reference_steps}"

@@ -9,7 +9,8 @@ import tyro
 from di4c.recipes import Recipe
 from full_scale.data.text_columns import Texts
 from full_scale.models.language.latent import Adapter
-from full_scale.training.config import Optimizer, Run
+from full_scale.training.config import Run
+from full_scale.training.options import Optimizer, require_whole
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ class OwnRun(Run):
                 f"dtype must be float32 if all weights are trained; got {self.dtype}: use "
                 "--precision bf16, or --adapter.kind lora"
             )
-        if self.latent_factor < 1:
-            raise ValueError(f"latent_factor must be at least 1; got {self.latent_factor}")
+        require_whole("latent_factor", self.latent_factor, 1)
         if self.recipe == "teacher":  # no latent, and all weights
             object.__setattr__(self, "adapter", replace(self.adapter, kind="full", latent="none"))
 

@@ -148,11 +148,30 @@ full_scale.train digits --out {new} --dropout nan
 full_scale.train digits --out {new} --optimizer.clip nan
 full_scale.train digits --out {new} --optimizer.clip -1
 full_scale.train digits --out {new} --label-dropout 1
+full_scale.train digits --out {new} --dropout nan
+full_scale.train digits --out {new} --latent-gain inf
+full_scale.train digits --out {new} --optimizer.learning-rate 1e300
+full_scale.train digits --out {new} --optimizer.learning-rate nan
+full_scale.train digits --out {new} --optimizer.learning-rate -1
+full_scale.train digits --out {new} --optimizer.weight-decay 1e300
+full_scale.train digits --out {new} --optimizer.betas 0.9 nan
+full_scale.train digits --out {new} --optimizer.betas 0.9 1
+full_scale.train digits --out {new} --optimizer.ema-decay nan
+full_scale.train digits --out {new} --optimizer.of-batch 0 --optimizer.scale-rate
+full_scale.train digits --out {new} --optimizer.of-batch -4 --optimizer.scale-rate
+full_scale.train digits --out {new} --data.generated 99999999999999999999
+full_scale.train digits --out {new} --num-latents 99999999999999999999
+full_scale.train digits --out {new} --steps 99999999999999999999
+full_scale.train words --out folder-with-files
+full_scale.train words --out text.txt
 full_scale.train digits --out {new} --num-latents 0
 full_scale.train digits --out {new} --reports.log-every 0
 full_scale.train digits --out {new} --reference-steps -1
 full_scale.train digits --out {samples}
 full_scale.train digits --out folder-with-files
+full_scale.prepare openwebtext --out {new} --length 0
+full_scale.prepare openwebtext --out {new} --held-out 0
+full_scale.sample {model} --steps 2 --out {new} --device mkldnn
 full_scale.miniature
 full_scale.miniature x
 full_scale.miniature digits --recipes x --out {new}
