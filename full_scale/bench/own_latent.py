@@ -33,7 +33,7 @@ from full_scale.data.text_columns import Encoder, TextRows, Texts
 from full_scale.data.words import all_words, part
 from full_scale.models.huggingface import Loaded, load_model
 from full_scale.models.language.latent import Adapter
-from full_scale.training.config import Optimizer, Reports
+from full_scale.training.options import Optimizer, Reports
 from full_scale.training.own_cost import outline
 from full_scale.training.own_run import OwnRun
 from reporting import at_least, format_table, manifest, script_parser, write_json

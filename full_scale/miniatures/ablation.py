@@ -29,8 +29,9 @@ from full_scale.miniatures.teachers import open_teacher, shipped_teacher
 from full_scale.models.load import load_model
 from full_scale.models.presets import PRESETS
 from full_scale.train import train
-from full_scale.training.config import Data, Reports, Run
+from full_scale.training.config import Run
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.options import Data, Reports
 from full_scale.training.recipes import OWN, RECIPES, WORDS
 from reporting import (
     append_row,

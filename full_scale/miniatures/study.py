@@ -22,9 +22,10 @@ from full_scale.models.base import DenoiserConfig
 from full_scale.models.load import Loaded, load_model
 from full_scale.models.sampling import draw
 from full_scale.train import train
-from full_scale.training.config import Reports, Run
+from full_scale.training.config import Run
 from full_scale.training.cost import operations, outline
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.options import Reports
 from reporting import append_row, only_writer
 
 RECORD = "rows.jsonl"

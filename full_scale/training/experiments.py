@@ -8,8 +8,9 @@ and the value here is our choice.
 from dataclasses import replace
 from pathlib import Path
 
-from full_scale.training.config import Data, Optimizer, Run
+from full_scale.training.config import Run
 from full_scale.training.miniatures import MINIATURES
+from full_scale.training.options import Data, Optimizer
 
 _OPENWEBTEXT = Run(
     out=Path("runs/openwebtext"),

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from full_scale.training.config import Data, Optimizer, Reports, Run
+from full_scale.training.config import Run
+from full_scale.training.options import Data, Optimizer, Reports
 
 TEACHERS = Path("full_scale/teachers")
 """Folder of the teachers that come with the repository."""

@@ -12,9 +12,9 @@ from torch import nn
 from full_scale.data.order import fitting
 from full_scale.train import parse, train
 from full_scale.training.acceleration import blocks_of, checkpoint_blocks
-from full_scale.training.config import Optimizer
 from full_scale.training.cost import activation_bytes, largest_block, outline
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.options import Optimizer
 from reporting import read_json, read_rows
 from tests.helpers import train_cases
 

@@ -14,8 +14,8 @@ from full_scale.evaluation.decoding import pictures, show
 from full_scale.miniatures import classifier as classifiers
 from full_scale.miniatures import codes, open_miniature
 from full_scale.models.presets import PRESETS
-from full_scale.training.config import Reports
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.options import Reports
 from reporting import read_json
 from tests.helpers.train_cases import trainer
 

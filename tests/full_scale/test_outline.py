@@ -14,7 +14,6 @@ from di4c.start_term import StartTerm
 from full_scale.models import UNetConfig
 from full_scale.models.presets import preset
 from full_scale.training import cost
-from full_scale.training.config import Data
 from full_scale.training.cost import (
     GIB,
     Estimate,
@@ -25,6 +24,7 @@ from full_scale.training.cost import (
 )
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.objectives import Distillation, TeacherTraining
+from full_scale.training.options import Data
 from full_scale.training.recipes import RECIPES
 from reporting import ROOT
 

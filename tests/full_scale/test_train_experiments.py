@@ -22,8 +22,8 @@ from full_scale.models import DenoiserConfig, UNetConfig, presets
 from full_scale.models.presets import GaussianProcessConfig, Preset
 from full_scale.models.tensor_file import read_tensors
 from full_scale.train import train
-from full_scale.training.config import Reports
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.options import Reports
 from reporting import read_rows
 from tests.helpers import tiny_models
 from tests.helpers.tiny_models import DIT, MASKGIT, VQGAN, save_model

@@ -11,9 +11,9 @@ from accelerate import Accelerator
 from full_scale import train as program
 from full_scale.models.tensor_file import read_tensors
 from full_scale.training.checkpoint import latest_checkpoint
-from full_scale.training.config import Optimizer
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.failure import report_failure
+from full_scale.training.options import Optimizer
 from full_scale.training.trainer import Trainer
 from tests.helpers import train_cases
 from tests.helpers.refusals import assert_refused

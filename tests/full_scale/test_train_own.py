@@ -16,8 +16,8 @@ from full_scale.models.language.latent import Adapter
 from full_scale.train import main, parse, train
 from full_scale.training import own
 from full_scale.training.checkpoint import load_checkpoint
-from full_scale.training.config import Optimizer, Reports
 from full_scale.training.cost import _kept as kept
+from full_scale.training.options import Optimizer, Reports
 from full_scale.training.own_cost import outline
 from full_scale.training.own_run import OwnRun
 from reporting import run_script

@@ -12,8 +12,8 @@ import torch
 from full_scale.models.model_file import read_model
 from full_scale.train import train
 from full_scale.training.checkpoint import latest_checkpoint, load_checkpoint
-from full_scale.training.config import Data, Reports
 from full_scale.training.log import LOG
+from full_scale.training.options import Data, Reports
 from full_scale.training.trainer import Trainer
 from tests.helpers import train_cases
 from tests.helpers.checkpoint_writer import bits

@@ -12,10 +12,10 @@ from full_scale.evaluation.decoding import Previews, sheet
 from full_scale.models.presets import PRESETS
 from full_scale.train import train
 from full_scale.training import log as logbook
-from full_scale.training.config import Optimizer, Reports
 from full_scale.training.cost import outline
 from full_scale.training.ema import EMA
 from full_scale.training.log import Logbook, in_bar, require_tracker
+from full_scale.training.options import Optimizer, Reports
 from reporting import read_rows
 from tests.helpers import train_cases
 

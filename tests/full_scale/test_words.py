@@ -15,9 +15,9 @@ from full_scale.miniatures.study import Size, Study
 from full_scale.miniatures.teachers import open_teacher, validation_loss
 from full_scale.models.presets import PRESETS
 from full_scale.training.assemble import assemble
-from full_scale.training.config import Data, Reports
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.miniatures import TEACHERS
+from full_scale.training.options import Data, Reports
 from reporting import read_json
 from tests.helpers.train_cases import trainer
 

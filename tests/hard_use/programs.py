@@ -12,7 +12,7 @@ from PIL import Image
 from full_scale.models.model_file import read_model
 from full_scale.models.tensor_file import read_tensors
 from full_scale.training.checkpoint import load_checkpoint
-from full_scale.training.config import Reports
+from full_scale.training.options import Reports
 from reporting import read_json, read_rows
 from tests.helpers import train_cases
 from tests.helpers.checkpoint_writer import bits

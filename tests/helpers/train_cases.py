@@ -14,9 +14,9 @@ from full_scale.data.packed import Description, Rows, pack
 from full_scale.models import presets
 from full_scale.models.model_file import write_model
 from full_scale.training.assemble import assemble
-from full_scale.training.config import Data, Reports
 from full_scale.training.experiments import EXPERIMENTS
 from full_scale.training.objectives import Distillation, TeacherTraining
+from full_scale.training.options import Data, Reports
 from full_scale.training.trainer import Trainer
 from tests.helpers.forks import as_program
 from tests.helpers.tiny_models import DIT, MASKGIT, PROCESSES

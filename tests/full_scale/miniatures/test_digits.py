@@ -13,8 +13,8 @@ from full_scale.miniatures import digits, open_miniature
 from full_scale.miniatures.classifier import SOURCES, classifier, classifier_file
 from full_scale.models.load import load_model
 from full_scale.train import train
-from full_scale.training.config import Reports
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.options import Reports
 from full_scale.training.recipes import RECIPES, RarelyNoise
 from reporting import read_json
 

@@ -12,8 +12,8 @@ from full_scale.data.packed import Description, Rows, WithMirrorImages, pack
 from full_scale.data.share import Share
 from full_scale.miniatures import open_miniature
 from full_scale.training.assemble import assemble
-from full_scale.training.config import Data
 from full_scale.training.experiments import EXPERIMENTS
+from full_scale.training.options import Data
 
 TEACHER = EXPERIMENTS["words-teacher"][1]
 
