@@ -212,7 +212,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--num-samples", type=at_least(1), default=64, metavar="N", help="number of samples")
     add(
         "--steps",
-        type=int,
+        type=at_least(1),
         required=True,
         metavar="n",
         help="sampling steps, counted as in the publication of the model",
@@ -221,7 +221,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     add("--teacher", metavar="MODEL", help="hybrid sampling: the model that makes the last calls")
     add(
         "--teacher-steps",
-        type=int,
+        type=at_least(0),
         default=0,
         metavar="L",
         help="hybrid sampling: number of the teacher's calls",
@@ -241,7 +241,7 @@ def _parse(argv: list[str] | None) -> Namespace:
     )
     add(
         "--label",
-        type=int,
+        type=at_least(0),
         nargs="+",
         metavar="C",
         help="classes of the samples, in turn; default: all classes (MaskGIT)",

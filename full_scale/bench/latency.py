@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from di4c.latents import LatentPolicy
-from full_scale.bench.measure import Case, Workload, check_device, check_positive, seconds
+from full_scale.bench.measure import Case, Workload, check_device, seconds
 from full_scale.bench.networks import (
     QUICK,
     autocast,
@@ -38,7 +38,7 @@ from full_scale.models.base import DenoiserBackbone
 from full_scale.models.network import Network
 from full_scale.models.sampling import Plan, draw
 from full_scale.training.cost import operations
-from reporting import format_table, manifest, write_json
+from reporting import at_least, format_table, manifest, write_json
 
 STEPS = {"cifar10": 10, "imagenet": 4, "openwebtext": 8}
 _CALLS = ("product", "mixture", "product_again")
@@ -131,14 +131,15 @@ def compare(case: Case, rounds: int) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> None:
     """Measure and print, one row for each experiment."""
     parser = network_parser(__doc__, "latency", "samples at once (2 on a CPU, 16 on a GPU)")
-    parser.add_argument("--steps", type=int, metavar="INT", help=f"sampling steps ({STEPS})")
-    parser.add_argument("--rounds", type=int, metavar="INT", help="timed rounds (21)")
+    parser.add_argument(
+        "--steps", type=at_least(1), metavar="INT", help=f"sampling steps ({STEPS})"
+    )
+    parser.add_argument("--rounds", type=at_least(1), metavar="INT", help="timed rounds (21)")
     args = parser.parse_args(argv)
     check_device(args.device)
     sizes = sizes_for(args.device, args.quick, args.full_size)
     rounds = (3 if args.quick else 21) if args.rounds is None else args.rounds
     batch = (16 if args.device == "cuda" else 2) if args.batch is None else args.batch
-    check_positive(rounds=rounds, batch=batch, threads=args.threads)
     cases = [
         Case(
             experiment=experiment,

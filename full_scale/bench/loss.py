@@ -31,11 +31,10 @@ from full_scale.bench.measure import (
     Case,
     Workload,
     check_device,
-    check_positive,
     memory,
     seconds,
 )
-from reporting import format_table, manifest, script_parser, write_json
+from reporting import at_least, format_table, manifest, script_parser, write_json
 from reporting.measure import in_fresh_process
 
 CPU = Case("loss", 1, {"num_dims": 256, "num_states": 8192, "width": 256}, num_latents=16)
@@ -202,18 +201,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.prog = "python -m full_scale.bench loss"
     add = parser.add_argument
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
-    add("--threads", type=int, default=2, metavar="INT", help="number of CPU threads")
-    add("--repeats", type=int, default=7, metavar="INT", help="timed rounds")
+    add("--threads", type=at_least(1), default=2, metavar="INT", help="number of CPU threads")
+    add("--repeats", type=at_least(1), default=7, metavar="INT", help="timed rounds")
     add("--dtype", choices=("float32", "bfloat16", "float64"), help="type of features and head")
-    add("--latents", type=int, metavar="INT", help="L, latents of each example")
-    add("--dims", type=int, metavar="INT", help="D, tokens of an example")
-    add("--states", type=int, metavar="INT", help="S, states of a token")
-    add("--width", type=int, metavar="INT", help="features of a token")
+    add("--latents", type=at_least(1), metavar="INT", help="L, latents of each example")
+    add("--dims", type=at_least(1), metavar="INT", help="D, tokens of an example")
+    add("--states", type=at_least(1), metavar="INT", help="S, states of a token")
+    add("--width", type=at_least(1), metavar="INT", help="features of a token")
     args = parser.parse_args(argv)
     check_device(args.device)
     case = QUICK if args.quick else GPU if args.device == "cuda" else CPU
     given = {"num_dims": args.dims, "num_states": args.states, "width": args.width}
-    check_positive(threads=args.threads, repeats=args.repeats, num_latents=args.latents, **given)
     case = replace(
         case,
         sizes=case.sizes | {name: value for name, value in given.items() if value is not None},

@@ -88,13 +88,6 @@ def seconds(
     return seconds_of(calls, rounds, case.device, title)
 
 
-def check_positive(**numbers: int | None) -> None:
-    """Raise a ValueError for a number below 1."""
-    for name, value in numbers.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
-
-
 def check_device(device: str) -> None:
     """Raise a ValueError unless torch sees the device."""
     if device == "cuda" and not torch.cuda.is_available():

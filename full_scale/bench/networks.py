@@ -12,7 +12,7 @@ from full_scale.bench.measure import Case
 from full_scale.models import DenoiserBackbone, DenoiserConfig
 from full_scale.models.network import start_student
 from full_scale.models.presets import PRESETS
-from reporting import script_parser
+from reporting import at_least, script_parser
 
 MODELS = {"cifar10": "tauldr-cifar10", "imagenet": "maskgit-imagenet", "openwebtext": "sdtt-owt"}
 
@@ -112,8 +112,8 @@ def network_parser(doc: str | None, name: str, batch: str) -> ArgumentParser:
     add("--experiment", choices=MODELS, nargs="+", default=list(MODELS), help="experiments (all)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to run")
     add("--full-size", action="store_true", help="published sizes on a CPU too")
-    add("--batch", type=int, metavar="INT", help=batch)
-    add("--threads", type=int, default=2, metavar="INT", help="number of CPU threads")
+    add("--batch", type=at_least(1), metavar="INT", help=batch)
+    add("--threads", type=at_least(1), default=2, metavar="INT", help="number of CPU threads")
     add(
         "--autocast",
         choices=("bfloat16", "none"),

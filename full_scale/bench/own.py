@@ -30,12 +30,12 @@ import torch
 
 from di4c.objective import Di4CObjective
 from di4c.processes import MaskedProcess
-from full_scale.bench.measure import MIB, Case, Workload, check_device, check_positive, memory
+from full_scale.bench.measure import MIB, Case, Workload, check_device, memory
 from full_scale.bench.networks import autocast
 from full_scale.models.language.latent import Adapter, LatentLanguageModel
 from full_scale.models.language.network import LanguageNetwork
 from full_scale.training.own_run import OwnRun
-from reporting import format_table, manifest, script_parser, write_json
+from reporting import at_least, format_table, manifest, script_parser, write_json
 from reporting.measure import in_fresh_process, seconds_of
 
 SIZES: dict[str, dict[str, int]] = {
@@ -197,11 +197,16 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--size", nargs="+", choices=SIZES, help="sizes of the model (tiny small)")
     add("--method", nargs="+", choices=METHODS, default=[*METHODS], help="what to compare (all)")
-    add("--batch", type=int, default=1, metavar="INT", help="examples of a step (1)")
-    add("--length", type=int, metavar="INT", help="tokens of an example (32; 16 with --quick)")
-    add("--latents", type=int, default=2, metavar="INT", help="latents of an example (2)")
-    add("--repeats", type=int, metavar="INT", help="timed steps (5; 1 with --quick)")
-    add("--threads", type=int, default=1, metavar="INT", help="CPU threads (1)")
+    add("--batch", type=at_least(1), default=1, metavar="INT", help="examples of a step (1)")
+    add(
+        "--length",
+        type=at_least(1),
+        metavar="INT",
+        help="tokens of an example (32; 16 with --quick)",
+    )
+    add("--latents", type=at_least(1), default=2, metavar="INT", help="latents of an example (2)")
+    add("--repeats", type=at_least(1), metavar="INT", help="timed steps (5; 1 with --quick)")
+    add("--threads", type=at_least(1), default=1, metavar="INT", help="CPU threads (1)")
     add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
     add(
         "--autocast", choices=["float32", "bfloat16"], default="float32", help="precision (float32)"
@@ -210,7 +215,6 @@ def main(argv: list[str] | None = None) -> None:
     check_device(args.device)
     length = args.length or (16 if args.quick else 32)
     repeats = args.repeats or (1 if args.quick else 5)
-    check_positive(batch=args.batch, length=length, latents=args.latents, threads=args.threads)
     rows = []
     for size in args.size or (["tiny"] if args.quick else ["tiny", "small"]):
         case = Case(

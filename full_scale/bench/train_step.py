@@ -29,7 +29,6 @@ from full_scale.bench.measure import (
     Case,
     Workload,
     check_device,
-    check_positive,
     memory,
     seconds,
 )
@@ -44,7 +43,7 @@ from full_scale.bench.networks import (
 from full_scale.models.base import DenoiserBackbone
 from full_scale.models.network import Network
 from full_scale.training.recipes import RECIPES
-from reporting import format_table, manifest, write_json
+from reporting import at_least, format_table, manifest, write_json
 from reporting.measure import in_fresh_process
 
 METHODS = ("plain", "ours")
@@ -153,8 +152,10 @@ def main(argv: list[str] | None = None) -> None:
     """Measure and print, two rows for each experiment."""
     parser = network_parser(__doc__, "train", f"examples ({BATCHES}; 1 at reduced sizes)")
     add = parser.add_argument
-    add("--latents", type=int, metavar="INT", help="latents (published; 8 at reduced sizes)")
-    add("--repeats", type=int, metavar="INT", help="timed rounds (5)")
+    add(
+        "--latents", type=at_least(1), metavar="INT", help="latents (published; 8 at reduced sizes)"
+    )
+    add("--repeats", type=at_least(1), metavar="INT", help="timed rounds (5)")
     args = parser.parse_args(argv)
     check_device(args.device)
     sizes = sizes_for(args.device, args.quick, args.full_size)
@@ -174,8 +175,6 @@ def main(argv: list[str] | None = None) -> None:
             threads=args.threads,
             seed=args.seed,
         )
-        numbers = {"batch": case.batch, "latents": case.num_latents, "repeats": repeats}
-        check_positive(**numbers, threads=case.threads)
         rows += compare(case, repeats)
     print(format_table(rows, _COLUMNS))
     if args.json:

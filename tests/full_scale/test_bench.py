@@ -104,18 +104,22 @@ def test_plain_and_chunked_losses_have_the_same_gradients():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["loss", "--states", "0"], "num_states must be at least 1; got 0"),
-        (["loss", "--device", "cuda"], "torch sees no GPU"),
-        (["latency", "--rounds", "0"], "rounds must be at least 1; got 0"),
-        (["latency", "--batch", "-1"], "batch must be at least 1; got -1"),
-        (["train", "--threads", "0"], "threads must be at least 1; got 0"),
-        (["train", "--quick", "--batch", "0"], "batch must be at least 1; got 0"),
-        (["train", "--quick", "--latents", "0"], "latents must be at least 1; got 0"),
-        (["train", "--device", "cuda"], "torch sees no GPU"),
-        (["latency", "--device", "cuda"], "torch sees no GPU"),
+        ("loss --states 0", "--states: must be a whole number of at least 1; got '0'"),
+        ("latency --rounds 0", "--rounds: must be a whole number of at least 1; got '0'"),
+        ("latency --batch -1", "--batch: must be a whole number of at least 1; got '-1'"),
+        ("train --threads 0", "--threads: must be a whole number of at least 1; got '0'"),
+        ("train --quick --latents 0", "--latents: must be a whole number of at least 1; got '0'"),
+        ("own --length 0", "--length: must be a whole number of at least 1; got '0'"),
     ],
 )
-def test_bad_options_are_refused(options, message, monkeypatch):
+def test_bad_numbers_are_refused(options, message, capsys):
+    with pytest.raises(SystemExit):
+        bench.main(options.split())
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["loss", "latency", "train"])
+def test_a_device_that_is_not_there_is_refused(name, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match=message):
-        bench.main(options)
+    with pytest.raises(ValueError, match="torch sees no GPU"):
+        bench.main([name, "--device", "cuda"])

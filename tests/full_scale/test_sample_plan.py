@@ -60,7 +60,6 @@ def test_too_little_memory_is_one_line(files, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        ("unet", ["--steps", 0], "steps must be at least 1; got 0"),
         ("unet", ["--sampler", "confidence"], "sampler must be one of ancestral, tau-leaping"),
         ("unet", ["--guidance", 1], "guidance must be 0 for the ancestral sampler of a U-Net"),
         ("unet", ["--label", 1], "a U-Net has no classes"),

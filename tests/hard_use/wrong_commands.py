@@ -74,6 +74,7 @@ full_scale.sample {model} --steps 2 --out {new} --seed -1
 full_scale.sample {model} --steps 2 --out {new} --seed 18446744073709551616
 full_scale.sample {model} --steps 2 --out {new} --seed 0.5
 full_scale.sample {model} --steps 2 --out {new} --num-samples 0
+full_scale.sample {model} --steps 2 --out {new} --teacher-steps -1
 full_scale.sample {model} --steps 2 --out {new} --batch 0
 full_scale.sample {model} --steps 2 --out {new} --show 0
 full_scale.sample {model} --steps 2 --out {new} --guidance 1
@@ -189,6 +190,10 @@ full_scale.bench x
 full_scale.bench loss --device banana
 full_scale.bench latency --device cuda:99
 full_scale.bench train --seed -1
+full_scale.bench train --threads 0
+full_scale.bench loss --states -1
+full_scale.bench latency --rounds x
+full_scale.bench own --length 0
 theory --only no-such-claim
 theory.certified --check absent --json {new}
 theory.certified --check absent --steps 0
