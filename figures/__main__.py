@@ -13,7 +13,15 @@ from pathlib import Path
 
 from figures import BrokenResult
 from figures.catalogue import FIGURES
-from reporting import ROOT, run_script, save_figure, script_parser, use_style
+from reporting import (
+    ROOT,
+    input_folder,
+    run_script,
+    save_figure,
+    script_parser,
+    show_errors,
+    use_style,
+)
 
 QUICK_DPI = 80
 # What drawing raises when a record is JSON of another form.
@@ -32,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         help=f"draw these alone, of {', '.join(FIGURES)}",
     )
     parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="folder of the records (results/ of the clone)"
+        "--results",
+        type=input_folder,
+        metavar="DIR",
+        help="folder of the records (results/ of the clone)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the pictures (figures/ in that folder)"
@@ -62,9 +73,7 @@ def main(argv: list[str] | None = None) -> int:
                 raise
             faults[_fault(name, error)] = None
             plt.close("all")
-    for fault in faults:
-        print("error:", " ".join(fault.split()), file=sys.stderr)
-    return 2 if faults else 0
+    return show_errors(faults)
 
 
 def _fault(name: str, error: Exception) -> str:

@@ -18,8 +18,10 @@ from reporting.records import read_json as read_json
 from reporting.records import read_rows as read_rows
 from reporting.records import write_json as write_json
 from reporting.scripts import at_least as at_least
+from reporting.scripts import input_folder as input_folder
 from reporting.scripts import output_file as output_file
 from reporting.scripts import run_script as run_script
 from reporting.scripts import script_parser as script_parser
+from reporting.scripts import show_errors as show_errors
 from reporting.tables import format_table as format_table
 from reporting.tables import markdown_table as markdown_table

@@ -3,12 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from reporting.files import require_writable
 from reporting.pictures import picture_paths
+from reporting.streams import OUTPUT, drop_output, open_streams, printable
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -21,10 +22,18 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a bad argument in one line, as `run_script` reports a bad value."""
+    """Reports a bad argument in one line, as `run_script` reports a bad value.
+
+    An empty text is refused everywhere: it comes from a variable of the shell that is not set.
+    """
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see --help\n")
+        self.exit(show_errors([f"{message}; see --help"]))
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if not arg_string:
+            raise argparse.ArgumentError(action, "must not be empty; give a value or leave it out")
+        return super()._get_value(action, arg_string)
 
 
 def script_parser(
@@ -74,18 +83,17 @@ def script_parser(
     return parser
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Type of an option that is a whole number of at least `least`."""
+def at_least(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """Type of an option that is a whole number of at least `least` and at most `most`."""
 
     def number(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(
-                f"must be a whole number of at least {least}; got {text!r}"
-            )
+        if not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise argparse.ArgumentTypeError(f"must be a whole number of {bound}; got {text!r}")
         return value
 
     return number
@@ -132,29 +140,55 @@ output_file = _output(lambda path: [path])
 """Type of an option that names a file to write; a file that cannot be written is refused."""
 
 
+def input_folder(text: str) -> Path:
+    """Type of an option that names a folder to read."""
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"must name a folder that exists; got {text!r}")
+    return Path(text)
+
+
 def run_script(main: Callable[[], int | None]) -> NoReturn:
     """Run the script and exit with the status that `main` returns, 0 for None.
 
     A ValueError is a mistake that the user can repair. So is an OSError that says what is wrong: by
     a number of the system, or by its class, as a FileNotFoundError does. Both end in one line on
     standard error and status 2; `python -X dev` shows the traceback instead. Ctrl-C gives status
-    130. Any other exception is a defect of the program and keeps its traceback.
+    130. If the reader of standard output is gone, as after `| head`, the script ends without a word
+    and with status 141, as other tools do. Any other exception is a defect of the program and keeps
+    its traceback.
     """
     os.environ["MPLBACKEND"] = "Agg"  # an unknown one would be refused only after the work
     try:
-        sys.exit(main())
+        open_streams()
+        try:
+            status = main()
+        except SystemExit as stop:  # as after --help
+            status = stop.code
+        sys.stdout.flush()
+        sys.exit(status)
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename == OUTPUT:
+            drop_output()
+            if isinstance(error, BrokenPipeError):
+                sys.exit(141)
         if sys.flags.dev_mode or (type(error) is OSError and error.errno is None):
             raise
-        print("error:", _line(error), file=sys.stderr)
-        sys.exit(2)
+        sys.exit(show_errors([_said(error)]))
 
 
-def _line(error: ValueError | OSError) -> str:
-    """The message in one line. What the system says about a file begins with its name."""
-    text = str(error)
+def show_errors(errors: Iterable[str]) -> int:
+    """Show each error as one line of standard error. The status is 2 if there are any, else 0."""
+    status = 0
+    for error in errors:
+        print("error:", printable(" ".join(error.split())), file=sys.stderr)
+        status = 2
+    return status
+
+
+def _said(error: ValueError | OSError) -> str:
+    """The message. What the system says about a file begins with its name."""
     if isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
-    return " ".join(text.split())
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reporting.streams import printable
+
 
 def format_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, str]]) -> str:
     """A text table with one line per row, without a final newline.
@@ -10,7 +12,8 @@ def format_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[
     Args:
         rows: one mapping per line; a value that is None or absent is printed as a dash.
         columns: for each key to show, its header and its format specification, as in
-            {"tv": ("TV", ".6f")}. A column of strings is aligned left, all others right.
+            {"tv": ("TV", ".6f")}. A column of strings is aligned left, all others right. What a
+            terminal does not show as it is, such as a line feed, becomes an escape.
 
     Raises:
         ValueError: If no row has the key of a column.
@@ -20,7 +23,7 @@ def format_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[
         if rows and not any(key in row for row in rows):
             raise ValueError(f"columns has the key {key!r}, which no row has; have {list(rows[0])}")
         values = [row.get(key) for row in rows]
-        cells = ["-" if value is None else format(value, specification) for value in values]
+        cells = ["-" if v is None else printable(format(v, specification)) for v in values]
         width = max(map(len, [header, *cells]))
         left = any(isinstance(value, str) for value in values)
         lines = [header, "-" * width, *cells]

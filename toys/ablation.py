@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--process", choices=PROCESSES, default="masked", help="noise process")
     add(
         "--seeds",
-        type=at_least(1),
+        type=at_least(1, 10_000),
         default=1,
         metavar="N",
         help="number of seeds of each row, counted from --seed",

@@ -19,7 +19,7 @@ from typing import Any
 
 from di4c.exact import states, total_correlation
 from di4c.processes import ForwardProcess, MaskedProcess, UniformProcess
-from reporting import manifest, run_script, save_figure, script_parser, write_json
+from reporting import at_least, manifest, run_script, save_figure, script_parser, write_json
 from toys.pictures.curves import draw_patches
 from toys.tasks.real_laws import patch_law
 from toys.teachers.curves import print_curves, teacher_curve
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--steps",
-        type=int,
+        type=at_least(1),
         nargs="+",
         metavar="N",
         help="numbers of steps (default: 1 2 4 8 16 32)",
@@ -47,8 +47,6 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     sizes = args.sizes or ([3] if args.quick else [3, 4])
     steps = args.steps or ([1, 2, 4] if args.quick else [1, 2, 4, 8, 16, 32])
-    if min(steps) < 1:
-        raise ValueError(f"steps must be at least 1; got {min(steps)}")
     laws = [_study(size, steps) for size in sizes]
     result = {"sizes": sizes, "steps": steps, "quick": args.quick, "laws": laws}
     if args.json:

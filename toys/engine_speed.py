@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     """Print the table and write the record."""
     parser = script_parser(__doc__, figure=False)
     parser.add_argument(
-        "--threads", type=at_least(1), metavar="N", help="threads (default: all cores)"
+        "--threads", type=at_least(1, 1024), metavar="N", help="threads (default: all cores)"
     )
     args = parser.parse_args(argv)
     seed = args.seed

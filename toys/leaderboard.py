@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--process", nargs="+", metavar="NAME", help=f"noise: {', '.join(PROCESSES)} (all)")
     add(
         "--seeds",
-        type=at_least(1),
+        type=at_least(1, 10_000),
         metavar="N",
         help="number of seeds of trained methods, counted from --seed (default: 3)",
     )
@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--csv", type=output_file, metavar="FILE", help="write the rows here, one per line")
     cores = min(2, os.cpu_count() or 1)
-    add("--jobs", type=at_least(1), default=cores, metavar="N", help="runs at a time")
+    add("--jobs", type=at_least(1, 1024), default=cores, metavar="N", help="runs at a time")
     add("--cache", type=Path, default=CACHE, metavar="FILE", help="finished runs are kept here")
     add("--laws", action="store_true", help="put the laws of two-dimensional tasks into the JSON")
     add(

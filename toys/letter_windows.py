@@ -16,7 +16,7 @@ Takes about a minute; --quick takes seconds, with windows of two letters and N u
 
 from di4c.exact import product_composition, total_correlation
 from di4c.processes import MaskedProcess, UniformProcess
-from reporting import manifest, run_script, save_figure, script_parser, write_json
+from reporting import at_least, manifest, run_script, save_figure, script_parser, write_json
 from toys.pictures.curves import draw_windows
 from toys.tasks.real_laws import NUM_LETTERS, window_law, window_text
 from toys.teachers.curves import print_curves, teacher_curve
@@ -28,11 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     """Print the tables, write the record, draw the picture."""
     parser = script_parser(__doc__)
     parser.add_argument(
-        "--length", type=int, metavar="D", help="letters in a window (default: 3, with --quick 2)"
+        "--length",
+        type=at_least(1, 1000),
+        metavar="D",
+        help="letters in a window (default: 3, with --quick 2)",
     )
     parser.add_argument(
         "--steps",
-        type=int,
+        type=at_least(1),
         nargs="+",
         metavar="N",
         help="numbers of steps (default: 1 2 4 8 16 32)",
@@ -40,8 +43,6 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     length = (2 if args.quick else 3) if args.length is None else args.length
     steps = args.steps or ([1, 2, 4] if args.quick else [1, 2, 4, 8, 16, 32])
-    if min(steps) < 1:
-        raise ValueError(f"steps must be at least 1; got {min(steps)}")
     q_0, num_dims = window_law(length)
     name = f"{length}-letter windows"
     processes = {"masked": MaskedProcess(NUM_LETTERS), "uniform": UniformProcess(NUM_LETTERS)}

@@ -25,7 +25,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from reporting import format_table, manifest, run_script, save_figure, script_parser, write_json
+from reporting import (
+    at_least,
+    format_table,
+    manifest,
+    run_script,
+    save_figure,
+    script_parser,
+    write_json,
+)
 from toys.pictures.curves import draw_two_dim
 from toys.tasks.two_dim import make_two_dim
 from toys.teachers.curves import few_step_rows
@@ -127,7 +135,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--steps",
-        type=int,
+        type=at_least(1),
         nargs="+",
         metavar="N",
         help="numbers of steps (default: 1 2 4 ... 256)",
@@ -146,8 +154,6 @@ def _check(args: argparse.Namespace) -> None:
             raise ValueError(f"{name} must be positive and finite; got {value}")
     if args.theta is not None and not -1 <= args.theta <= 1:
         raise ValueError(f"theta is a correlation and must lie in [-1, 1]; got {args.theta}")
-    if args.steps is not None and min(args.steps) < 1:
-        raise ValueError(f"steps must be at least 1; got {min(args.steps)}")
     if args.rates is not None and args.process != "ctmc":
         raise ValueError(f"rates belong to a ctmc, but process is {args.process}; use --rate")
     if args.rate is not None and (

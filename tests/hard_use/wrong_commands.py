@@ -5,6 +5,7 @@ Words in braces are files of the example folder: {model} a U-Net, {codes} a Mask
 """
 
 PATHS = (
+    "''",
     "absent",
     "absent/deeper.npz",
     "folder",
@@ -194,12 +195,22 @@ full_scale.bench train --threads 0
 full_scale.bench loss --states -1
 full_scale.bench latency --rounds x
 full_scale.bench own --length 0
+docs.tables x
+docs.tables --x
 theory --only no-such-claim
 theory.certified --check absent --json {new}
+theory.certified --check /proc/self/mem
 theory.certified --check absent --steps 0
 theory --seed x
 figures --only x
 figures --quick --only theorem1 --out text.txt/x
+figures --results ''
+figures --results absent
+figures --results link-to-itself
+figures --results pipe
+figures --results text.txt
+theory --only ''
+reporting --results ''
 reporting --results absent
 reporting --results folder
 reporting --results text.txt
@@ -207,6 +218,7 @@ reporting --results link-to-itself
 reporting --results pipe
 reporting --results zeros
 reporting.reproduce --x
+reporting.reproduce --out ''
 toys/ablation.py --seeds 0
 toys/ablation.py --seed -1
 toys/components.py --seed -1
@@ -216,7 +228,9 @@ toys/figure1_laws.py --seed -1
 toys/latent_batch.py --seed -1
 toys/leaderboard.py --seed -1
 toys/leaderboard.py --seeds 0
+toys/leaderboard.py --seeds 99999999999999999999
 toys/leaderboard.py --jobs 0
+toys/leaderboard.py --jobs 99999999999999999999
 toys/leaderboard.py --task x
 toys/leaderboard.py --method x
 toys/leaderboard.py --process x
@@ -227,5 +241,6 @@ toys/leaderboard.py --law {law} --task law
 toys/letter_windows.py --seed -1
 toys/theorem2_training.py --seed -1
 toys/two_dim_tv.py --seed -1
+toys/two_dim_tv.py --steps 99999999999999999999
 """
 """Wrong values and combinations."""

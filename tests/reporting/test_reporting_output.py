@@ -1,4 +1,4 @@
-"""What scripts show: command lines, tables, pictures, the summary."""
+"""What scripts show: command lines and pictures."""
 
 import os
 import subprocess
@@ -99,7 +99,8 @@ class TestScripts:
             ("--figure", "script.py/x", "Not a directory"),
             ("--figure", "x" * 253, "File name too long"),  # with its ending
             ("--figure", "x.svg", "pictures are PNG and PDF"),
-            ("--figure", "", "empty name"),
+            ("--figure", "", "must not be empty"),
+            ("--json", "", "must not be empty"),
         ],
     )
     def test_unusable_path_is_one_line_before_any_work(self, run, tmp_path, option, path, message):
@@ -212,64 +213,3 @@ class TestPictures:
 
         levels = [lightness(colour) for colour in reporting.PALETTE.values()]
         assert min(np.abs(np.diff(levels))) > 8
-
-
-class TestSummary:
-    @pytest.fixture
-    def summary(self, tmp_path):
-        def summary(**contents):
-            for name, content in contents.items():
-                reporting.write_json(tmp_path / f"{name}.json", content)
-            command = [sys.executable, "-m", "reporting", "--results", str(tmp_path)]
-            return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-
-        return summary
-
-    def test_table_of_all_results(self, summary, tmp_path):
-        claim = {"name": "a", "cases": 10, "holds": True, "negative_control": False}
-        failed = {"name": "b", "cases": 5, "holds": False, "negative_control": True}
-        few = [{"steps": 1, "tv": 0.5}, {"steps": 4, "tv": 0.125}]
-        nested = [{"law": "3x3", "rows": few, "limit": None}, {"law": "4x4", "rows": few[1:]}]
-        (tmp_path / "figures").mkdir()
-        (tmp_path / "figures" / "tv.png").touch()
-        result = summary(
-            theory={"claims": [claim, failed]},
-            pair={"process": "masked", "rows": few, "limit": 0.25},
-            digits={"process": "uniform", "results": nested},
-        )
-        assert result.returncode == 0, result.stderr
-        text = result.stdout
-        assert "1 of 2 hold, 1 of them negative controls, 15 comparisons\n  FAILED b\n" in text
-        rows = [line.split() for line in text.split("\n") if line.startswith(("pair", "digits"))]
-        assert rows == [
-            ["digits", "uniform,", "3x3", "0.5000", "-", "0.1250", "-", "-", "-"],
-            ["digits", "uniform,", "4x4", "-", "-", "0.1250", "-", "-", "-"],
-            ["pair", "masked", "0.5000", "-", "0.1250", "-", "-", "0.2500"],
-        ]
-        for name in ("theory.json", "pair.json", "digits.json", "figures/tv.png"):
-            assert str(tmp_path / name) in text
-
-    @pytest.mark.parametrize(
-        "content", [b"{", b'{"a": "\xff"}', b"[]", b'{"claims": [{}]}', b'{"claims": 3}']
-    )
-    def test_a_broken_file_is_named_and_the_others_summed_up(self, summary, tmp_path, content):
-        (tmp_path / "bad.json").write_bytes(content)
-        result = summary(pair={"rows": [{"steps": 1, "tv": 0.5}]})
-        assert result.returncode == 2
-        (line,) = result.stderr.splitlines()
-        assert line.startswith(f"error: {tmp_path / 'bad.json'} ")
-        assert line.endswith("; make it again")
-        assert "0.5000" in result.stdout
-        assert "bad.json" not in result.stdout
-
-    def test_rows_of_other_things_are_no_curve(self, summary):
-        few = [{"steps": 1, "tv": 0.5}]
-        result = summary(a={"rows": [*few, {"loss": 1}]}, b={"rows": [1, 2]}, c={"rows": few})
-        assert result.returncode == 0, result.stderr
-        assert [line.split()[0] for line in result.stdout.split("\n") if "0.5000" in line] == ["c"]
-
-    def test_nothing_to_sum_up(self, summary):
-        result = summary()
-        assert result.returncode == 2
-        assert result.stderr.startswith("error: results is ")
-        assert "name a folder of records" in result.stderr

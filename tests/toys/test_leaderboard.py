@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from toys import ablation, components, latent_batch, leaderboard, theorem2_training
+from toys import (
+    ablation,
+    components,
+    digit_patches,
+    latent_batch,
+    leaderboard,
+    letter_windows,
+    theorem2_training,
+    two_dim_tv,
+)
 from toys.methods import METHODS
 from toys.tasks.registry import TASKS
 from toys.tasks.setting import Method, Output
@@ -95,6 +104,11 @@ def test_bad_options_are_one_line_that_helps(tmp_path, options, words):
     [
         (leaderboard.main, ["--seeds", "0"]),
         (leaderboard.main, ["--jobs", "0"]),
+        (leaderboard.main, ["--jobs", "9" * 20]),
+        (leaderboard.main, ["--seeds", "9" * 20]),
+        (digit_patches.main, ["--steps", "1", "9" * 20]),
+        (letter_windows.main, ["--length", "9" * 20]),
+        (two_dim_tv.main, ["--steps", "0"]),
         (ablation.main, ["--long", "-5"]),
         (ablation.main, ["--seeds", "no"]),
         (latent_batch.main, ["--draws", "1"]),
@@ -103,13 +117,25 @@ def test_bad_options_are_one_line_that_helps(tmp_path, options, words):
         (theorem2_training.main, ["--iterations", "0"]),
     ],
 )
-def test_too_small_a_number_is_refused_and_never_the_default(capsys, main, options):
+def test_a_number_that_nothing_can_use_is_refused_and_never_the_default(capsys, main, options):
     with pytest.raises(SystemExit) as exit_:
         main(options)
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.match(rf"error: argument {options[0]}: must be a whole number of at least \d", line)
+    assert re.match(
+        rf"error: argument {options[0]}: must be a whole number of at (least|most) \d", line
+    )
     assert line.endswith(f"got '{options[-1]}'; see --help")
+
+
+@pytest.mark.parametrize("option", ["--law", "--finished", "--task", "--csv", "--cache"])
+def test_an_empty_value_is_refused_and_never_the_default(capsys, option):
+    """As from a variable of the shell that is not set."""
+    with pytest.raises(SystemExit) as exit_:
+        leaderboard.main([option, ""])
+    assert exit_.value.code == 2
+    said = f"error: argument {option}: must not be empty; give a value or leave it out; see --help"
+    assert capsys.readouterr().err == said + "\n"
 
 
 def test_an_unknown_task_is_refused_in_the_quick_form_too():

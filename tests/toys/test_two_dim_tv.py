@@ -86,7 +86,6 @@ def test_records_have_every_key_and_bounds_hold(tmp_path, options):
         (["--process", "ctmc", "--rate", "1"], "rate is 1.0, but a ctmc takes --rates instead"),
         (["--schedule", "cosine", "--rate", "1"], "rate is 1.0, but a cosine schedule has no rate"),
         (["--horizon", "0"], "horizon.*0"),
-        (["--steps", "0"], "steps.*0"),
         (["--process", "ctmc", "--rates", "-1", "1"], "-1"),
         (["--process", "ctmc", "--grid", "optimal"], "grid is optimal.*quadratic"),
         (["--process", "ctmc", "--schedule", "cosine"], "schedule is cosine"),
