@@ -4,18 +4,35 @@ A table of TV against N is a dictionary with "rows" of {"steps", "tv"}, anywhere
 have a "limit" of N TV. The keys "law", "process", "sampler" and "components" around it name it.
 """
 
-import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
+from reporting.claims import ClaimRow, failed
 from reporting.provenance import ROOT, shown
-from reporting.records import read_json
-from reporting.scripts import run_script, script_parser
+from reporting.scripts import input_folder, run_script, script_parser, show_errors
+from reporting.streams import printable
 from reporting.tables import format_table
+from reporting.typed import Distance, Size, checking, read_as, typed
 
 STEPS = (1, 2, 4, 8, 16)
 NAMES = ("law", "process", "sampler", "components")
+
+
+class _Record(TypedDict):
+    claims: NotRequired[list[ClaimRow]]
+
+
+class _Point(TypedDict):
+    steps: Size
+    tv: Distance
+
+
+class _Curve(TypedDict):
+    rows: list[_Point]
+    limit: NotRequired[float | None]
+
+
+_Names = dict[str, str | int | float | None]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
     parser.prog = "python -m reporting"
     parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="folder of the records (results/ of the clone)"
+        "--results",
+        type=input_folder,
+        metavar="DIR",
+        help="folder of the records (results/ of the clone)",
     )
     folder = parser.parse_args(argv).results or ROOT / "results"
     paths = sorted(folder.glob("*.json"))
@@ -32,43 +52,44 @@ def main(argv: list[str] | None = None) -> int:
     curves, results, faults = [], [], []
     for path in paths:
         try:
-            content = read_json(path)
-            if "claims" in content:
-                print(claims_line(content["claims"]), end="\n\n")
+            record = read_as(path, _Record)
+            with checking(path, "make it again"):
+                found = [{"file": path.stem} | row for row in curve_rows(record, {})]
         except (OSError, ValueError) as error:
             faults.append(str(error))
-        except (AttributeError, LookupError, TypeError) as error:
-            if sys.flags.dev_mode:
-                raise
-            faults.append(f"{path} holds no claims as theory writes them ({error!r})")
-        else:
-            results.append(path)
-            curves += [{"file": path.stem} | row for row in curve_rows(content, {})]
+            continue
+        curves += found
+        results.append(path)
+        if "claims" in record:
+            print(claims_text(record["claims"]), end="\n\n")
     if curves:
         print("total variation after N steps, and the limit of N TV where one is known")
         steps = {f"tv {n}": (f"N = {n}", ".4f") for n in STEPS}
         columns = {"file": ("result", ""), "name": ("what", ""), **steps, "limit": ("limit", ".4f")}
         print(format_table(curves, columns), end="\n\n")
     for title, files in (("results", results), ("pictures", sorted(folder.glob("figures/*.png")))):
-        print(title, *map(shown, files), sep="\n  ")
-    for fault in faults:
-        print(f"error: {fault}; make it again", file=sys.stderr)
-    return 2 if faults else 0
+        print(title, *(printable(shown(file)) for file in files), sep="\n  ")
+    return show_errors(faults)
 
 
-def claims_line(claims: list[dict[str, Any]]) -> str:
+def claims_text(claims: Sequence[ClaimRow]) -> str:
     """How many claims hold, and the names of those that fail."""
-    failed = [claim["name"] for claim in claims if not claim["holds"]]
+    names = failed(claims)
     controls = sum(claim["negative_control"] for claim in claims)
     comparisons = sum(claim["cases"] for claim in claims)
     return (
-        f"claims: {len(claims) - len(failed)} of {len(claims)} hold, {controls} of them negative "
-        f"controls, {comparisons} comparisons" + "".join(f"\n  FAILED {name}" for name in failed)
+        f"claims: {len(claims) - len(names)} of {len(claims)} hold, {controls} of them negative "
+        f"controls, {comparisons} comparisons"
+        + "".join(f"\n  FAILED {printable(name)}" for name in names)
     )
 
 
 def curve_rows(content: Any, names: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One row for each table of TV against N in a record, named by the keys around it."""
+    """One row for each table of TV against N in a record, named by the keys around it.
+
+    Raises:
+        ValueError: If such a table, or a name around it, has a wrong value.
+    """
     if isinstance(content, list):
         for item in content:
             yield from curve_rows(item, names)
@@ -76,9 +97,11 @@ def curve_rows(content: Any, names: Mapping[str, Any]) -> Iterator[dict[str, Any
         names = {**names, **{key: content[key] for key in NAMES if key in content}}
         rows = content.get("rows")
         if isinstance(rows, list) and rows and all(map(_is_point, rows)):
-            tv = {f"tv {row['steps']}": row["tv"] for row in rows}
+            curve = typed(_Curve, content)
+            tv = {f"tv {row['steps']}": row["tv"] for row in curve["rows"]}
             blank = {f"tv {n}": None for n in STEPS}
-            yield blank | tv | {"name": describe(names), "limit": content.get("limit")}
+            name = describe(typed(_Names, names))
+            yield blank | tv | {"name": name, "limit": curve.get("limit")}
         else:
             for item in content.values():
                 yield from curve_rows(item, names)

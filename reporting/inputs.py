@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from reporting.files import naming
+
 _UNSAFE = re.compile(r"weights_only|allow_pickle|trust_remote_code|safe_globals|unsafe", re.I)
 _LONGEST = 200  # characters of a foreign message
 
@@ -38,6 +40,18 @@ def require_file(path: Path | str, remedy: str = "check the path") -> Path:
     if not os.access(path, os.R_OK):
         raise PermissionError(f"no permission to read {path}; change its permissions")
     return path
+
+
+def read_file(path: Path | str, remedy: str = "check the path") -> bytes:
+    """The content of a file that can be read; see `require_file`.
+
+    Raises:
+        ValueError: If it is a device or a pipe.
+        OSError: If it cannot be read; names the file.
+    """
+    path = require_file(path, remedy)
+    with naming(path):
+        return path.read_bytes()
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from reporting.files import is_stream, naming, write_stream, write_whole
-from reporting.inputs import require_file
+from reporting.inputs import read_file
 from reporting.locks import short_lock
+
+DEPTH = 50
+"""Objects and lists inside each other in a JSON file. A row of a log may hold such a file."""
 
 
 def write_json(
@@ -33,19 +37,45 @@ def write_json(
     write_whole(path, text.encode(), put)
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, depth: int = DEPTH) -> Any:
     """The value of a JSON text.
 
+    Args:
+        text: the text, as UTF-8 if it is bytes.
+        depth: the largest number of objects and lists inside each other.
+
     Raises:
-        ValueError: If it is not JSON, is nested too deeply, or holds a number that JSON does not
-            have (NaN, infinity) or an integer that no 64 bits hold.
+        ValueError: If it is not JSON, is nested too deeply, gives a key of an object twice, or
+            holds a number that JSON does not have (NaN, infinity) or an integer that no 64 bits
+            hold.
     """
     if isinstance(text, bytes):
         text = text.decode()
     try:
-        return json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
+        value = json.loads(
+            text,
+            parse_float=_finite,
+            parse_int=_whole,
+            parse_constant=_finite,
+            object_pairs_hook=_object,
+        )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    inside: list[Any] = [[value]]
+    for _ in range(depth + 1):
+        parts = (v.values() if isinstance(v, dict) else v for v in inside)
+        inside = [v for part in parts for v in part if isinstance(v, dict | list)]
+    if inside:
+        raise ValueError("it is nested too deeply")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"it has the key {name!r} twice")
+    return found
 
 
 def _finite(text: str) -> float:
@@ -140,7 +170,7 @@ def check_rows(path: Path | str, first: str) -> None:
     """
     path = Path(path)
     if path.exists() and not is_stream(path):
-        _whole_rows(path, path.read_bytes(), first)
+        _whole_rows(path, read_file(path), first)
 
 
 def _whole_rows(path: Path, content: bytes, first: str) -> int:
@@ -165,7 +195,7 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
         FileNotFoundError: If there is no such file.
         ValueError: If any other line is not a JSON object; names the file and the line.
     """
-    lines = require_file(path).read_bytes().split(b"\n")
+    lines = read_file(path).split(b"\n")
     rows = []
     for number, line in enumerate(lines, start=1):
         row = _parse(line)
@@ -180,7 +210,7 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
 
 def _content(path: Path | str) -> Any:
     try:
-        return parse_json(require_file(path).read_bytes())
+        return parse_json(read_file(path))
     except ValueError as error:  # also bytes that are not UTF-8
         raise ValueError(f"{path} is not JSON ({error})") from None
 
@@ -188,7 +218,7 @@ def _content(path: Path | str) -> Any:
 def _parse(line: bytes) -> dict[str, Any] | None:
     """The JSON object on a line, or None."""
     try:
-        row = parse_json(line)
+        row = parse_json(line, 2 * DEPTH)
     except ValueError:  # also bytes that are not UTF-8
         return None
     return row if isinstance(row, dict) else None

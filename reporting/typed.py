@@ -11,10 +11,12 @@ union, list, tuple, dict with string keys, bool, int, float, str, None, or one o
 with `Within`.
 """
 
+import contextlib
 import dataclasses
 import math
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -33,6 +35,12 @@ class Within:
 
 Size = Annotated[int, Within(1, 2**40)]
 """A number of things, at least one."""
+
+Count = Annotated[int, Within(0, 2**40)]
+"""A number of things, or none."""
+
+Distance = Annotated[float, Within(0, 1.000001)]
+"""A total variation distance, up to rounding."""
 
 Sha256 = Annotated[str, Within(64, 64)]
 """A SHA-256 in hexadecimal digits."""
@@ -53,10 +61,8 @@ def read_as(path: Path | str, kind: type[T], remedy: str = "make it again") -> T
         ValueError: If the file is not JSON, or a field is missing or wrong; names file and field.
         OSError: If it cannot be read.
     """
-    try:
+    with checking(path, remedy):
         return typed(kind, read_json(path))
-    except ValueError as error:
-        raise ValueError(f"{_named(path, error)}; {remedy}") from None
 
 
 def read_rows_as(
@@ -74,16 +80,22 @@ def read_rows_as(
         OSError: If it cannot be read.
     """
     rows = read_rows(path)
-    try:
+    with checking(path, remedy):
         return [typed(kind, row, f"rows[{i}]") for i, row in enumerate(rows)]
+
+
+@contextlib.contextmanager
+def checking(path: Path | str, remedy: str) -> Iterator[None]:
+    """Check the content of a file: an error begins with its name and ends with what to do.
+
+    Raises:
+        ValueError: In place of each ValueError.
+    """
+    try:
+        yield
     except ValueError as error:
-        raise ValueError(f"{_named(path, error)}; {remedy}") from None
-
-
-def _named(path: Path | str, error: ValueError) -> str:
-    """What an error says, beginning with the file."""
-    text = str(error)
-    return text if text.startswith(str(path)) else f"{path}: {text}"
+        text = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+        raise ValueError(f"{text}; {remedy}") from None
 
 
 def typed(kind: Any, value: Any, name: str = "") -> Any:

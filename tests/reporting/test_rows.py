@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reporting
+from reporting.records import DEPTH, parse_json
 from tests.helpers.forks import FORKS
 from tests.helpers.json_values import exact, rows
 from tests.helpers.pipes import named_pipe
@@ -100,3 +101,30 @@ class TestRows:
         pipe, read = named_pipe(tmp_path)
         reporting.append_row(pipe, {"a": 1})
         assert read() == b'{"a": 1}\n'
+
+
+def _nested(depth):
+    return json.loads("[" * depth + "]" * depth)
+
+
+def test_what_a_file_may_hold_can_be_written_and_read_inside_a_row(tmp_path):
+    """Objects that are nested more deeply than Python writes are refused when they are read."""
+    path = tmp_path / "x.json"
+    for depth in (DEPTH, DEPTH + 1, 900):
+        path.write_text(json.dumps({"a": _nested(depth - 1)}))
+        if depth > DEPTH:
+            with pytest.raises(ValueError, match=r"x\.json is not JSON .*too deeply"):
+                reporting.read_json(path)
+            continue
+        row = {"run": {"manifest": reporting.read_json(path)}}
+        reporting.append_row(tmp_path / "rows.jsonl", row)
+        assert reporting.read_rows(tmp_path / "rows.jsonl") == [row]
+
+
+def test_a_key_that_is_given_twice_is_refused(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1, "a": 2}\n{"a": 3}\n')
+    with pytest.raises(ValueError, match=r"rows\.jsonl, line 1: not a JSON object"):
+        reporting.read_rows(path)
+    with pytest.raises(ValueError, match="it has the key 'b' twice"):
+        parse_json('{"a": {"b": 1, "c": 2, "b": 1}}')
