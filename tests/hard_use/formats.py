@@ -21,8 +21,9 @@ from full_scale.training.checkpoint import load_checkpoint, save_checkpoint
 from full_scale.training.log import Logbook
 from reporting import append_row, read_json, read_rows, write_json
 from tests.helpers.tiny_models import DENOISERS, VQGAN, save_model
+from tests.helpers.toy_cases import MEASURED_ROW
 from toys.benchmark.cache import RowCache
-from toys.benchmark.record import read_record
+from toys.benchmark.record import FoundLimit, MeasuredRow, read_record
 from toys.tasks.registry import task_from_file
 
 
@@ -161,20 +162,18 @@ def _make_law(folder: Path) -> None:
 
 
 def _make_record(folder: Path) -> None:
-    row = {"task": "pair", "process": "masked", "method": "teacher", "teacher": "exact"}
-    row |= {"seed": 0, "budget": "standard", "nfe": 1, "tv": 0.5, "kl": None}
     limits = [{"task": "pair", "process": "masked", "n_tv": 0.5}]
-    write_json(folder / "record.json", {"manifest": {}, "rows": [row], "limits": limits})
+    write_json(folder / "record.json", {"manifest": {}, "rows": [MEASURED_ROW], "limits": limits})
 
 
 def _make_cache(folder: Path) -> None:
-    for key in ("a", "b"):
-        append_row(folder / "cache.jsonl", {"key": key, "rows": [{"tv": 0.5}]})
+    for key, row in (("a", MEASURED_ROW), ("b", {"limit": 0.5})):
+        append_row(folder / "cache.jsonl", {"key": key, "rows": [row]})
 
 
 def _read_cache(folder: Path) -> str:
     cache = RowCache(folder / "cache.jsonl")
-    return digest(cache.get("a"), cache.get("b"))
+    return digest(cache.get("a", MeasuredRow), cache.get("b", FoundLimit))
 
 
 def _make_picture(folder: Path) -> None:

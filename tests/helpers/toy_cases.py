@@ -39,3 +39,12 @@ def student_of(setting, options=SMALL):
 def pair_run(**changes):
     run = Run(TASKS["pair"], "masked", "teacher", 0, BUDGETS["standard"], (1, 2))
     return run._replace(**changes)
+
+
+MEASURED_ROW = {
+    **{"code": None, "task": "pair", "process": "masked", "method": "teacher", "teacher": "exact"},
+    **{"seed": 0, "budget": "standard", "latent": "-", "nfe": 1, "tv": 0.5, "kl": None},
+    **{"captured_tc": 0.0, "off_support": 0.0, "train_seconds": 0.0, "parameters": 0},
+    **{"peak_memory": 0, "latent_refinement": 0.0, "seconds": 0.1, "law": [0.25] * 4},
+}
+"""A row of the benchmark as the cache and a record hold it."""

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import torch
 from torch import Tensor
 
 from reporting import ROOT, append_row, check_rows, only_writer_of
 from reporting.files import require_writable
-from reporting.typed import read_rows_as
+from reporting.typed import checking, read_rows_as, typed
 
 CODE = ("di4c", "toys")
 """Folders of the clone whose files the rows depend on."""
@@ -51,6 +51,10 @@ def row_key(law: Tensor, settings: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
+T = TypeVar("T")
+_REMEDY = "repair or remove the file"
+
+
 class _Line(TypedDict):
     key: str
     rows: list[dict[str, Any]]
@@ -71,7 +75,7 @@ class RowCache:
         runs = []
         if self.path.exists():
             check_rows(self.path, "key")
-            runs = read_rows_as(self.path, _Line, "repair or remove the file")
+            runs = read_rows_as(self.path, _Line, _REMEDY)
         self._runs: dict[str, list[dict[str, Any]]] = {run["key"]: run["rows"] for run in runs}
 
     @contextmanager
@@ -90,9 +94,20 @@ class RowCache:
         with only_writer_of(self.path):
             yield
 
-    def get(self, key: str) -> list[dict[str, Any]] | None:
-        """The rows of a finished run, None if there is none."""
-        return self._runs.get(key)
+    def get(self, key: str, kind: type[T]) -> list[T] | None:
+        """The rows of a finished run, None if there is none.
+
+        Args:
+            key: of the run.
+            kind: type of its rows. Rows of other code may have another type; nobody asks for them.
+
+        Raises:
+            ValueError: If a row has another type; names the file, the run and the field.
+        """
+        if key not in self._runs:
+            return None
+        with checking(self.path, _REMEDY):
+            return typed(list[kind], self._runs[key], f"the run {key[:12]}, rows")
 
     def put(self, key: str, rows: list[dict[str, Any]]) -> None:
         """Keep the rows of a finished run; they are on the disk when this returns."""

@@ -19,6 +19,7 @@ from di4c.processes import MaskedProcess
 from reporting import code_version
 from toys.benchmark.cache import RowCache, row_key
 from toys.benchmark.metrics import Row, evaluate
+from toys.benchmark.record import FoundLimit, MeasuredRow
 from toys.methods import find_method
 from toys.students.training import trained_teacher
 from toys.tasks.registry import Task
@@ -144,10 +145,10 @@ def execute(
             out.
     """
     keys = [run.key() for run in tqdm(runs, desc="looking up", leave=False, disable=None)]
-    found = {key: cache.get(key) if resume else None for key in keys}
+    found = {key: cache.get(key, MeasuredRow) if resume else None for key in keys}
     waiting = [(key, run) for key, run in zip(keys, runs, strict=True) if found[key] is None]
     if waiting and compute_more:
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+        parallel = joblib.Parallel(n_jobs=min(jobs, len(waiting)), return_as="generator_unordered")
         results = parallel(joblib.delayed(_keyed)(key, run) for key, run in waiting)
         for key, rows in tqdm(results, total=len(waiting), desc="runs", unit="run", disable=None):
             cache.put(key, rows)
@@ -195,7 +196,7 @@ def curve_limits(
         law = task.law()
         settings = {"limit of N TV": "masked, linear", "num_values": task.num_values}
         key = row_key(law, settings)
-        found = cache.get(key)
+        found = cache.get(key, FoundLimit)
         if found is None and compute_more:
             found = [{"limit": limit_n_tv(MaskedProcess(task.num_values), law)}]
             cache.put(key, found)
