@@ -101,17 +101,32 @@ def ablation() -> str:
 
 
 def short() -> str:
-    """The main metric of teacher and purely distilled student, with equivalent steps."""
+    """The main metric of teacher and purely distilled student, with equivalent steps.
+
+    Raises:
+        ValueError: If the record is broken, or lacks a teacher or a student; names the file.
+    """
     rows = read_csv(_FILE)
+    if rows.empty:
+        raise ValueError(f"{_FILE} has no rows; restore it")
     cells = []
     for name in dict.fromkeys(rows["miniature"]):
         main = open_miniature(name).main
         lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
         found = {(line.recipe, line.model, line.nfe): line for line in lines}
+        needed = [
+            ((f"{name}-teacher", "teacher", calls), (name, "student", calls))
+            for calls in HEADLINE_CALLS
+        ]
+        if absent := [key for pair in needed for key in pair if key not in found]:
+            recipe, model, calls = absent[0]
+            raise ValueError(
+                f"{_FILE} has no {main} of the {model} {recipe} at {_calls(calls)}; make it again: "
+                f"python -m full_scale.miniature {name} --csv {_FILE}"
+            )
         line = [name, f"{main.replace('_', ' ')} ({lines[0].better} is better)"]
-        for calls in HEADLINE_CALLS:
-            teacher = found[f"{name}-teacher", "teacher", calls]
-            student = found[name, "student", calls]
+        for pair in needed:
+            teacher, student = (found[key] for key in pair)
             line.append(f"{teacher.mean:.3g}, {student.mean:.3g} (**{student.equivalent}**)")
         cells.append(line)
     medians = headline(

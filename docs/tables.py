@@ -1,9 +1,15 @@
-"""Tables that the pages include, made from `results/` and from the code.
+"""Write the tables of README.md again, each after its marker, and the number of claims.
 
-python -m docs.tables      write the tables of README.md again, each after its marker
+They come from theory.json, leaderboard.json and miniatures.csv in results/, and from the code.
+Nothing is written unless each of these is whole and every claim holds.
+
+    python -m docs.tables
+
+The pages of the documentation include more tables, which `write` makes when they are built.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -17,14 +23,18 @@ from figures.ablation import TITLES
 from figures.published import PUBLISHED
 from full_scale.training.cost import PRECISIONS, outline
 from full_scale.training.experiments import EXPERIMENTS
-from reporting import ROOT, markdown_table, read_json
+from reporting import ROOT, markdown_table, read_json, run_script, script_parser
 from reporting.files import write_whole
+from reporting.inputs import parsing, read_file
 from theory.certified.family import recorded_table
 from theory.claim import all_claims
 from theory.lab.report import record_markdown
 from theory.paper import statements_markdown
+from theory.recorded import read_claims
 from theory.table import markdown, paper_markdown
 from toys.benchmark import tables as benchmark
+from toys.benchmark.record import read_summary
+from toys.tasks.setting import PROCESSES
 
 RESULTS = ROOT / "results"
 README = ROOT / "README.md"
@@ -42,8 +52,8 @@ def write(folder: Path) -> None:
 
 def tables() -> dict[str, str]:
     """The tables by name."""
-    record = read_json(RESULTS / "theory.json")
-    by_noise = benchmark.markdown(read_json(RESULTS / "leaderboard.json"))
+    record = read_claims(RESULTS / "theory.json")
+    by_noise = by_process()
     return {
         "paper": paper_markdown(record),
         "statements": statements_markdown(record),
@@ -69,19 +79,37 @@ def tables() -> dict[str, str]:
 
 def readme_tables() -> dict[str, str]:
     """The tables of README.md by the name in their marker."""
-    short = benchmark.markdown(read_json(RESULTS / "leaderboard.json"), benchmark.SHORT)
+    needed = [claim.name for claim in all_claims() if claim.group == "paper"]
     return {
-        "paper": paper_markdown(read_json(RESULTS / "theory.json")),
-        "masked": short["masked"],
+        "paper": paper_markdown(read_claims(RESULTS / "theory.json", needed)),
+        "masked": by_process(benchmark.SHORT)["masked"],
         "miniatures": miniature_tables.short(),
     }
 
 
+def by_process(only: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+    """The tables of the recorded benchmark by noise; see `toys.benchmark.tables.markdown`.
+
+    Raises:
+        ValueError: If the record is broken, or has no methods to compare under some noise.
+    """
+    path = RESULTS / "leaderboard.json"
+    made = benchmark.markdown(read_summary(path), only)
+    if absent := [process for process in PROCESSES if process not in made]:
+        raise ValueError(f"{path} has no methods to compare under {absent[0]} noise; make it again")
+    return made
+
+
 def with_tables(text: str) -> str:
-    """The text of README.md with its tables and the number of claims written again."""
+    """The text of README.md with its tables and the number of claims written again.
+
+    Raises:
+        ValueError: If a marker is missing, or a record is broken.
+    """
     for name, written in readme_tables().items():
         before, marker, after = text.partition(f"<!-- {name} -->\n")
-        assert marker, f"README.md must have the marker <!-- {name} -->"
+        if not marker:
+            raise ValueError(f"{README} has no line <!-- {name} -->; put it above the table")
         rest = after.splitlines(keepends=True)
         text = before + marker + written + "".join(dropwhile(lambda line: line[0] == "|", rest))
     others = sum(claim.group != "paper" for claim in all_claims())
@@ -183,10 +211,16 @@ def documented_as(thing: Any, name: str) -> str:
     return f"{module}.{name}"
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Write README.md again."""
-    write_whole(README, with_tables(README.read_text("utf-8")).encode())
+    parser = script_parser(__doc__, seed=False, json=False, figure=False, quick=False)
+    parser.prog = "python -m docs.tables"
+    parser.parse_args(argv)
+    with parsing(README, "a text", "restore it"):
+        text = read_file(README).decode()
+    write_whole(README, with_tables(text).encode())
+    print(f"written to {README}")
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -23,9 +23,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from reporting import ROOT, format_table, manifest, read_json, run_script, script_parser, write_json
+from reporting import ROOT, format_table, manifest, run_script, script_parser, write_json
 from theory.claim import GROUPS, NOTATION, PAPER_STATEMENTS, Claim, all_claims
 from theory.paper import statement_rows
+from theory.recorded import read_claims
 from theory.table import margin, markdown
 
 RESULTS = ROOT / "results" / "theory.json"
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.only:
         claims = _selected(args.only, claims)
     if args.markdown:
-        print(markdown(read_json(RESULTS) if RESULTS.exists() else None, claims), end="")
+        print(markdown(read_claims(RESULTS) if RESULTS.exists() else None, claims), end="")
         return
     if args.list:
         for claim in claims:

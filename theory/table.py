@@ -2,10 +2,10 @@ r"""Tables of the claims as Markdown, for the README and for docs/.
 
 All claims, in four tables, one for each group (numbers from a recorded run, if there is one):
 
-    from reporting import read_json
+    from theory.recorded import read_claims
     from theory.table import markdown, paper_markdown
 
-    record = read_json(Path("results/theory.json"))  # or None
+    record = read_claims("results/theory.json")  # or None
     print(markdown(record))
 
 The paper's statements in one table, one row for each statement, as the README shows it:

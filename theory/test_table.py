@@ -1,13 +1,17 @@
 """The Markdown tables of the claims: which rows they have, and the numbers of a recorded run."""
 
+import pytest
+
 import theory.__main__ as program
 from reporting import write_json
 from theory.claim import GROUPS, NOTATION, PAPER_STATEMENTS, all_claims
+from theory.recorded import REMEDY, read_claims
 from theory.table import escaped, margin, markdown, paper_markdown
 
 
 def recorded(**changes) -> dict:
     row = {"cases": 9999, "informative": 1234, "worst_deviation": 0.0, "least_slack": 2e-6}
+    row |= {"holds": True, "negative_control": False}
     return {"claims": [{"name": c.name, **row, **changes} for c in all_claims()]}
 
 
@@ -76,3 +80,39 @@ def test_command_line(capsys, monkeypatch, tmp_path):
     write_json(tmp_path / "theory.json", recorded())
     program.main(["--list", "--markdown"])
     assert capsys.readouterr().out == markdown(recorded())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"holds": False}, "it has claims that do not hold: .* and [0-9]+ more"),
+        ({"name": "a"}, "it has claims that are there twice: a;"),
+        ({"holds": "no"}, r"claims\[0\].holds must be true or false; got 'no'"),
+        ({"cases": -4}, r"claims\[0\].cases must be at least 0; got -4"),
+        ({"informative": 0.5}, r"claims\[0\].informative must be a whole number"),
+        ({"least_slack": "x"}, r"claims\[0\].least_slack must be a number"),
+        ({"worst_deviation": []}, r"claims\[0\].worst_deviation must be a number"),
+    ],
+)
+def test_a_record_that_proves_nothing_is_refused(monkeypatch, tmp_path, change, said):
+    path = tmp_path / "theory.json"
+    write_json(path, recorded(**change))
+    monkeypatch.setattr(program, "RESULTS", path)
+    with pytest.raises(ValueError, match=said) as caught:
+        program.main(["--list", "--markdown"])
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).endswith(REMEDY)
+
+
+def test_claims_that_fail_or_are_missing_are_named(tmp_path):
+    path = tmp_path / "theory.json"
+    record = recorded()
+    first, second = record["claims"][:2]
+    second["holds"] = False
+    write_json(path, record)
+    with pytest.raises(ValueError, match=f"do not hold: {second['name']};"):
+        read_claims(path)
+    write_json(path, {"claims": [first]})
+    assert read_claims(path) == {"claims": [first]}
+    with pytest.raises(ValueError, match=f"no claims of the names: {second['name']};"):
+        read_claims(path, [first["name"], second["name"]])

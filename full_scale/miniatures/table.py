@@ -118,7 +118,7 @@ def read_csv(path: Path) -> pd.DataFrame:
             "remove it or give another file"
         )
     numbers = table[["nfe", "seed", "value"]].apply(pd.to_numeric, errors="coerce")
-    right = np.isfinite(numbers).all(axis=1)
+    right = np.isfinite(numbers.astype(float)).all(axis=1)
     for name, values in (("model", get_args(Kind)), ("better", get_args(Better))):
         right &= table[name].isin(values)
     wrong = [number for number, whole in enumerate(right, start=2) if not whole]

@@ -13,7 +13,7 @@ import pytest
 from reporting import ROOT
 from reporting.programs import run_here
 
-MODULE_ROOMS = ("theory", "figures", "full_scale", "reporting")
+MODULE_ROOMS = ("docs", "theory", "figures", "full_scale", "reporting")
 
 # Runs the help of every program in one interpreter that has nothing of the test run in it. All
 # modules of the project are dropped before each program, so that each must import what it needs.
@@ -34,9 +34,8 @@ print(json.dumps(results))
 
 def _programs(room: str) -> list[Path]:
     """The files of a room that one can run."""
-    return sorted(
-        p for p in (ROOT / room).rglob("*.py") if '__name__ == "__main__"' in p.read_text("utf-8")
-    )
+    paths = sorted((ROOT / room).rglob("*.py"))
+    return [p for p in paths if '\nif __name__ == "__main__":' in p.read_text("utf-8")]
 
 
 def _module(path: Path) -> str:
@@ -64,6 +63,14 @@ def test_help_explains(tmp_path):
     for name, (status, stdout, stderr) in results.items():
         assert (status, stderr) == (0, ""), name
         assert "usage:" in stdout, name
+
+
+def test_every_program_is_guarded():
+    """So that what goes wrong is one line; see `run_script`."""
+    rooms = (*MODULE_ROOMS, "toys")
+    texts = {path: path.read_text("utf-8") for room in rooms for path in _programs(room)}
+    guarded = '\nif __name__ == "__main__":\n    run_script(main)\n'
+    assert [path for path, text in texts.items() if not text.endswith(guarded)] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

@@ -2,7 +2,7 @@
 
 Everything here reads a record that `python toys/leaderboard.py --json FILE` wrote:
 
-    record = read_json("results/leaderboard.json")
+    record = read_summary("results/leaderboard.json")
     markdown(record)            # the tables of the benchmark page, one for each noise
     markdown(record, SHORT)     # the same with at most six rows each
 """
@@ -18,6 +18,9 @@ from toys.methods import METHODS
 
 CALLS = (1, 2, 4)
 """Network evaluations that are compared."""
+
+_LINE = ("process", "method", "teacher", "latent", "nfe", "tasks", "seeds", "speed_up")
+_LINE += ("least", "greatest")
 
 SHORT = {
     "masked": ("di4c-d", "di4c-d-scalar", "di4c", "data-likelihood", "published-d", "sdtt"),
@@ -72,13 +75,16 @@ def markdown(
         only: the methods to show, by noise; all by default.
 
     Returns:
-        A Markdown table by name of the noise, each line ending in a newline.
+        A Markdown table by name of the noise, each line ending in a newline. Noise of which there
+        are no such methods has none.
     """
-    lines = pd.DataFrame(comparison(record))
+    lines = pd.DataFrame(comparison(record), columns=_LINE)
     tables = {}
     for process, group in lines.groupby("process", sort=False):
         if only is not None:
             group = group[group["method"].isin(only[str(process)])]
+        if group.empty:
+            continue
         cells = {(line["method"], line["nfe"]): line for line in group.to_dict("records")}
         calls = [n for n in CALLS if n in set(group["nfe"])]
         best = {n: max(line["speed_up"] for (_, k), line in cells.items() if k == n) for n in calls}
