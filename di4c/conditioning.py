@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from di4c.checks import require_tensor
 from di4c.denoisers import MixtureNetwork
 from di4c.likelihood import DenseMixture, HeadMixture
 from di4c.likelihood.checks import check_shape, first_index
@@ -55,6 +56,7 @@ class Held:
         for key, mask in (("fixed", fixed), ("valid", valid)):
             if mask is None:
                 continue
+            require_tensor(key, mask)
             check_shape(
                 key, mask, tuple(x.shape), "batch, dim", f"give one entry for each of {name}"
             )

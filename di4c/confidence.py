@@ -9,22 +9,32 @@ MaskGIT's time r runs from 0 (all masked) to 1 (data); step i of n starts at $r_
 receive t = T (1 - r).
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from di4c.checks import check_number, require_tensor
 from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
 from di4c.likelihood.checks import check_shape, check_states
 from di4c.maskgit_schedule import ramp, reveal_count, reveal_counts
-from di4c.processes import MaskedProcess
+from di4c.network_call import entry, next_latent, predict
+from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.processes.times import align_time
 from di4c.rng import Generator, categorical, gumbel
-from di4c.sampling_loop import Callback, Samples, Step, next_latent, predict
+from di4c.sampling_loop import Callback, Samples, Step
+
+
+def mask_of(process: ForwardProcess, remedy: str) -> int:
+    """The mask of a process; raises ValueError if it has none."""
+    if process.mask_state is None:
+        raise ValueError(
+            f"process must be masked for a confidence step; got {type(process).__name__}: {remedy}"
+        )
+    return process.mask_state
 
 
 def guided_logits(
@@ -135,7 +145,7 @@ def teacher_step(
     Raises:
         ValueError: If an argument is out of range.
     """
-    _check_temperature(temperature)
+    check_number("temperature", temperature)
     masked = x_t == mask_state
     num_masked = masked.sum(-1)
     total = x_t.shape[-1] if num_tokens is None else num_tokens
@@ -207,18 +217,19 @@ def confidence_sampling(
         Samples. The number of calls counts both branches. The trajectory starts with `start`.
 
     Raises:
-        ValueError: If an argument is out of range, or a denoiser does not return
-            log-probabilities.
+        ValueError: If the process has no mask, an argument is out of range, or a denoiser does not
+            return log-probabilities.
     """
-    if not math.isfinite(guidance):
-        raise ValueError(f"guidance must be finite; got {guidance}")
-    _check_temperature(temperature)
+    mask_state = mask_of(process, "use ancestral")
+    check_number("guidance", guidance, "(-inf, inf)")
+    check_number("temperature", temperature)
     if guidance != 0 and unconditional is None:
         raise ValueError(f"unconditional must be given for guidance = {guidance}; got None")
+    require_tensor("start", start)
     check_shape("start", start, (-1, -1), "batch, dim")
     check_states("start", start, process.num_states, "use the mask at positions to generate")
     held = Held.of(process, "start", start, fixed, valid, validate)
-    masked = held.hides(start, process.mask_state)
+    masked = held.hides(start, mask_state)
     # The counts of a sample depend on its own number of masks, not on the rest of the batch.
     sizes, which = masked.sum(-1).cpu().unique(return_inverse=True)
     counts = [reveal_counts(max(1, size), num_steps, schedule) for size in sizes.tolist()]
@@ -240,7 +251,9 @@ def confidence_sampling(
                 )
                 nfe += 1
                 log_probs = guided_logits(log_probs, other, guidance * share).log_softmax(-1)
-            predictions, gumbels = (None, None) if recorded is None else recorded[i]
+            predictions, gumbels = (None, None)
+            if recorded is not None:
+                predictions, gumbels = entry("recorded", recorded, i)
             x_s, masked = confidence_step(
                 log_probs,
                 x_t,
@@ -252,7 +265,7 @@ def confidence_sampling(
                 generator=generator,
             )
         if i == num_steps - 1:
-            left = held.hides(x_s, process.mask_state)
+            left = held.hides(x_s, mask_state)
             x_s = torch.where(left, int(process.values[-1]), x_s)
         if callback is not None:
             callback(Step(i, num_steps, s, t, x_t, x_s, z))
@@ -260,8 +273,3 @@ def confidence_sampling(
             path.append(x_s)
         x_t = x_s
     return Samples(x_t, nfe, torch.stack(path) if trajectory else None)
-
-
-def _check_temperature(temperature: float) -> None:
-    if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature must be at least 0 and finite; got {temperature}")

@@ -9,16 +9,20 @@ unmasked coordinates: the samplers do so through the process.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_whole, require_callable, require_tensor
 from di4c.exact import posterior_marginals
 from di4c.exact.laws import as_law
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, HeadMixture, LogitsTransform
+from di4c.likelihood.checks import check_log_probs, check_shape, check_states
+from di4c.network_call import check_t, check_x_t
 from di4c.processes import ForwardProcess
 from di4c.schedules import Schedule
 
@@ -71,27 +75,40 @@ def as_mixture(denoiser: Denoiser, *, validate: bool = True) -> MixtureNetwork:
         denoiser: the network.
         validate: whether the mixture checks its values.
     """
+    require_callable("denoiser", denoiser)
+    return _DenoiserMixture(denoiser, validate)
 
-    def network(
-        x_t: Int[Tensor, "batch latent dim"], t: Float[Tensor, "batch"], latents: Tensor | None
+
+@dataclass(frozen=True)
+class _DenoiserMixture:
+    """See `as_mixture`."""
+
+    denoiser: Denoiser
+    validate: bool
+
+    @property
+    def process(self) -> ForwardProcess | None:
+        """The process that the denoiser was made for, if it is known."""
+        return getattr(self.denoiser, "process", None)
+
+    def __call__(
+        self,
+        x_t: Int[Tensor, "batch latent dim"],
+        t: Float[Tensor, "batch"],
+        latents: Tensor | None,
     ) -> DenseMixture:
         batch, num_latents, num_dims = x_t.shape
-        log_probs = denoiser(
+        log_probs = self.denoiser(
             x_t.reshape(-1, num_dims),
             t.repeat_interleave(num_latents),
             None if latents is None else latents.flatten(0, 1),
         )
+        name = "log_probs returned by the denoiser"
+        require_tensor(name, log_probs)
+        check_shape(name, log_probs, (batch * num_latents, num_dims, -1), "batch, dim, value")
         log_probs = log_probs.reshape(batch, num_latents, num_dims, -1)
         weights = uniform_log_weights(num_latents, log_probs.device)
-        return DenseMixture(log_probs, weights, validate)
-
-    return network
-
-
-def check_num_dims(x_t: Int[Tensor, "batch dim"], num_dims: int) -> None:
-    """Raise ValueError unless the states have as many dimensions as the data law."""
-    if x_t.shape[1] != num_dims:
-        raise ValueError(f"x_t must have the {num_dims} dimensions of q_0; got {x_t.shape[1]}")
+        return DenseMixture(log_probs, weights, self.validate)
 
 
 class ExactDenoiser:
@@ -111,8 +128,7 @@ class ExactDenoiser:
     """
 
     def __init__(self, process: ForwardProcess, q_0: Tensor, *, max_tables: int = 64) -> None:
-        if max_tables < 1:
-            raise ValueError(f"max_tables must be at least 1; got {max_tables}")
+        check_whole("max_tables", max_tables)
         self.process = process
         self.q_0, self.num_dims = as_law(q_0, process.num_values)
         self.max_tables = max_tables
@@ -121,8 +137,13 @@ class ExactDenoiser:
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        """The marginals at x_t. The latent is ignored."""
-        check_num_dims(x_t, self.num_dims)
+        """The marginals at x_t. The latent is ignored.
+
+        Raises:
+            ValueError: If x_t holds a number that is no state, or t one that is no time.
+        """
+        check_x_t(x_t, self.num_dims, self.process.num_states)
+        check_t(t, len(x_t), self.process.horizon)
         index = state_index(x_t, self.process.num_states)
         if self.process.mask_state is not None:  # one table, of a time when all states can occur
             t = torch.full_like(t, self.process.horizon / 2)
@@ -160,28 +181,38 @@ class TableDenoiser:
         num_states: number of states of one coordinate of x_t, a mask included.
 
     Raises:
-        ValueError: If log_probs does not hold num_states^D states.
+        ValueError: If log_probs does not hold num_states^D states, or no log-probabilities.
     """
 
     def __init__(self, log_probs: Float[Tensor, "latent atom dim value"], num_states: int) -> None:
+        require_tensor("log_probs", log_probs)
+        check_whole("num_states", num_states)
+        check_shape("log_probs", log_probs, (-1, -1, -1, -1), "latent, atom, dim, value")
         if log_probs.shape[1] != num_states ** log_probs.shape[2]:
             raise ValueError(
                 f"log_probs must hold {num_states}^{log_probs.shape[2]} states on axis 1; got "
                 f"{log_probs.shape[1]}"
             )
+        check_log_probs("log_probs", log_probs)
         self.log_probs = log_probs
         self.num_states = num_states
 
     def __call__(
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
-        index = state_index(x_t, self.num_states)
+        """The entries of the table at x_t. The time is ignored."""
+        check_x_t(x_t, self.log_probs.shape[2], self.num_states)
+        index, num_latents = state_index(x_t, self.num_states), len(self.log_probs)
         if latent is None:
-            if len(self.log_probs) > 1:
+            if num_latents > 1:
                 raise ValueError(
-                    f"latent must be given for a table of {len(self.log_probs)} latents; got None"
+                    f"latent must be given for a table of {num_latents} latents; got None"
                 )
             return self.log_probs.to(x_t.device)[0, index]
+        require_tensor("latent", latent)
+        check_shape("latent", latent, (len(x_t),), "batch", "give one latent for each example")
+        if latent.device.type == "cpu":
+            check_states("latent", latent, num_latents, "use latents of the table")
         return self.log_probs.to(x_t.device)[latent, index]
 
 
@@ -207,6 +238,7 @@ def noise_level(
     Returns:
         Noise in the shape of t, float64. It is NaN where the moved time has $\alpha < 0$.
     """
+    check_whole("num_times", num_times, 0)
     if num_times > 0:
         t = (t * num_times).floor().double() / num_times + 1 / num_times
     alpha = schedule.alpha(t)
@@ -233,7 +265,7 @@ class FromLogits:
             parametrisation of MDLM) instead of the softmax of the network.
 
     Raises:
-        ValueError: If carry_over is set without a mask.
+        ValueError: If carry_over is set without a mask, or the mask is no state.
     """
 
     def __init__(
@@ -245,6 +277,9 @@ class FromLogits:
     ) -> None:
         if carry_over and mask_state is None:
             raise ValueError("carry_over=True needs mask_state: say which state is the mask")
+        if mask_state is not None:
+            check_whole("mask_state", mask_state, 0)
+        require_callable("network", network)
         self.network = network
         self.condition = condition
         self.mask_state = mask_state

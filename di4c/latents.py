@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_choice, check_whole, require_tensor, require_type, shown
 from di4c.probabilities import as_probabilities
 from di4c.rng import Generator, SampleGenerators, stratified_uniform, uniform
 
@@ -38,10 +39,17 @@ class UniformLatent:
     Attributes:
         shape: shape of one latent; () is a scalar.
         dtype: dtype that the network expects.
+
+    Raises:
+        TypeError: If the shape is no tuple, or the dtype no type of floats.
+        ValueError: If the shape holds something else than whole numbers.
     """
 
     shape: tuple[int, ...] = ()
     dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        _check_floats(self.shape, self.dtype)
 
     @property
     def uniform_shape(self) -> tuple[int, ...]:
@@ -59,10 +67,17 @@ class GaussianLatent:
     Attributes:
         shape: shape of one latent.
         dtype: dtype that the network expects.
+
+    Raises:
+        TypeError: If the shape is no tuple, or the dtype no type of floats.
+        ValueError: If the shape holds something else than whole numbers.
     """
 
     shape: tuple[int, ...] = (8,)
     dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        _check_floats(self.shape, self.dtype)
 
     @property
     def uniform_shape(self) -> tuple[int, ...]:
@@ -71,6 +86,15 @@ class GaussianLatent:
     def quantile(self, uniforms: Float[Tensor, "*batch"]) -> Tensor:
         tiny = torch.finfo(torch.float64).tiny  # at 0 the quantile would be -inf
         return torch.special.ndtri(uniforms.double().clamp_min(tiny)).to(self.dtype)
+
+
+def _check_floats(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Raise an error unless this is the shape and the dtype of a latent of floats."""
+    require_type("shape", shape, tuple, "a tuple of sizes, such as (8,)")
+    for size in shape:
+        check_whole("shape", size)
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(f"dtype must be a type of floats, such as torch.float32; got {dtype}")
 
 
 @dataclass(frozen=True)
@@ -89,12 +113,14 @@ class FiniteLatent:
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
+        require_tensor("support", self.support)
         if self.support.ndim == 0 or len(self.support) == 0:
             raise ValueError(
                 f"support must hold at least one latent on its first axis; got shape "
                 f"{tuple(self.support.shape)}"
             )
         if self.weights is not None:
+            require_tensor("weights", self.weights)
             if self.weights.shape != self.support.shape[:1]:
                 raise ValueError(
                     f"weights must hold one entry for each latent; got "
@@ -141,8 +167,9 @@ def draw_latents(
         (num_latents, ...).
 
     Raises:
-        ValueError: If stratified is combined with SampleGenerators.
+        ValueError: If num_latents is negative, or stratified is combined with SampleGenerators.
     """
+    check_whole("num_latents", num_latents, 0)
     if stratified and isinstance(generator, SampleGenerators):
         raise ValueError(
             "stratified=True ties the samples of a batch to each other, but SampleGenerators keep "
@@ -174,8 +201,13 @@ def latent_batches(
 
     Returns:
         (B, L, ...).
+
+    Raises:
+        ValueError: If a size is no whole number, or negative.
     """
     batch, count = shape
+    for size in shape:
+        check_whole("shape", size, 0)
     if not stratified:
         draws = uniform((batch, count, *law.uniform_shape), generator=generator, device=device)
         return law.quantile(draws)
@@ -187,8 +219,6 @@ def latent_batches(
 
 Redraw = Literal["per_step", "fixed"]
 """Whether a sampler draws a new latent for each call, or keeps the first one for all calls."""
-
-_REDRAWS = get_args(Redraw)
 
 
 @dataclass(frozen=True)
@@ -202,6 +232,7 @@ class LatentPolicy:
         law: law of one latent.
 
     Raises:
+        TypeError: If law is no law of latents.
         ValueError: If redraw is unknown.
     """
 
@@ -210,10 +241,8 @@ class LatentPolicy:
     law: LatentLaw = field(default_factory=UniformLatent)
 
     def __post_init__(self) -> None:
-        if self.redraw not in _REDRAWS:
-            raise ValueError(
-                f"redraw must be one of {', '.join(map(repr, _REDRAWS))}; got {self.redraw!r}"
-            )
+        check_choice("redraw", self.redraw, get_args(Redraw))
+        require_type("law", self.law, LatentLaw, "a law of the latents, such as UniformLatent()")
 
     def draws(
         self, batch: int, generator: Generator | None, device: torch.device | str | None
@@ -235,11 +264,20 @@ Latent = LatentPolicy | Sequence[Tensor] | Tensor | None
 def latent_draws(
     latent: Latent, batch: int, generator: Generator | None, device: torch.device | str | None
 ) -> Iterator[Tensor | None]:
-    """Iterator over the latents of the network calls. Each is drawn when it is needed."""
+    """Iterator over the latents of the network calls. Each is drawn when it is needed.
+
+    Raises:
+        TypeError: If latent is none of what a sampler accepts.
+    """
     if latent is None:
         return repeat(None)
     if isinstance(latent, LatentPolicy):
         return latent.draws(batch, generator, device)
+    if isinstance(latent, str) or not isinstance(latent, Sequence | Tensor):
+        raise TypeError(
+            f"latent must be a LatentPolicy, the latents of each call, or None; got "
+            f"{shown(latent)}: use LatentPolicy(redraw=..., law=...)"
+        )
     return iter(latent)
 
 
@@ -251,6 +289,5 @@ def uniform_log_weights(
     Raises:
         ValueError: If there is no latent.
     """
-    if num_latents < 1:
-        raise ValueError(f"num_latents must be at least 1; got {num_latents}: draw some latents")
+    check_whole("num_latents", num_latents, remedy="draw some latents")
     return torch.zeros(num_latents, dtype=torch.float64, device=device).log_softmax(0)

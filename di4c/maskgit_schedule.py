@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_choice, check_whole
 from di4c.processes.times import align_time
 from di4c.rng import Generator, uniform
 
@@ -36,10 +37,7 @@ def mask_ratio(r: Float[Tensor, "*batch"], schedule: str = "arccos") -> Float[Te
     Raises:
         ValueError: If the schedule is unknown.
     """
-    if schedule not in MASK_RATIOS:
-        raise ValueError(
-            f"schedule must be one of {', '.join(map(repr, MASK_RATIOS))}; got {schedule!r}"
-        )
+    check_choice("schedule", schedule, MASK_RATIOS)
     return MASK_RATIOS[schedule](r)
 
 
@@ -88,9 +86,8 @@ def reveal_counts(num_tokens: int, num_steps: int, schedule: str = "arccos") -> 
     Raises:
         ValueError: If there is no token or no step, or the schedule is unknown.
     """
-    for name, value in (("num_tokens", num_tokens), ("num_steps", num_steps)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
+    check_whole("num_tokens", num_tokens)
+    check_whole("num_steps", num_steps)
     r = torch.linspace(0, 1, num_steps + 1, dtype=torch.float32)
     left = (mask_ratio(r, schedule) * num_tokens).round().long()
     counts = left[:-1] - left[1:]
@@ -129,5 +126,9 @@ def ramp(r: Float[Tensor, "*batch"], num_steps: int) -> Float[Tensor, "*batch"]:
     Args:
         r: MaskGIT's time, (...).
         num_steps: n.
+
+    Raises:
+        ValueError: If there is no step.
     """
+    check_whole("num_steps", num_steps)
     return r * num_steps / (num_steps - 1) if num_steps > 1 else torch.ones_like(r)

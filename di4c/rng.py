@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_device, check_whole, require_type
+
 _CHUNK_NUMBERS = 2**22  # numbers in a chunk of cumulative sums: 32 MiB of float64
 _WORD = 2**32
 
@@ -35,10 +37,10 @@ def fold_seed(seed: int, position: int, purpose: str) -> int:
         purpose: what is drawn, e.g. "latent". Different purposes have different streams.
 
     Raises:
-        ValueError: If the position is out of range.
+        ValueError: If the position is out of range, or a number is not whole.
     """
-    if not 0 <= position < _WORD:
-        raise ValueError(f"position must lie in 0..2^32 - 1; got {position}: count from 0")
+    check_whole("seed", seed, None)
+    check_whole("position", position, 0, "count from 0", most=_WORD - 1)
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     high, low = divmod(int.from_bytes(digest, "big"), _WORD)
     return high * _WORD + _scramble(position ^ low)
@@ -59,6 +61,7 @@ def generator_at(
     The seed depends on the position only, so a resumed run draws the same numbers as a run without
     interruption.
     """
+    check_device("device", device)
     return torch.Generator(device).manual_seed(fold_seed(seed, position, purpose))
 
 
@@ -104,6 +107,11 @@ class SampleGenerators:
 Generator = torch.Generator | SampleGenerators
 
 
+def _check_generator(generator: object) -> None:
+    what = "a torch.Generator, SampleGenerators or None"
+    require_type("generator", generator, Generator | None, what)
+
+
 def repeated_generator(generator: Generator | None, count: int) -> Generator | None:
     """The generator of a batch in which each sample has `count` consecutive rows."""
     if isinstance(generator, SampleGenerators):
@@ -117,7 +125,15 @@ def uniform(
     generator: Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Float[Tensor, "..."]:
-    """Independent uniforms on [0, 1), float64, drawn on the device of the generator, then moved."""
+    """Independent uniforms on [0, 1), float64, drawn on the device of the generator, then moved.
+
+    Raises:
+        TypeError: If generator is no generator.
+        ValueError: If this machine lacks the device.
+    """
+    _check_generator(generator)
+    if device is not None:
+        check_device("device", device)
     if isinstance(generator, SampleGenerators):
         rest = tuple(shape[1:])
         if not (shape[0] or generator.generators):
@@ -167,6 +183,7 @@ def poisson(
     rates: Float[Tensor, "*batch"], *, generator: Generator | None = None
 ) -> Float[Tensor, "*batch"]:
     """Independent Poisson counts with the given means, in the shape of `rates`."""
+    _check_generator(generator)
     if isinstance(generator, SampleGenerators):
         host = rates.cpu()
         return generator.draw(

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from di4c.checks import check_choice, check_whole, require_callable, require_tensor
 from di4c.denoisers import Denoiser
 from di4c.jumps import poisson_jumps, single_jump
 from di4c.latents import Latent
 from di4c.likelihood.checks import check_shape
+from di4c.network_call import entry
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator, exponential_race
 from di4c.sampling_loop import Callback, Calls, Samples, generate
@@ -91,14 +93,11 @@ def ancestral(
     def move(probs: Tensor, x_t: Tensor, s: Time, t: Time, call: int) -> Tensor:
         if uniforms is None:
             return process.reverse_step(probs, x_t, s, t, generator=generator)
-        if call >= len(uniforms):
-            raise ValueError(
-                f"uniforms must hold one entry for each step; got {len(uniforms)}, and step {call} "
-                "needs one more"
-            )
+        draws = entry("uniforms", uniforms, call)
         weights = process.reverse(probs.double(), x_t, s, t)
-        check_shape("uniforms", uniforms[call], tuple(weights.shape), "batch, dim, state")
-        return exponential_race(weights, uniforms=uniforms[call])
+        require_tensor("uniforms", draws)
+        check_shape("uniforms", draws, tuple(weights.shape), "batch, dim, state")
+        return exponential_race(weights, uniforms=draws)
 
     return generate(
         process,
@@ -163,10 +162,11 @@ def hybrid(
         ValueError: As `ancestral`, or if teacher_steps is not in 0..N.
     """
     num_steps = len(check_grid(grid)) - 1
-    if not 0 <= teacher_steps <= num_steps:
-        raise ValueError(
-            f"teacher_steps must lie in 0..{num_steps}, the steps of the grid; got {teacher_steps}"
-        )
+    require_callable("student", student)
+    remedy = f"the grid has {num_steps} steps"
+    check_whole("teacher_steps", teacher_steps, 0, remedy, most=num_steps)
+    if teacher_steps:
+        require_callable("teacher", teacher)
 
     def move(probs: Tensor, x_t: Tensor, s: Time, t: Time, call: int) -> Tensor:
         return process.reverse_step(probs, x_t, s, t, generator=generator)
@@ -234,8 +234,7 @@ def tau_leaping(
             unknown or does not suit the process.
     """
     leaps = {"poisson": poisson_jumps, "single": single_jump}
-    if jumps not in leaps:
-        raise ValueError(f"jumps must be one of {', '.join(map(repr, leaps))}; got {jumps!r}")
+    check_choice("jumps", jumps, leaps)
     if jumps == "poisson" and process.mask_state is not None:
         raise ValueError(
             'jumps="poisson" adds up jumps between ordered states, and a mask has no place in an '

@@ -22,10 +22,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from di4c.checks import check_choice, check_device, check_whole, require_tensor
 from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
-from di4c.likelihood.checks import check_log_probs, check_shape, check_states
+from di4c.likelihood.checks import check_shape, check_states
+from di4c.network_call import next_latent, predict
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator, categorical
 from di4c.schedules import Time, check_grid, uniform_grid
@@ -103,8 +105,7 @@ def call_grid(num_calls: int, first: float, horizon: float = 1.0) -> Float[Tenso
     Raises:
         ValueError: If num_calls < 1, or first is not in (0, horizon).
     """
-    if num_calls < 1:
-        raise ValueError(f"num_calls must be at least 1; got {num_calls}")
+    check_whole("num_calls", num_calls)
     if not 0 < first < horizon:
         raise ValueError(f"first must lie in (0, horizon) = (0, {horizon}); got {first}")
     if num_calls == 1:
@@ -125,11 +126,11 @@ def prior_samples(
     """Independent draws from the prior of the process, where generation starts: (B, D).
 
     Raises:
-        ValueError: If num_samples or num_dims is below 1.
+        ValueError: If num_samples or num_dims is below 1, or this machine lacks the device.
     """
-    for name, value in (("num_samples", num_samples), ("num_dims", num_dims)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}")
+    check_whole("num_samples", num_samples)
+    check_whole("num_dims", num_dims)
+    check_device("device", device)
     law = process.prior().to(device).expand(num_samples, num_dims, -1)
     return categorical(law, generator=generator)
 
@@ -172,8 +173,7 @@ def generate(
         ValueError: If an argument does not fit, see `samplers.ancestral`.
     """
     times = check_grid(grid)
-    if last not in _LASTS:
-        raise ValueError(f"last must be one of {', '.join(map(repr, _LASTS))}; got {last!r}")
+    check_choice("last", last, _LASTS)
     if last == "argmax" and times[0] > 0:
         raise ValueError(
             f'last="argmax" needs a grid that starts at 0; got {times[0]}: prepend 0 to the grid'
@@ -183,6 +183,7 @@ def generate(
             f"grid must end at the horizon {process.horizon} of the process or before; got "
             f"{times[-1]}"
         )
+    require_tensor("start", start)
     check_shape("start", start, (-1, -1), "batch, dim")
     check_states("start", start, process.num_states, "draw it with prior_samples")
     held = Held.of(process, "start", start, fixed, valid, validate)
@@ -223,75 +224,3 @@ def _schedule(
     for denoiser, latent, num_calls in calls:
         pair = denoiser, latent_draws(latent, batch, generator, device)
         yield from repeat(pair) if num_calls is None else repeat(pair, num_calls)
-
-
-def next_latent(latents: Iterator[Tensor | None], call: int, batch: int) -> Tensor | None:
-    """The latents of the next network call, checked.
-
-    Args:
-        latents: see `di4c.latents.latent_draws`.
-        call: number of the call, for errors.
-        batch: B, the number of samples.
-
-    Raises:
-        ValueError: If no latent is left, or it has not one entry for each sample.
-    """
-    try:
-        latent = next(latents)
-    except StopIteration:
-        raise ValueError(
-            f"latent must hold one entry for each network call; call {call} finds none left"
-        ) from None
-    if latent is not None and (latent.ndim == 0 or len(latent) != batch):
-        raise ValueError(
-            f"latent must have one entry for each of the {batch} samples on its first axis; call "
-            f"{call} got shape {tuple(latent.shape)}"
-        )
-    return latent
-
-
-def predict(
-    process: ForwardProcess,
-    denoiser: Denoiser,
-    x_t: Int[Tensor, "batch dim"],
-    t: float,
-    latent: Tensor | None,
-    *,
-    drop_mask: bool,
-    validate: bool,
-) -> Float[Tensor, "batch dim value"]:
-    """One network call without gradients, with a check of its output.
-
-    Args:
-        process: forward process.
-        denoiser: the network.
-        x_t: its input, (B, D).
-        t: time, the same for all samples.
-        latent: latents of the samples, or None.
-        drop_mask: remove the mask from the output of a denoiser that returns all states. The mask
-            must have probability 0 then.
-        validate: whether to check the values of the output.
-
-    Returns:
-        (B, D, V), log-probabilities in float32 or wider.
-
-    Raises:
-        ValueError: If the shape is wrong, or a row holds NaN or does not sum to 1.
-    """
-    times = torch.full((len(x_t),), t, dtype=torch.float64, device=x_t.device)
-    with torch.no_grad():
-        log_probs = denoiser(x_t, times, latent)
-    name, remedy = "log_probs returned by the denoiser", ""
-    width = process.num_values if process.mask_is_last else process.num_states
-    if log_probs.shape[-1:] == (process.num_states,):
-        width = process.num_states
-    elif width > process.num_values:
-        remedy = "return all states, with -inf for the mask, because it is not the last state"
-    check_shape(name, log_probs, (*x_t.shape, width), "batch, dim, value", remedy)
-    if drop_mask and process.mask_state is not None:
-        if log_probs.shape[-1] == process.num_states:
-            log_probs = process.without_mask(log_probs)
-        remedy = "give the mask no probability, as FromLogits(network, mask_state=...) does"
-    if validate:
-        check_log_probs(name, log_probs, remedy)
-    return log_probs.to(torch.promote_types(log_probs.dtype, torch.float32))

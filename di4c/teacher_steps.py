@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_choice, check_number, check_whole
 from di4c.conditioning import Held
-from di4c.confidence import teacher_step
+from di4c.confidence import mask_of, teacher_step
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import LatentLaw, latent_batches
+from di4c.maskgit_schedule import MASK_RATIOS
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator
 from di4c.sampling_loop import prior_samples
@@ -78,11 +80,20 @@ class ConfidenceTeacher:
         temperature: scale of the Gumbel noise in the confidence at r = 0.
         num_steps: number of steps of MaskGIT's sampler, over which the noise decays.
         schedule: schedule of the mask ratio, a key of `di4c.maskgit_schedule.MASK_RATIOS`.
+
+    Raises:
+        ValueError: If the temperature is negative or infinite, there is no step, or the schedule is
+            unknown.
     """
 
     temperature: float = 4.5
     num_steps: int = 8
     schedule: str = "arccos"
+
+    def __post_init__(self) -> None:
+        check_number("temperature", self.temperature)
+        check_whole("num_steps", self.num_steps)
+        check_choice("schedule", self.schedule, MASK_RATIOS)
 
     def __call__(
         self,
@@ -98,11 +109,7 @@ class ConfidenceTeacher:
         Raises:
             ValueError: If the process has no mask, or the teacher is a mixture.
         """
-        if process.mask_state is None:
-            raise ValueError(
-                f"process must be masked for a confidence step; got {type(process).__name__}: "
-                "use exact_step"
-            )
+        mask_state = mask_of(process, "use exact_step")
         if teacher.x_0 is not None:
             raise ValueError(
                 "teacher_latents must be 0 for a confidence step, whose confidence is that of a "
@@ -115,7 +122,7 @@ class ConfidenceTeacher:
             x_t,
             1 - t / process.horizon,
             (t - u) / process.horizon,
-            process.mask_state,
+            mask_state,
             num_steps=self.num_steps,
             temperature=self.temperature,
             schedule=self.schedule,

@@ -7,6 +7,8 @@ steps the batches are those of D balls thrown into N boxes. Both errors fall lik
 import math
 from fractions import Fraction
 
+from di4c.checks import check_whole
+
 
 def parity_tv(num_dims: int, num_steps: int) -> Fraction:
     r"""TV of N masked steps (linear schedule, uniform grid) on D bits of even parity.
@@ -55,7 +57,5 @@ def repetition_tv(num_dims: int, num_steps: int) -> Fraction:
 
 
 def _check_counts(num_dims: int, num_steps: int) -> None:
-    if num_dims < 1 or num_steps < 1:
-        raise ValueError(
-            f"num_dims and num_steps must be at least 1; got {num_dims} and {num_steps}"
-        )
+    check_whole("num_dims", num_dims)
+    check_whole("num_steps", num_steps)

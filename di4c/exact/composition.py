@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import require_tensor
 from di4c.exact.forward import forward_law, posterior_marginals
 from di4c.exact.laws import (
     as_law,
@@ -23,6 +24,7 @@ from di4c.exact.laws import (
     states,
 )
 from di4c.exact.masked import masked_step
+from di4c.network_call import check_same_states
 from di4c.probabilities import as_probabilities
 from di4c.processes import ForwardProcess
 from di4c.processes.composed import Noise
@@ -48,6 +50,8 @@ def product_step(
     Returns:
         (S^D,), float64.
     """
+    require_tensor("law", law)
+    require_tensor("probs", probs)
     if mask_state is not None:
         return masked_step(law, probs, mask_state)
     num_atoms, num_dims, num_states = probs.shape
@@ -183,9 +187,15 @@ def mixture_composition(
         (num_values^D,) if grid[0] is 0, otherwise (num_states^D,); float64.
 
     Raises:
-        ValueError: If the grid, the start, the latents or the weights do not fit.
+        TypeError: If the start, the latents or what the denoiser returns is no tensor.
+        ValueError: If the denoiser was made for other states, or the grid, the start, the latents
+            or the weights do not fit.
     """
     times = check_grid(grid)
+    check_same_states("denoiser", denoiser, process)
+    require_tensor("start", start)
+    if latents is not None:
+        require_tensor("latents", latents)
     num_dims = infer_num_dims(len(start), process.num_states)
     law = start_law(process, num_dims, times[-1], start, None)
     x_t = states(num_dims, process.num_states)
@@ -212,7 +222,9 @@ def mixture_composition(
                 x, times_t = x_t.repeat(len(part), 1), once.repeat(len(part))
             if repeated is not None:
                 repeated = repeated[:, None].expand(-1, len(x_t), *repeated.shape[1:]).flatten(0, 1)
-            probs = denoiser(x, times_t, repeated).double().exp()
+            log_probs = denoiser(x, times_t, repeated)
+            require_tensor("log_probs returned by the denoiser", log_probs)
+            probs = log_probs.double().exp()
             step = process.reverse(probs, x, s, t)
             # The faster step for masks takes each state once.
             mask_state = process.mask_state if len(part) == 1 else None

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import require_tensor
 from di4c.exact.forward import transform
 from di4c.exact.laws import for_each, infer_num_dims
 
@@ -39,6 +40,8 @@ def one_step_defect(
         ValueError: If an entry of the law is not positive, or there is another number of matrices
             than coordinates.
     """
+    require_tensor("law", law)
+    require_tensor("rates", rates)
     num_states = rates.shape[-1]
     num_dims = infer_num_dims(len(law), num_states)
     rates = for_each(rates, num_dims)

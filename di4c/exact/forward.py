@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import require_tensor
 from di4c.exact.laws import as_law, for_each, infer_num_dims, marginals, require_memory
 from di4c.processes.composed import Noise
 
@@ -31,6 +32,8 @@ def push_forward(
     Raises:
         ValueError: If there is another number of matrices than coordinates.
     """
+    require_tensor("law", law)
+    require_tensor("kernel", kernel)
     num_dims = infer_num_dims(len(law), kernel.shape[-2])
     return transform(law, for_each(kernel, num_dims), 1, 1).flatten()
 

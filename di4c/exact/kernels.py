@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_whole, require_tensor
 from di4c.exact.forward import forward_law
 from di4c.exact.laws import as_law, for_each, product_law, require_memory
+from di4c.likelihood.checks import check_shape
 from di4c.processes.composed import Noise
 
 
@@ -28,6 +30,7 @@ def forward_kernel(
     Raises:
         ValueError: If the kernel would not fit into memory.
     """
+    check_whole("num_dims", num_dims)
     size = process.num_states**num_dims
     require_memory(8 * size**2, f"a dense kernel of {size} x {size} states")
     return functools.reduce(torch.kron, for_each(process.transition(s, t), num_dims))
@@ -74,6 +77,8 @@ def product_kernel(
     Raises:
         ValueError: If the kernel would not fit into memory.
     """
+    require_tensor("probs", probs)
+    check_shape("probs", probs, (-1, -1, -1), "atom, dim, state")
     num_atoms, num_dims, num_states = probs.shape
     require_memory(8 * num_atoms * num_states**num_dims, "a dense product kernel")
     return product_law(probs)

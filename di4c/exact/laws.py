@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_whole, require_tensor
 from di4c.probabilities import as_probabilities
 
 
@@ -35,10 +36,8 @@ def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
     Raises:
         ValueError: If D or S is less than 1, or the table would not fit into memory.
     """
-    if num_dims < 1 or num_states < 1:
-        raise ValueError(
-            f"num_dims and num_states must be at least 1; got {num_dims} and {num_states}"
-        )
+    check_whole("num_dims", num_dims)
+    check_whole("num_states", num_states)
     what = f"the table of all {num_states}^{num_dims} states"
     require_memory(8 * num_dims * num_states**num_dims, what)
     powers = num_states ** torch.arange(num_dims - 1, -1, -1)
@@ -87,6 +86,7 @@ def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
     Raises:
         ValueError: If the shape does not fit, or it is no law.
     """
+    require_tensor("q_0", probs)
     if probs.ndim > 1 and set(probs.shape) != {num_states}:
         raise ValueError(
             f"q_0 must be a vector of {num_states}^D entries or an array of shape "
@@ -99,7 +99,19 @@ def as_law(probs: Tensor, num_states: int) -> tuple[Float[Tensor, "atom"], int]:
 def marginals(
     probs: Float[Tensor, "*batch atom"], num_dims: int, num_states: int
 ) -> Float[Tensor, "*batch dim state"]:
-    """Law of each coordinate, (..., D, S), of laws (..., S^D)."""
+    """Law of each coordinate, (..., D, S), of laws (..., S^D).
+
+    Raises:
+        ValueError: If there is another number of entries.
+    """
+    require_tensor("probs", probs)
+    check_whole("num_dims", num_dims)
+    check_whole("num_states", num_states)
+    if probs.shape[-1] != num_states**num_dims:
+        raise ValueError(
+            f"probs must have {num_states}^{num_dims} entries on its last axis; got "
+            f"{probs.shape[-1]}"
+        )
     rows = []
     for d in range(num_dims):
         split = (*probs.shape[:-1], num_states**d, num_states, num_states ** (num_dims - d - 1))
@@ -109,6 +121,7 @@ def marginals(
 
 def product_law(probs: Float[Tensor, "*batch dim state"]) -> Float[Tensor, "*batch atom"]:
     """Laws (..., S^D) of independent coordinates with the marginals (..., D, S)."""
+    require_tensor("probs", probs)
     law = product_columns(probs.reshape(-1, *probs.shape[-2:]).permute(1, 2, 0))
     return law.T.reshape(*probs.shape[:-2], -1)
 
@@ -166,6 +179,8 @@ def kl(
 
 
 def _check_same_states(p: Tensor, q: Tensor) -> None:
+    require_tensor("p", p)
+    require_tensor("q", q)
     if p.shape[-1] != q.shape[-1]:
         raise ValueError(
             f"p and q must live on the same states; got {p.shape[-1]} and {q.shape[-1]} entries"
@@ -174,6 +189,7 @@ def _check_same_states(p: Tensor, q: Tensor) -> None:
 
 def entropy(p: Float[Tensor, "*batch atom"]) -> Float[Tensor, "*batch"]:
     r"""Entropy $H(p) = -\sum_x p \log p$ in nats, of laws (..., n)."""
+    require_tensor("p", p)
     return torch.special.entr(p).sum(-1)
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from scipy.integrate import quad_vec
 from torch import Tensor
 
+from di4c.checks import check_number
 from di4c.exact.defect import along, one_step_defect
 from di4c.exact.forward import push_forward, transform
 from di4c.exact.laws import as_law, for_each, marginals, require_memory
@@ -78,6 +79,7 @@ def limit_direction(
     law, num_dims = as_law(q_0, process.num_values)
     if not 0 <= stop < process.horizon:
         raise ValueError(f"stop must lie in [0, horizon = {process.horizon}); got {stop}")
+    check_number("tolerance", tolerance, "(0, inf)")
     if process.mask_state is not None:
         if stop > 0:
             raise ValueError(

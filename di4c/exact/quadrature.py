@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_whole, require_tensor
 from di4c.exact.composition import product_step
 from di4c.exact.laws import infer_num_dims, states
 from di4c.probabilities import as_probabilities
@@ -72,8 +73,12 @@ def mixture_quadrature(
         (num_values^D,) if grid[0] is 0, otherwise (num_states^D,).
 
     Raises:
-        ValueError: If P is not a power of two.
+        TypeError: If the start, the points or what the network returns is no tensor.
+        ValueError: If P is not a power of two, or the grid or the start does not fit.
     """
+    require_tensor("start", start)
+    require_tensor("points", points)
+    check_whole("evaluations", evaluations)
     times, size = check_grid(grid), len(points)
     if size < 1 or size & (size - 1):
         raise ValueError(f"points must be a power of two in number; got {size}: leave some out")
@@ -95,6 +100,7 @@ def mixture_quadrature(
                 x = x_t[atoms][:, None].expand(-1, width, -1)
                 once = torch.full((len(atoms),), t, dtype=torch.float64)
                 log_probs = network(x, once, block.unflatten(0, (-1, width)))
+                require_tensor("log_probs returned by the network", log_probs)
                 probs = log_probs.flatten(0, 1).double().exp()
                 step = process.reverse(probs, x.flatten(0, 1), s, t)[..., images]
                 image += product_step((law[atoms] / count).repeat_interleave(width), step)

@@ -101,12 +101,12 @@ def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match=r"2\^D entries; got 3"):
         ExactDenoiser(MaskedProcess(2), torch.ones(3) / 3)
     denoiser = ExactDenoiser(MaskedProcess(2), torch.ones(4).double() / 4)
-    with pytest.raises(ValueError, match="x_t must have the 2 dimensions of q_0; got 3"):
+    with pytest.raises(ValueError, match=r"x_t must have shape .* = \(any, 2\); got \(1, 3\)"):
         denoiser(torch.zeros(1, 3, dtype=torch.long), torch.ones(1))
     with pytest.raises(ValueError, match=r"log_probs must hold 3\^2 states on axis 1; got 8"):
         TableDenoiser(torch.zeros(1, 8, 2, 2), num_states=3)
     with pytest.raises(ValueError, match="latent must be given for a table of 2 latents"):
-        TableDenoiser(torch.zeros(2, 9, 2, 2), num_states=3)(
+        TableDenoiser(torch.full((2, 9, 2, 2), 0.5).log(), num_states=3)(
             torch.zeros(1, 2, dtype=torch.long), torch.ones(1)
         )
     with pytest.raises(ValueError, match="carry_over=True needs mask_state"):

@@ -19,9 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from di4c.denoisers import check_num_dims, state_index
+from di4c.denoisers import state_index
 from di4c.exact import marginals, push_forward, states
 from di4c.exact.laws import as_law, require_memory
+from di4c.network_call import check_t, check_x_t
 from di4c.processes import ForwardProcess
 
 _CHUNK_NUMBERS = 2**22  # numbers of one chunk of likelihoods: 32 MiB
@@ -55,7 +56,7 @@ class MarginalsDenoiser:
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
         """Log-probabilities of each coordinate; time and latent are ignored."""
-        check_num_dims(x_t, self.num_dims)
+        check_x_t(x_t, self.num_dims, self.num_values + 1)
         index = state_index(x_t, self.num_values + 1)
         values = torch.arange(self.num_values)
         with_value = index[:, None, None] + (values - x_t[..., None]) * self._strides[:, None]
@@ -106,7 +107,8 @@ class BayesDenoiser:
         self, x_t: Int[Tensor, "batch dim"], t: Float[Tensor, "batch"], latent: Tensor | None = None
     ) -> Float[Tensor, "batch dim value"]:
         """Log-probabilities of each coordinate; the latent is ignored."""
-        check_num_dims(x_t, self.num_dims)
+        check_x_t(x_t, self.num_dims, self.process.num_states)
+        check_t(t, len(x_t), self.process.horizon)
         if self.process.mask_state is not None:  # the posterior is the same at all times
             t = torch.full_like(t, self.process.horizon / 2)
         likelihood = self.process.likelihood(x_t, 0.0, t)[..., : self.process.num_values]
