@@ -33,6 +33,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from di4c.checks import check_number, check_whole
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import latent_batches
 from di4c.losses import Target, consistency_loss, prefetch
@@ -62,12 +63,9 @@ class KeptLatent:
 
     def __post_init__(self) -> None:
         for name in ("pool", "states"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if not 0 <= self.start_share <= 1:
-            raise ValueError(f"start_share must lie in [0, 1]; got {self.start_share}")
-        if not self.weight > 0:
-            raise ValueError(f"weight must be > 0; got {self.weight}: use kept=None for no loss")
+            check_whole(name, getattr(self, name))
+        check_number("start_share", self.start_share, "[0, 1]")
+        check_number("weight", self.weight, "(0, inf)", "use kept=None for no loss")
 
     def data(self, atoms: Int[Tensor, "batch atom dim"]) -> Int[Tensor, "batch state dim"]:
         """The datum of each state: the first atoms, or a single one for all.

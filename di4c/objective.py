@@ -21,14 +21,15 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from di4c.checks import require_tensor, require_type
 from di4c.conditioning import Held
 from di4c.data_term import data_targets, data_terms
 from di4c.denoisers import MixtureNetwork
 from di4c.kept_latent import KeptLatentLoss
 from di4c.latents import LatentLaw, UniformLatent, latent_batches
-from di4c.likelihood.checks import check_data, checks_values
+from di4c.likelihood.checks import check_data, check_shape, checks_values
 from di4c.losses import Target, consistency_loss, distillation_loss, prefetch
-from di4c.objective_types import TERMS, Draws, Objective
+from di4c.objective_types import TERMS, Draws, Objective, check_networks, check_settings
 from di4c.processes import ForwardProcess
 from di4c.processes.times import check_earlier_times
 from di4c.recipes import Recipe, SeparateDistillation
@@ -65,7 +66,8 @@ class Di4CObjective:
         validate: whether to check the values of x_0 and of the times. Mixtures check their own.
 
     Raises:
-        ValueError: If the numbers do not fit the recipe.
+        ValueError: If the numbers do not fit the recipe or the horizon, or a network was made for a
+            process with other states.
 
     Example:
         The exact product denoiser as teacher and student: the correlation part is 0.
@@ -93,19 +95,11 @@ class Di4CObjective:
     _held: Held = field(default_factory=Held, repr=False)  # set by a call
 
     def __post_init__(self) -> None:
-        if self.teacher_latents not in (0, self.recipe.num_atoms):
-            raise ValueError(
-                f"teacher_latents must be 0 (product teacher) or the number of target atoms, "
-                f"{self.recipe.num_atoms}, one for each x_u; got {self.teacher_latents}"
-            )
-        if self.reference_steps < 0:
-            raise ValueError(f"reference_steps must be >= 0; got {self.reference_steps}")
-        if self.reference_steps and self.recipe.noises_data:
-            raise ValueError(
-                f"reference_steps = {self.reference_steps} generates x_t without an x_0, but "
-                f"data_weight is {self.recipe.data_weight} and kept is {self.recipe.kept}: use "
-                "Weight(0.0) and kept=None, or reference_steps=0"
-            )
+        check_networks(self.process, student=self.student, teacher=self.teacher, target=self.target)
+        check_settings(
+            self.process.horizon, self.recipe, self.teacher_latents, self.reference_steps
+        )
+        require_type("latent", self.latent, LatentLaw, "a law of the latents, as UniformLatent()")
 
     def __call__(
         self,
@@ -139,9 +133,12 @@ class Di4CObjective:
                 not 0 <= u < t <= horizon, or a network returns a mixture of another shape (see
                 `di4c.losses`).
         """
+        require_tensor("x_0", x_0)
         if checks_values(self.validate):
             check_data("x_0", x_0, self.process)
         held = Held.of(self.process, "x_0", x_0, fixed, valid, self.validate)
+        if start_atoms is not None:
+            require_tensor("start_atoms", start_atoms)
         if start_atoms is not None and self.validate:
             held.check_atoms("start_atoms", start_atoms)
         return self._holding(held)._evaluate(x_0, generator, times, start_atoms)
@@ -225,6 +222,9 @@ class Di4CObjective:
                 f"{self.process.horizon}: rescale its schedule, or give times=(t, u)"
             )
         t, u = times or self.recipe.times.draw(batch, generator, device)
+        for time in (t, u):
+            require_tensor("times", time)
+            check_shape("times", time, (batch,), "batch", "give one t and one u for each example")
         if self.validate:
             check_earlier_times(u, t, self.process.horizon)
         if self.reference_steps:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_number
 from di4c.rng import Generator, uniform
 
 Device = torch.device | str | None
@@ -25,11 +26,19 @@ class LogUniformGap:
         first: smallest possible time u.
         shortest: a, the shortest possible gap.
         longest: b, the longest possible gap.
+
+    Raises:
+        ValueError: If first lies outside [0, 1), or not 0 < shortest <= longest <= 1 - first.
     """
 
     first: float = 0.01
     shortest: float = 0.001
     longest: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_number("first", self.first, "[0, 1)")
+        check_number("longest", self.longest, f"(0, {1 - self.first}]", "t ends at 1")
+        check_number("shortest", self.shortest, f"(0, {self.longest}]", "it is the shortest gap")
 
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None
@@ -48,10 +57,17 @@ class FixedGap:
     Attributes:
         gap: difference of t and u.
         first: smallest time t; 0 in the published recipes.
+
+    Raises:
+        ValueError: If the gap lies outside (0, 1], or first outside [0, 1).
     """
 
     gap: float = 0.05
     first: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("gap", self.gap, "(0, 1]")
+        check_number("first", self.first, "[0, 1)")
 
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None
@@ -76,8 +92,7 @@ class FixedRatio:
     ratio: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ratio < 1:
-            raise ValueError(f"ratio must lie in [0, 1), as u = ratio * t; got {self.ratio}")
+        check_number("ratio", self.ratio, "[0, 1)", "u = ratio * t")
 
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None
@@ -100,11 +115,19 @@ class SmallTimesOften:
         split: times below it train the distillation loss.
         share: probability of a time below the split.
         gap: g, the length of a teacher step.
+
+    Raises:
+        ValueError: If the split or the gap lies outside (0, 1], or the share outside [0, 1].
     """
 
     split: float = 0.02
     share: float = 0.3
     gap: float = 1 / 1024
+
+    def __post_init__(self) -> None:
+        check_number("split", self.split, "(0, 1]")
+        check_number("share", self.share, "[0, 1]")
+        check_number("gap", self.gap, "(0, 1]")
 
     def draw(
         self, batch: int, generator: Generator | None, device: Device = None

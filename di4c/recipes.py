@@ -8,11 +8,19 @@ Source of every number: Hayakawa et al., ICML 2025, experiments and code.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import (
+    check_choice,
+    check_number,
+    check_whole,
+    require_callable,
+    require_type,
+)
 from di4c.kept_latent import KeptLatent
 from di4c.latents import Redraw
 from di4c.recipe_times import FixedGap, LogUniformGap, SmallTimesOften, Times
@@ -30,18 +38,15 @@ class Weight:
         shape: function of t: "constant" is 1, "linear" is t, "sigmoid" is $\sigma(20 (t - 1/2))$.
 
     Raises:
-        ValueError: If the shape is unknown or the scale is negative.
+        ValueError: If the shape is unknown, or the scale is negative or infinite.
     """
 
     scale: float = 1.0
     shape: str = "sigmoid"
 
     def __post_init__(self) -> None:
-        if self.shape not in _WEIGHT_SHAPES:
-            names = ", ".join(map(repr, _WEIGHT_SHAPES))
-            raise ValueError(f"shape must be one of {names}; got {self.shape!r}")
-        if not self.scale >= 0:
-            raise ValueError(f"scale must be >= 0; got {self.scale}: use 0 to switch the term off")
+        check_choice("shape", self.shape, _WEIGHT_SHAPES)
+        check_number("scale", self.scale, remedy="use 0 to switch the term off")
 
     def __call__(self, t: Float[Tensor, "batch"]) -> Float[Tensor, "batch"]:
         """The weight at t, (B,)."""
@@ -68,7 +73,7 @@ class SeparateDistillation:
             [time, last]. If None, all times are delta.
 
     Raises:
-        ValueError: If the last time lies before the first.
+        ValueError: If a number is negative or infinite, or the last time lies before the first.
     """
 
     time: float = 0.01
@@ -76,8 +81,10 @@ class SeparateDistillation:
     last: float | None = None
 
     def __post_init__(self) -> None:
-        if self.last is not None and not self.last >= self.time:
-            raise ValueError(f"last must be at least time = {self.time}; got {self.last}")
+        check_number("time", self.time)
+        check_number("weight", self.weight)
+        if self.last is not None:
+            check_number("last", self.last, f"[{self.time}, inf)", "it comes after time")
 
     def draw(
         self, count: int, generator: Generator | None, device: torch.device | str | None = None
@@ -101,11 +108,18 @@ class DistillationBelow:
         time: times below it train distillation.
         weight: factor of the distillation loss.
         inclusive: whether t = time trains distillation, too.
+
+    Raises:
+        ValueError: If a number is negative or infinite.
     """
 
     time: float
     weight: float = 1.0
     inclusive: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("time", self.time)
+        check_number("weight", self.weight)
 
     def active(self, t: Float[Tensor, "batch"]) -> Tensor:
         """Which examples train distillation instead of consistency, (B,), bool."""
@@ -150,9 +164,10 @@ class Recipe:
             anew for each call, as published, or once. A sampler may ask for the other.
 
     Raises:
-        ValueError: If there is no latent or no teacher step, a weight is negative, a teacher move
-            that must start from x_t is to be repeated, two losses train data at the start, or
-            `kept` and `redraw` disagree.
+        TypeError: If a part of the recipe is of another type.
+        ValueError: If there is no latent or no teacher step, a weight is negative or infinite, a
+            teacher move that must start from x_t is to be repeated, two losses train data at the
+            start, or `kept` and `redraw` disagree.
     """
 
     times: Times
@@ -190,16 +205,16 @@ class Recipe:
         return self.start.atoms if self.start is not None and self.start.data_weight else 0
 
     def __post_init__(self) -> None:
-        if self.num_latents < 1:
-            raise ValueError(
-                f"num_latents must be at least 1; got {self.num_latents}: draw some latents"
-            )
-        if self.num_atoms < 1:
-            raise ValueError(f"target_atoms must be at least 1; got {self.target_atoms}")
-        if not self.consistency_weight >= 0:
-            raise ValueError(f"consistency_weight must be >= 0; got {self.consistency_weight}")
-        if self.teacher_steps < 1:
-            raise ValueError(f"teacher_steps must be at least 1; got {self.teacher_steps}")
+        for name, kind, what in _PARTS:
+            require_type(name, getattr(self, name), kind, what)
+        require_callable("teacher_move", self.teacher_move)
+        check_whole("num_latents", self.num_latents, remedy="draw some latents")
+        check_whole("target_atoms", self.num_atoms)
+        check_number("consistency_weight", self.consistency_weight)
+        remedy = "0 switches the marginal part of the data loss off"
+        check_number("data_marginal_weight", self.data_marginal_weight, remedy=remedy)
+        check_whole("teacher_steps", self.teacher_steps)
+        check_choice("redraw", self.redraw, get_args(Redraw))
         if self.teacher_steps > 1 and self.teacher_move is not exact_step:
             raise ValueError(
                 f"teacher_steps must be 1 for a teacher_move other than exact_step; got "
@@ -212,12 +227,15 @@ class Recipe:
                 f"start.data_weight must be 0 with kept, which trains data at the start as well; "
                 f"got {self.start.data_weight}"
             )
-        if not self.data_marginal_weight >= 0:
-            raise ValueError(
-                f"data_marginal_weight must be >= 0; got {self.data_marginal_weight}: 0 switches "
-                "the marginal part of the data loss off"
-            )
 
+
+_PARTS = (
+    ("times", Times, "a rule for times, such as FixedGap()"),
+    ("data_weight", Weight, "a Weight"),
+    ("distillation", SeparateDistillation | DistillationBelow, "a rule for distillation"),
+    ("start", StartTerm | None, "a StartTerm or None"),
+    ("kept", KeptLatent | None, "a KeptLatent or None"),
+)
 
 CIFAR10 = Recipe(
     times=LogUniformGap(first=0.01, shortest=0.001, longest=0.01),

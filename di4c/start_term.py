@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_number, check_whole
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import latent_batches
 from di4c.likelihood import Mixture
@@ -52,15 +53,12 @@ class StartTerm:
 
     def __post_init__(self) -> None:
         for name in ("atoms", "teacher_steps", "latent_factor"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+            check_whole(name, getattr(self, name))
         for name in ("weight", "data_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0; got {getattr(self, name)}")
+            check_number(name, getattr(self, name))
         if not self.weight + self.data_weight > 0:
             raise ValueError("weight and data_weight are both 0: use start=None for no start term")
-        if not 0 <= self.end < 1:
-            raise ValueError(f"end must lie in [0, 1), as u = end * horizon; got {self.end}")
+        check_number("end", self.end, "[0, 1)", "u = end * horizon")
 
 
 def start_loss(

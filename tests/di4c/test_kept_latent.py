@@ -248,7 +248,7 @@ def test_the_recipe_says_which_sampler_and_how_many_data_belong_to_it():
         ({"pool": 0}, "pool must be at least 1; got 0"),
         ({"states": 0}, "states must be at least 1; got 0"),
         ({"start_share": 1.5}, "start_share must lie in [0, 1]; got 1.5"),
-        ({"weight": 0.0}, "weight must be > 0; got 0.0: use kept=None for no loss"),
+        ({"weight": 0.0}, "weight must lie in (0, inf); got 0.0: use kept=None for no loss"),
     ],
 )
 def test_wrong_settings_are_refused(change, message):

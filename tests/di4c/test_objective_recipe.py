@@ -107,8 +107,11 @@ def test_a_jump_in_several_teacher_steps_follows_the_composition(mixture):
             {"teacher_steps": 2, "teacher_move": ConfidenceTeacher()},
             "teacher_steps must be 1 for a teacher_move other than exact_step; got 2",
         ),
-        ({"data_marginal_weight": -1.0}, "data_marginal_weight must be >= 0; got -1.0"),
-        ({"data_marginal_weight": math.nan}, "data_marginal_weight must be >= 0; got nan"),
+        ({"data_marginal_weight": -1.0}, r"data_marginal_weight must lie in \[0, inf\); got -1.0"),
+        (
+            {"data_marginal_weight": math.nan},
+            r"data_marginal_weight must lie in \[0, inf\); got nan",
+        ),
     ],
 )
 def test_choices_that_do_not_fit_are_refused(change, message):

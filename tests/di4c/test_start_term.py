@@ -173,7 +173,7 @@ def test_without_consistency_the_target_is_never_called():
     [
         ({"atoms": 0}, "atoms must be at least 1; got 0"),
         ({"teacher_steps": 0}, "teacher_steps must be at least 1; got 0"),
-        ({"weight": -1.0}, "weight must be >= 0; got -1.0"),
+        ({"weight": -1.0}, r"weight must lie in \[0, inf\); got -1.0"),
         ({"weight": 0.0}, "weight and data_weight are both 0"),
         ({"end": 1.0}, r"end must lie in \[0, 1\)"),
     ],
@@ -187,7 +187,7 @@ def test_settings_of_the_start_that_mean_nothing_are_refused(change, message):
     ("change", "message"),
     [
         ({"target_atoms": 0}, "target_atoms must be at least 1; got 0"),
-        ({"consistency_weight": -0.5}, "consistency_weight must be >= 0; got -0.5"),
+        ({"consistency_weight": -0.5}, r"consistency_weight must lie in \[0, inf\); got -0.5"),
     ],
 )
 def test_recipes_that_mean_nothing_are_refused(change, message):
