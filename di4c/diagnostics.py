@@ -24,10 +24,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_number, check_whole, require_tensor
 from di4c.exact import states
 from di4c.exact.laws import require_memory
 from di4c.likelihood.checks import first_index
 from di4c.likelihood.mixture import DenseMixture, log_joint, log_product
+from di4c.network_call import check_gathered, check_mixture
 from di4c.rng import Generator, categorical, invert, uniform
 
 
@@ -62,6 +64,8 @@ def mixture_atoms(
     Returns:
         (B, N, D).
     """
+    check_mixture("log_probs", log_probs, log_weights, "batch, latent, dim, state")
+    check_whole("num_atoms", num_atoms)
     batch, _, num_dims, _ = log_probs.shape
     weights = log_weights.exp().expand(batch, num_atoms, -1).to(log_probs.device)
     component = categorical(weights, generator=generator)  # (B, N)
@@ -82,6 +86,7 @@ def captured_total_correlation(
         gathered: `mixture.gather(atoms)` for atoms drawn from the mixture, (B, L, D, N).
         log_weights: log-probabilities of the latents, (L,).
     """
+    check_gathered(gathered, log_weights)
     return _mean(log_joint(gathered, log_weights) - log_product(gathered, log_weights))
 
 
@@ -107,6 +112,7 @@ def latent_information(
         gathered: `mixture.gather(atoms)` for atoms drawn from the mixture, (B, L, D, N).
         log_weights: log-probabilities of the latents, (L,).
     """
+    check_gathered(gathered, log_weights)
     return _mean(_surprise(gathered, log_weights))
 
 
@@ -163,10 +169,10 @@ def collapse_alarm(
         threshold: in nats.
 
     Raises:
-        ValueError: If the threshold is not positive.
+        ValueError: If the threshold is not positive, or the mixture cannot have drawn the atoms.
     """
-    if not threshold > 0:
-        raise ValueError(f"threshold must be positive, in nats; got {threshold}")
+    check_number("threshold", threshold, "(0, inf)")
+    check_gathered(gathered, log_weights)
     values = _surprise(gathered, log_weights).double().flatten()
     mean = float(values.mean())
     error = float(values.std() / math.sqrt(len(values))) if len(values) > 1 else math.inf
@@ -190,6 +196,7 @@ def _mean(values: Float[Tensor, "batch atom"]) -> Estimate:
 
 def _everywhere(log_probs: Tensor, log_weights: Tensor) -> Tensor:
     """Log-probabilities (B, L, D, S^D) of the coordinates of every state."""
+    check_mixture("log_probs", log_probs, log_weights, "batch, latent, dim, state")
     batch, num_latents, num_dims, num_states = log_probs.shape
     size = 8 * batch * num_latents * num_dims * num_states**num_dims
     require_memory(2 * size, f"the log-probabilities of {num_states}^{num_dims} states")
@@ -234,6 +241,7 @@ class LossLog:
         """
         moments = {}
         for name, values in terms.items():
+            require_tensor(f"term {name!r}", values)
             values = values.detach()
             if not bool(values.isfinite().all()):
                 index = first_index(~values.isfinite())
