@@ -1,7 +1,7 @@
 """Wrong command lines and wrong calls of the library: each is refused in one line.
 
 A command ends with status 2 and one line on standard error that begins with "error: ". A call of
-the library raises a ValueError of one line that names the argument.
+the library raises a ValueError or a TypeError of one line that names the argument.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -34,9 +35,11 @@ from tests.helpers.tiny_models import MASKGIT, UNET, VQGAN, save_model
 
 _MODULES = (
     "di4c",
+    "di4c.diagnostics",
     "di4c.processes",
     "di4c.sampling_loop",
     "di4c.schedules",
+    "di4c.teacher_steps",
     "full_scale.data",
     "full_scale.evaluation",
     "full_scale.evaluation.frechet",
@@ -136,7 +139,7 @@ def refused_call(call: str, named: str) -> str | None:
     """What is wrong with the way in which a call of the library is refused; None if nothing is."""
     try:
         eval(call, _known())
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         text = str(error)
         if named not in text or "\n" in text:
             return f"does not name {named} in one line: {text[:150]}"
@@ -155,10 +158,27 @@ def _known() -> dict[str, Any]:
     known: dict[str, Any] = {}
     for module in _MODULES:
         known |= vars(importlib.import_module(module))
-    masked = di4c.MaskedProcess(3)
+    masked, law = di4c.MaskedProcess(3), torch.full((9,), 1 / 9, dtype=torch.float64)
+    even = torch.full((2, 16, 2, 3), 1 / 3, dtype=torch.float64).log()
+    table = di4c.TableDenoiser(even, 4)
+    known["diagnostics"] = importlib.import_module("di4c.diagnostics")
+
+    def recipe(**changes: Any) -> di4c.Recipe:
+        return replace(di4c.OPENWEBTEXT, **changes)
+
+    def objective(**changes: Any) -> di4c.Di4CObjective:
+        parts = {"student": di4c.as_mixture(denoiser), "teacher": di4c.as_mixture(denoiser)}
+        parts |= {"recipe": recipe(num_latents=2)}
+        return di4c.Di4CObjective(di4c.UniformProcess(3), **parts | changes)
+
     return known | {
         "denoiser": denoiser,
+        "exact_denoiser": di4c.ExactDenoiser(masked, law),
+        "law": law,
         "masked": masked,
+        "objective": objective,
+        "recipe": recipe,
+        "table": table,
         "moments": lambda count: known["FeatureMoments"].of(torch.ones(count, 2)),
         "start": torch.full((4, 2), masked.mask_state),
         "t": lambda values: torch.tensor(values, dtype=torch.float64),

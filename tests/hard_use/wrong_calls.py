@@ -2,7 +2,15 @@
 
 The names are those of `di4c`, besides `t`, which makes a float64 tensor, `masked` and `uniform`,
 processes with three values, `denoiser`, which answers uniformly, and `start`, four masked states.
+`law` is a law of two coordinates, `exact_denoiser` knows it under masked noise, `table` is one of
+two latents, `recipe` and `objective` make those of a uniform process with the given changes.
 """
+
+NAN_OR_WORSE = "float('nan')", "float('inf')", "-1.0", "'a'", "None"
+"""What no weight and no length of time is."""
+
+NO_COUNT = "0", "-1", "2.5", "True", "'a'", "None"
+"""What no count is."""
 
 CALLS = (
     ("MaskedProcess(0)", "num_values"),
@@ -79,5 +87,184 @@ CALLS = (
     ("open_data('digits', split='x')", "split"),
     ("open_data('digits', folder='x')", "folder"),
     ("open_data('digits', other=1)", "option"),
+    # a process without a mask, or of other states than the network
+    ("confidence_sampling(uniform, denoiser, start * 0, 2)", "process"),
+    ("ConfidenceTeacher()(uniform, TeacherLaw(t([0.0])), start, t([0.5]), t([0.5]))", "process"),
+    ("ancestral(uniform, exact_denoiser, start * 0, [0.0, 1.0])", "denoiser"),
+    ("exact.mixture_composition(uniform, exact_denoiser, [0.0, 1.0], law)", "denoiser"),
+    ("objective(teacher=as_mixture(exact_denoiser))", "teacher"),
+    ("objective(student=as_mixture(exact_denoiser))", "student"),
+    ("objective(target=as_mixture(exact_denoiser))", "target"),
+    # states, times and latents of exact denoisers and tables
+    ("exact_denoiser(start, t([1, 1, 1, 1]).long())", "t must"),
+    ("exact_denoiser(start, t([1, 1, 1, 1]).bool())", "t must"),
+    ("exact_denoiser(start, t([0.5, 0.5, 0.5]))", "t must"),
+    ("exact_denoiser(start, t([0.5, 0.5, 0.5, 2.0]))", "t must"),
+    ("exact_denoiser(start, t([0.5, 0.5, 0.5, -1.0]))", "t must"),
+    ("exact_denoiser(start, t([0.5, 0.5, 0.5, float('nan')]))", "t must"),
+    ("exact_denoiser(start, 0.5)", "t must"),
+    ("exact_denoiser(start + 1, t([0.5] * 4))", "x_t"),
+    ("exact_denoiser(start - 4, t([0.5] * 4))", "x_t"),
+    ("exact_denoiser(start[:, :1], t([0.5] * 4))", "x_t"),
+    ("exact_denoiser(start.numpy(), t([0.5] * 4))", "x_t"),
+    ("ExactDenoiser(uniform, law)(start * 0, t([0.5]))", "t must"),
+    ("ExactDenoiser(masked, law.numpy())", "q_0"),
+    ("ExactDenoiser(masked, law.to('meta'))", "q_0"),
+    ("table(start - 4, t([0.5] * 4), t([0, 0, 0, 1]).long())", "x_t"),
+    ("table(start, t([0.5] * 4), t([0, 0, 0, -1]).long())", "latent"),
+    ("table(start, t([0.5] * 4), t([0, 0, 0, 2]).long())", "latent"),
+    ("table(start, t([0.5] * 4), t([0.5] * 4))", "latent"),
+    ("table(start, t([0.5] * 4), 1)", "latent"),
+    ("TableDenoiser(table.log_probs * float('nan'), 4)", "log_probs"),
+    ("TableDenoiser(table.log_probs.exp(), 4)", "log_probs"),
+    ("TableDenoiser(table.log_probs[0], 4)", "log_probs"),
+    ("FromLogits(denoiser, mask_state=-1)", "mask_state"),
+    # sums over all states
+    ("exact.forward_kernel(uniform, 1.5, 0.0, 1.0)", "num_dims"),
+    ("exact.marginals(law, 3, 3)", "probs"),
+    ("exact.mixture_quadrature(uniform, denoiser, [0.0, 1.0], law, t([0.5]), 2.5)", "evaluations"),
+    ("exact.limit_n_tv(uniform, law.tolist())", "q_0"),
+    ("exact.limit_direction(uniform, law, tolerance=float('nan'))", "tolerance"),
+    ("exact.total_variation(law.numpy(), law)", "p must"),
+    ("exact.kl(law, law.tolist())", "q must"),
+    ("exact.entropy(None)", "p must"),
+    ("exact.push_forward(law.numpy(), t([[1.0]]))", "law"),
+    # recipes
+    ("LogUniformGap(shortest=0.1, longest=0.01)", "shortest"),
+    ("LogUniformGap(first=0.9, longest=0.2)", "longest"),
+    ("SmallTimesOften(share=2.0)", "share"),
+    ("SmallTimesOften(split=2.0)", "split"),
+    ("FixedGap(2.0)", "gap"),
+    ("FixedGap(first=1.0)", "first"),
+    ("SeparateDistillation(0.1, last=0.05)", "last"),
+    ("ConfidenceTeacher(schedule='x')", "schedule"),
+    ("recipe(times=None)", "times"),
+    ("recipe(data_weight=3)", "data_weight"),
+    ("recipe(distillation=0.1)", "distillation"),
+    ("recipe(start=0.1)", "start"),
+    ("recipe(kept=True)", "kept"),
+    ("recipe(redraw='x')", "redraw"),
+    ("recipe(teacher_move='x')", "teacher_move"),
+    ("objective(recipe=recipe(distillation=DistillationBelow(1.5)))", "distillation.time"),
+    ("objective(recipe=recipe(distillation=SeparateDistillation(1.5)))", "distillation.time"),
+    (
+        "objective(recipe=recipe(distillation=SeparateDistillation(0.1, last=1.5)))",
+        "distillation.last",
+    ),
+    ("objective(recipe=None)", "recipe"),
+    ("objective(student=None)", "student"),
+    ("objective(latent='x')", "latent"),
+    ("objective(teacher_latents=2.0)", "teacher_latents"),
+    ("objective()((start * 0).numpy())", "x_0"),
+    ("objective()(start * 0, valid=[True])", "valid"),
+    ("objective()(start * 0, start_atoms=[0])", "start_atoms"),
+    ("objective()(start * 0, times=(0.5, 0.2))", "times"),
+    ("objective()(start * 0, times=(t([0.5]), t([0.2])))", "times"),
+    ("objective()(start * 0, generator=5)", "generator"),
+    # diagnostics
+    ("diagnostics.mixture_atoms(table.log_probs, t([0.5, 0.5]), 2)", "log_weights"),
+    ("exact_total_correlation([0.0], t([0.0]))", "log_probs"),
+    # values that are no tensors, and options of a wrong type
+    ("ancestral(masked, denoiser, start.numpy(), [0.0, 1.0])", "start"),
+    ("ancestral(masked, denoiser, start.tolist(), [0.0, 1.0])", "start"),
+    ("ancestral(masked, denoiser, None, [0.0, 1.0])", "start"),
+    ("ancestral(masked, denoiser, start.to('meta'), [0.0, 1.0])", "start"),
+    ("ancestral(masked, lambda *_: denoiser(*_).numpy(), start, [0.0, 1.0])", "log_probs"),
+    ("ancestral(masked, lambda *_: None, start, [0.0, 1.0])", "log_probs"),
+    ("ancestral(masked, None, start, [0.0, 1.0])", "denoiser"),
+    ("ancestral(masked, denoiser, start, [0.0, 1.0], fixed=[True])", "fixed"),
+    ("ancestral(masked, denoiser, start, [0.0, 1.0], uniforms=[[0.5]])", "uniforms"),
+    ("ancestral(masked, denoiser, start, [0.0, 1.0], generator=5)", "generator"),
+    ("ancestral(masked, denoiser, start, [0.0, 1.0], latent='per_step')", "latent"),
+    ("ancestral(masked, denoiser, start, [0.0, 1.0], latent=UniformLatent())", "latent"),
+    ("ancestral(masked, denoiser, start, [0.0, 1.0], latent=[0.5])", "latent"),
+    ("ancestral(masked, denoiser, start, [0.0, 1.0], last=['sample'])", "last"),
+    ("hybrid(masked, denoiser, start, [0.0, 1.0], teacher=None, teacher_steps=1)", "teacher"),
+    (
+        "hybrid(masked, denoiser, start, [0.0, 1.0], teacher=denoiser, teacher_steps=0.5)",
+        "teacher_steps",
+    ),
+    ("confidence_sampling(masked, denoiser, start.numpy(), 2)", "start"),
+    ("confidence_sampling(masked, denoiser, start, 2, recorded=[])", "recorded"),
+    ("as_mixture(None)", "denoiser"),
+    ("as_mixture(lambda *_: None)(start[:, None], t([0.5] * 4), None)", "log_probs"),
+    ("FiniteLatent([1.0, 2.0])", "support"),
+    ("FiniteLatent(t([1.0, 2.0]), [0.5, 0.5])", "weights"),
+    ("LatentPolicy(law='x')", "law"),
+    ("UniformLatent(8)", "shape"),
+    ("GaussianLatent(dtype=start.dtype)", "dtype"),
+    ("LossLog().update({'loss': [1.0]})", "loss"),
+    ("prior_samples(masked, 2, 3, device='banana')", "device"),
+    ("generator_at(0, 0, 'x', 'banana')", "device"),
+    ("generator_at(0.5, 0, 'x')", "seed"),
+    # the log-probabilities of atoms, as the diagnostics read them
+    *(
+        (f"{call}({gathered})", named)
+        for call in ("collapse_alarm", "captured_total_correlation", "latent_information")
+        for gathered, named in (
+            ("t([[[[float('nan')]]]]), t([0.0])", "gathered"),
+            ("t([[[[-float('inf')]]]]), t([0.0])", "gathered"),
+            ("t([[[[0.5]]]]), t([0.0])", "gathered"),
+            ("t([[[[]]]]), t([0.0])", "gathered"),
+            ("t([[[[-1.0]], [[-1.0]]]]), t([0.0, 0.0])", "log_weights"),
+            ("t([[[[-1.0]]]]).numpy(), t([0.0])", "gathered"),
+        )
+    ),
+    *(
+        (f"{make.format(value)}", named)
+        for value in NAN_OR_WORSE
+        for make, named in (
+            ("Weight({})", "scale"),
+            ("DistillationBelow({})", "time"),
+            ("DistillationBelow(0.1, {})", "weight"),
+            ("SeparateDistillation({})", "time"),
+            ("SeparateDistillation(0.1, {})", "weight"),
+            ("LogUniformGap(first={})", "first"),
+            ("LogUniformGap(shortest={})", "shortest"),
+            ("LogUniformGap(longest={})", "longest"),
+            ("FixedGap({})", "gap"),
+            ("FixedGap(0.1, {})", "first"),
+            ("FixedRatio({})", "ratio"),
+            ("SmallTimesOften({})", "split"),
+            ("SmallTimesOften(0.1, {})", "share"),
+            ("SmallTimesOften(0.1, 0.1, {})", "gap"),
+            ("StartTerm({})", "weight"),
+            ("StartTerm(data_weight={})", "data_weight"),
+            ("StartTerm(end={})", "end"),
+            ("KeptLatent(weight={})", "weight"),
+            ("KeptLatent(start_share={})", "start_share"),
+            ("ConfidenceTeacher({})", "temperature"),
+            ("recipe(consistency_weight={})", "consistency_weight"),
+            ("recipe(data_marginal_weight={})", "data_marginal_weight"),
+            ("collapse_alarm(t([[[[-1.0]]]]), t([0.0]), threshold={})", "threshold"),
+        )
+    ),
+    *(
+        (f"{make.format(value)}", named)
+        for value in NO_COUNT
+        for make, named in (
+            ("exact.states({}, 3)", "num_dims"),
+            ("exact.states(2, {})", "num_states"),
+            ("exact.parity_tv({}, 2)", "num_dims"),
+            ("exact.repetition_tv(2, {})", "num_steps"),
+            ("exact.total_correlation(law, {}, 3)", "num_dims"),
+            ("ExactDenoiser(masked, law, max_tables={})", "max_tables"),
+            ("TableDenoiser(table.log_probs, {})", "num_states"),
+            ("call_grid({}, 0.1)", "num_calls"),
+            ("prior_samples(masked, {}, 3)", "num_samples"),
+            ("prior_samples(masked, 2, {})", "num_dims"),
+            ("confidence_sampling(masked, denoiser, start, {})", "num_steps"),
+            ("ConfidenceTeacher(num_steps={})", "num_steps"),
+            ("UniformLatent(({},))", "shape"),
+            ("KeptLatent(pool={})", "pool"),
+            ("KeptLatent(states={})", "states"),
+            ("StartTerm(atoms={})", "atoms"),
+            ("StartTerm(teacher_steps={})", "teacher_steps"),
+            ("StartTerm(latent_factor={})", "latent_factor"),
+            ("recipe(num_latents={})", "num_latents"),
+            ("recipe(teacher_steps={})", "teacher_steps"),
+            ("diagnostics.mixture_atoms(table.log_probs, t([1 / 16] * 16).log(), {})", "num_atoms"),
+        )
+    ),
 )
 """Wrong calls."""

@@ -12,6 +12,7 @@ from tests.hard_use.wrong_calls import CALLS
 WORDS = ("model", "codes", "vqgan", "samples", "law", "pictures")
 
 
+@pytest.mark.usefixtures("as_installed")
 @pytest.mark.parametrize(("call", "named"), CALLS)
 def test_library(call, named):
     assert refused_call(call, named) is None
