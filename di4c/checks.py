@@ -43,7 +43,7 @@ def require_callable(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a function or a network; got {shown(value)}")
 
 
-def check_whole(
+def check_count(
     name: str, value: object, least: int | None = 1, remedy: str = "", *, most: int | None = None
 ) -> None:
     """Raise ValueError unless the value is a whole number in the range, and no bool.

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_whole, require_callable, require_tensor
+from di4c.checks import check_count, require_callable, require_tensor
 from di4c.exact import posterior_marginals
 from di4c.exact.laws import as_law
 from di4c.latents import uniform_log_weights
@@ -128,7 +128,7 @@ class ExactDenoiser:
     """
 
     def __init__(self, process: ForwardProcess, q_0: Tensor, *, max_tables: int = 64) -> None:
-        check_whole("max_tables", max_tables)
+        check_count("max_tables", max_tables)
         self.process = process
         self.q_0, self.num_dims = as_law(q_0, process.num_values)
         self.max_tables = max_tables
@@ -186,7 +186,7 @@ class TableDenoiser:
 
     def __init__(self, log_probs: Float[Tensor, "latent atom dim value"], num_states: int) -> None:
         require_tensor("log_probs", log_probs)
-        check_whole("num_states", num_states)
+        check_count("num_states", num_states)
         check_shape("log_probs", log_probs, (-1, -1, -1, -1), "latent, atom, dim, value")
         if log_probs.shape[1] != num_states ** log_probs.shape[2]:
             raise ValueError(
@@ -238,7 +238,7 @@ def noise_level(
     Returns:
         Noise in the shape of t, float64. It is NaN where the moved time has $\alpha < 0$.
     """
-    check_whole("num_times", num_times, 0)
+    check_count("num_times", num_times, 0)
     if num_times > 0:
         t = (t * num_times).floor().double() / num_times + 1 / num_times
     alpha = schedule.alpha(t)
@@ -278,7 +278,7 @@ class FromLogits:
         if carry_over and mask_state is None:
             raise ValueError("carry_over=True needs mask_state: say which state is the mask")
         if mask_state is not None:
-            check_whole("mask_state", mask_state, 0)
+            check_count("mask_state", mask_state, 0)
         require_callable("network", network)
         self.network = network
         self.condition = condition

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_number, check_whole, require_tensor
+from di4c.checks import check_count, check_number, require_tensor
 from di4c.exact import states
 from di4c.exact.laws import require_memory
 from di4c.likelihood.checks import first_index
@@ -65,7 +65,7 @@ def mixture_atoms(
         (B, N, D).
     """
     check_mixture("log_probs", log_probs, log_weights, "batch, latent, dim, state")
-    check_whole("num_atoms", num_atoms)
+    check_count("num_atoms", num_atoms)
     batch, _, num_dims, _ = log_probs.shape
     weights = log_weights.exp().expand(batch, num_atoms, -1).to(log_probs.device)
     component = categorical(weights, generator=generator)  # (B, N)

@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from di4c.checks import check_number, check_whole
+from di4c.checks import check_count, check_number
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import latent_batches
 from di4c.losses import Target, consistency_loss, prefetch
@@ -63,7 +63,7 @@ class KeptLatent:
 
     def __post_init__(self) -> None:
         for name in ("pool", "states"):
-            check_whole(name, getattr(self, name))
+            check_count(name, getattr(self, name))
         check_number("start_share", self.start_share, "[0, 1]")
         check_number("weight", self.weight, "(0, inf)", "use kept=None for no loss")
 

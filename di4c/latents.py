@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.checks import check_choice, check_whole, require_tensor, require_type, shown
+from di4c.checks import check_choice, check_count, require_tensor, require_type, shown
 from di4c.probabilities import as_probabilities
 from di4c.rng import Generator, SampleGenerators, stratified_uniform, uniform
 
@@ -92,7 +92,7 @@ def _check_floats(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     """Raise an error unless this is the shape and the dtype of a latent of floats."""
     require_type("shape", shape, tuple, "a tuple of sizes, such as (8,)")
     for size in shape:
-        check_whole("shape", size)
+        check_count("shape", size)
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(f"dtype must be a type of floats, such as torch.float32; got {dtype}")
 
@@ -169,7 +169,7 @@ def draw_latents(
     Raises:
         ValueError: If num_latents is negative, or stratified is combined with SampleGenerators.
     """
-    check_whole("num_latents", num_latents, 0)
+    check_count("num_latents", num_latents, 0)
     if stratified and isinstance(generator, SampleGenerators):
         raise ValueError(
             "stratified=True ties the samples of a batch to each other, but SampleGenerators keep "
@@ -207,7 +207,7 @@ def latent_batches(
     """
     batch, count = shape
     for size in shape:
-        check_whole("shape", size, 0)
+        check_count("shape", size, 0)
     if not stratified:
         draws = uniform((batch, count, *law.uniform_shape), generator=generator, device=device)
         return law.quantile(draws)
@@ -289,5 +289,5 @@ def uniform_log_weights(
     Raises:
         ValueError: If there is no latent.
     """
-    check_whole("num_latents", num_latents, remedy="draw some latents")
+    check_count("num_latents", num_latents, remedy="draw some latents")
     return torch.zeros(num_latents, dtype=torch.float64, device=device).log_softmax(0)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_choice, check_whole
+from di4c.checks import check_choice, check_count
 from di4c.processes.times import align_time
 from di4c.rng import Generator, uniform
 
@@ -86,8 +86,8 @@ def reveal_counts(num_tokens: int, num_steps: int, schedule: str = "arccos") -> 
     Raises:
         ValueError: If there is no token or no step, or the schedule is unknown.
     """
-    check_whole("num_tokens", num_tokens)
-    check_whole("num_steps", num_steps)
+    check_count("num_tokens", num_tokens)
+    check_count("num_steps", num_steps)
     r = torch.linspace(0, 1, num_steps + 1, dtype=torch.float32)
     left = (mask_ratio(r, schedule) * num_tokens).round().long()
     counts = left[:-1] - left[1:]
@@ -130,5 +130,5 @@ def ramp(r: Float[Tensor, "*batch"], num_steps: int) -> Float[Tensor, "*batch"]:
     Raises:
         ValueError: If there is no step.
     """
-    check_whole("num_steps", num_steps)
+    check_count("num_steps", num_steps)
     return r * num_steps / (num_steps - 1) if num_steps > 1 else torch.ones_like(r)

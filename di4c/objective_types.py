@@ -5,7 +5,7 @@ from typing import NamedTuple
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_number, check_whole, require_callable, require_type
+from di4c.checks import check_count, check_number, require_callable, require_type
 from di4c.network_call import check_same_states
 from di4c.processes import ForwardProcess
 from di4c.recipes import Recipe, SeparateDistillation
@@ -77,8 +77,8 @@ def check_settings(
         reference_steps: see `di4c.objective.Di4CObjective`.
     """
     require_type("recipe", recipe, Recipe, "a Recipe")
-    check_whole("teacher_latents", teacher_latents, 0)
-    check_whole("reference_steps", reference_steps, 0)
+    check_count("teacher_latents", teacher_latents, 0)
+    check_count("reference_steps", reference_steps, 0)
     if teacher_latents not in (0, recipe.num_atoms):
         raise ValueError(
             f"teacher_latents must be 0 (product teacher) or the number of target atoms, "

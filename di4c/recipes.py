@@ -16,8 +16,8 @@ from torch import Tensor
 
 from di4c.checks import (
     check_choice,
+    check_count,
     check_number,
-    check_whole,
     require_callable,
     require_type,
 )
@@ -208,12 +208,12 @@ class Recipe:
         for name, kind, what in _PARTS:
             require_type(name, getattr(self, name), kind, what)
         require_callable("teacher_move", self.teacher_move)
-        check_whole("num_latents", self.num_latents, remedy="draw some latents")
-        check_whole("target_atoms", self.num_atoms)
+        check_count("num_latents", self.num_latents, remedy="draw some latents")
+        check_count("target_atoms", self.num_atoms)
         check_number("consistency_weight", self.consistency_weight)
         remedy = "0 switches the marginal part of the data loss off"
         check_number("data_marginal_weight", self.data_marginal_weight, remedy=remedy)
-        check_whole("teacher_steps", self.teacher_steps)
+        check_count("teacher_steps", self.teacher_steps)
         check_choice("redraw", self.redraw, get_args(Redraw))
         if self.teacher_steps > 1 and self.teacher_move is not exact_step:
             raise ValueError(

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_device, check_whole, require_type
+from di4c.checks import check_count, check_device, require_type
 
 _CHUNK_NUMBERS = 2**22  # numbers in a chunk of cumulative sums: 32 MiB of float64
 _WORD = 2**32
@@ -39,8 +39,8 @@ def fold_seed(seed: int, position: int, purpose: str) -> int:
     Raises:
         ValueError: If the position is out of range, or a number is not whole.
     """
-    check_whole("seed", seed, None)
-    check_whole("position", position, 0, "count from 0", most=_WORD - 1)
+    check_count("seed", seed, None)
+    check_count("position", position, 0, "count from 0", most=_WORD - 1)
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
     high, low = divmod(int.from_bytes(digest, "big"), _WORD)
     return high * _WORD + _scramble(position ^ low)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from di4c.checks import check_choice, check_whole, require_callable, require_tensor
+from di4c.checks import check_choice, check_count, require_callable, require_tensor
 from di4c.denoisers import Denoiser
 from di4c.jumps import poisson_jumps, single_jump
 from di4c.latents import Latent
@@ -164,7 +164,7 @@ def hybrid(
     num_steps = len(check_grid(grid)) - 1
     require_callable("student", student)
     remedy = f"the grid has {num_steps} steps"
-    check_whole("teacher_steps", teacher_steps, 0, remedy, most=num_steps)
+    check_count("teacher_steps", teacher_steps, 0, remedy, most=num_steps)
     if teacher_steps:
         require_callable("teacher", teacher)
 

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from di4c.checks import check_choice, check_device, check_whole, require_tensor
+from di4c.checks import check_choice, check_count, check_device, require_tensor
 from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
@@ -105,7 +105,7 @@ def call_grid(num_calls: int, first: float, horizon: float = 1.0) -> Float[Tenso
     Raises:
         ValueError: If num_calls < 1, or first is not in (0, horizon).
     """
-    check_whole("num_calls", num_calls)
+    check_count("num_calls", num_calls)
     if not 0 < first < horizon:
         raise ValueError(f"first must lie in (0, horizon) = (0, {horizon}); got {first}")
     if num_calls == 1:
@@ -128,8 +128,8 @@ def prior_samples(
     Raises:
         ValueError: If num_samples or num_dims is below 1, or this machine lacks the device.
     """
-    check_whole("num_samples", num_samples)
-    check_whole("num_dims", num_dims)
+    check_count("num_samples", num_samples)
+    check_count("num_dims", num_dims)
     check_device("device", device)
     law = process.prior().to(device).expand(num_samples, num_dims, -1)
     return categorical(law, generator=generator)

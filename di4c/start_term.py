@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_number, check_whole
+from di4c.checks import check_count, check_number
 from di4c.denoisers import MixtureNetwork
 from di4c.latents import latent_batches
 from di4c.likelihood import Mixture
@@ -53,7 +53,7 @@ class StartTerm:
 
     def __post_init__(self) -> None:
         for name in ("atoms", "teacher_steps", "latent_factor"):
-            check_whole(name, getattr(self, name))
+            check_count(name, getattr(self, name))
         for name in ("weight", "data_weight"):
             check_number(name, getattr(self, name))
         if not self.weight + self.data_weight > 0:

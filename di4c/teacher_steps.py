@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_choice, check_number, check_whole
+from di4c.checks import check_choice, check_count, check_number
 from di4c.conditioning import Held
 from di4c.confidence import mask_of, teacher_step
 from di4c.denoisers import MixtureNetwork
@@ -92,7 +92,7 @@ class ConfidenceTeacher:
 
     def __post_init__(self) -> None:
         check_number("temperature", self.temperature)
-        check_whole("num_steps", self.num_steps)
+        check_count("num_steps", self.num_steps)
         check_choice("schedule", self.schedule, MASK_RATIOS)
 
     def __call__(

@@ -7,7 +7,7 @@ steps the batches are those of D balls thrown into N boxes. Both errors fall lik
 import math
 from fractions import Fraction
 
-from di4c.checks import check_whole
+from di4c.checks import check_count
 
 
 def parity_tv(num_dims: int, num_steps: int) -> Fraction:
@@ -57,5 +57,5 @@ def repetition_tv(num_dims: int, num_steps: int) -> Fraction:
 
 
 def _check_counts(num_dims: int, num_steps: int) -> None:
-    check_whole("num_dims", num_dims)
-    check_whole("num_steps", num_steps)
+    check_count("num_dims", num_dims)
+    check_count("num_steps", num_steps)

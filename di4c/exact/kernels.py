@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.checks import check_whole, require_tensor
+from di4c.checks import check_count, require_tensor
 from di4c.exact.forward import forward_law
 from di4c.exact.laws import as_law, for_each, product_law, require_memory
 from di4c.likelihood.checks import check_shape
@@ -30,7 +30,7 @@ def forward_kernel(
     Raises:
         ValueError: If the kernel would not fit into memory.
     """
-    check_whole("num_dims", num_dims)
+    check_count("num_dims", num_dims)
     size = process.num_states**num_dims
     require_memory(8 * size**2, f"a dense kernel of {size} x {size} states")
     return functools.reduce(torch.kron, for_each(process.transition(s, t), num_dims))

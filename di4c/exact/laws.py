@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_whole, require_tensor
+from di4c.checks import check_count, require_tensor
 from di4c.probabilities import as_probabilities
 
 
@@ -36,8 +36,8 @@ def states(num_dims: int, num_states: int) -> Int[Tensor, "atom dim"]:
     Raises:
         ValueError: If D or S is less than 1, or the table would not fit into memory.
     """
-    check_whole("num_dims", num_dims)
-    check_whole("num_states", num_states)
+    check_count("num_dims", num_dims)
+    check_count("num_states", num_states)
     what = f"the table of all {num_states}^{num_dims} states"
     require_memory(8 * num_dims * num_states**num_dims, what)
     powers = num_states ** torch.arange(num_dims - 1, -1, -1)
@@ -105,8 +105,8 @@ def marginals(
         ValueError: If there is another number of entries.
     """
     require_tensor("probs", probs)
-    check_whole("num_dims", num_dims)
-    check_whole("num_states", num_states)
+    check_count("num_dims", num_dims)
+    check_count("num_states", num_states)
     if probs.shape[-1] != num_states**num_dims:
         raise ValueError(
             f"probs must have {num_states}^{num_dims} entries on its last axis; got "

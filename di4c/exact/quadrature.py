@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.checks import check_whole, require_tensor
+from di4c.checks import check_count, require_tensor
 from di4c.exact.composition import product_step
 from di4c.exact.laws import infer_num_dims, states
 from di4c.probabilities import as_probabilities
@@ -78,7 +78,7 @@ def mixture_quadrature(
     """
     require_tensor("start", start)
     require_tensor("points", points)
-    check_whole("evaluations", evaluations)
+    check_count("evaluations", evaluations)
     times, size = check_grid(grid), len(points)
     if size < 1 or size & (size - 1):
         raise ValueError(f"points must be a power of two in number; got {size}: leave some out")
