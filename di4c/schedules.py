@@ -15,6 +15,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from di4c.checks import check_count
+
 Time = float | int | Tensor
 
 
@@ -199,8 +201,7 @@ def check_grid(grid: Sequence[float] | Tensor) -> list[float]:
 
 
 def _fractions(num_steps: int) -> Tensor:
-    if num_steps < 1:
-        raise ValueError(f"num_steps must be at least 1; got {num_steps}")
+    check_count("num_steps", num_steps, 1)
     return torch.arange(num_steps + 1, dtype=torch.float64) / num_steps
 
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_count, shown
 from di4c.probabilities import as_probabilities
 from di4c.processes.base import ForwardProcess
 from di4c.processes.times import align_time, check_times
@@ -23,6 +24,11 @@ class InterpolatingProcess(ForwardProcess):
     """
 
     def __init__(self, stationary: Float[Tensor, "state"], schedule: Schedule) -> None:
+        if not isinstance(schedule, Schedule):
+            raise TypeError(
+                f"schedule must be one of di4c.schedules, such as CosineSchedule(); got "
+                f"{shown(schedule)}"
+            )
         self.stationary = as_probabilities("stationary", stationary)
         self.schedule = schedule
         self.num_states = len(self.stationary)
@@ -178,7 +184,7 @@ class UniformProcess(InterpolatingProcess):
     """
 
     def __init__(self, num_states: int, schedule: Schedule | None = None) -> None:
-        check_count("num_states", num_states)
+        check_count("num_states", num_states, 2)
         uniform = torch.full((num_states,), 1 / num_states, dtype=torch.float64)
         super().__init__(uniform, schedule or LinearSchedule())
 
@@ -191,9 +197,3 @@ class UniformProcess(InterpolatingProcess):
 def absorbing_process(schedule: Schedule) -> InterpolatingProcess:
     r"""The absorbing chain on {0, 1} without a mask: a one falls to zero, $P(1 \to 1) = \alpha$."""
     return InterpolatingProcess(torch.tensor([1.0, 0.0], dtype=torch.float64), schedule)
-
-
-def check_count(name: str, value: int) -> None:
-    """Raise ValueError unless there are at least two."""
-    if value < 2:
-        raise ValueError(f"{name} must be at least 2; got {value}")

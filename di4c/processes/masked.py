@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.processes.interpolating import InterpolatingProcess, check_count
+from di4c.checks import check_count
+from di4c.processes.interpolating import InterpolatingProcess
 from di4c.processes.times import align_time
 from di4c.rng import Generator, invert, uniform
 from di4c.schedules import LinearSchedule, Schedule, Time
@@ -71,12 +72,13 @@ class MaskedProcess(InterpolatingProcess):
     ) -> None:
         if mask_state is None:
             num_values = _only_size("num_values", size, num_values, num_states)
-            check_count("num_values", num_values)
+            check_count("num_values", num_values, 2)
             num_states, mask_state = num_values + 1, num_values
         else:
             num_states = _only_size("num_states", size, num_states, num_values)
-            check_count("num_states - 1, the number of values,", num_states - 1)
-            if not 0 <= mask_state < num_states:
+            check_count("num_states", num_states, 3)
+            check_count("mask_state", mask_state, 0)
+            if mask_state >= num_states:
                 raise ValueError(
                     f"mask_state must be one of the states 0..{num_states - 1}; got {mask_state}: "
                     "count the mask among num_states"

@@ -8,12 +8,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_count
 from di4c.probabilities import as_probabilities
 from di4c.processes.base import ForwardProcess
+from di4c.processes.stiff import is_stationary, kernel_by_squaring, law_by_elimination
 from di4c.processes.times import align_time, check_times, select_rows
 from di4c.schedules import Time, as_time
 
 _ROUNDING = 1e-15  # absolute error of a matrix exponential in float64
+_STIFF = 4096.0  # the error of a matrix exponential is about _ROUNDING for each expected jump
 
 
 def _identity(t: Tensor) -> Tensor:
@@ -24,7 +27,8 @@ class RateMatrixProcess(ForwardProcess):
     r"""$q_{t|s} = \exp\big((B(t) - B(s))\, R\big)$ with $B(t) = \int_0^t \beta$.
 
     If R is reversible with respect to a positive `stationary` law, it is diagonalised once as a
-    symmetric matrix. Any other R goes through the matrix exponential at every call.
+    symmetric matrix. Any other R goes through the matrix exponential at every call, or through
+    repeated squaring where thousands of jumps are expected before the horizon.
 
     `floor` and `epsilon` reproduce published samplers that regularise their kernels in this way.
     With both at 0 the process is exact.
@@ -53,8 +57,7 @@ class RateMatrixProcess(ForwardProcess):
         floor: float = 0.0,
         epsilon: float = 0.0,
     ) -> None:
-        rates = torch.as_tensor(rate_matrix, dtype=torch.float64)
-        _check_rates(rates)
+        rates = _checked_rates(torch.as_tensor(rate_matrix, dtype=torch.float64))
         if not (math.isfinite(horizon) and horizon > 0):
             raise ValueError(f"horizon must be positive and finite; got {horizon}")
         for name, value in (("floor", floor), ("epsilon", epsilon)):
@@ -66,6 +69,12 @@ class RateMatrixProcess(ForwardProcess):
         self.integrated_rate = integrated_rate
         self.floor = floor
         self.epsilon = epsilon
+        self._longest = float(integrated_rate(as_time(horizon)) - integrated_rate(as_time(0.0)))
+        if not 0 <= self._longest < math.inf:
+            raise ValueError(
+                f"integrated_rate must be finite and increase up to the horizon = {horizon}; it "
+                f"grows by {self._longest}: take an earlier horizon or a slower rate"
+            )
         if stationary is None:
             stationary = _stationary_law(rates)
         elif stationary.shape != rates.shape[:1]:
@@ -74,7 +83,8 @@ class RateMatrixProcess(ForwardProcess):
                 f"shape {tuple(stationary.shape)}"
             )
         self.stationary = as_probabilities("stationary", stationary)
-        self._eigen = _eigen_decomposition(rates, self.stationary)
+        self._stiff = float(rates.abs().max()) * self._longest > _STIFF
+        self._eigen = _eigen_decomposition(rates, self.stationary, self._stiff)
 
     def prior(self) -> Float[Tensor, "state"]:
         return self.stationary
@@ -82,14 +92,15 @@ class RateMatrixProcess(ForwardProcess):
     def transition(self, s: Time, t: Time) -> Float[Tensor, "*batch source target"]:
         check_times(s, t, self.horizon)
         elapsed = self.integrated_rate(as_time(t)) - self.integrated_rate(as_time(s))
-        elapsed = elapsed[..., None, None]
-        if self._eigen is None:
-            # scipy is used because torch's matrix_exp has errors of about 1e-12.
-            exponents = (elapsed.cpu() * self.rate_matrix).numpy()
-            kernel = torch.from_numpy(scipy.linalg.expm(exponents)).to(elapsed)
-        else:
+        if self._eigen is not None:
             left, values, right = (part.to(elapsed) for part in self._eigen)
-            kernel = (left * torch.exp(elapsed * values)) @ right
+            kernel = (left * torch.exp(elapsed[..., None, None] * values)) @ right
+        elif self._stiff:
+            kernel = kernel_by_squaring(self.rate_matrix, elapsed, self._longest)
+        else:
+            # scipy is used because torch's matrix_exp has errors of about 1e-12.
+            exponents = (elapsed.cpu()[..., None, None] * self.rate_matrix).numpy()
+            kernel = torch.from_numpy(scipy.linalg.expm(exponents)).to(elapsed)
         # An entry below _ROUNDING is noise and may be negative; Bayes' rule would divide by it.
         return torch.where(kernel < max(self.floor, _ROUNDING), 0.0, kernel)
 
@@ -143,7 +154,8 @@ class RateMatrixProcess(ForwardProcess):
         return align_time(self.speed(t).to(rates), rates) * rates
 
 
-def _check_rates(rates: Tensor) -> None:
+def _checked_rates(rates: Tensor) -> Tensor:
+    """The rates, checked, with a diagonal that is minus the sum of the others to the last digit."""
     if rates.ndim != 2 or rates.shape[0] != rates.shape[1] or len(rates) < 2:
         raise ValueError(f"rate_matrix must be square, at least 2 x 2; got {tuple(rates.shape)}")
     off_diagonal = rates - rates.diagonal().diag()
@@ -156,34 +168,55 @@ def _check_rates(rates: Tensor) -> None:
             f"rows of rate_matrix must sum to 0; the worst is off by {error} "
             "(set the diagonal to minus the sum of the other rates)"
         )
+    return off_diagonal - off_diagonal.sum(1).diag()
 
 
 def _stationary_law(rates: Tensor) -> Tensor:
-    r"""Solve $\pi R = 0$, $\sum\pi = 1$ by least squares; exact if the law is unique."""
+    r"""Solve $\pi R = 0$, $\sum\pi = 1$ by least squares; exact if the law is unique.
+
+    Least squares lose the digits of a law whose rates are far from 1. Elimination takes over then.
+
+    Raises:
+        ValueError: If neither finds a law in double precision.
+    """
     system = torch.cat([rates.T, torch.ones(1, len(rates), dtype=torch.float64)])
     target = torch.zeros(len(rates) + 1, dtype=torch.float64)
     target[-1] = 1
     law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min(0)
-    return law / law.sum()
+    law = law / law.sum()
+    law = law if is_stationary(law, rates) else law_by_elimination(rates)
+    if not is_stationary(law, rates):
+        raise ValueError(
+            "stationary must be given for this rate_matrix: its stationary law is not unique, or "
+            "double precision cannot hold it"
+        )
+    return law
 
 
-def _eigen_decomposition(rates: Tensor, law: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+def _eigen_decomposition(
+    rates: Tensor, law: Tensor, stiff: bool
+) -> tuple[Tensor, Tensor, Tensor] | None:
     r"""Factors of $R = U \Lambda V$ from the symmetric matrix $\Pi^{1/2} R\, \Pi^{-1/2}$.
 
     The matrix is symmetric if and only if R satisfies detailed balance with `law`.
 
     Returns:
         U, the diagonal of Lambda, and V. None if detailed balance fails, or if the law is so peaked
-        that the factors $\Pi^{\pm 1/2}$ would cost more than three digits.
+        that the factors $\Pi^{\pm 1/2}$ would cost more than three digits. Also None if the chain
+        is stiff and its slowest rate is lost in the rounding of its largest.
     """
     if float(law.min()) < 1e-6 * float(law.max()):
         return None
     root = law.sqrt()
     symmetric = root[:, None] * rates / root
-    if float((symmetric - symmetric.T).abs().max()) > 1e-12 * float(rates.abs().max()):
+    if float((symmetric - symmetric.T).abs().max()) > 1e-14 * float(rates.abs().max()):
         return None
     values, vectors = torch.linalg.eigh((symmetric + symmetric.T) / 2)
-    return vectors / root[:, None], values.clamp_max(0.0), vectors.T * root
+    if stiff and not float(rates.abs().max()) <= -_STIFF * float(values[-2]):
+        return None
+    values = values.clamp_max(0.0)
+    values[-1] = 0.0  # without rounding, which a long time would multiply
+    return vectors / root[:, None], values, vectors.T * root
 
 
 def two_state_process(rate_up: float, rate_down: float, horizon: float = 1.0) -> RateMatrixProcess:
@@ -229,20 +262,24 @@ def gaussian_process(
     Raises:
         ValueError: If there are fewer than two states, or a number is out of range.
     """
-    if num_states < 2:
-        raise ValueError(f"num_states must be at least 2; got {num_states}")
+    check_count("num_states", num_states, 2)
     for name, value, least in (
-        ("rate_sigma", rate_sigma, 0),
-        ("stationary_sigma", stationary_sigma, 0),
+        ("rate_sigma", rate_sigma, 1e-150),
+        ("stationary_sigma", stationary_sigma, 1e-150),
         ("time_base", time_base, 0),
         ("time_exponential", time_exponential, 1),
     ):
-        if not least < value < math.inf:
-            raise ValueError(f"{name} must be finite and above {least}; got {value}")
+        if not least < value < 1e150:  # beyond it a square overflows
+            raise ValueError(f"{name} must lie in ({least}, 1e+150); got {value}")
     index = torch.arange(num_states, dtype=torch.float64)
     half = num_states // 2
     log_law = -((index + 1 - half) ** 2) / (2 * stationary_sigma**2)
     law = torch.softmax(log_law, 0)
+    if float(law.min()) < torch.finfo(law.dtype).tiny:
+        raise ValueError(
+            f"stationary_sigma must be larger for {num_states} states, or the smallest stationary "
+            f"probability underflows; got {stationary_sigma}"
+        )
     source, target = index[:, None], index[None, :]
     inwards = ((source < half) & (source < target) & (target < num_states - source)) | (
         (source > half) & (num_states - 1 - source < target) & (target < source)

@@ -238,7 +238,11 @@ def test_laws_over_values_are_refused_where_the_mask_is_not_last():
     [
         (lambda: MaskedProcess(4, mask_state=4), ValueError, r"0\.\.3; got 4: count the mask"),
         (lambda: MaskedProcess(4, mask_state=-1), ValueError, "mask_state .* got -1"),
-        (lambda: MaskedProcess(2, mask_state=0), ValueError, "number of values, .* got 1"),
+        (
+            lambda: MaskedProcess(2, mask_state=0),
+            ValueError,
+            "num_states must be at least 3 .* got 2",
+        ),
         (lambda: MaskedProcess(), TypeError, "num_values alone, or num_states together"),
         (lambda: MaskedProcess(num_states=4), TypeError, "num_values alone, or num_states"),
         (lambda: MaskedProcess(num_values=4, mask_state=1), TypeError, "together with mask_state"),
