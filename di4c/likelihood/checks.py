@@ -7,6 +7,7 @@ device once. Under `torch.compile` values are not checked, because that would br
 import torch
 from torch import Tensor
 
+from di4c.checks import require_tensor
 from di4c.processes.state_space import StateSpace
 
 # Largest allowed difference of a sum of probabilities from 1. It leaves room for the rounding of
@@ -34,7 +35,7 @@ def first_index(mask: Tensor) -> tuple[int, ...]:
 def check_shape(
     name: str, tensor: Tensor, expected: tuple[int, ...], axes: str, remedy: str = ""
 ) -> None:
-    """Raise ValueError unless the tensor has the expected shape.
+    """Raise ValueError unless the tensor has the expected shape, TypeError if it is no tensor.
 
     Args:
         name: what to call the tensor in the error.
@@ -43,6 +44,7 @@ def check_shape(
         axes: names of the axes, for the error.
         remedy: what the error advises; by default it follows from the shape.
     """
+    require_tensor(name, tensor)
     shape = tuple(tensor.shape)
     fits = len(shape) == len(expected) and all(
         size == want or (want == -1 and size > 0)
@@ -52,6 +54,12 @@ def check_shape(
         wanted = ", ".join("any" if want == -1 else str(want) for want in expected)
         remedy = remedy or ("fill the empty axis" if 0 in shape else "check the order of the axes")
         raise ValueError(f"{name} must have shape ({axes}) = ({wanted}); got {shape}: {remedy}")
+
+
+def check_floating(name: str, tensor: Tensor) -> None:
+    """Raise ValueError unless the tensor has a float type, as log-probabilities have."""
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} must have a float type; got {tensor.dtype}: use .float()")
 
 
 def check_not_nan(name: str, values: Tensor) -> None:
@@ -111,6 +119,7 @@ def check_log_probs(
         remedy: what the error advises.
         precision: dtype of the numbers from which the values were computed, if it is a lower one.
     """
+    check_floating(name, log_probs)
     rows = log_probs.detach().flatten(0, -2)
     # Check in pieces, so that the check needs less memory than the tensor itself.
     pieces = rows.split(max(1, 2**22 // rows.shape[-1]))

@@ -109,7 +109,7 @@ class HeadMixture:
         for x in atoms:
             check_atoms(x, (batch, -1, num_dims), num_states, self.validate)
         for log_target in (*marginal_targets, *latent_targets):
-            check_log_target(log_target, (batch, num_dims, num_states))
+            check_log_target(log_target, (batch, num_dims, num_states), self.validate)
         none = torch.empty(batch, 0, num_dims, dtype=torch.long, device=self.hidden.device)
         request = Request(
             self._chunked(),
@@ -173,7 +173,10 @@ class HeadMixture:
                 if samples is not None:
                     samples[batch_index, :, dim] = state[:, None]
                 marginals[batch_index, dim] = log_point_mass(state, shape[-1]).to(marginals).exp()
-            return marginals.log_()
+        checked = checks_values(self.validate) and marginals.device.type == "cpu"
+        if checked and bool(marginals.isnan().any()):
+            self.gather(torch.zeros(batch, 1, num_dims, dtype=torch.long))  # it names the first one
+        return marginals.log_()
 
     def _chunked(self) -> Chunked:
         return Chunked(self.head, self.transform, self.positions_per_chunk)

@@ -4,6 +4,7 @@ A head maps features (rows, H) to logits (rows, S) and computes the gradients of
 `LogitsTransform` says what happens between the logits and the softmax.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.likelihood.checks import check_shape
+from di4c.checks import check_count, require_tensor
+from di4c.likelihood.checks import check_floating, check_shape
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class LogitsTransform:
             latent has its own $x_t$.
 
     Raises:
-        ValueError: If the cap is not positive, an excluded state is repeated, or `given` has
-            another number of axes.
+        ValueError: If the cap is not positive and finite, an excluded state is repeated or no
+            number of a state, or `given` has another number of axes.
     """
 
     soft_cap: float | None = None
@@ -36,15 +38,21 @@ class LogitsTransform:
     given: Int[Tensor, "batch *latent dim"] | None = None
 
     def __post_init__(self) -> None:
-        if self.soft_cap is not None and not self.soft_cap > 0:
-            raise ValueError(f"soft_cap must be positive; got {self.soft_cap}: use None for no cap")
+        if self.soft_cap is not None and not 0 < self.soft_cap < math.inf:
+            raise ValueError(
+                f"soft_cap must be positive and finite; got {self.soft_cap}: use None for no cap"
+            )
+        for state in self.excluded_states:
+            check_count("excluded_states", state, 0)
         if len(set(self.excluded_states)) < len(self.excluded_states):
             raise ValueError(f"excluded_states must be distinct; got {self.excluded_states}")
-        if self.given is not None and self.given.ndim not in (2, 3):
-            raise ValueError(
-                f"given must have shape (batch, dim) or (batch, latent, dim); got "
-                f"{tuple(self.given.shape)}"
-            )
+        if self.given is not None:
+            require_tensor("given", self.given)
+            if self.given.ndim not in (2, 3):
+                raise ValueError(
+                    f"given must have shape (batch, dim) or (batch, latent, dim); got "
+                    f"{tuple(self.given.shape)}"
+                )
 
     @classmethod
     def subs(
@@ -69,6 +77,11 @@ class LogitsTransform:
                     f"excluded_states must be in 0..{num_states - 1}; got {state}: count the "
                     "mask state among the states of the head"
                 )
+        if len(self.excluded_states) == num_states:
+            raise ValueError(
+                f"excluded_states must leave at least one of the {num_states} states possible; got "
+                f"all of them"
+            )
         if self.given is not None:
             per_latent = self.given.ndim == 3
             shape = (batch, num_latents, num_dims) if per_latent else (batch, num_dims)
@@ -79,6 +92,8 @@ class LogitsTransform:
         self, logits: Float[Tensor, "batch latent dim state"]
     ) -> Float[Tensor, "batch latent dim state"]:
         """Log-probabilities (B, L, D, S) in float32 or wider, differentiable in the logits."""
+        check_shape("logits", logits, (-1, -1, -1, -1), "batch, latent, dim, state")
+        check_floating("logits", logits)
         batch, num_latents, num_dims, num_states = logits.shape
         self.check(batch, num_latents, num_dims, num_states)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -173,6 +188,7 @@ class LinearHead:
         return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
     def check(self, num_features: int) -> None:
+        require_tensor("weight", self.weight)
         if self.weight.ndim != 2 or self.weight.shape[1] != num_features:
             raise ValueError(
                 f"weight must have shape (state, feature) = (any, {num_features}) like hidden; got "

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from di4c.likelihood.checks import (
+    check_floating,
     check_log_probs,
     check_not_nan,
     check_shape,
@@ -101,9 +102,9 @@ class DenseMixture:
         validate: bool = True,
     ) -> "DenseMixture":
         """The mixture of the outputs of a network: log-softmax after the transform."""
+        log_probs = (transform or LogitsTransform()).log_probs(logits)
         if checks_values(validate):
             check_not_nan("logits", logits)
-        log_probs = (transform or LogitsTransform()).log_probs(logits)
         return cls(log_probs, log_weights, validate)
 
     def with_known(self, known: Int[Tensor, "batch dim"]) -> "DenseMixture":
@@ -131,13 +132,13 @@ class DenseMixture:
         return log_mixture(_at_least_float32(self.log_probs), self.log_weights)
 
     def marginal_kl(self, log_target: Float[Tensor, "batch dim state"]) -> Float[Tensor, "batch"]:
-        check_log_target(log_target, self._shape)
+        check_log_target(log_target, self._shape, self.validate)
         return kl(log_target, self.log_marginals()).sum(-1)
 
     def mean_latent_kl(
         self, log_target: Float[Tensor, "batch dim state"]
     ) -> Float[Tensor, "batch"]:
-        check_log_target(log_target, self._shape)
+        check_log_target(log_target, self._shape, self.validate)
         per_latent = kl(log_target[:, None], _at_least_float32(self.log_probs)).sum(-1)  # (B, L)
         weights = self.log_weights.to(per_latent).exp()
         return (weights * per_latent.masked_fill(weights == 0, 0)).sum(-1)
@@ -193,10 +194,10 @@ def log_mixture(
 def kl(
     log_target: Float[Tensor, "*#batch state"], log_probs: Float[Tensor, "*batch state"]
 ) -> Float[Tensor, "*batch"]:
-    r"""$\sum_s P \log (P / p)$ over the last axis with 0 log 0 = 0; P is a constant."""
+    r"""$\sum_s P \log (P / p)$ over the last axis, with 0 log 0 = 0; NaN for a NaN. P is a constant."""
     log_target = log_target.detach().to(log_probs)
     target = log_target.exp()
-    return torch.where(target > 0, target * (log_target - log_probs), 0).sum(-1)
+    return torch.where(target == 0, 0, target * (log_target - log_probs)).sum(-1)
 
 
 def check_latent_law(log_weights: Tensor, num_latents: int, validate: bool) -> None:
@@ -215,10 +216,17 @@ def check_atoms(x: Tensor, shape: tuple[int, int, int], num_states: int, validat
         check_states("atoms", x, num_states, remedy)
 
 
-def check_log_target(log_target: Tensor, shape: tuple[int, int, int]) -> None:
-    """Raise ValueError unless the target has the shape (B, D, S) of the mixture."""
+def check_log_target(log_target: Tensor, shape: tuple[int, int, int], validate: bool) -> None:
+    """Raise ValueError unless the target has the shape (B, D, S) of the mixture and holds laws.
+
+    Values are checked with the tolerance of half precision, which a target may come from. Those on
+    a GPU are not checked, because that would wait for the device; a NaN makes the loss NaN there.
+    """
     remedy = "teacher and student must have the same batch, dimensions and states"
     check_shape("log_target", log_target, shape, "batch, dim, state", remedy)
+    check_floating("log_target", log_target)
+    if checks_values(validate) and log_target.device.type == "cpu":
+        check_log_probs("log_target", log_target, precision=torch.bfloat16)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

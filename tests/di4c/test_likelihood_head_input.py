@@ -41,8 +41,20 @@ BAD = {
         r"logits is inf at index \[0, 0, 0, 4\]",
     ),
     "no state left": (
-        lambda: _mixture(transform=LogitsTransform(excluded_states=tuple(range(5)))).gather(X),
+        lambda: _mixture(head=LinearHead(torch.full((5, 2), -math.inf))).gather(X),
         r"logits are -inf for every state at index \[0, 0, 0\]: leave at least one state",
+    ),
+    "all states excluded": (
+        lambda: _mixture(transform=LogitsTransform(excluded_states=tuple(range(5)))),
+        "excluded_states must leave at least one of the 5 states",
+    ),
+    "marginals of nan features": (
+        lambda: _mixture(hidden=_spoilt((2, 3, 4, 2), (1, 0, 2, 1))).log_marginals(),
+        r"hidden is nan at index \[1, 0, 2, 1\]: look for an overflow",
+    ),
+    "marginals of infinite logits": (
+        lambda: _mixture(head=LinearHead(_spoilt((5, 2), (4, 0), math.inf))).log_marginals(),
+        r"logits is inf at index \[0, 0, 0, 4\]",
     ),
     "no latent": (
         lambda: _mixture(hidden=torch.ones(2, 0, 4, 2), log_weights=torch.zeros(0)),

@@ -63,8 +63,26 @@ BAD = {
         lambda: MIXTURE.mean_latent_kl(TARGET[:, :3]),
         r"log_target must have shape .*got \(2, 3, 5\)",
     ),
-    "soft cap": (lambda: LogitsTransform(soft_cap=0.0), r"soft_cap must be positive; got 0.0"),
-    "a cap below 0": (lambda: LogitsTransform(soft_cap=-1.0), r"soft_cap must be positive; got -1"),
+    "soft cap": (lambda: LogitsTransform(soft_cap=0.0), r"soft_cap must be .*finite; got 0.0"),
+    "a cap below 0": (lambda: LogitsTransform(soft_cap=-1.0), r"soft_cap must be .*finite; got -1"),
+    "an infinite cap": (lambda: LogitsTransform(soft_cap=math.inf), "soft_cap must .*; got inf"),
+    "excluded truth": (lambda: LogitsTransform(excluded_states=(True,)), "excluded_states .* True"),
+    "excluded half": (
+        lambda: LogitsTransform(excluded_states=(1.5,)),
+        "excluded_states .* got 1.5",
+    ),
+    "all excluded": (
+        lambda: LogitsTransform(excluded_states=(0, 1)).log_probs(MIXTURE.log_probs[..., :2]),
+        "excluded_states must leave at least one of the 2 states",
+    ),
+    "logits without latents": (
+        lambda: DenseMixture.from_logits(torch.zeros(2, 3, 2), torch.zeros(3)),
+        r"logits must have shape \(batch, latent, dim, state\).*got \(2, 3, 2\)",
+    ),
+    "whole logits": (
+        lambda: DenseMixture.from_logits(torch.zeros(2, 3, 2, 2).long(), torch.zeros(3)),
+        "logits must have a float type; got torch.int64",
+    ),
     "excluded twice": (
         lambda: LogitsTransform(excluded_states=(1, 1)),
         r"excluded_states must be distinct; got \(1, 1\)",

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from di4c.latents import uniform_log_weights
-from di4c.likelihood import DenseMixture
-from di4c.losses import Target, consistency_loss, data_loss, distillation_loss
+from di4c.likelihood import DenseMixture, HeadMixture, LinearHead
+from di4c.losses import Target, consistency_loss, data_loss, distillation_loss, prefetch
 from tests.helpers.random_losses import RandomLosses
 from tests.helpers.refusals import assert_refused
 
@@ -71,3 +71,51 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_with_argument_value_and_remedy(name, as_installed):
     assert_refused(*BAD[name])
+
+
+_HIDDEN = torch.randn(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+_HEAD = LinearHead(torch.randn(5, 6, generator=torch.Generator().manual_seed(1)))
+STUDENTS = {
+    "dense": lambda validate: DenseMixture(
+        EXAMPLE.student.log_probs, EXAMPLE.student.log_weights, validate
+    ),
+    "head": lambda validate: HeadMixture(_HIDDEN, _HEAD, uniform_log_weights(3), validate=validate),
+}
+CALLS = {
+    "distillation_loss": distillation_loss,
+    "marginal_kl": lambda student, teacher: student.marginal_kl(teacher),
+    "prefetch": lambda student, teacher: distillation_loss(
+        prefetch(student, (), [teacher]), teacher
+    ),
+}
+TEACHERS = {
+    "nan": (lambda log: log.index_fill(1, torch.tensor(2), math.nan), r"nan at index \[0, 2, 0\]"),
+    "twice": (lambda log: 2 * log, r"log-probabilities; the probabilities at index \[0, 0\]"),
+    "probabilities": (torch.exp, "sum to .*: apply log_softmax over the last axis"),
+    "whole numbers": (lambda log: log.long(), "must have a float type; got torch.int64"),
+}
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("teacher", TEACHERS)
+def test_a_teacher_that_is_no_law_is_refused(student, call, teacher, as_installed):
+    change, message = TEACHERS[teacher]
+    wrong = change(EXAMPLE.log_teacher)
+    assert_refused(lambda: CALLS[call](STUDENTS[student](True), wrong), f"log_target .*{message}")
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+@pytest.mark.parametrize("call", CALLS)
+def test_the_loss_of_a_nan_is_nan_where_values_are_not_checked(student, call):
+    """As on a GPU, where a check would wait for the device."""
+    teacher = TEACHERS["nan"][0](EXAMPLE.log_teacher)
+    assert CALLS[call](STUDENTS[student](False), teacher).isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("student", STUDENTS)
+def test_a_teacher_may_come_from_half_precision(student, dtype):
+    teacher = (5 * EXAMPLE.log_teacher).to(dtype).log_softmax(-1)
+    for rounded in (teacher, teacher.float()):
+        assert distillation_loss(STUDENTS[student](True), rounded).isfinite().all()
