@@ -91,3 +91,44 @@ def check_device(name: str, device: torch.device | str | None) -> None:
         raise ValueError(
             f"{name} must be a device of this machine, such as 'cpu'; got {str(device)!r}"
         ) from None
+
+
+def check_floating(name: str, tensor: Tensor) -> None:
+    """Raise ValueError unless the tensor has a float type, as probabilities have."""
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} must have a float type; got {tensor.dtype}: use .float()")
+
+
+def check_index_type(name: str, x: Tensor) -> None:
+    """Raise ValueError unless x is int64."""
+    if x.dtype != torch.int64:
+        first = ""
+        if x.is_floating_point() and x.numel():
+            broken = (x % 1 != 0).nonzero()
+            index = broken[0].tolist() if len(broken) else [0] * x.ndim
+            first = f" ({float(x[tuple(index)]):.6g} at index {index})"
+        raise ValueError(
+            f"{name} must be int64, the dtype of indices; got {x.dtype}{first}: use .long()"
+        )
+
+
+def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
+    """Raise ValueError unless x is int64 and every entry is a state in 0..num_states-1."""
+    check_index_type(name, x)
+    bad = (x < 0) | (x >= num_states)
+    if bool(bad.any()):
+        index = first_index(bad)
+        raise ValueError(
+            f"{name} must be states in 0..{num_states - 1}; got {int(x[index])} at index "
+            f"{list(index)}: {remedy}"
+        )
+
+
+def first_index(mask: Tensor) -> tuple[int, ...]:
+    """Index of the first true entry."""
+    return tuple(mask.nonzero()[0].tolist())
+
+
+def may_be_read(values: Tensor) -> bool:
+    """Whether values may be checked: on a GPU and under `torch.compile` this would cost time."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()

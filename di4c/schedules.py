@@ -186,6 +186,8 @@ class ExponentialSchedule(Schedule):
 
 def check_grid(grid: Sequence[float] | Tensor) -> list[float]:
     """The grid as floats 0 <= t_0 < ... < t_N; raises ValueError if it is no such grid."""
+    if isinstance(grid, Tensor) and grid.ndim != 1:
+        raise ValueError(f"grid must have one axis; got shape {tuple(grid.shape)}")
     times = grid.tolist() if isinstance(grid, Tensor) else [float(t) for t in grid]
     if len(times) < 2:
         raise ValueError(f"grid must hold at least two times; got {times}")
@@ -205,6 +207,14 @@ def _fractions(num_steps: int) -> Tensor:
     return torch.arange(num_steps + 1, dtype=torch.float64) / num_steps
 
 
+def _distinct(times: Tensor) -> Tensor:
+    """The times, checked to differ in spite of rounding."""
+    if not bool((times.diff() > 0).all()):
+        last = float(times[-1])
+        raise ValueError(f"num_steps must be smaller for times up to {last}; got {len(times) - 1}")
+    return times
+
+
 def uniform_grid(num_steps: int, horizon: float = 1.0, start: float = 0.0) -> Tensor:
     r"""Equispaced times $t_k = t_0 + (T - t_0) k / N$, (N + 1,), float64.
 
@@ -213,7 +223,7 @@ def uniform_grid(num_steps: int, horizon: float = 1.0, start: float = 0.0) -> Te
     """
     if not 0 <= start < horizon < math.inf:
         raise ValueError(f"start must lie in [0, horizon); got {start} with horizon {horizon}")
-    return start + (horizon - start) * _fractions(num_steps)
+    return _distinct(start + (horizon - start) * _fractions(num_steps))
 
 
 def quadratic_grid(num_steps: int, horizon: float = 1.0) -> Tensor:
@@ -227,23 +237,19 @@ def quadratic_grid(num_steps: int, horizon: float = 1.0) -> Tensor:
     """
     if not 0 < horizon < math.inf:
         raise ValueError(f"horizon must be positive and finite; got {horizon}")
-    return horizon * _fractions(num_steps) ** 2
-
-
-def _equispaced(num_steps: int, first: Tensor, last: Tensor) -> Tensor:
-    return first + (last - first) * _fractions(num_steps)
+    return _distinct(horizon * _fractions(num_steps) ** 2)
 
 
 def _times_of_alpha(schedule: Schedule, alphas: Tensor) -> Tensor:
     times = schedule.inverse(alphas)
     times[0], times[-1] = 0.0, schedule.horizon  # without rounding
-    return times
+    return _distinct(times)
 
 
 def alpha_grid(schedule: Schedule, num_steps: int) -> Tensor:
     r"""N + 1 times equispaced in $\alpha$, the best grid for two coordinates under masked noise."""
     ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
-    return _times_of_alpha(schedule, _equispaced(num_steps, ends[0], ends[1]))
+    return _times_of_alpha(schedule, ends[0] + (ends[1] - ends[0]) * _fractions(num_steps))
 
 
 def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
@@ -267,7 +273,7 @@ def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
         )
     ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
     psi = torch.atanh(theta * ends**2)
-    alphas = torch.sqrt(torch.tanh(_equispaced(num_steps, psi[0], psi[1])) / theta)
+    alphas = torch.sqrt(torch.tanh(psi[0] + (psi[1] - psi[0]) * _fractions(num_steps)) / theta)
     return _times_of_alpha(schedule, alphas)
 
 
@@ -289,5 +295,5 @@ def phi_grid(schedule: Schedule, num_steps: int, weight: float) -> Tensor:
     odds = math.sqrt(weight / (1 - weight))
     ends = schedule.complement(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
     phi = torch.atan(odds * ends)
-    alphas = 1 - torch.tan(_equispaced(num_steps, phi[0], phi[1])) / odds
+    alphas = 1 - torch.tan(phi[0] + (phi[1] - phi[0]) * _fractions(num_steps)) / odds
     return _times_of_alpha(schedule, alphas)

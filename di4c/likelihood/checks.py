@@ -7,7 +7,7 @@ device once. Under `torch.compile` values are not checked, because that would br
 import torch
 from torch import Tensor
 
-from di4c.checks import require_tensor
+from di4c.checks import check_floating, check_states, first_index, require_tensor
 from di4c.processes.state_space import StateSpace
 
 # Largest allowed difference of a sum of probabilities from 1. It leaves room for the rounding of
@@ -25,11 +25,6 @@ def checks_values(validate: bool) -> bool:
 def coarsest(*dtypes: torch.dtype) -> torch.dtype:
     """The least precise of some float types."""
     return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
-
-
-def first_index(mask: Tensor) -> tuple[int, ...]:
-    """Index of the first true entry."""
-    return tuple(mask.nonzero()[0].tolist())
 
 
 def check_shape(
@@ -56,38 +51,12 @@ def check_shape(
         raise ValueError(f"{name} must have shape ({axes}) = ({wanted}); got {shape}: {remedy}")
 
 
-def check_floating(name: str, tensor: Tensor) -> None:
-    """Raise ValueError unless the tensor has a float type, as log-probabilities have."""
-    if not tensor.is_floating_point():
-        raise ValueError(f"{name} must have a float type; got {tensor.dtype}: use .float()")
-
-
 def check_not_nan(name: str, values: Tensor) -> None:
     """Raise ValueError if a value is NaN, and name the first one."""
     bad = values.isnan()
     if bool(bad.any()):
         index = list(first_index(bad))
         raise ValueError(f"{name} is nan at index {index}: look for an overflow in the network")
-
-
-def check_states(name: str, x: Tensor, num_states: int, remedy: str) -> None:
-    """Raise ValueError unless x is int64 and every entry is a state in 0..num_states-1."""
-    if x.dtype != torch.int64:
-        first = ""
-        if x.is_floating_point() and x.numel():
-            broken = (x % 1 != 0).nonzero()
-            index = broken[0].tolist() if len(broken) else [0] * x.ndim
-            first = f" ({float(x[tuple(index)]):.6g} at index {index})"
-        raise ValueError(
-            f"{name} must be int64, the dtype of indices; got {x.dtype}{first}: use .long()"
-        )
-    bad = (x < 0) | (x >= num_states)
-    if bool(bad.any()):
-        index = first_index(bad)
-        raise ValueError(
-            f"{name} must be states in 0..{num_states - 1}; got {int(x[index])} at index "
-            f"{list(index)}: {remedy}"
-        )
 
 
 def check_data(name: str, x: Tensor, process: StateSpace) -> None:

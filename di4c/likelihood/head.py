@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import may_be_read
 from di4c.likelihood.checks import check_shape, check_states, checks_values, coarsest
 from di4c.likelihood.chunked import Chunked, accumulator, chunks, given_chunks, weighted_sum
 from di4c.likelihood.logits import Head, LogitsTransform, log_point_mass
@@ -173,8 +174,7 @@ class HeadMixture:
                 if samples is not None:
                     samples[batch_index, :, dim] = state[:, None]
                 marginals[batch_index, dim] = log_point_mass(state, shape[-1]).to(marginals).exp()
-        checked = checks_values(self.validate) and marginals.device.type == "cpu"
-        if checked and bool(marginals.isnan().any()):
+        if self.validate and may_be_read(marginals) and bool(marginals.isnan().any()):
             self.gather(torch.zeros(batch, 1, num_dims, dtype=torch.long))  # it names the first one
         return marginals.log_()
 

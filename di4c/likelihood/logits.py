@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_count, require_tensor
-from di4c.likelihood.checks import check_floating, check_shape
+from di4c.checks import check_count, check_floating, require_tensor
+from di4c.likelihood.checks import check_shape
 
 
 @dataclass(frozen=True)

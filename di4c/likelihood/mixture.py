@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import check_floating, may_be_read
 from di4c.likelihood.checks import (
-    check_floating,
     check_log_probs,
     check_not_nan,
     check_shape,
@@ -194,7 +194,7 @@ def log_mixture(
 def kl(
     log_target: Float[Tensor, "*#batch state"], log_probs: Float[Tensor, "*batch state"]
 ) -> Float[Tensor, "*batch"]:
-    r"""$\sum_s P \log (P / p)$ over the last axis, with 0 log 0 = 0; NaN for a NaN. P is a constant."""
+    r"""$\sum_s P \log (P / p)$ over the last axis with 0 log 0 = 0. P is a constant."""
     log_target = log_target.detach().to(log_probs)
     target = log_target.exp()
     return torch.where(target == 0, 0, target * (log_target - log_probs)).sum(-1)
@@ -225,7 +225,7 @@ def check_log_target(log_target: Tensor, shape: tuple[int, int, int], validate: 
     remedy = "teacher and student must have the same batch, dimensions and states"
     check_shape("log_target", log_target, shape, "batch, dim, state", remedy)
     check_floating("log_target", log_target)
-    if checks_values(validate) and log_target.device.type == "cpu":
+    if validate and may_be_read(log_target):
         check_log_probs("log_target", log_target, precision=torch.bfloat16)
 
 

@@ -125,6 +125,7 @@ class ForwardProcess(StateSpace, ABC):
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
         r"""Draw $x_t \sim q_{t|s}(\cdot \mid x_s)$; with s = 0 this adds noise to data."""
+        self.check_states(x_s=x_s)
         return categorical(select_rows(self.transition(s, t), x_s), generator=generator)
 
     def posterior(
@@ -146,6 +147,7 @@ class ForwardProcess(StateSpace, ABC):
         Returns:
             (..., S), probabilities over all states.
         """
+        self.check_states(x_0=x_0)
         probs = torch.nn.functional.one_hot(x_0, self.num_states).double()
         return self.reverse(probs, x_t, s, t)
 
@@ -184,6 +186,7 @@ class ForwardProcess(StateSpace, ABC):
         Returns:
             (..., S), probabilities over all states, in the dtype of probs.
         """
+        self.check_step(probs, x_t)
         dtype = probs.dtype
         # Ratios of small likelihoods overflow in half precision.
         probs = self.over_states(probs.to(torch.promote_types(dtype, torch.float32)))
@@ -219,6 +222,7 @@ class ForwardProcess(StateSpace, ABC):
         Returns:
             States at time s, (...).
         """
+        self.check_step(probs, x_t)
         x_0 = categorical(probs, generator=generator)
         if isinstance(s, float) and s == 0:
             return self.carry_over(x_0, x_t, t)
@@ -268,6 +272,7 @@ class ForwardProcess(StateSpace, ABC):
         Raises:
             ValueError: If the rates of the process are not known.
         """
+        self.check_step(probs, x_t)
         weights, _ = self._over_evidence(self.over_states(probs.double()), x_t, t)
         return self._reverse_rates(weights, x_t, t).scatter(-1, x_t[..., None], 0.0)
 

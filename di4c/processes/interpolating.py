@@ -103,6 +103,7 @@ class InterpolatingProcess(ForwardProcess):
         *,
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
+        self.check_states(x_s=x_s)
         survival = align_time(self.survival(s, t).to(x_s.device), x_s)
         draws = uniform(x_s.shape, generator=generator, device=x_s.device)
         return torch.where(draws < survival, x_s, self._redraw(x_s, generator))
@@ -143,6 +144,7 @@ class InterpolatingProcess(ForwardProcess):
         Returns:
             (..., S), probabilities over all states, in the dtype of probs.
         """
+        self.check_step(probs, x_t)
         wide = self.over_states(probs.to(torch.promote_types(probs.dtype, torch.float32)))
         reveal = align_time(self.reveal_probability(s, t).to(wide), x_t)
         reveal = reveal.expand(x_t.shape)[..., None]

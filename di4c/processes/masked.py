@@ -97,6 +97,7 @@ class MaskedProcess(InterpolatingProcess):
         *,
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
+        self.check_states(x_0=x_0, x_t=x_t)
         return torch.where(self._revealed(x_t, s, t, generator), x_0, x_t)
 
     def reverse_step(
@@ -108,10 +109,10 @@ class MaskedProcess(InterpolatingProcess):
         *,
         generator: Generator | None = None,
     ) -> Int[Tensor, "*batch"]:
+        self.check_step(probs, x_t)
         revealed = self._revealed(x_t, s, t, generator)
         uniforms = uniform(x_t.shape, generator=generator, device=x_t.device)
         # Only revealed coordinates need a draw of x_0: in a whole trajectory, each coordinate once.
-        self.check_width("probs", probs.shape[-1])
         x_s = x_t.clone()
         x_s[revealed] = invert(probs[revealed], uniforms[revealed])
         return x_s

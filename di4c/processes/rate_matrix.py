@@ -75,14 +75,13 @@ class RateMatrixProcess(ForwardProcess):
                 f"integrated_rate must be finite and increase up to the horizon = {horizon}; it "
                 f"grows by {self._longest}: take an earlier horizon or a slower rate"
             )
-        if stationary is None:
-            stationary = _stationary_law(rates)
-        elif stationary.shape != rates.shape[:1]:
+        law = _stationary_law(rates) if stationary is None else stationary
+        self.stationary = as_probabilities("stationary", law)
+        if self.stationary.shape != rates.shape[:1]:
             raise ValueError(
                 f"stationary must hold one probability for each of the {len(rates)} states; got "
-                f"shape {tuple(stationary.shape)}"
+                f"shape {tuple(self.stationary.shape)}"
             )
-        self.stationary = as_probabilities("stationary", stationary)
         self._stiff = float(rates.abs().max()) * self._longest > _STIFF
         self._eigen = _eigen_decomposition(rates, self.stationary, self._stiff)
 
@@ -136,6 +135,7 @@ class RateMatrixProcess(ForwardProcess):
         This avoids the S x S matrix product that `reverse` needs for a general law of $x_0$. Like
         the published sampler it adds epsilon once more to the result.
         """
+        self.check_states(x_0=x_0, x_t=x_t)
         prior = select_rows(self.transition(0.0, s), x_0) + self.epsilon
         probs = self.likelihood(x_t, s, t) * prior
         total = probs.sum(-1, keepdim=True)

@@ -4,6 +4,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import (
+    check_floating,
+    check_index_type,
+    check_states,
+    first_index,
+    may_be_read,
+    require_tensor,
+)
+
 
 class StateSpace:
     """The states 0..S-1 of one coordinate.
@@ -61,6 +70,41 @@ class StateSpace:
             f"{name} must have the {values} of the process on its last axis; got {size}: return "
             f"all states, with log-probability -inf for a mask"
         )
+
+    def check_states(self, **named: Tensor) -> None:
+        """Raise TypeError or ValueError unless the tensors are int64 and hold states.
+
+        As in `di4c.rng.invert`, values are checked on the CPU only; elsewhere the check would wait
+        for the device.
+        """
+        for name, x in named.items():
+            require_tensor(name, x)
+            check_index_type(name, x)
+            if may_be_read(x):
+                check_states(name, x, self.num_states, "take states of this process")
+
+    def check_step(self, probs: Tensor, x_t: Tensor) -> None:
+        """Raise TypeError or ValueError unless each entry of x_t, a state, has weights over x_0.
+
+        Values are checked on the CPU only.
+        """
+        self.check_states(x_t=x_t)
+        require_tensor("probs", probs)
+        check_floating("probs", probs)
+        if probs.ndim == 0 or probs.shape[:-1] != x_t.shape:
+            raise ValueError(
+                f"probs must have the shape of x_t and one more axis, for x_t of shape "
+                f"{tuple(x_t.shape)}; got {tuple(probs.shape)}"
+            )
+        self.check_width("probs", probs.shape[-1])
+        if probs.numel() and may_be_read(probs):
+            least, most = (float(value) for value in probs.detach().aminmax())
+            if not 0 <= least <= most < torch.inf:
+                index = first_index(~((probs >= 0) & (probs < torch.inf)))
+                raise ValueError(
+                    f"probs must be finite and non-negative; got {float(probs[index])} at index "
+                    f"{list(index)}: give probabilities, and look for an overflow in the network"
+                )
 
     def without_mask(
         self, log_probs: Float[Tensor, "*batch state"]

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from di4c.checks import first_index
 from di4c.schedules import Time, as_time
 
 
@@ -15,11 +16,20 @@ def check_times(s: Time, t: Time, horizon: float) -> None:
     for time in (s, t):
         if isinstance(time, Tensor) and time.device.type != "cpu":
             return
-    s_, t_ = as_time(s), as_time(t)
-    if not bool(((s_ >= 0) & (s_ <= t_) & (t_ <= horizon * (1 + 1e-12))).all()):
+    s, t = as_time(s), as_time(t)
+    if s.ndim and t.ndim and s.shape != t.shape:
         raise ValueError(
-            f"times must satisfy 0 <= s <= t <= horizon = {horizon}; got s = {s}, t = {t} "
-            "(0 is data, the horizon is noise)"
+            f"s and t must have the same shape; got {tuple(s.shape)} and {tuple(t.shape)}: give "
+            "one time for all examples, or one for each"
+        )
+    fits = (s >= 0) & (s <= t) & (t <= horizon * (1 + 1e-12))
+    if not bool(fits.all()):
+        index = first_index(~fits)
+        s, t = (float(time.expand_as(fits)[index]) for time in (s, t))
+        raise ValueError(
+            f"times must satisfy 0 <= s <= t <= horizon = {horizon}; got s = {s}, t = {t}"
+            + (f" at index {list(index)}" if index else "")
+            + " (0 is data, the horizon is noise)"
         )
 
 
@@ -30,7 +40,10 @@ def align_time(t: Tensor, like: Tensor) -> Tensor:
         t: a scalar, or one time for each leading entry of `like`.
         like: the tensor to broadcast against.
     """
-    return t.reshape(t.shape + (1,) * (like.ndim - t.ndim)) if t.ndim else t
+    if not t.ndim:
+        return t
+    _check_one_for_each(len(t), like)
+    return t.reshape(t.shape + (1,) * (like.ndim - t.ndim))
 
 
 def select_rows(
@@ -40,8 +53,18 @@ def select_rows(
     kernel = kernel.to(x.device)  # times given as numbers leave it on the CPU
     if kernel.ndim == 2:
         return kernel[x]
+    _check_one_for_each(len(kernel), x)
     batch = torch.arange(x.shape[0], device=x.device).reshape(-1, *(1,) * (x.ndim - 1))
     return kernel[batch, x]
+
+
+def _check_one_for_each(count: int, of: Tensor) -> None:
+    """Raise ValueError unless there are as many times as leading entries."""
+    if of.shape[:1] != (count,):
+        raise ValueError(
+            f"times must be one for all examples or one for each; got {count} times for states "
+            f"of shape {tuple(of.shape)}"
+        )
 
 
 def check_earlier_times(u: Tensor, t: Tensor, horizon: float) -> None:

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from di4c import exact
+from di4c.checks import check_states
 from di4c.exact.laws import require_memory
 from di4c.exact.masked import tail_dims
 from di4c.exact.pairs import MaskedPair
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import HeadMixture, LinearHead
-from di4c.likelihood.checks import check_states
 from di4c.processes import (
     MaskedProcess,
     RateMatrixProcess,

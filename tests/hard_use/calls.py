@@ -179,8 +179,13 @@ def _known() -> dict[str, Any]:
         "objective": objective,
         "recipe": recipe,
         "table": table,
+        "bits": di4c.DenseMixture(torch.full((1, 1, 1, 2), 0.5).log(), torch.zeros(1)),
         "moments": lambda count: known["FeatureMoments"].of(torch.ones(count, 2)),
+        "nan": float("nan"),
+        "rates": di4c.two_state_process(0.5, 1.5),
         "start": torch.full((4, 2), masked.mask_state),
+        "thirds": torch.full((4, 2, 3), 1 / 3),
+        "torch": torch,
         "t": lambda values: torch.tensor(values, dtype=torch.float64),
         "uniform": known["UniformProcess"](3),
     }

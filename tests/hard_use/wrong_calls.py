@@ -1,9 +1,10 @@
 """Wrong calls of the library, as a table: an expression, and the argument that the error names.
 
 The names are those of `di4c`, besides `t`, which makes a float64 tensor, `masked` and `uniform`,
-processes with three values, `denoiser`, which answers uniformly, and `start`, four masked states.
-`law` is a law of two coordinates, `exact_denoiser` knows it under masked noise, `table` is one of
-two latents, `recipe` and `objective` make those of a uniform process with the given changes.
+processes with three values, `rates`, a chain of two states, `denoiser`, which answers uniformly,
+`start`, four masked states, `thirds`, a law for each of them, `bits`, a mixture, and `nan`. `law`
+is a law of two coordinates, `exact_denoiser` knows it under masked noise, `table` is one of two
+latents, `recipe` and `objective` make those of a uniform process with the given changes.
 """
 
 NAN_OR_WORSE = "float('nan')", "float('inf')", "-1.0", "'a'", "None"
@@ -34,6 +35,40 @@ CALLS = (
     ("call_grid(0, 0.01)", "num_calls"),
     ("call_grid(4, 2.0)", "first"),
     ("call_grid(4, float('nan'))", "first"),
+    ("MaskedProcess(3.0)", "num_values"),
+    ("MaskedProcess(True)", "num_values"),
+    ("MaskedProcess(3, 'cosine')", "schedule"),
+    ("MaskedProcess(3, mask_state=1.5)", "mask_state"),
+    ("UniformProcess(t([3.0, 3.0]))", "num_states"),
+    ("absorbing_process('linear')", "schedule"),
+    ("gaussian_process(4.0)", "num_states"),
+    ("gaussian_process(4, rate_sigma=1e300)", "rate_sigma"),
+    ("gaussian_process(8, stationary_sigma=0.1)", "stationary_sigma"),
+    ("gaussian_process(8, horizon=400.0)", "horizon"),
+    ("uniform_grid(2.5)", "num_steps"),
+    ("uniform_grid(True)", "num_steps"),
+    ("uniform_grid(4, 5e-324)", "num_steps"),
+    ("quadratic_grid(2.5)", "num_steps"),
+    ("quadratic_grid(4, 1e-323)", "num_steps"),
+    ("alpha_grid(CosineSchedule(), 2.5)", "num_steps"),
+    ("ancestral(masked, denoiser, start, t([[0.0, 1.0]]))", "grid"),
+    ("masked.reverse(thirds, start, 0.0, torch.full((4,), 2.0))", "t = 2.0 at index [0]"),
+    ("uniform.transition(torch.zeros(40), torch.full((40,), nan))", "t = nan at index [0]"),
+    ("uniform.transition(torch.zeros(3), torch.ones(2))", "s and t"),
+    ("masked.sample(start, 0.0, torch.ones(3))", "times"),
+    ("rates.sample(start % 2, 0.0, torch.ones(5))", "times"),
+    ("DenseMixture.from_logits(torch.randn(2, 3, 2), torch.zeros(3))", "logits"),
+    ("DenseMixture.from_logits(torch.randn(2, 3, 2, 2).numpy(), torch.zeros(3))", "logits"),
+    ("DenseMixture(torch.zeros(1, 1, 2, 1).numpy(), torch.zeros(1))", "log_probs"),
+    ("DenseMixture(torch.zeros(1, 1, 2, 1), torch.zeros(1).numpy())", "log_weights"),
+    ("HeadMixture(torch.zeros(1, 1, 2, 1).numpy(), None, torch.zeros(1))", "hidden"),
+    ("HeadMixture(torch.zeros(1, 1, 2, 1), LinearHead(1), torch.zeros(1))", "weight"),
+    ("LogitsTransform(given=[[1]])", "given"),
+    ("LogitsTransform(soft_cap=float('inf'))", "soft_cap"),
+    ("LogitsTransform(excluded_states=(True,))", "excluded_states"),
+    ("distillation_loss(bits, t([[[0.5, 0.5]]]).log().numpy())", "log_target"),
+    ("distillation_loss(bits, t([[[nan, nan]]]))", "log_target"),
+    ("Target.from_samples(torch.zeros(1, 1, 1).numpy())", "samples"),
     ("ancestral(masked, denoiser, start, [1.0, 0.0])", "grid"),
     ("ancestral(masked, denoiser, start, [0.0])", "grid"),
     ("ancestral(masked, denoiser, start, [0.0, 2.0])", "grid"),

@@ -14,7 +14,7 @@ WORDS = ("model", "codes", "vqgan", "samples", "law", "pictures")
 
 @pytest.mark.usefixtures("as_installed")
 @pytest.mark.parametrize(("call", "named"), CALLS)
-def test_library(call, named):
+def test_library(call, named, as_installed):
     assert refused_call(call, named) is None
 
 
