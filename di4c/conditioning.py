@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from di4c.checks import require_tensor
+from di4c.checks import first_index, require_tensor
 from di4c.denoisers import MixtureNetwork
 from di4c.likelihood import DenseMixture, HeadMixture
-from di4c.likelihood.checks import check_shape, first_index
+from di4c.likelihood.checks import check_shape
 from di4c.processes import ForwardProcess
 
 

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from di4c.checks import check_number, require_tensor
+from di4c.checks import check_number, check_states, require_tensor
 from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
-from di4c.likelihood.checks import check_shape, check_states
+from di4c.likelihood.checks import check_shape
 from di4c.maskgit_schedule import ramp, reveal_count, reveal_counts
 from di4c.network_call import entry, next_latent, predict
 from di4c.processes import ForwardProcess, MaskedProcess

@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_count, require_callable, require_tensor
+from di4c.checks import check_count, check_states, require_callable, require_tensor
 from di4c.exact import posterior_marginals
 from di4c.exact.laws import as_law
 from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, HeadMixture, LogitsTransform
-from di4c.likelihood.checks import check_log_probs, check_shape, check_states
+from di4c.likelihood.checks import check_log_probs, check_shape
 from di4c.network_call import check_t, check_x_t
 from di4c.processes import ForwardProcess
 from di4c.schedules import Schedule

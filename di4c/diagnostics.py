@@ -24,10 +24,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_count, check_number, require_tensor
+from di4c.checks import check_count, check_number, first_index, require_tensor
 from di4c.exact import states
 from di4c.exact.laws import require_memory
-from di4c.likelihood.checks import first_index
 from di4c.likelihood.mixture import DenseMixture, log_joint, log_product
 from di4c.network_call import check_gathered, check_mixture
 from di4c.rng import Generator, categorical, invert, uniform

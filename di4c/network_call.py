@@ -7,14 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import require_callable, require_tensor
-from di4c.likelihood.checks import (
-    check_log_probs,
-    check_not_nan,
-    check_shape,
-    check_states,
-    first_index,
-)
+from di4c.checks import check_states, first_index, require_callable, require_tensor
+from di4c.likelihood.checks import check_log_probs, check_not_nan, check_shape
 from di4c.likelihood.mixture import check_latent_law, log_joint
 from di4c.processes.state_space import StateSpace
 

@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from di4c.checks import check_choice, check_count, check_device, require_tensor
+from di4c.checks import check_choice, check_count, check_device, check_states, require_tensor
 from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
-from di4c.likelihood.checks import check_shape, check_states
+from di4c.likelihood.checks import check_shape
 from di4c.network_call import next_latent, predict
 from di4c.processes import ForwardProcess
 from di4c.rng import Generator, categorical

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from di4c.likelihood.checks import first_index
+from di4c.checks import first_index
 from di4c.likelihood.logits import Head, LogitsTransform
 
 # Number of logits in a chunk. On a CPU, 16 MiB of float32 stay in the last-level cache and are

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import may_be_read
-from di4c.likelihood.checks import check_shape, check_states, checks_values, coarsest
+from di4c.checks import check_states, may_be_read
+from di4c.likelihood.checks import check_shape, checks_values, coarsest
 from di4c.likelihood.chunked import Chunked, accumulator, chunks, given_chunks, weighted_sum
 from di4c.likelihood.logits import Head, LogitsTransform, log_point_mass
 from di4c.likelihood.mixture import check_atoms, check_latent_law, check_log_target

@@ -13,12 +13,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_floating, may_be_read
+from di4c.checks import check_floating, check_states, may_be_read
 from di4c.likelihood.checks import (
     check_log_probs,
     check_not_nan,
     check_shape,
-    check_states,
     check_weights,
     checks_values,
     coarsest,

@@ -30,7 +30,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from di4c.likelihood.checks import checks_values, first_index
+from di4c.checks import first_index
+from di4c.likelihood.checks import checks_values
 from di4c.likelihood.chunked import (
     Chunk,
     Chunked,
