@@ -43,8 +43,8 @@ class RateMatrixProcess(ForwardProcess):
         epsilon: number added to every transition probability inside Bayes' rule.
 
     Raises:
-        ValueError: If R is not a rate matrix, the horizon or the stationary law does not fit, or
-            floor or epsilon lies outside of [0, 1).
+        ValueError: If R is not a rate matrix, the horizon or the stationary law does not fit, B is
+            not finite at the horizon, or floor or epsilon lies outside of [0, 1).
     """
 
     def __init__(
