@@ -237,7 +237,7 @@ class TestLatency:
 @pytest.mark.parametrize("name", FIGURES)
 def test_drawn_without_any_result(name, tmp_path, capsys):
     assert FIGURES[name].NEEDS == {}
-    arguments = ["--only", name, "--quick", "--results", str(tmp_path / "empty")]
+    arguments = ["--only", name, "--quick", "--results", str(tmp_path)]
     assert program.main([*arguments, "--out", str(tmp_path / "out")]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}.png", f"{name}.pdf"}
     assert capsys.readouterr().err == ""

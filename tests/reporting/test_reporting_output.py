@@ -1,5 +1,6 @@
 """What scripts show: command lines and pictures."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -111,6 +112,20 @@ class TestScripts:
         assert message in result.stderr
         assert result.stderr.count("\n") == 1
         assert result.stdout == ""
+
+    @pytest.mark.parametrize("program", ["figures", "reporting"])
+    @pytest.mark.parametrize("name", ["", "absent", "script.py", "loop", "pipe", "x" * 300])
+    def test_what_is_no_folder_is_one_line_before_any_work(self, tmp_path, capsys, program, name):
+        (tmp_path / "script.py").touch()
+        (tmp_path / "loop").symlink_to("loop")
+        os.mkfifo(tmp_path / "pipe")
+        main = importlib.import_module(f"{program}.__main__").main
+        with pytest.raises(SystemExit) as stop:
+            main(["--results", name and str(tmp_path / name)])
+        assert stop.value.code == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.startswith("error: argument --results: must ")
 
     def test_interrupt(self, run):
         assert run("--rate", "1").returncode == 130
