@@ -36,6 +36,7 @@ from tests.helpers.tiny_models import MASKGIT, UNET, VQGAN, save_model
 _MODULES = (
     "di4c",
     "di4c.diagnostics",
+    "di4c.exact.pairs",
     "di4c.processes",
     "di4c.sampling_loop",
     "di4c.schedules",

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_count
 from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
 from di4c.processes import ForwardProcess, absorbing_process
 from di4c.schedules import phi_grid
@@ -121,6 +122,7 @@ class AbsorbingPair(Pair):
 
     def best_tv(self, num_steps: int) -> float | None:
         r"""$(1-a) (1 - \cos^{2N}(\phi_T / N))$ for N >= 2; $2 (1-a) \sin^2 \phi_T$ for N = 1."""
+        check_count("num_steps", num_steps)
         if self._floored(self._last_alpha):
             return None
         return self.closed_form(self.best_grid(num_steps))

@@ -73,7 +73,11 @@ class Pair(ABC):
 
     @abstractmethod
     def best_tv(self, num_steps: int) -> float | None:
-        r"""$\inf TV_N$ over all grids of [0, T] with N steps; None if it is not known."""
+        r"""$\inf TV_N$ over all grids of [0, T] with N steps; None if it is not known.
+
+        Raises:
+            ValueError: If there is no step.
+        """
 
     def _alphas(self, grid: Grid) -> list[float]:
         times = check_grid(grid)

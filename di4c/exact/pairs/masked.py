@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_count
 from di4c.exact.laws import marginals, product_law, total_variation
 from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
 from di4c.probabilities import as_probabilities
@@ -96,6 +97,7 @@ class MaskedPair(Pair):
 
     def best_tv(self, num_steps: int) -> float:
         r"""$d_{12} (1 - \alpha_T)^2 / N$."""
+        check_count("num_steps", num_steps)
         last = self._last_alpha
         return self._scaled((1 - last) ** 2 / num_steps, last)
 

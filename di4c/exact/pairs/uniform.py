@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_count
 from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
 from di4c.processes import ForwardProcess, UniformProcess
 from di4c.schedules import ExponentialSchedule, psi_grid, uniform_grid
@@ -151,6 +152,7 @@ class UniformPair(Pair):
         At $|\theta| = 1$ it is $2^{-N} f_T$, an infimum that no grid of N > 1 steps attains. So
         the error over all grids is not bounded below by a multiple of 1 / N.
         """
+        check_count("num_steps", num_steps)
         last = self._last_alpha
         if abs(self.theta) == 1:
             return self._extreme(last, last) * 2.0 ** (1 - num_steps)
