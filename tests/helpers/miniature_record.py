@@ -22,13 +22,21 @@ def _one(name, shape):
                 _line(name + end, kind, n, teacher[n] * (0.4 + place / 10), 2.5, 0.01)
                 for n in CALLS
             ]
+    main = "feature_frechet" if lower else "real_share"
+    shares = [
+        _line(f"{name}{end}@0.1", "student", n, teacher[n] / 2)
+        for end in ("-data", "-data-alone")
+        for n in CALLS
+    ]
     rows = [
-        {key: line[key] for key in ("recipe", "model", "nfe")} | {"seed": 0, "shown": text}
-        for line in summary
+        {key: line[key] for key in ("recipe", "model", "nfe")}
+        | {"seed": 0, "shown": text, main: line["mean"]}
+        | ({"training_share": 0.7} if lower else {"held_out_share": line["mean"] / 20})
+        for line in summary + shares
         if line["model"] in ("teacher", "student")
     ]
     return {
-        "main": "feature_frechet" if lower else "real_share",
+        "main": main,
         "better": "lower" if lower else "higher",
         "pure": name,
         "image_shape": shape,
