@@ -16,11 +16,11 @@ def shown(value: object) -> str:
     return repr(value) if plain else type(value).__name__
 
 
-def require_tensor(name: str, value: object) -> None:
-    """Raise TypeError unless the value is a tensor that holds numbers."""
+def require_tensor(name: str, value: object, *, with_values: bool = True) -> None:
+    """Raise TypeError unless the value is a tensor, by default one that holds numbers."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a tensor; got {shown(value)}: use torch.as_tensor")
-    if value.is_meta:
+    if with_values and value.is_meta:
         raise TypeError(f"{name} must be a tensor with values; got one on the device meta")
 
 

@@ -78,7 +78,7 @@ class StateSpace:
         for the device.
         """
         for name, x in named.items():
-            require_tensor(name, x)
+            require_tensor(name, x, with_values=False)
             check_index_type(name, x)
             if may_be_read(x):
                 check_states(name, x, self.num_states, "take states of this process")
@@ -89,7 +89,7 @@ class StateSpace:
         Values are checked on the CPU only.
         """
         self.check_states(x_t=x_t)
-        require_tensor("probs", probs)
+        require_tensor("probs", probs, with_values=False)
         check_floating("probs", probs)
         if probs.ndim == 0 or probs.shape[:-1] != x_t.shape:
             raise ValueError(

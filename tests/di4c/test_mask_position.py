@@ -241,7 +241,7 @@ def test_laws_over_values_are_refused_where_the_mask_is_not_last():
         (
             lambda: MaskedProcess(2, mask_state=0),
             ValueError,
-            "num_states must be at least 3 .* got 2",
+            "num_states must be at least 3; got 2",
         ),
         (lambda: MaskedProcess(), TypeError, "num_values alone, or num_states together"),
         (lambda: MaskedProcess(num_states=4), TypeError, "num_values alone, or num_states"),

@@ -137,9 +137,9 @@ def test_generated_states_need_a_recipe_without_data():
         replace(run, recipe="teacher")
     with pytest.raises(ValueError, match="must be 0 for the recipe teacher; got 4"):
         replace(run, recipe="teacher", data=Data("words"))
-    for change in ({"generated": -1}, {"generated_calls": 0}):
-        with pytest.raises(ValueError, match=rf"data\.{next(iter(change))} must be a number"):
-            replace(run, data=replace(run.data, **change))
+    for name, value, least in (("generated", -1, 0), ("generated_calls", 0, 1)):
+        with pytest.raises(ValueError, match=rf"data\.{name} must be at least {least}; got"):
+            replace(run.data, **{name: value})
     with pytest.raises(ValueError, match="reference_steps must be at least 0; got -1"):
         replace(run, reference_steps=-1)
 
