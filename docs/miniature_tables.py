@@ -33,9 +33,11 @@ def everything() -> str:
     """The main metric of each recorded miniature by number of calls, with equivalent steps."""
     rows = read_csv(_FILE)
     mains = {name: open_miniature(name).main for name in dict.fromkeys(rows["miniature"])}
-    medians = headline(rows, mains)
-    said = [f"{value:.2f} at {_calls(n)}" for n, value in medians.items()]
-    parts = [f"Median of the equivalent steps of pure distillation: {', '.join(said)}.\n"]
+    parts = []
+    for what, end in (("of pure distillation", ""), ("of students with data", "-data")):
+        medians = headline(rows, mains, end)
+        said = [f"{value:.2f} at {_calls(n)}" for n, value in medians.items()]
+        parts.append(f"Median of the equivalent steps {what}: {', '.join(said)}.\n")
     for name, main in mains.items():
         lines = [line for line in means(rows[rows["miniature"] == name]) if line.metric == main]
         lines = [line for line in lines if "@" not in line.recipe]  # those are in `shares`

@@ -149,3 +149,4 @@ def test_headline_by_hand():
     main = dict.fromkeys(("words", "digits", "mnist-tokens"), "real_share")
     found = headline(pd.concat(tables), main)
     assert found == {1: pytest.approx(4), 2: pytest.approx(2)}
+    assert headline(pd.concat(tables), main, "-data") == {1: 1.0}, "worse than one teacher call"
