@@ -172,6 +172,15 @@ class TestCompare:
         (entry,) = [entry for entry in numbers if not entry.reproduced]
         assert entry.name.startswith(name)
 
+    @pytest.mark.parametrize(("value", "wrong"), [(0.041, 0), (0.043, 1)])
+    def test_a_student_may_differ_by_what_another_cpu_makes_of_it(self, folders, value, wrong):
+        for folder, mean in zip(folders, (value, 0.012), strict=True):
+            line = ("miniatures", "words", "summary", 1)
+            change(folder / "words.json", *line, "model", value="student")
+            change(folder / "words.json", *line, "mean", value=mean)
+        numbers, _ = compare(*folders)
+        assert sum(not entry.reproduced for entry in numbers) == wrong
+
     @pytest.mark.parametrize("content", [None, "{", "[]", '{"rows": 3}', '{"rows": [{}]}'])
     @pytest.mark.parametrize("side", [0, 1])
     def test_a_missing_or_broken_record_is_named_and_counts(self, folders, content, side):
