@@ -54,8 +54,8 @@ FITTED = Tolerance(0.01, 1e-6)
 TRAINED = Tolerance(0.1, 0.015)
 SCORED = Tolerance(0.1, 0.006)  # of a share of 500 samples, three samples
 DISTILLED = Tolerance(0.3, 0.03)
-"""Of a student. CPUs round bfloat16 differently, and 70 steps of training make 19 % of it. Shares of
-500 samples may differ by three standard errors."""
+"""Of a student. CPUs round bfloat16 differently, and 70 steps of training make 19 % of it. Shares
+of 500 samples may differ by three standard errors."""
 
 
 @dataclass(frozen=True)
