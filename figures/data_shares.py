@@ -23,7 +23,7 @@ NEEDS = {
     f"--data-share 0.1 --csv results/miniatures.csv --json results/{RESULT}"
 }
 
-_CALLS = (1, 4)  # one line of panels for each
+_CALLS = (1, 4)  # one column of panels for each
 _CURVES, _LEVELS = ("-data", "-data-alone"), ("-teacher", "")
 
 

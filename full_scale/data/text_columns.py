@@ -16,6 +16,7 @@ import tyro
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from di4c.checks import check_count
 from reporting.inputs import require_file
 
 _READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
@@ -49,10 +50,8 @@ class Texts:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if self.length < 2:
-            raise ValueError(f"data.length must be at least 2; got {self.length}")
-        if self.workers < 0:
-            raise ValueError(f"data.workers must be at least 0; got {self.workers}")
+        check_count("data.length", self.length, 2)
+        check_count("data.workers", self.workers, 0)
         if (self.prompt is None) != (self.completion is None):
             raise ValueError(
                 "data.prompt and data.completion belong together; give both columns or none"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from di4c.checks import check_number
 from di4c.recipes import Recipe
-from full_scale.training.options import Data, Optimizer, Reports, require_number, require_whole
+from full_scale.training.options import Data, Optimizer, Reports, require_whole
 from full_scale.training.recipes import RECIPES
 from reporting.scripts import require_seed
 
@@ -111,10 +112,10 @@ class Run:
         if self.num_latents is not None:
             require_whole("num_latents", self.num_latents, 1)
         if self.latent_gain is not None:
-            require_number("latent_gain", self.latent_gain, 0, 1e6)
+            check_number("latent_gain", self.latent_gain, "[0, 1e6)")
         if self.dropout is not None:
-            require_number("dropout", self.dropout, 0, 1)
-        require_number("label_dropout", self.label_dropout, 0, 1)
+            check_number("dropout", self.dropout, "[0, 1)")
+        check_number("label_dropout", self.label_dropout, "[0, 1)")
         if self.batch_size % self.micro_batch:
             raise ValueError(
                 f"batch_size must be a multiple of micro_batch = {self.micro_batch}; got "

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from di4c.checks import check_count, check_number
+
 _LARGEST = 2**40  # more steps, samples or examples than any machine computes
 
 
@@ -34,8 +36,7 @@ class Data:
         require_whole("data.workers", self.workers, 0)
         require_whole("data.generated", self.generated, 0)
         require_whole("data.generated_calls", self.generated_calls, 1)
-        if not 0 < self.share <= 1:
-            raise ValueError(f"data.share must lie in (0, 1]; got {self.share}")
+        check_number("data.share", self.share, "(0, 1]")
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        require_number("optimizer.learning_rate", self.learning_rate, 0, 1e6)
-        require_number("optimizer.weight_decay", self.weight_decay, 0, 1e6)
+        check_number("optimizer.learning_rate", self.learning_rate, "[0, 1e6)")
+        check_number("optimizer.weight_decay", self.weight_decay, "[0, 1e6)")
         for beta in self.betas:
-            require_number("optimizer.betas", beta, 0, 1)
-        require_number("optimizer.ema_decay", self.ema_decay, 0, 1)
+            check_number("optimizer.betas", beta, "[0, 1)")
+        check_number("optimizer.ema_decay", self.ema_decay, "[0, 1)")
         require_whole("optimizer.warmup", self.warmup, 0)
         if self.clip is not None and not 0 < self.clip < math.inf:
             raise ValueError(
@@ -125,14 +126,7 @@ class Reports:
 
 
 def require_whole(name: str, value: int, least: int) -> None:
-    """Raise a ValueError that names an option, unless its value is in range."""
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}; got {value}")
+    """Raise a ValueError that names an option, unless its value is a whole number in range."""
+    check_count(name, value, least)
     if value > _LARGEST:
         raise ValueError(f"{name} must be at most 2**40; got {value}")
-
-
-def require_number(name: str, value: float, low: float, high: float) -> None:
-    """Raise a ValueError that names an option, unless its value lies in [low, high)."""
-    if not low <= value < high:
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}); got {value}")
