@@ -22,7 +22,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from di4c.checks import check_choice, check_count, check_device, check_states, require_tensor
+from di4c.checks import (
+    check_choice,
+    check_count,
+    check_device,
+    check_number,
+    check_states,
+    require_tensor,
+)
 from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
@@ -106,8 +113,8 @@ def call_grid(num_calls: int, first: float, horizon: float = 1.0) -> Float[Tenso
         ValueError: If num_calls < 1, or first is not in (0, horizon).
     """
     check_count("num_calls", num_calls)
-    if not 0 < first < horizon:
-        raise ValueError(f"first must lie in (0, horizon) = (0, {horizon}); got {first}")
+    check_number("horizon", horizon, "(0, inf)")
+    check_number("first", first, f"(0, {horizon})", "start before the horizon")
     if num_calls == 1:
         return torch.tensor([0.0, horizon], dtype=torch.float64)
     grid = torch.cat([torch.zeros(1).double(), uniform_grid(num_calls - 1, horizon, first)])

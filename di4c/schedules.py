@@ -7,21 +7,24 @@ and tensors.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from di4c.checks import check_count
+from di4c.checks import check_count, check_number, shown
 
 Time = float | int | Tensor
 
 
-as_time: Callable[[Time], Tensor] = partial(torch.as_tensor, dtype=torch.float64)
-"""A time as a float64 tensor. A tensor stays on its device."""
+def as_time(time: Time) -> Tensor:
+    """A time as a float64 tensor; raises TypeError for a text. A tensor stays on its device."""
+    try:
+        return torch.as_tensor(time, dtype=torch.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"a time must be a number or a tensor; got {shown(time)}") from None
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ class Schedule(ABC):
     horizon: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.horizon) and self.horizon > 0):
-            raise ValueError(f"horizon must be positive and finite; got {self.horizon}")
+        check_number("horizon", self.horizon, "(0, inf)")
 
     @abstractmethod
     def alpha(self, t: Time) -> Tensor:
@@ -95,8 +97,7 @@ class LogLinearSchedule(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.epsilon < 1:
-            raise ValueError(f"epsilon must lie in (0, 1); got {self.epsilon}")
+        check_number("epsilon", self.epsilon, "(0, 1)")
 
     def alpha(self, t: Time) -> Tensor:
         return 1 - (1 - self.epsilon) * as_time(t) / self.horizon
@@ -168,8 +169,7 @@ class ExponentialSchedule(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise ValueError(f"rate must be positive and finite; got {self.rate}")
+        check_number("rate", self.rate, "(0, inf)")
 
     def alpha(self, t: Time) -> Tensor:
         return torch.exp(-self.rate * as_time(t))
@@ -188,7 +188,10 @@ def check_grid(grid: Sequence[float] | Tensor) -> list[float]:
     """The grid as floats 0 <= t_0 < ... < t_N; raises ValueError if it is no such grid."""
     if isinstance(grid, Tensor) and grid.ndim != 1:
         raise ValueError(f"grid must have one axis; got shape {tuple(grid.shape)}")
-    times = grid.tolist() if isinstance(grid, Tensor) else [float(t) for t in grid]
+    try:
+        times = grid.tolist() if isinstance(grid, Tensor) else [float(t) for t in grid]
+    except (TypeError, ValueError):
+        raise ValueError(f"grid must hold times from data to noise; got {grid!r:.60}") from None
     if len(times) < 2:
         raise ValueError(f"grid must hold at least two times; got {times}")
     if not times[0] >= 0:
@@ -221,8 +224,8 @@ def uniform_grid(num_steps: int, horizon: float = 1.0, start: float = 0.0) -> Te
     Raises:
         ValueError: Unless N is at least 1 and 0 <= start < horizon, both finite.
     """
-    if not 0 <= start < horizon < math.inf:
-        raise ValueError(f"start must lie in [0, horizon); got {start} with horizon {horizon}")
+    check_number("horizon", horizon, "(0, inf)")
+    check_number("start", start, f"[0, {horizon})", "start before the horizon")
     return _distinct(start + (horizon - start) * _fractions(num_steps))
 
 
@@ -235,8 +238,7 @@ def quadratic_grid(num_steps: int, horizon: float = 1.0) -> Tensor:
     Raises:
         ValueError: Unless N is at least 1 and the horizon is positive and finite.
     """
-    if not 0 < horizon < math.inf:
-        raise ValueError(f"horizon must be positive and finite; got {horizon}")
+    check_number("horizon", horizon, "(0, inf)")
     return _distinct(horizon * _fractions(num_steps) ** 2)
 
 
@@ -265,12 +267,10 @@ def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
     Raises:
         ValueError: If theta is out of range.
     """
+    check_number("theta", theta, "(-1, 1)", "psi is infinite outside: use uniform_grid")
+    if theta == 0:
+        raise ValueError("theta must not be 0, where psi is constant; got 0: use uniform_grid")
     theta = abs(theta)
-    if not 0 < theta < 1:
-        raise ValueError(
-            f"theta must satisfy 0 < |theta| < 1 for a psi grid; got {theta} "
-            "(psi is infinite at 1 and constant at 0: use uniform_grid there)"
-        )
     ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
     psi = torch.atanh(theta * ends**2)
     alphas = torch.sqrt(torch.tanh(psi[0] + (psi[1] - psi[0]) * _fractions(num_steps)) / theta)
@@ -290,8 +290,7 @@ def phi_grid(schedule: Schedule, num_steps: int, weight: float) -> Tensor:
     Raises:
         ValueError: If the weight is out of range.
     """
-    if not 0 < weight < 1:
-        raise ValueError(f"weight must lie in (0, 1); got {weight}")
+    check_number("weight", weight, "(0, 1)")
     odds = math.sqrt(weight / (1 - weight))
     ends = schedule.complement(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
     phi = torch.atan(odds * ends)

@@ -77,8 +77,7 @@ def limit_direction(
             on the linear schedule, because $q_T$ is a product then and $\beta^2 G_t$ is bounded.
     """
     law, num_dims = as_law(q_0, process.num_values)
-    if not 0 <= stop < process.horizon:
-        raise ValueError(f"stop must lie in [0, horizon = {process.horizon}); got {stop}")
+    check_number("stop", stop, f"[0, {process.horizon})", "stop before the horizon")
     check_number("tolerance", tolerance, "(0, inf)")
     if process.mask_state is not None:
         if stop > 0:

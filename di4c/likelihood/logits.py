@@ -4,7 +4,6 @@ A head maps features (rows, H) to logits (rows, S) and computes the gradients of
 `LogitsTransform` says what happens between the logits and the softmax.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_count, check_floating, require_tensor
+from di4c.checks import check_count, check_floating, check_number, require_tensor
 from di4c.likelihood.checks import check_shape
 
 
@@ -38,10 +37,8 @@ class LogitsTransform:
     given: Int[Tensor, "batch *latent dim"] | None = None
 
     def __post_init__(self) -> None:
-        if self.soft_cap is not None and not 0 < self.soft_cap < math.inf:
-            raise ValueError(
-                f"soft_cap must be positive and finite; got {self.soft_cap}: use None for no cap"
-            )
+        if self.soft_cap is not None:
+            check_number("soft_cap", self.soft_cap, "(0, inf)", "use None for no cap")
         for state in self.excluded_states:
             check_count("excluded_states", state, 0)
         if len(set(self.excluded_states)) < len(self.excluded_states):

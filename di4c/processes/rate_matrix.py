@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from di4c.checks import check_count
+from di4c.checks import check_count, check_number
 from di4c.probabilities import as_probabilities
 from di4c.processes.base import ForwardProcess
 from di4c.processes.stiff import is_stationary, kernel_by_squaring, law_by_elimination
@@ -58,11 +58,9 @@ class RateMatrixProcess(ForwardProcess):
         epsilon: float = 0.0,
     ) -> None:
         rates = _checked_rates(torch.as_tensor(rate_matrix, dtype=torch.float64))
-        if not (math.isfinite(horizon) and horizon > 0):
-            raise ValueError(f"horizon must be positive and finite; got {horizon}")
-        for name, value in (("floor", floor), ("epsilon", epsilon)):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} must lie in [0, 1); got {value}")
+        check_number("horizon", horizon, "(0, inf)")
+        check_number("floor", floor, "[0, 1)")
+        check_number("epsilon", epsilon, "[0, 1)")
         self.rate_matrix = rates
         self.horizon = horizon
         self.num_states = len(rates)
@@ -221,11 +219,9 @@ def _eigen_decomposition(
 
 def two_state_process(rate_up: float, rate_down: float, horizon: float = 1.0) -> RateMatrixProcess:
     """The chain on {0, 1} that jumps 0 -> 1 at `rate_up` and 1 -> 0 at `rate_down`."""
-    if not (rate_up >= 0 and rate_down >= 0 and 0 < rate_up + rate_down < math.inf):
-        raise ValueError(
-            "rate_up and rate_down must be >= 0, finite and not both 0; "
-            f"got {rate_up} and {rate_down}"
-        )
+    check_number("rate_up", rate_up)
+    check_number("rate_down", rate_down)
+    check_number("rate_up + rate_down", rate_up + rate_down, "(0, inf)")
     rates = torch.tensor([[-rate_up, rate_up], [rate_down, -rate_down]], dtype=torch.float64)
     law = torch.tensor([rate_down, rate_up], dtype=torch.float64) / (rate_up + rate_down)
     return RateMatrixProcess(rates, horizon, stationary=law)
@@ -269,8 +265,7 @@ def gaussian_process(
         ("time_base", time_base, 0),
         ("time_exponential", time_exponential, 1),
     ):
-        if not least < value < 1e150:  # beyond it a square overflows
-            raise ValueError(f"{name} must lie in ({least}, 1e+150); got {value}")
+        check_number(name, value, f"({least}, 1e150)")  # beyond it a square overflows
     index = torch.arange(num_states, dtype=torch.float64)
     half = num_states // 2
     log_law = -((index + 1 - half) ** 2) / (2 * stationary_sigma**2)

@@ -8,6 +8,8 @@ from jaxtyping import Int
 from scipy.stats import t as student_t
 from torch import Tensor
 
+from di4c.checks import check_number
+
 
 class Interval(NamedTuple):
     """A metric with its uncertainty.
@@ -59,8 +61,7 @@ def bootstrap_interval(
     for name, value in (("num_samples", num_samples), ("replicates", replicates)):
         if value < 2:
             raise ValueError(f"{name} must be at least 2 for an interval; got {value}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie in (0, 1), as in 0.95; got {level}")
+    check_number("level", level, "(0, 1)", "use 0.95 for the usual interval")
     value = float(statistic(torch.arange(num_samples)))
     draws = [
         float(statistic(torch.randint(num_samples, (num_samples,), generator=generator)))

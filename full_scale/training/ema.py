@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from di4c.checks import check_number
+
 
 class EMA:
     r"""The average of some parameters over the steps of training.
@@ -25,8 +27,7 @@ class EMA:
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], decay: float) -> None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"ema_decay must lie in [0, 1); got {decay}: use 0 for no averaging")
+        check_number("ema_decay", decay, "[0, 1)", "use 0 for no averaging")
         self.decay = decay
         self.parameters = dict(parameters)
         self.shadows = {name: _wide(p).clone() for name, p in self.parameters.items()}

@@ -74,11 +74,8 @@ class Optimizer:
             check_number("optimizer.betas", beta, "[0, 1)")
         check_number("optimizer.ema_decay", self.ema_decay, "[0, 1)")
         require_whole("optimizer.warmup", self.warmup, 0)
-        if self.clip is not None and not 0 < self.clip < math.inf:
-            raise ValueError(
-                f"optimizer.clip must be positive and finite; got {self.clip}: use None to clip "
-                "nothing"
-            )
+        if self.clip is not None:
+            check_number("optimizer.clip", self.clip, "(0, inf)", "use None to clip nothing")
         if self.of_batch is not None:
             require_whole("optimizer.of_batch", self.of_batch, 1)
         elif self.scale_rate:

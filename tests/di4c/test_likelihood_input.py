@@ -63,8 +63,8 @@ BAD = {
         lambda: MIXTURE.mean_latent_kl(TARGET[:, :3]),
         r"log_target must have shape .*got \(2, 3, 5\)",
     ),
-    "soft cap": (lambda: LogitsTransform(soft_cap=0.0), r"soft_cap must be .*finite; got 0.0"),
-    "a cap below 0": (lambda: LogitsTransform(soft_cap=-1.0), r"soft_cap must be .*finite; got -1"),
+    "soft cap": (lambda: LogitsTransform(soft_cap=0.0), r"soft_cap must lie in .*; got 0.0"),
+    "a cap below 0": (lambda: LogitsTransform(soft_cap=-1.0), r"soft_cap .*; got -1.0: use None"),
     "an infinite cap": (lambda: LogitsTransform(soft_cap=math.inf), "soft_cap must .*; got inf"),
     "excluded truth": (lambda: LogitsTransform(excluded_states=(True,)), "excluded_states .* True"),
     "excluded half": (

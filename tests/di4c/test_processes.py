@@ -274,7 +274,7 @@ def test_a_large_vocabulary_needs_no_square_matrix():
         (lambda: UniformProcess(1), "num_states.*1"),
         (lambda: MaskedProcess(1), "num_values.*1"),
         (lambda: two_state_process(-0.1, 1.0), "-0.1"),
-        (lambda: two_state_process(0.0, 0.0), "not both 0"),
+        (lambda: two_state_process(0.0, 0.0), "rate_up . rate_down must"),
         (lambda: RateMatrixProcess(torch.tensor([[-1.0, 2.0], [1.0, -1.0]])), "rows.*sum to 0"),
         (lambda: RateMatrixProcess(torch.tensor([[1.0, -1.0], [1.0, -1.0]])), "rates >= 0"),
         (lambda: RateMatrixProcess(torch.zeros(2, 3)), "square"),

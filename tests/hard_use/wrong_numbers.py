@@ -11,7 +11,7 @@ NO_COUNT = "0", "-1", "2.5", "True", "'a'", "None"
 
 NUMBERS = (
     *(
-        (f"{make.format(value)}", named)
+        (make.format(value), named)
         for value in NAN_OR_WORSE
         for make, named in (
             ("Weight({})", "scale"),
@@ -40,7 +40,41 @@ NUMBERS = (
         )
     ),
     *(
-        (f"{make.format(value)}", named)
+        (make.format(value), named)
+        for value in NAN_OR_WORSE
+        for make, named in (
+            ("LinearSchedule({})", "horizon"),
+            ("LogLinearSchedule(epsilon={})", "epsilon"),
+            ("ExponentialSchedule({})", "horizon"),
+            ("ExponentialSchedule(1.0, {})", "rate"),
+            ("uniform_grid(4, {})", "horizon"),
+            ("uniform_grid(4, 1.0, {})", "start"),
+            ("quadratic_grid(4, {})", "horizon"),
+            ("psi_grid(CosineSchedule(), 4, {})", "theta"),
+            ("phi_grid(CosineSchedule(), 4, {})", "weight"),
+            ("call_grid(4, {})", "first"),
+            ("call_grid(4, 0.1, {})", "horizon"),
+            ("RateMatrixProcess(torch.zeros(2, 2), {})", "horizon"),
+            ("RateMatrixProcess(torch.zeros(2, 2), floor={})", "floor"),
+            ("RateMatrixProcess(torch.zeros(2, 2), epsilon={})", "epsilon"),
+            ("two_state_process({}, 1.0)", "rate_up"),
+            ("two_state_process(1.0, {})", "rate_down"),
+            ("gaussian_process(8, rate_sigma={})", "rate_sigma"),
+            ("gaussian_process(8, stationary_sigma={})", "stationary_sigma"),
+            ("gaussian_process(8, time_base={})", "time_base"),
+            ("gaussian_process(8, time_exponential={})", "time_exponential"),
+            ("gaussian_process(8, horizon={})", "horizon"),
+            ("exact.limit_n_tv(masked, law, {})", "stop"),
+            ("exact.limit_direction(masked, law, tolerance={})", "tolerance"),
+            ("AbsorbingPair(schedule=CosineSchedule(), weight={})", "weight"),
+            ("LogitsTransform(soft_cap={} or 0.0)", "soft_cap"),
+            ("masked.push(table.log_probs[0].exp(), 0.0, {})", "time"),
+            ("ancestral(masked, denoiser, start, [0.0, {}])", "grid"),
+            ("ancestral(masked, denoiser, start, [{}, 1.0])", "grid"),
+        )
+    ),
+    *(
+        (make.format(value), named)
         for value in NO_COUNT
         for make, named in (
             ("exact.states({}, 3)", "num_dims"),

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.checks import check_count
+from di4c.checks import check_count, check_number
 from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
 from di4c.processes import ForwardProcess, absorbing_process
 from di4c.schedules import phi_grid
@@ -76,10 +76,7 @@ class AbsorbingPair(Pair):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.weight < 1:
-            raise ValueError(
-                f"weight must lie in (0, 1), it is the probability of 11; got {self.weight}"
-            )
+        check_number("weight", self.weight, "(0, 1)", "it is the probability of 11")
 
     @property
     def data_law(self) -> Float[Tensor, "value value"]:

@@ -1,10 +1,9 @@
 """Data laws with zeros: the coefficient of log N in the error of a pair."""
 
-import math
-
 from jaxtyping import Float
 from torch import Tensor
 
+from di4c.checks import check_number
 from di4c.probabilities import as_probabilities
 
 
@@ -35,11 +34,9 @@ def log_coefficient(
     """
     if p_0.shape != (2, 2):
         raise ValueError(f"p_0 must be a (2, 2) table; got shape {tuple(p_0.shape)}")
-    for name, rate in (("rate_up", rate_up), ("rate_down", rate_down)):
-        if not (math.isfinite(rate) and rate >= 0):
-            raise ValueError(f"{name} must be finite and >= 0; got {rate}")
-    if not (math.isfinite(horizon) and horizon > 0):
-        raise ValueError(f"horizon must be positive and finite; got {horizon}")
+    check_number("rate_up", rate_up)
+    check_number("rate_down", rate_down)
+    check_number("horizon", horizon, "(0, inf)")
     p = as_probabilities("p_0", p_0.reshape(-1)).tolist()
 
     def inflow(x: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from di4c.checks import check_count
+from di4c.checks import check_count, check_number
 from di4c.exact.pairs.base import Grid, Number, Pair, uniform_end
 from di4c.processes import ForwardProcess, UniformProcess
 from di4c.schedules import ExponentialSchedule, psi_grid, uniform_grid
@@ -65,8 +65,7 @@ class UniformPair(Pair):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not -1 <= self.theta <= 1:
-            raise ValueError(f"theta must lie in [-1, 1], it is a correlation; got {self.theta}")
+        check_number("theta", self.theta, "[-1, 1]", "it is a correlation")
 
     @property
     def data_law(self) -> Float[Tensor, "value value"]:

@@ -96,9 +96,9 @@ def test_a_wrong_coefficient_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("p_0", "up", "down", "horizon", "message"),
     [
-        (torch.full((2, 2), 0.25), -1.0, 1.0, 1.0, "rate_up must be finite and >= 0; got -1.0"),
-        (torch.full((2, 2), 0.25), 1.0, math.inf, 1.0, "rate_down must be finite and >= 0"),
-        (torch.full((2, 2), 0.25), 1.0, 1.0, 0.0, "horizon must be positive"),
+        (torch.full((2, 2), 0.25), -1.0, 1.0, 1.0, r"rate_up must lie in \[0, inf\); got -1.0"),
+        (torch.full((2, 2), 0.25), 1.0, math.inf, 1.0, "rate_down must lie in"),
+        (torch.full((2, 2), 0.25), 1.0, 1.0, 0.0, "horizon must lie in"),
         (torch.full((2, 2), 0.26), 1.0, 1.0, 1.0, "p_0 must sum to 1"),
         (torch.full((2, 3), 1 / 6), 1.0, 1.0, 1.0, "p_0 must be a"),
         (torch.full((1, 4), 1 / 4), 1.0, 1.0, 1.0, "p_0 must be a"),
