@@ -75,6 +75,11 @@ def check_number(name: str, value: object, interval: str = "[0, inf)", remedy: s
         )
 
 
+def check_time_scale(name: str, value: object) -> None:
+    """Raise ValueError unless the value is a horizon or a rate of which squares are numbers too."""
+    check_number(name, value, "[1e-50, 1e50]", "choose another unit of time")
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Raise ValueError unless the value is one of the choices."""
     choices = list(choices)

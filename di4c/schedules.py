@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from di4c.checks import check_count, check_number, shown
+from di4c.checks import check_count, check_number, check_time_scale, shown
 
 Time = float | int | Tensor
 
@@ -40,7 +40,7 @@ class Schedule(ABC):
     horizon: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("horizon", self.horizon, "(0, inf)")
+        check_time_scale("horizon", self.horizon)
 
     @abstractmethod
     def alpha(self, t: Time) -> Tensor:
@@ -169,7 +169,7 @@ class ExponentialSchedule(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("rate", self.rate, "(0, inf)")
+        check_time_scale("rate", self.rate)
 
     def alpha(self, t: Time) -> Tensor:
         return torch.exp(-self.rate * as_time(t))

@@ -131,9 +131,14 @@ def main(argv: list[str] | None = None) -> None:
     """Train, measure at checkpoints, print the table, write the record."""
     parser = script_parser(__doc__, figure=False)
     add = parser.add_argument
-    add("--dims", type=at_least(2), metavar="D", help="number of spins (default: 6)")
-    add("--steps", type=at_least(1), metavar="N", help="steps of the teacher (default: 8)")
-    add("--latents", type=at_least(1), metavar="K", help="categories of the latent (default: 32)")
+    add("--dims", type=at_least(2, 64), metavar="D", help="number of spins (default: 6)")
+    add("--steps", type=at_least(1, 10_000), metavar="N", help="steps of the teacher (default: 8)")
+    add(
+        "--latents",
+        type=at_least(1, 65_536),
+        metavar="K",
+        help="categories of the latent (default: 32)",
+    )
     add("--iterations", type=at_least(1), metavar="I", help="training iterations (default: 3000)")
     args = parser.parse_args(argv)
     defaults = {"dims": 3, "steps": 2, "latents": 4, "iterations": 8}

@@ -21,10 +21,10 @@ converges.
 """
 
 import argparse
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from di4c.checks import check_time_scale
 from reporting import (
     at_least,
     format_table,
@@ -150,8 +150,8 @@ def _check(args: argparse.Namespace) -> None:
     """ValueError for a value that no process can use."""
     for name in ("rate", "horizon"):
         value = getattr(args, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive and finite; got {value}")
+        if value is not None:
+            check_time_scale(name, value)
     if args.theta is not None and not -1 <= args.theta <= 1:
         raise ValueError(f"theta is a correlation and must lie in [-1, 1]; got {args.theta}")
     if args.rates is not None and args.process != "ctmc":

@@ -11,15 +11,18 @@ from di4c.checks import check_count, require_tensor
 from di4c.probabilities import as_probabilities
 
 
-def require_memory(num_bytes: int, what: str) -> None:
+def require_memory(
+    num_bytes: int, what: str, remedy: str = "use fewer dimensions or fewer states"
+) -> None:
     """Raise ValueError if an object of this size would take over 80 % of the machine's memory."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 5 * num_bytes > 4 * installed:
         size = num_bytes // 2**30  # an integer, because S^D may exceed the range of floats
-        shown = f"{num_bytes / 2**30:.3g}" if size < 2**60 else f"10^{len(str(size)) - 1}"
+        power = int((size.bit_length() - 1) * math.log10(2))  # Python prints no longer integers
+        shown = f"{num_bytes / 2**30:.3g}" if size < 2**60 else f"10^{power}"
         raise ValueError(
-            f"{what} would take {shown} GiB and this machine has {installed / 2**30:.3g} GiB; use "
-            "fewer dimensions or fewer states"
+            f"{what} would take {shown} GiB and this machine has {installed / 2**30:.3g} GiB; "
+            f"{remedy}"
         )
 
 

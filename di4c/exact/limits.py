@@ -103,7 +103,8 @@ def limit_direction(
         defect = one_step_defect(law_t, rates)
         return law * push_forward(defect / law_t, kernel.mT.contiguous())  # K_{0|t}, Bayes' rule
 
-    return _integrate(integrand, stop, process.horizon, tolerance, process.breaks)
+    fastest = float(first_rates.abs().max())
+    return _integrate(integrand, stop, process.horizon, tolerance, fastest, process.breaks)
 
 
 def _check_rates(rates: Tensor, t: float) -> None:
@@ -157,31 +158,50 @@ def _integrate(
     first: float,
     last: float,
     tolerance: float,
+    fastest: float,
     breaks: Sequence[float] = (),
 ) -> Tensor:
-    """Adaptive Gauss-Kronrod quadrature of a vector that may jump at the breaks.
+    r"""Adaptive Gauss-Kronrod quadrature of a vector that may jump at the breaks.
 
-    The variable is s, t = first + (last - first) s^2: the integrand varies fastest near s = 0.
+    The integrand varies fastest near the first time, and long after it hardly. So the variable is
+    s in [0, 1], $t = \text{first} + \tau (e^{L s^2} - 1)$. Here $\tau$ is the time of one jump
+    there, or the length of the interval if that is shorter.
 
     Raises:
-        ValueError: If the quadrature does not converge.
+        ValueError: If the quadrature does not converge, or an integrand overflows.
     """
     length = last - first
+    unit = min(length, 1 / fastest) if fastest > 0 else length
+    scale, log_unit = math.log1p(length / unit), math.log(unit)
+
+    def time(s: float) -> float:
+        return min(first + unit * math.expm1(scale * s * s), last)
+
+    def transformed(s: float) -> np.ndarray:
+        slope = 2 * scale * s * math.exp(log_unit + scale * s * s)
+        return (slope * integrand(time(s))).numpy()
+
     value, error, info = quad_vec(
-        lambda s: (2 * length * s * integrand(first + length * s * s)).numpy(),
+        transformed,
         0.0,
         1.0,
         epsabs=1e-14,
         epsrel=tolerance,
         quadrature="gk15",
         limit=_MAX_INTERVALS,
-        points=[math.sqrt((t - first) / length) for t in breaks if first < t < last],
+        points=[
+            math.sqrt(math.log1p((t - first) / unit) / scale) for t in breaks if first < t < last
+        ],
         full_output=True,
     )
     if not info.success and error > 100 * tolerance * max(1.0, float(np.linalg.norm(value))):
         raise ValueError(
             f"the integral over [{first}, {last}] did not converge: error {error:.2g} after "
             f"{info.neval} evaluations; raise the tolerance, or stop later than time 0"
+        )
+    if not np.isfinite(value).all():
+        raise ValueError(
+            f"the integral over [{first}, {last}] overflows; take times and rates nearer to 1"
         )
     return torch.from_numpy(value)
 
@@ -245,5 +265,6 @@ def _pair_weights(schedule: Schedule, num_dims: int, tolerance: float) -> Tensor
         alpha, hidden = schedule.alpha(t), schedule.complement(t)
         return alpha**power * hidden ** power.flip(0) * schedule.derivative(t) ** 2
 
-    weights = _integrate(integrand, 0.0, schedule.horizon, tolerance)
+    fastest = -float(schedule.derivative(0.0))
+    weights = _integrate(integrand, 0.0, schedule.horizon, tolerance, fastest)
     return torch.cat([torch.zeros(2, dtype=torch.float64), weights])

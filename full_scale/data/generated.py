@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from di4c.exact.laws import require_memory
 from di4c.rng import fold_seed
 from full_scale.data import TokenData
 from full_scale.models.hashes import check_sha256, record_sha256
@@ -51,7 +52,12 @@ def generate(teacher: Loaded, like: TokenData, count: int, calls: int, folder: P
         count: number of samples.
         calls: network calls of each sample.
         folder: where the samples are kept.
+
+    Raises:
+        ValueError: If so many samples do not fit into memory.
     """
+    size = 4 * count * like.num_dims
+    require_memory(size, f"{count} samples of the teacher", "make data.generated smaller")
     classes = teacher.network.config.num_classes
     path = folder / f"generated-{teacher.sha256[:12]}-{count}-{calls}.safetensors"
     if not path.exists():

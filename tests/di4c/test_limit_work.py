@@ -7,8 +7,9 @@ import torch
 
 from di4c import exact
 from di4c.exact import limits
-from di4c.processes import UniformProcess
-from di4c.schedules import ExponentialSchedule
+from di4c.exact.pairs import AbsorbingPair, MaskedPair, UniformPair
+from di4c.processes import UniformProcess, two_state_process
+from di4c.schedules import ExponentialSchedule, LinearSchedule, uniform_grid
 
 
 def limit_or_message(gap: float) -> float | str:
@@ -40,12 +41,12 @@ def test_an_integral_that_does_not_converge_ends():
         return torch.tensor([math.sin(1e12 * t)], dtype=torch.float64)
 
     with pytest.raises(ValueError, match="did not converge"):
-        limits._integrate(rough, 0.0, 1.0, 1e-8)
+        limits._integrate(rough, 0.0, 1.0, 1e-8, 1.0)
     assert len(calls) < 5000
 
 
 def test_an_integrand_may_jump_at_a_break():
-    """The rule is exact for a constant on each side of the jump."""
+    """The rule is nearly exact for a constant on each side of the jump."""
     calls = []
 
     def jumps(t):
@@ -55,7 +56,35 @@ def test_an_integrand_may_jump_at_a_break():
     found, work = [], []
     for breaks in ((0.3,), ()):
         calls.clear()
-        found.append(float(limits._integrate(jumps, 0.0, 2.0, 1e-8, breaks)))
+        found.append(float(limits._integrate(jumps, 0.0, 2.0, 1e-8, 1.0, breaks)))
         work.append(len(calls))
     assert found[0] == pytest.approx(0.3 + 3 * 1.7, abs=1e-14)
     assert work[0] < work[1] / 5
+
+
+@pytest.mark.parametrize("horizon", [1e-50, 1e-8, 1e3, 1e9, 1e16, 1e50])
+def test_the_limit_over_any_time(horizon):
+    """In another unit of time it is the same; long after the noise has ended nothing is added."""
+    linear = UniformPair(theta=0.5, schedule=LinearSchedule(horizon))
+    unit = UniformPair(theta=0.5, schedule=LinearSchedule(1.0)).limit()
+    general = exact.limit_n_tv(linear.process, linear.data_law.reshape(-1))
+    assert [linear.limit(), general] == pytest.approx([unit, unit], rel=1e-9)
+    process = two_state_process(0.5, 0.5, horizon)
+    found = exact.limit_n_tv(process, linear.data_law.reshape(-1))
+    pair = UniformPair(theta=0.5, schedule=ExponentialSchedule(horizon, 1.0))
+    left = math.exp(-4 * horizon)
+    closed = horizon * 0.5 * -math.expm1(-4 * horizon) / (1 - 0.25 * left) / 2
+    assert [found, pair.limit()] == pytest.approx([closed, closed], rel=1e-9)
+    assert pair.upper_bound(uniform_grid(4, horizon)) >= 0.99 * min(1.0, closed / 4)
+
+
+@pytest.mark.parametrize("horizon", [1e16, 1e30])
+def test_other_pairs_over_a_long_time(horizon):
+    """Their limits grow with the horizon once the noise has ended."""
+    for pair in (MaskedPair, AbsorbingPair):
+        options = {"p_0": torch.eye(2) / 2} if pair is MaskedPair else {"weight": 0.5}
+        long, short = (
+            pair(schedule=ExponentialSchedule(end, 1.0), **options).limit()
+            for end in (horizon, 100.0)
+        )
+        assert long / horizon == pytest.approx(short / 100.0, rel=1e-12)

@@ -162,6 +162,7 @@ full_scale.train digits --out {new} --optimizer.ema-decay nan
 full_scale.train digits --out {new} --optimizer.of-batch 0 --optimizer.scale-rate
 full_scale.train digits --out {new} --optimizer.of-batch -4 --optimizer.scale-rate
 full_scale.train digits --out {new} --data.generated 99999999999999999999
+full_scale.train digits --out {new} --data.generated 1000000000000
 full_scale.train digits --out {new} --num-latents 99999999999999999999
 full_scale.train digits --out {new} --steps 99999999999999999999
 full_scale.train words --out folder-with-files
@@ -240,7 +241,13 @@ toys/leaderboard.py --figure x.svg
 toys/leaderboard.py --law {law} --task law
 toys/letter_windows.py --seed -1
 toys/theorem2_training.py --seed -1
+toys/theorem2_training.py --dims 2147483647
+toys/theorem2_training.py --dims 40
+toys/theorem2_training.py --steps 2147483647
+toys/theorem2_training.py --latents 2147483647
 toys/two_dim_tv.py --seed -1
+toys/two_dim_tv.py --horizon 1e308
+toys/two_dim_tv.py --rate 1e51
 toys/two_dim_tv.py --steps 99999999999999999999
 """
 """Wrong values and combinations."""

@@ -202,7 +202,7 @@ TRIANGLE = torch.tensor([0.0, 0.3, 0.3, 0.4], dtype=torch.float64)
             UniformProcess(2),
             EQUAL,
             {"stop": 1.0},
-            r"stop must lie in \[0, horizon = 1.0\); got 1.0",
+            r"stop must lie in \[0, 1.0\); got 1.0",
         ),
         (gaussian_process(4, floor=1e-8), torch.ones(16) / 16, {}, "floor = 0"),
         (UniformProcess(2), torch.ones(4) / 3, {}, "q_0 must sum to 1"),

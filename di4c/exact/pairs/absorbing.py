@@ -103,15 +103,14 @@ class AbsorbingPair(Pair):
         if end is None or energy is None or self._floored(alphas[-1]):
             return None
         first = 2 * math.sin(self._phi(alphas[1])) ** 2
-        return (1 - self.weight) * max(end * energy / (len(alphas) - 1), first)
+        return (1 - self.weight) * max(energy / (len(alphas) - 1), first)
 
     def limit(self) -> float | None:
         r"""$(1-a)\, T \int_0^T \phi'^2 dt$."""
-        horizon = self.schedule.horizon
-        energy = self._energy(horizon, self._slope)
+        energy = self._energy(self.schedule.horizon, self._slope)
         if energy is None or self._floored(self._last_alpha):
             return None
-        return (1 - self.weight) * horizon * energy
+        return (1 - self.weight) * energy
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
         r"""The grid that is equispaced in $\phi$; it is the best one from q_T."""

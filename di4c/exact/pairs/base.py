@@ -89,18 +89,24 @@ class Pair(ABC):
         return self.schedule.alpha(torch.tensor(times, dtype=torch.float64)).tolist()
 
     def _energy(self, end: float, slope: Callable[[Tensor], Tensor]) -> float | None:
-        r"""$\int_0^{end} (\alpha'(t)\, slope(1 - \alpha))^2 dt$; None if $\alpha'(0)$ is infinite.
+        r"""$end \int_0^{end} (\alpha'(t)\, slope(1 - \alpha))^2 dt$.
 
-        Gauss-Legendre quadrature on intervals that halve towards 0, where the integrand may peak.
+        Gauss-Legendre quadrature on intervals that halve towards 0, where the integrand may peak,
+        until they are much shorter than $1 / |\alpha'(0)|$. The variable is t / end.
+
+        Returns:
+            None if $\alpha'(0)$ is infinite.
         """
-        if not math.isfinite(float(self.schedule.derivative(0.0))):
+        fastest = -float(self.schedule.derivative(0.0))
+        if not math.isfinite(fastest):
             return None
+        halvings = 48 + max(0, math.frexp(end)[1] + math.frexp(fastest)[1])
         nodes, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(20))
-        last = end * 0.5 ** torch.arange(48, dtype=torch.float64)
+        last = 0.5 ** torch.arange(halvings, dtype=torch.float64)
         first = torch.cat([last[1:], torch.zeros(1, dtype=torch.float64)])
         half = ((last - first) / 2)[:, None]
-        t = first[:, None] + half * (1 + nodes)
-        speed = self.schedule.derivative(t) * slope(self.schedule.complement(t))
+        t = (first[:, None] + half * (1 + nodes)) * end
+        speed = self.schedule.derivative(t) * end * slope(self.schedule.complement(t))
         return float((half * weights * speed**2).sum())
 
     @property

@@ -83,13 +83,12 @@ class MaskedPair(Pair):
         energy = None if end is None else self._energy(end, torch.ones_like)
         if end is None or energy is None:
             return None
-        return self._scaled(end * energy / (len(alphas) - 1), alphas[-1])
+        return self._scaled(energy / (len(alphas) - 1), alphas[-1])
 
     def limit(self) -> float | None:
         r"""$d_{12}\, T \int_0^T \alpha'^2 dt$."""
-        horizon = self.schedule.horizon
-        energy = self._energy(horizon, torch.ones_like)
-        return None if energy is None else self._scaled(horizon * energy, self._last_alpha)
+        energy = self._energy(self.schedule.horizon, torch.ones_like)
+        return None if energy is None else self._scaled(energy, self._last_alpha)
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
         r"""The grid that is equispaced in $\alpha$."""

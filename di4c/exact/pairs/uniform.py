@@ -113,7 +113,7 @@ class UniformPair(Pair):
         if energy is None:
             return None
         # Cut at e^700 to avoid an overflow. A bound above 1 says nothing about a total variation.
-        excess = math.expm1(min(2 * end * energy / num_steps, 700.0))
+        excess = math.expm1(min(2 * energy / num_steps, 700.0))
         return min(1.0, self._bounded(excess, alphas[-1]))
 
     def limit(self) -> float | None:
@@ -133,7 +133,7 @@ class UniformPair(Pair):
         energy = self._energy(horizon, self._slope)
         if energy is None or self._prior_factor(last) > 1:
             return None
-        return self._bounded(2 * horizon * energy, last)
+        return self._bounded(2 * energy, last)
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
         r"""The grid that is equispaced in $\psi$.
