@@ -4,6 +4,7 @@ import pandas as pd
 
 from full_scale.miniatures import open_miniature
 from full_scale.miniatures.ablation import CALLS
+from full_scale.miniatures.base import Kind
 from full_scale.miniatures.table import (
     HEADLINE_CALLS,
     Mean,
@@ -21,6 +22,12 @@ _KINDS = {
     "-data": "student, with data",
     "-data-alone": "data alone, no teacher",
 }
+_MEDIANS: tuple[tuple[str, str, Kind], ...] = (
+    ("of pure distillation", "", "student"),
+    ("of its hybrids with the teacher", "", "hybrid"),
+    ("of students with data", "-data", "student"),
+)
+"""Whose median is told: in words, the end of the experiment's name, and the model."""
 _MEMORY = {
     "digits": ("training_share", "nearer to its training images"),
     "mnist-tokens": ("training_share", "nearer to its training images"),
@@ -34,8 +41,8 @@ def everything() -> str:
     rows = read_csv(_FILE)
     mains = {name: open_miniature(name).main for name in dict.fromkeys(rows["miniature"])}
     parts = []
-    for what, end in (("of pure distillation", ""), ("of students with data", "-data")):
-        medians = headline(rows, mains, end)
+    for what, end, model in _MEDIANS:
+        medians = headline(rows, mains, end, model)
         said = [f"{value:.2f} at {_calls(n)}" for n, value in medians.items()]
         parts.append(f"Median of the equivalent steps {what}: {', '.join(said)}.\n")
     for name, main in mains.items():

@@ -199,7 +199,9 @@ def printed(miniature: Miniature, table: pd.DataFrame) -> str:
     return format_table(list(lines.values()), columns | {"equivalent": ("equivalent steps", "s")})
 
 
-def headline(table: pd.DataFrame, main: Mapping[str, str], end: str = "") -> dict[int, float]:
+def headline(
+    table: pd.DataFrame, main: Mapping[str, str], end: str = "", model: Kind = "student"
+) -> dict[int, float]:
     """Median over the miniatures of the equivalent steps, by default of pure distillation.
 
     A score that is better than the teacher's whole curve counts as the end of the curve.
@@ -208,14 +210,15 @@ def headline(table: pd.DataFrame, main: Mapping[str, str], end: str = "") -> dic
         table: rows of the CSV file.
         main: the main metric of each miniature by name.
         end: what the name of the experiment has behind that of the miniature.
+        model: what was measured.
 
     Returns:
-        The median at 1, 2 and 4 calls, where a student was measured.
+        The median at 1, 2 and 4 calls, where it was measured.
     """
     ratios: dict[int, list[float]] = {}
     for line in means(table):
         # The experiment of pure distillation has the name of the miniature.
-        wanted = (line.recipe, line.model) == (line.miniature + end, "student")
+        wanted = (line.recipe, line.model) == (line.miniature + end, model)
         if wanted and line.metric == main.get(line.miniature) and line.equivalent is not None:
             ratios.setdefault(line.nfe, []).append(line.equivalent.steps)
     return {nfe: median(ratios[nfe]) for nfe in HEADLINE_CALLS if nfe in ratios}

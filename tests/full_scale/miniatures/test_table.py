@@ -143,10 +143,11 @@ def test_headline_by_hand():
     tables = []
     for name, value in {"words": 0.2, "digits": 0.4, "mnist-tokens": 0.9}.items():
         student = row(name, "student", 1, 0, value)
-        others = [row(name, "hybrid", 1, 0, 0.0), row(f"{name}-data", "student", 1, 0, 0.0)]
+        others = [row(name, "hybrid", 1, 0, 0.2), row(f"{name}-data", "student", 1, 0, 0.0)]
         tables.append(frame(*TEACHER, student, *others).assign(miniature=name))
     tables.append(frame(row("words", "student", 2, 0, 0.4)))
     main = dict.fromkeys(("words", "digits", "mnist-tokens"), "real_share")
     found = headline(pd.concat(tables), main)
     assert found == {1: pytest.approx(4), 2: pytest.approx(2)}
     assert headline(pd.concat(tables), main, "-data") == {1: 1.0}, "worse than one teacher call"
+    assert headline(pd.concat(tables), main, model="hybrid") == {1: pytest.approx(2)}
