@@ -87,6 +87,15 @@ def own_latent() -> str:
     return markdown_table(header, lines)
 
 
+def _environments(manifests: list[dict[str, Any]]) -> str:
+    """The versions of Python and torch in manifests, each pair once."""
+    versions = (about["versions"] for about in manifests)
+    pairs = dict.fromkeys(
+        (v["python"].rpartition(".")[0], v["torch"].partition("+")[0]) for v in versions
+    )
+    return ", ".join(f"Python {python} and torch {torch}" for python, torch in sorted(pairs))
+
+
 def hard_use() -> str:
     """What `python -m tests.hard_use` tried, and how often something went wrong."""
     record = read_json(RESULTS / "robustness.json")
@@ -106,7 +115,9 @@ def hard_use() -> str:
             f"{r['tried']} changes of the code; the tests found {r['killed'] + r['timed out']}, "
             f"and {len(r['survivors']) - len(r['failures'])} change nothing"
         ),
-        "orders": lambda r: f"the whole suite in {r['runs']} orders",
+        "orders": lambda r: (
+            f"the whole suite in {r['runs']} orders, with {_environments(r['manifests'])}"
+        ),
     }
     lines = [
         (f"`{name}`", say(record[name]), str(len(record[name]["failures"])))

@@ -39,8 +39,7 @@ def manifest(seed: int | None = None, **extra: Any) -> dict[str, Any]:
         "command": _command(sys.orig_argv, sys.argv[0], ROOT),
         "seed": seed,
         "hardware": _hardware(),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in ("torch", "numpy", "scipy")},
+        "versions": _versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if taken := entries.keys() & extra.keys():
@@ -90,6 +89,14 @@ def _command(arguments: list[str], script: str, root: Path) -> str:
             value = path.relative_to(root).as_posix() if inside else path.name
         words.append(option + equals + value)
     return shlex.join(words)
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    # Its metadata leave out for which CUDA it was built.
+    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    return found | {name: importlib.metadata.version(name) for name in ("numpy", "scipy")}
 
 
 def _hardware() -> dict[str, Any]:
