@@ -56,7 +56,7 @@ def check_count(
         most: the largest number; None for none.
     """
     bound = f"be at least {least}" if most is None else f"lie in {least}..{most}"
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         bound = "be a whole number"
     elif (least is None or least <= value) and (most is None or value <= most):
         return

@@ -88,6 +88,7 @@ def test_the_estimates_know_of_checkpointed_blocks():
     assert 1 < less.operations() / plain.operations() < 4 / 3
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # torch says so on Python 3.13.0
 def test_a_compiled_network_trains_alike(tmp_path, monkeypatch, capsys):
     """The backend of torch.compile that runs the traced graph as it is needs no compiler."""
     run = _run(tmp_path, "tiny-text", micro_batch=4)

@@ -285,7 +285,7 @@ class TestIntervals:
         [
             (1, {}, "num_samples must be at least 2 for an interval; got 1"),
             (2, {"replicates": 1}, "replicates must be at least 2 for an interval; got 1"),
-            (2, {"level": 95.0}, r"level must lie in \(0, 1\), as in 0.95; got 95.0"),
+            (2, {"level": 95.0}, r"level must lie in \(0, 1\); got 95.0: use 0.95"),
         ],
     )
     def test_bad_arguments(self, count, options, message):

@@ -13,6 +13,8 @@ import reporting
 SCRIPT = '''"""What it shows.
 
     keeps   its lines
+
+Python 3.13 takes away what all lines have in common.
 """
 import sys
 from reporting import run_script, script_parser
