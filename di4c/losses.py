@@ -6,9 +6,8 @@ it is the training loss. Every loss returns one value for each example. The targ
 gradients flow to the student only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -97,8 +96,11 @@ class Target:
         return cls(samples, weights, log_marginals, False, mixture.precision)
 
 
-class LossTerms(NamedTuple):
-    """The two parts of a cross-entropy that the control variate splits.
+@dataclass(frozen=True)
+class LossTerms:
+    """The two parts of a cross-entropy that the control variate splits. It unpacks like a pair.
+
+    It is no named tuple, because torch 2.8 and 2.9 cannot compile their properties.
 
     Attributes:
         correlation: (B,), the part from dependence between coordinates.
@@ -107,6 +109,9 @@ class LossTerms(NamedTuple):
 
     correlation: Float[Tensor, "batch"]
     marginal: Float[Tensor, "batch"]
+
+    def __iter__(self) -> Iterator[Float[Tensor, "batch"]]:
+        return iter((self.correlation, self.marginal))
 
     @property
     def total(self) -> Float[Tensor, "batch"]:
