@@ -23,7 +23,7 @@ from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, HeadMixture, LogitsTransform
 from di4c.likelihood.checks import check_log_probs, check_shape
 from di4c.network_call import check_t, check_x_t
-from di4c.processes import ForwardProcess
+from di4c.processes import ForwardProcess, MaskedProcess
 from di4c.schedules import Schedule
 
 
@@ -145,23 +145,23 @@ class ExactDenoiser:
         check_x_t(x_t, self.num_dims, self.process.num_states)
         check_t(t, len(x_t), self.process.horizon)
         index = state_index(x_t, self.process.num_states)
-        if self.process.mask_state is not None:  # one table, of a time when all states can occur
-            t = torch.full_like(t, self.process.horizon / 2)
+        t = t if self.process.mask_state is None else 0 * t  # one table for all times
         times, group = t.double().unique(return_inverse=True)
         tables = [self.table(float(time)).to(x_t.device) for time in times]
         if len(tables) == 1:
             return tables[0][index]
-        result = torch.empty(*x_t.shape, tables[0].shape[-1], dtype=torch.float64)
-        result = result.to(x_t.device)
+        result = torch.empty(*x_t.shape, tables[0].shape[-1]).to(tables[0])
         for k, table in enumerate(tables):
-            rows = group == k
-            result[rows] = table[index[rows]]
+            result[group == k] = table[index[group == k]]
         return result
 
     def table(self, t: float) -> Float[Tensor, "atom dim value"]:
         """Log-probabilities at time t for every state, in the order of `exact.states`."""
         if t not in self._tables:
-            probs = posterior_marginals(self.process, self.q_0, 0.0, t)
+            noise, time = self.process, t
+            if noise.mask_state is not None:  # half of the values are masked: nothing underflows
+                noise, time = MaskedProcess(noise.num_states, mask_state=noise.mask_state), 0.5
+            probs = posterior_marginals(noise, self.q_0, 0.0, time)
             if self.process.mask_is_last:
                 probs = probs[..., :-1]
             self._tables[t] = probs.log()

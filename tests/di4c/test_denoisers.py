@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from di4c.denoisers import ExactDenoiser, FromLogits, TableDenoiser, state_index
 from di4c.exact import states
 from di4c.processes import MaskedProcess, UniformProcess
+from di4c.schedules import ExponentialSchedule
 from tests.helpers.goodness_of_fit import generator
 from theory.tools import oracle
 
@@ -40,6 +41,17 @@ def test_the_exact_denoiser_follows_bayes_rule(seed, kind, num_dims):
                 assert float(row[d, value]) == pytest.approx(
                     float(truth[d].get(value, 0)), abs=1e-12
                 )
+
+
+@pytest.mark.parametrize("rate", [1e-50, 1e3, 1e50])
+def test_the_exact_denoiser_of_masked_noise_does_not_depend_on_its_rate(rate):
+    """At half of the horizon alpha may be so small that its square underflows."""
+    q_0 = torch.rand(8, generator=generator(), dtype=torch.float64)
+    q_0, x_t = q_0 / q_0.sum(), states(3, 3)
+    t = torch.full((len(x_t),), 0.5)
+    fast = MaskedProcess(2, ExponentialSchedule(rate=rate))
+    expected = ExactDenoiser(MaskedProcess(2), q_0)(x_t, t)
+    torch.testing.assert_close(ExactDenoiser(fast, q_0)(x_t, t), expected, rtol=0, atol=1e-14)
 
 
 def test_the_exact_denoiser_takes_a_time_for_each_example():
