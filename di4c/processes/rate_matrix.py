@@ -170,19 +170,20 @@ def _checked_rates(rates: Tensor) -> Tensor:
 
 
 def _stationary_law(rates: Tensor) -> Tensor:
-    r"""Solve $\pi R = 0$, $\sum\pi = 1$ by least squares; exact if the law is unique.
+    r"""Solve $\pi R = 0$, $\sum\pi = 1$ by elimination; by least squares if there are several laws.
 
-    Least squares lose the digits of a law whose rates are far from 1. Elimination takes over then.
+    Least squares lose the digits of a law whose rates are far from each other.
 
     Raises:
         ValueError: If neither finds a law in double precision.
     """
-    system = torch.cat([rates.T, torch.ones(1, len(rates), dtype=torch.float64)])
-    target = torch.zeros(len(rates) + 1, dtype=torch.float64)
-    target[-1] = 1
-    law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min(0)
-    law = law / law.sum()
-    law = law if is_stationary(law, rates) else law_by_elimination(rates)
+    law = law_by_elimination(rates)
+    if not is_stationary(law, rates):
+        system = torch.cat([rates.T, torch.ones(1, len(rates), dtype=torch.float64)])
+        target = torch.zeros(len(rates) + 1, dtype=torch.float64)
+        target[-1] = 1
+        law = torch.linalg.lstsq(system, target[:, None]).solution[:, 0].clamp_min(0)
+        law = law / law.sum()
     if not is_stationary(law, rates):
         raise ValueError(
             "stationary must be given for this rate_matrix: its stationary law is not unique, or "

@@ -45,13 +45,18 @@ def law_by_elimination(rates: Float[Tensor, "source target"]) -> Float[Tensor, "
     r"""Solve $\pi R = 0$ by the elimination of Grassmann, Taksar and Heyman.
 
     Returns:
-        (S,), sums to 1. It is not finite if some state never leads to an earlier one.
+        (S,), sums to 1. It is not finite unless all states lead to one and the same.
     """
-    left = (rates - rates.diagonal().diag()) / rates.abs().max()
+    paths = (rates > 0).double() + torch.eye(len(rates), dtype=torch.float64)
+    for _ in range(len(rates).bit_length()):
+        paths = (paths @ paths).clamp_max(1.0)
+    first = int((paths > 0).all(0).int().argmax())  # all others lead to this state
+    order = (torch.arange(len(rates)) + first) % len(rates)
+    left = (rates - rates.diagonal().diag())[order][:, order] / rates.abs().max()
     for n in range(len(left) - 1, 0, -1):
         left[:n, n] /= left[n, :n].sum()
         left[:n, :n] += left[:n, n, None] * left[n, :n]
     law = torch.ones(len(left), dtype=left.dtype)
     for n in range(1, len(left)):
         law[n] = law[:n] @ left[:n, n]
-    return law / law.sum()
+    return (law / law.sum())[order.argsort()]

@@ -99,6 +99,26 @@ def test_the_stationary_law_of_any_rates(logs, scale):
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize(("fast", "slow"), [(1e8, 1e-8), (1e4, 1e-8), (1.0, 1e-14), (1.0, 1e-200)])
+def test_the_stationary_law_of_two_fast_pairs_with_a_slow_link(fast, slow):
+    """The net flow of a wrong law is below the rounding of the fast rates."""
+    rates = torch.zeros(4, 4, dtype=torch.float64)
+    rates[0, 1] = rates[1, 0] = rates[2, 3] = rates[3, 2] = fast
+    rates[1, 2], rates[2, 1] = slow, 2 * slow
+    rates -= rates.sum(1).diag()
+    expected = torch.tensor([1 / 3, 1 / 3, 1 / 6, 1 / 6], dtype=torch.float64)
+    torch.testing.assert_close(RateMatrixProcess(rates, 1e-3).prior(), expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("end", range(3))
+def test_all_mass_ends_in_the_absorbing_state(end):
+    rates = torch.zeros(3, 3, dtype=torch.float64)
+    for k in range(2):  # end + 2 -> end + 1 -> end
+        rates[(end + k + 1) % 3, (end + k) % 3] = 1.0
+    law = RateMatrixProcess(rates - rates.sum(1).diag()).prior()
+    torch.testing.assert_close(law, torch.eye(3, dtype=torch.float64)[end], rtol=0, atol=1e-14)
+
+
 def test_a_time_for_each_example_has_its_kernel():
     process = gaussian_process(8, stationary_sigma=0.3)
     times = torch.tensor([0.1, 0.7], dtype=torch.float64)
