@@ -29,8 +29,12 @@ def absorbing_tv(alphas: Sequence[Number], weight: Number, start: str = "q_T") -
         weight: a in (0, 1), the probability of 11.
         start: "q_T" or "prior".
     """
-    stay, mixed = absorbing_probabilities(alphas, weight, start)
-    lost = 1 - weight - stay
+    return _absorbing_tv([1 - alpha for alpha in alphas], weight, start)
+
+
+def _absorbing_tv(complements: Sequence[Number], weight: Number, start: str) -> Number:
+    r"""`absorbing_tv` from $1 - \alpha$, which keeps its digits where alpha rounds to 1."""
+    _, mixed, lost = _probabilities(complements, weight, start)
     return max(lost, 2 * mixed, 2 * mixed - lost)
 
 
@@ -38,19 +42,29 @@ def absorbing_probabilities(
     alphas: Sequence[Number], weight: Number, start: str = "q_T"
 ) -> tuple[Number, Number]:
     """The probabilities P(00) and P(01) = P(10) of the sampler; arguments as in `absorbing_tv`."""
-    odds = weight / (1 - weight)
+    stay, mixed, _ = _probabilities([1 - alpha for alpha in alphas], weight, start)
+    return stay, mixed
 
-    def cosine_squared(a: Number, b: Number) -> Number:
-        x, y = 1 - a, 1 - b
-        return (1 + odds * x * y) ** 2 / ((1 + odds * x * x) * (1 + odds * y * y))
 
-    mass = 1 - weight
+def _probabilities(
+    complements: Sequence[Number], weight: Number, start: str
+) -> tuple[Number, Number, Number]:
+    """P(00), P(01) and 1 - a - P(00), which is small, without cancellation."""
+    odds, mass = weight / (1 - weight), 1 - weight
+    sines = [  # sin^2 of the differences of phi
+        odds * (y - x) ** 2 / ((1 + odds * x * x) * (1 + odds * y * y))
+        for x, y in itertools.pairwise(complements)
+    ]
+    lost = 0 * mass
     if start == "prior":
-        mass = 1 / (1 + odds * (1 - alphas[-1]) ** 2)
-    for a, b in itertools.pairwise(alphas[1:]):
-        mass = mass * cosine_squared(a, b)
-    last = cosine_squared(alphas[0], alphas[1])
-    return mass * last, mass * (1 - last)
+        last = complements[-1]
+        mass = 1 / (1 + odds * last**2)
+        lost = -weight * (1 - last) * (1 + last) * mass
+    before = mass  # of 00 before the last step
+    for sine in sines[1:]:
+        lost, before = lost + before * sine, before * (1 - sine)
+    mixed = before * sines[0]
+    return before - mixed, mixed, lost + mixed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,28 +101,28 @@ class AbsorbingPair(Pair):
         return absorbing_process(self.schedule)
 
     def closed_form(self, grid: Grid) -> float:
-        return float(absorbing_tv(self._alphas(grid), self.weight, self.start))
+        return float(_absorbing_tv(self._complements(grid), self.weight, self.start))
 
     def lower_bound(self, grid: Grid) -> float | None:
         r"""$(1-a) (1 - e^{-\phi_N^2 / N})$, on every grid."""
-        alphas = self._alphas(grid)
-        if self._floored(alphas[-1]):
+        lost = self._complements(grid)
+        if self._floored(grid[-1]):
             return None
-        return (1 - self.weight) * -math.expm1(-(self._phi(alphas[-1]) ** 2) / (len(alphas) - 1))
+        return (1 - self.weight) * -math.expm1(-(self._phi(lost[-1]) ** 2) / (len(lost) - 1))
 
     def upper_bound(self, grid: Grid) -> float | None:
         r"""$(1-a) \max\{t_N \int \phi'^2 / N,\ 2 \sin^2 \phi_1\}$, on the uniform grid."""
-        end, alphas = uniform_end(grid), self._alphas(grid)
+        end, lost = uniform_end(grid), self._complements(grid)
         energy = None if end is None else self._energy(end, self._slope)
-        if end is None or energy is None or self._floored(alphas[-1]):
+        if end is None or energy is None or self._floored(end):
             return None
-        first = 2 * math.sin(self._phi(alphas[1])) ** 2
-        return (1 - self.weight) * max(energy / (len(alphas) - 1), first)
+        first = 2 * math.sin(self._phi(lost[1])) ** 2
+        return (1 - self.weight) * max(energy / (len(lost) - 1), first)
 
     def limit(self) -> float | None:
         r"""$(1-a)\, T \int_0^T \phi'^2 dt$."""
         energy = self._energy(self.schedule.horizon, self._slope)
-        if energy is None or self._floored(self._last_alpha):
+        if energy is None or self._floored(self.schedule.horizon):
             return None
         return (1 - self.weight) * energy
 
@@ -119,18 +133,20 @@ class AbsorbingPair(Pair):
     def best_tv(self, num_steps: int) -> float | None:
         r"""$(1-a) (1 - \cos^{2N}(\phi_T / N))$ for N >= 2; $2 (1-a) \sin^2 \phi_T$ for N = 1."""
         check_count("num_steps", num_steps)
-        if self._floored(self._last_alpha):
+        if self._floored(self.schedule.horizon):
             return None
-        return self.closed_form(self.best_grid(num_steps))
+        sine = math.sin(self._phi(self._last) / num_steps) ** 2
+        lost = 2 * sine if num_steps == 1 else -math.expm1(num_steps * math.log1p(-sine))
+        return (1 - self.weight) * lost
 
-    def _phi(self, alpha: float) -> float:
-        return math.atan(math.sqrt(self.weight / (1 - self.weight)) * (1 - alpha))
+    def _phi(self, complement: float) -> float:
+        return math.atan(math.sqrt(self.weight / (1 - self.weight)) * complement)
 
     def _slope(self, complement: Tensor) -> Tensor:
         """Derivative of phi with respect to 1 - alpha."""
         odds = self.weight / (1 - self.weight)
         return math.sqrt(odds) / (1 + odds * complement**2)
 
-    def _floored(self, last_alpha: float) -> bool:
+    def _floored(self, end: float | Tensor) -> bool:
         """Whether the error does not vanish: start from the prior with ones left at the end."""
-        return self.start == "prior" and last_alpha > 0
+        return self.start == "prior" and float(self.schedule.alpha(end)) > 0

@@ -79,20 +79,22 @@ class Pair(ABC):
             ValueError: If there is no step.
         """
 
-    def _alphas(self, grid: Grid) -> list[float]:
+    def _complements(self, grid: Grid) -> list[float]:
+        r"""$1 - \alpha$ on the grid; it keeps its digits where alpha rounds to 1."""
         times = check_grid(grid)
         if times[0] != 0 or times[-1] > self.schedule.horizon * (1 + 1e-12):
             raise ValueError(
                 f"grid must run from 0 to at most the horizon {self.schedule.horizon}; "
                 f"got {times[0]} to {times[-1]}"
             )
-        return self.schedule.alpha(torch.tensor(times, dtype=torch.float64)).tolist()
+        return self.schedule.complement(torch.tensor(times, dtype=torch.float64)).tolist()
 
     def _energy(self, end: float, slope: Callable[[Tensor], Tensor]) -> float | None:
         r"""$end \int_0^{end} (\alpha'(t)\, slope(1 - \alpha))^2 dt$.
 
         Gauss-Legendre quadrature on intervals that halve towards 0, where the integrand may peak,
-        until they are much shorter than $1 / |\alpha'(0)|$. The variable is t / end.
+        until they are much shorter than $1 / |\alpha'(0)|$, even in units of the rounding of 1. The
+        variable is t / end.
 
         Returns:
             None if $\alpha'(0)$ is infinite.
@@ -100,7 +102,7 @@ class Pair(ABC):
         fastest = -float(self.schedule.derivative(0.0))
         if not math.isfinite(fastest):
             return None
-        halvings = 48 + max(0, math.frexp(end)[1] + math.frexp(fastest)[1])
+        halvings = 64 + max(0, math.frexp(end)[1] + math.frexp(fastest)[1])
         nodes, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(20))
         last = 0.5 ** torch.arange(halvings, dtype=torch.float64)
         first = torch.cat([last[1:], torch.zeros(1, dtype=torch.float64)])
@@ -110,8 +112,9 @@ class Pair(ABC):
         return float((half * weights * speed**2).sum())
 
     @property
-    def _last_alpha(self) -> float:
-        return float(self.schedule.alpha(self.schedule.horizon))
+    def _last(self) -> float:
+        r"""$1 - \alpha$ at the horizon."""
+        return float(self.schedule.complement(self.schedule.horizon))
 
 
 def uniform_end(grid: Grid) -> float | None:

@@ -52,13 +52,13 @@ def log_coefficient(
         if p[x] > 0 or first + second == 0:  # a state that is never reached is carried over
             measure[x] += amount
         else:
-            measure[x ^ 2] += amount * first / (first + second)
-            measure[x ^ 1] += amount * second / (first + second)
+            measure[x ^ 2] += amount * (first / (first + second))
+            measure[x ^ 1] += amount * (second / (first + second))
 
     for x in range(4):
         first, second = inflow(x)
-        if p[x] == 0 and first * second > 0:
-            coefficient = first * second / (first + second)
+        if p[x] == 0 and first > 0 and second > 0:
+            coefficient = first * (second / (first + second))
             add_reverse(x ^ 3, coefficient)
             add_reverse(x, coefficient)
             measure[x ^ 2] -= coefficient

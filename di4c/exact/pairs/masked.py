@@ -28,8 +28,13 @@ def masked_tv(alphas: Sequence[Number], dependence: Number, start: str = "q_T") 
         dependence: $d_{12} = d_{TV}(p_0, p_0^1 \otimes p_0^2)$.
         start: "q_T" or "prior".
     """
-    total = dependence * sum((a - b) ** 2 for a, b in itertools.pairwise(alphas))
-    return total / (1 - alphas[-1]) ** 2 if start == "prior" else total
+    return _masked_tv([1 - alpha for alpha in alphas], dependence, start)
+
+
+def _masked_tv(complements: Sequence[Number], dependence: Number, start: str) -> Number:
+    r"""`masked_tv` from $1 - \alpha$, which keeps its digits where alpha rounds to 1."""
+    norm = complements[-1] if start == "prior" else 1
+    return dependence * sum(((b - a) / norm) ** 2 for a, b in itertools.pairwise(complements))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,25 +75,25 @@ class MaskedPair(Pair):
         return float(total_variation(law, product_law(marginals(law, 2, num_values))))
 
     def closed_form(self, grid: Grid) -> float:
-        return float(masked_tv(self._alphas(grid), self.dependence, self.start))
+        return float(_masked_tv(self._complements(grid), self.dependence, self.start))
 
     def lower_bound(self, grid: Grid) -> float:
         r"""$d_{12} (1 - \alpha_N)^2 / N$, on every grid."""
-        alphas = self._alphas(grid)
-        return self._scaled((1 - alphas[-1]) ** 2 / (len(alphas) - 1), alphas[-1])
+        complements = self._complements(grid)
+        return self._scaled(complements[-1] ** 2 / (len(complements) - 1), complements[-1])
 
     def upper_bound(self, grid: Grid) -> float | None:
         r"""$d_{12}\, t_N \int \alpha'^2 / N$ (the limit divided by N), on the uniform grid only."""
-        end, alphas = uniform_end(grid), self._alphas(grid)
+        end, complements = uniform_end(grid), self._complements(grid)
         energy = None if end is None else self._energy(end, torch.ones_like)
         if end is None or energy is None:
             return None
-        return self._scaled(energy / (len(alphas) - 1), alphas[-1])
+        return self._scaled(energy / (len(complements) - 1), complements[-1])
 
     def limit(self) -> float | None:
         r"""$d_{12}\, T \int_0^T \alpha'^2 dt$."""
         energy = self._energy(self.schedule.horizon, torch.ones_like)
-        return None if energy is None else self._scaled(energy, self._last_alpha)
+        return None if energy is None else self._scaled(energy, self._last)
 
     def best_grid(self, num_steps: int) -> Float[Tensor, "time"]:
         r"""The grid that is equispaced in $\alpha$."""
@@ -97,9 +102,8 @@ class MaskedPair(Pair):
     def best_tv(self, num_steps: int) -> float:
         r"""$d_{12} (1 - \alpha_T)^2 / N$."""
         check_count("num_steps", num_steps)
-        last = self._last_alpha
-        return self._scaled((1 - last) ** 2 / num_steps, last)
+        return self._scaled(self._last**2 / num_steps, self._last)
 
-    def _scaled(self, squares: float, last_alpha: float) -> float:
-        norm = (1 - last_alpha) ** 2 if self.start == "prior" else 1.0
+    def _scaled(self, squares: float, last: float) -> float:
+        norm = last**2 if self.start == "prior" else 1.0
         return self.dependence * squares / norm

@@ -29,15 +29,24 @@ def uniform_tv(correlations: Sequence[Number], start: str = "q_T") -> Number:
         correlations: $w_k = \theta \alpha_k^2$ on the grid, with $w_0 = \theta$ in [-1, 1].
         start: "q_T" or "prior".
     """
-    w = [abs(value) for value in correlations] + ([0 * correlations[0]] if start == "prior" else [])
+    w = [abs(value) for value in correlations]
+    drops = [a - b for a, b in itertools.pairwise(w)]
+    return _uniform_tv(w, [1 - value for value in w], drops, start)
+
+
+def _uniform_tv(w: list[Number], far: list[Number], drops: list[Number], start: str) -> Number:
+    """`uniform_tv` from all w, from all 1 - w and from the differences of w."""
     if w[0] == 0:
         return w[0]
+    if start == "prior":
+        far, drops = [*far, 1], [*drops, w[-1]]
+    rest = [a * (2 - a) for a in far]  # 1 - w^2
     excess = 0 * w[0]  # the product over all steps but the last (k = 1), minus 1
-    for a, b in itertools.pairwise(w[1:]):
-        gap = 2 * (a - b) ** 2 / ((1 - a * a) * (1 - b * b))
+    for drop, a, b in zip(drops[1:], rest[1:-1], rest[2:], strict=True):
+        gap = 2 * drop**2 / (a * b)
         excess = excess * (1 + gap) + gap
-    last = (w[0] - w[1]) ** 2 / (2 * w[0] * (1 - w[1] ** 2))
-    return excess * (1 - w[0] ** 2) / (4 * w[0]) + last * (1 + excess)
+    last = drops[0] * (drops[0] / rest[1]) / (2 * w[0])
+    return excess * rest[0] / (4 * w[0]) + last * (1 + excess)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,8 +86,11 @@ class UniformPair(Pair):
         return UniformProcess(2, self.schedule)
 
     def closed_form(self, grid: Grid) -> float:
-        correlations = [self.theta * alpha**2 for alpha in self._alphas(grid)]
-        return float(uniform_tv(correlations, self.start))
+        lost, theta = self._complements(grid), abs(self.theta)
+        # The difference of two squares of alpha keeps its digits near alpha = 1.
+        drops = [theta * (b - a) * (2 - a - b) for a, b in itertools.pairwise(lost)]
+        w, far = map(list, zip(*((self._w(x), self._far(x)) for x in lost), strict=True))
+        return float(_uniform_tv(w, far, drops, self.start))
 
     def lower_bound(self, grid: Grid) -> float:
         r"""$(\psi_0 - \psi_N)^2 / (N \sinh 2\psi_0)$, on every grid.
@@ -87,11 +99,10 @@ class UniformPair(Pair):
         the bound is $\tfrac12 f_1$. It is of order 1/N only if the first step is, and other grids
         may have a smaller error.
         """
-        alphas = self._alphas(grid)
+        lost = self._complements(grid)
         if abs(self.theta) == 1:
-            return self._extreme(alphas[1], alphas[-1])
-        drop = self._psi(1.0) - self._psi(alphas[-1])
-        return self._bounded(2 * drop**2 / (len(alphas) - 1), alphas[-1])
+            return self._extreme(lost[1], lost[-1])
+        return self._bounded(2 * self._psi_drop(lost[-1]) ** 2 / (len(lost) - 1), lost[-1])
 
     def upper_bound(self, grid: Grid) -> float | None:
         r"""$[e^{2 t_N J / N} - 1] / (2 \sinh 2\psi_0)$ with $J = \int \psi'^2$, and at most 1.
@@ -100,21 +111,21 @@ class UniformPair(Pair):
         schedule only. There it is $\tfrac12 f_1 \prod_{k=2}^N [1 + 1 / 2k(k-1)]$, because
         $f = \tanh 2rt$ is concave. It never exceeds limit / N.
         """
-        end, alphas = uniform_end(grid), self._alphas(grid)
-        num_steps = len(alphas) - 1
+        end, lost = uniform_end(grid), self._complements(grid)
+        num_steps = len(lost) - 1
         if end is None:
             return None
         if abs(self.theta) == 1:
             if not isinstance(self.schedule, ExponentialSchedule):
                 return None
             growth = math.prod(1 + 1 / (2 * k * (k - 1)) for k in range(2, num_steps + 1))
-            return self._extreme(alphas[1], alphas[-1]) * growth
+            return self._extreme(lost[1], lost[-1]) * growth
         energy = self._energy(end, self._slope)
         if energy is None:
             return None
         # Cut at e^700 to avoid an overflow. A bound above 1 says nothing about a total variation.
         excess = math.expm1(min(2 * energy / num_steps, 700.0))
-        return min(1.0, self._bounded(excess, alphas[-1]))
+        return min(1.0, self._bounded(excess, lost[-1]))
 
     def limit(self) -> float | None:
         r"""$T \int \psi'^2 / \sinh 2\psi_0$; $T |\alpha'(0)| \cosh(\pi/2) / \pi$ at $|\theta| = 1$.
@@ -123,15 +134,17 @@ class UniformPair(Pair):
         and $2 \cosh(\pi/2)\, r T / \pi$. From the prior at $|\theta| < 1$ the limit exists only if
         $\alpha_T = 0$; otherwise the error does not vanish as N grows.
         """
-        horizon, last = self.schedule.horizon, self._last_alpha
+        horizon, last = self.schedule.horizon, self._last
         if abs(self.theta) == 1:
             speed = -float(self.schedule.derivative(0.0))
-            limit = horizon * speed * math.cosh(math.pi / 2) / math.pi * self._prior_factor(last)
+            limit = (
+                horizon * speed * math.cosh(math.pi / 2) / math.pi * (1 + self._prior_excess(last))
+            )
             return limit if math.isfinite(limit) else None
         if self.theta == 0:
             return 0.0
         energy = self._energy(horizon, self._slope)
-        if energy is None or self._prior_factor(last) > 1:
+        if energy is None or self._prior_excess(last) > 1e-16:
             return None
         return self._bounded(2 * energy, last)
 
@@ -152,15 +165,26 @@ class UniformPair(Pair):
         the error over all grids is not bounded below by a multiple of 1 / N.
         """
         check_count("num_steps", num_steps)
-        last = self._last_alpha
+        last = self._last
         if abs(self.theta) == 1:
             return self._extreme(last, last) * 2.0 ** (1 - num_steps)
-        half_gap = (self._psi(1.0) - self._psi(last)) / num_steps
+        half_gap = self._psi_drop(last) / num_steps
         log_product = num_steps * math.log1p(2 * math.sinh(half_gap) ** 2)
         return self._bounded(math.expm1(log_product), last)
 
-    def _psi(self, alpha: float) -> float:
-        return math.atanh(abs(self.theta) * alpha**2)
+    def _w(self, complement: float) -> float:
+        return abs(self.theta) * (1 - complement) ** 2
+
+    def _far(self, complement: float) -> float:
+        """1 - w without cancellation, from 1 - alpha."""
+        theta = abs(self.theta)
+        return (1 - theta) + theta * complement * (2 - complement)
+
+    def _psi_drop(self, complement: float) -> float:
+        """How much psi has fallen since alpha = 1, without cancellation, from 1 - alpha."""
+        theta = abs(self.theta)
+        lost = theta * complement * (2 - complement)
+        return math.log1p(2 * lost / ((1 - theta) * (2 - self._far(complement)))) / 2
 
     def _slope(self, complement: Tensor) -> Tensor:
         """Derivative of psi with respect to alpha, from 1 - alpha; 1 - w without cancellation."""
@@ -168,17 +192,20 @@ class UniformPair(Pair):
         far = (1 - theta) + theta * complement * (2 - complement)
         return 2 * theta * alpha / (far * (1 + theta * alpha**2))
 
-    def _prior_factor(self, last_alpha: float) -> float:
-        return math.cosh(2 * self._psi(last_alpha)) if self.start == "prior" else 1.0
+    def _prior_excess(self, last: float) -> float:
+        r"""$\cosh 2\psi - 1$ from 1 - alpha at the last time; 0 for the start from q_T."""
+        far = self._far(last)
+        return 2 * self._w(last) ** 2 / (far * (2 - far)) if self.start == "prior" else 0.0
 
-    def _bounded(self, excess: float, last_alpha: float) -> float:
+    def _bounded(self, excess: float, last: float) -> float:
         """(product - 1) / (2 sinh 2 psi_0), where the product from q_T is 1 + excess."""
         theta = abs(self.theta)
         if theta == 0:
             return 0.0
-        factor = self._prior_factor(last_alpha)
-        return (excess * factor + (factor - 1)) * (1 - theta**2) / (4 * theta)
+        more = self._prior_excess(last)
+        return (excess * (1 + more) + more) * (1 - theta) * (1 + theta) / (4 * theta)
 
-    def _extreme(self, alpha: float, last_alpha: float) -> float:
-        """Value of f / 2 at alpha, for |theta| = 1, times the factor of the prior."""
-        return (1 - alpha**2) / (1 + alpha**2) / 2 * self._prior_factor(last_alpha)
+    def _extreme(self, complement: float, last: float) -> float:
+        """Value of f / 2 at 1 - alpha, for |theta| = 1, times the factor of the prior."""
+        far = self._far(complement)
+        return far / (2 - far) / 2 * (1 + self._prior_excess(last))
