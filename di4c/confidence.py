@@ -20,6 +20,7 @@ from di4c.conditioning import Held
 from di4c.denoisers import Denoiser
 from di4c.latents import Latent, latent_draws
 from di4c.likelihood.checks import check_shape
+from di4c.likelihood.mixture import at_least_float32
 from di4c.maskgit_schedule import ramp, reveal_count, reveal_counts
 from di4c.network_call import entry, next_latent, predict
 from di4c.processes import ForwardProcess, MaskedProcess
@@ -94,7 +95,7 @@ def confidence_step(
         The states after the step and the positions that are still to be revealed, both (..., D).
     """
     if predictions is None:
-        predictions = categorical(log_probs.exp(), generator=generator)
+        predictions = categorical(at_least_float32(log_probs).exp(), generator=generator)
     if gumbels is None:
         gumbels = gumbel(x_t.shape, generator=generator, device=x_t.device)
     confidence = log_probs.gather(-1, predictions[..., None]).squeeze(-1).double()

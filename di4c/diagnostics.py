@@ -27,7 +27,7 @@ from torch import Tensor
 from di4c.checks import check_count, check_number, first_index, require_tensor
 from di4c.exact import states
 from di4c.exact.laws import require_memory
-from di4c.likelihood.mixture import DenseMixture, log_joint, log_product
+from di4c.likelihood.mixture import DenseMixture, at_least_float32, log_joint, log_product
 from di4c.network_call import check_gathered, check_mixture
 from di4c.rng import Generator, categorical, invert, uniform
 
@@ -70,7 +70,7 @@ def mixture_atoms(
     component = categorical(weights, generator=generator)  # (B, N)
     uniforms = uniform((batch, num_atoms, num_dims), generator=generator, device=log_probs.device)
     rows = torch.arange(batch, device=log_probs.device)[:, None]
-    return invert(log_probs[rows, component].exp(), uniforms)
+    return invert(at_least_float32(log_probs[rows, component]).exp(), uniforms)
 
 
 def captured_total_correlation(

@@ -124,11 +124,11 @@ class DenseMixture:
         # The index runs along S, so the backward pass needs one (B, L, D, S) tensor. Expanding
         # log_probs over atoms would need one for each atom.
         index = x.transpose(1, 2)[:, None].expand(-1, num_latents, -1, -1)
-        return _at_least_float32(self.log_probs.gather(-1, index))
+        return at_least_float32(self.log_probs.gather(-1, index))
 
     def log_marginals(self) -> Float[Tensor, "batch dim state"]:
         r"""$\log \sum_l w_l p_l^d(s)$, (B, D, S)."""
-        return log_mixture(_at_least_float32(self.log_probs), self.log_weights)
+        return log_mixture(at_least_float32(self.log_probs), self.log_weights)
 
     def marginal_kl(self, log_target: Float[Tensor, "batch dim state"]) -> Float[Tensor, "batch"]:
         check_log_target(log_target, self._shape, self.validate)
@@ -138,7 +138,7 @@ class DenseMixture:
         self, log_target: Float[Tensor, "batch dim state"]
     ) -> Float[Tensor, "batch"]:
         check_log_target(log_target, self._shape, self.validate)
-        per_latent = kl(log_target[:, None], _at_least_float32(self.log_probs)).sum(-1)  # (B, L)
+        per_latent = kl(log_target[:, None], at_least_float32(self.log_probs)).sum(-1)  # (B, L)
         weights = self.log_weights.to(per_latent).exp()
         return (weights * per_latent.masked_fill(weights == 0, 0)).sum(-1)
 
@@ -153,7 +153,8 @@ class DenseMixture:
         Returns:
             Samples (B, L, D) and log-marginals (B, D, S).
         """
-        return categorical(self.log_probs.exp(), generator=generator), self.log_marginals()
+        probs = at_least_float32(self.log_probs).exp()  # half precision would lose the tails
+        return categorical(probs, generator=generator), self.log_marginals()
 
     @property
     def precision(self) -> torch.dtype:
@@ -228,5 +229,6 @@ def check_log_target(log_target: Tensor, shape: tuple[int, int, int], validate: 
         check_log_probs("log_target", log_target, precision=torch.bfloat16)
 
 
-def _at_least_float32(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
+    """The values in float32 or wider. Below 6e-8, exp is 0 in float16."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -22,6 +22,8 @@ from di4c import (
     exact_step,
     prior_samples,
 )
+from di4c.confidence import confidence_step
+from di4c.diagnostics import mixture_atoms
 from di4c.latents import uniform_log_weights
 from tests.helpers.refusals import assert_refused
 
@@ -32,6 +34,32 @@ PROCESS = MaskedProcess(STATES)
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("where", ["mixture", "atoms", "confidence"])
+def test_draws_keep_the_mass_of_many_unlikely_states(dtype, where, monkeypatch):
+    """50,000 states have 2e-8 each, which is 0 in float16."""
+    law = torch.full((50_001,), 2e-8)
+    law[0] = 1 - 1e-3
+    logs, weight = law.log().to(dtype).expand(1, 1, 1, -1), uniform_log_weights(1)
+    drawn_from = []
+
+    def record(probs, *_args, **_kwargs):
+        drawn_from.append(probs.double())
+        return torch.zeros(probs.shape[:-1], dtype=torch.long)
+
+    if where == "mixture":
+        monkeypatch.setattr("di4c.likelihood.mixture.categorical", record)
+        DenseMixture(logs, weight).draw()
+    elif where == "atoms":
+        monkeypatch.setattr("di4c.diagnostics.invert", record)
+        mixture_atoms(logs, weight, 1)
+    else:
+        monkeypatch.setattr("di4c.confidence.categorical", record)
+        masked, one = torch.ones(1, 1, dtype=torch.bool), torch.ones(1, dtype=torch.long)
+        confidence_step(logs[0], masked.long(), masked, one, one.double())
+    assert float(drawn_from[0][..., 1:].sum()) == pytest.approx(1e-3, rel=0.05)
 
 
 def log_probs(dtype, latents=LATENTS, spread=1e-3):
