@@ -9,7 +9,7 @@ from di4c.probabilities import as_probabilities
 from di4c.processes.base import ForwardProcess
 from di4c.processes.times import align_time, check_times
 from di4c.rng import Generator, categorical, uniform
-from di4c.schedules import LinearSchedule, Schedule, Time, as_time
+from di4c.schedules import ExponentialSchedule, LinearSchedule, Schedule, Time, as_time
 
 
 class InterpolatingProcess(ForwardProcess):
@@ -40,9 +40,12 @@ class InterpolatingProcess(ForwardProcess):
     def survival(self, s: Time, t: Time) -> Tensor:
         r"""Probability $\alpha_t / \alpha_s$ that a coordinate is not redrawn between s and t.
 
-        In float64; 0 where $\alpha_s$ is 0 and s < t.
+        In float64; 0 where $\alpha_s$ is 0 and s < t. An exponential schedule is never 0: only the
+        time between s and t counts.
         """
         s, t = self._times(s, t)
+        if isinstance(self.schedule, ExponentialSchedule):  # alpha itself may underflow
+            return self.schedule.alpha(t - s)
         alpha_s, alpha_t = self.schedule.alpha(s), self.schedule.alpha(t)
         ratio = torch.where(alpha_s > 0, alpha_t / alpha_s.where(alpha_s > 0, 1.0), 0.0)
         return torch.where(s == t, 1.0, ratio)
@@ -53,6 +56,8 @@ class InterpolatingProcess(ForwardProcess):
         In float64; 1 where $\alpha_s$ is 0 and s < t.
         """
         s, t = self._times(s, t)
+        if isinstance(self.schedule, ExponentialSchedule):
+            return self.schedule.complement(t - s)
         survival, alpha_s = self.survival(s, t), self.schedule.alpha(s)
         near = self.schedule.drop(s, t) / alpha_s.where(alpha_s > 0, 1.0)
         return torch.where(survival > 0.5, near, 1 - survival)

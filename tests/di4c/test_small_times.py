@@ -4,6 +4,7 @@ Expected values come from mpmath with fifty digits, by Bayes' rule over the two 
 """
 
 import itertools
+import math
 
 import mpmath
 import pytest
@@ -12,7 +13,7 @@ import torch
 from di4c.denoisers import noise_level
 from di4c.exact import posterior_marginals
 from di4c.processes import InterpolatingProcess, MaskedProcess, UniformProcess
-from di4c.schedules import CosineSchedule, phi_grid
+from di4c.schedules import CosineSchedule, ExponentialSchedule, phi_grid
 from tests.di4c.test_schedules import EXACT_ALPHA, SCHEDULES
 
 TINY = (5e-324, 1e-310, 1e-200, 1e-100, 1e-30, 1e-17, 1e-16, 1e-12, 4e-8, 1e-3, 0.3, 0.9)
@@ -74,6 +75,19 @@ def test_steps_are_laws_at_all_times(schedule, make):
             total = law.double().sum(-1)
             torch.testing.assert_close(total, ones, atol=torch.finfo(dtype).eps * 2, rtol=0)
         assert 0 <= float(process.reveal_probability(share * t, t)) <= 1 + 1e-15
+
+
+@pytest.mark.parametrize(
+    ("s", "t"), [(740.0, 740.5), (744.0, 744.2), (800.0, 801.0), (0.3, 0.3 + 1e-10)]
+)
+def test_constant_noise_forgets_when_it_began(s, t):
+    """Long after the start alpha is 0 in float64, or has few digits."""
+    process = UniformProcess(2, ExponentialSchedule(horizon=1e3))
+    found = process.transition(s, t)[0], process.transition(0.0, t - s)[0]
+    expected = torch.tensor([math.exp(s - t), -math.expm1(s - t)], dtype=torch.float64)
+    expected = torch.stack([expected[0] + expected[1] / 2, expected[1] / 2])
+    for row in found:
+        torch.testing.assert_close(row, expected, rtol=1e-13, atol=0)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, **names)
