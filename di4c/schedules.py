@@ -242,16 +242,19 @@ def quadratic_grid(num_steps: int, horizon: float = 1.0) -> Tensor:
     return _distinct(horizon * _fractions(num_steps) ** 2)
 
 
-def _times_of_alpha(schedule: Schedule, alphas: Tensor) -> Tensor:
-    times = schedule.inverse(alphas)
+def _times_of(schedule: Schedule, complements: Tensor) -> Tensor:
+    r"""Times from $1 - \alpha$, with the digits that alpha loses near 1."""
+    times = schedule.inverse(1 - complements)
+    for _ in range(4):  # Newton's method
+        error = schedule.complement(times) - complements
+        times = torch.where(complements < 0.5, times + error / schedule.derivative(times), times)
     times[0], times[-1] = 0.0, schedule.horizon  # without rounding
     return _distinct(times)
 
 
 def alpha_grid(schedule: Schedule, num_steps: int) -> Tensor:
     r"""N + 1 times equispaced in $\alpha$, the best grid for two coordinates under masked noise."""
-    ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
-    return _times_of_alpha(schedule, ends[0] + (ends[1] - ends[0]) * _fractions(num_steps))
+    return _times_of(schedule, schedule.complement(schedule.horizon) * _fractions(num_steps))
 
 
 def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
@@ -270,11 +273,11 @@ def psi_grid(schedule: Schedule, num_steps: int, theta: float) -> Tensor:
     check_number("theta", theta, "(-1, 1)", "psi is infinite outside: use uniform_grid")
     if theta == 0:
         raise ValueError("theta must not be 0, where psi is constant; got 0: use uniform_grid")
-    theta = abs(theta)
-    ends = schedule.alpha(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
-    psi = torch.atanh(theta * ends**2)
-    alphas = torch.sqrt(torch.tanh(psi[0] + (psi[1] - psi[0]) * _fractions(num_steps)) / theta)
-    return _times_of_alpha(schedule, alphas)
+    theta, last = abs(theta), schedule.complement(schedule.horizon)
+    far, lost = 1 - theta, theta * last * (2 - last)  # 1 - w at time 0, and how much w falls
+    drop = torch.log1p(2 * lost / (far * (2 - far - lost))) / 2 * _fractions(num_steps)  # of psi
+    lost = drop.tanh() * far * (2 - far) / (far + 2 * theta * torch.sigmoid(-2 * drop)) / theta
+    return _times_of(schedule, lost / (1 + torch.sqrt((1 - lost).clamp_min(0))))
 
 
 def phi_grid(schedule: Schedule, num_steps: int, weight: float) -> Tensor:
@@ -292,7 +295,5 @@ def phi_grid(schedule: Schedule, num_steps: int, weight: float) -> Tensor:
     """
     check_number("weight", weight, "(0, 1)")
     odds = math.sqrt(weight / (1 - weight))
-    ends = schedule.complement(torch.tensor([0.0, schedule.horizon], dtype=torch.float64))
-    phi = torch.atan(odds * ends)
-    alphas = 1 - torch.tan(phi[0] + (phi[1] - phi[0]) * _fractions(num_steps)) / odds
-    return _times_of_alpha(schedule, alphas)
+    phi = torch.atan(odds * schedule.complement(schedule.horizon)) * _fractions(num_steps)
+    return _times_of(schedule, torch.tan(phi) / odds)

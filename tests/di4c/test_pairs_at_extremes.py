@@ -15,7 +15,15 @@ from di4c.exact.pairs import (
     masked_tv,
     uniform_tv,
 )
-from di4c.schedules import CosineSchedule, ExponentialSchedule, LogLinearSchedule
+from di4c.schedules import (
+    ArccosSchedule,
+    CosineSchedule,
+    ExponentialSchedule,
+    LogLinearSchedule,
+    alpha_grid,
+    phi_grid,
+    psi_grid,
+)
 from tests.di4c.test_schedules import EXACT_ALPHA
 
 SCHEDULES = (
@@ -94,3 +102,30 @@ def test_the_logarithmic_coefficient_has_no_unit_of_time(scale):
     expected = log_coefficient(law, 1.0, 2.0, 1.0)
     found = log_coefficient(law, scale, 2 * scale, 1 / scale)
     assert found == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULES, ArccosSchedule()])
+@pytest.mark.parametrize("num_steps", [4, 50])
+def test_best_grids_are_equispaced_to_the_last_digits(schedule, num_steps):
+    """Also where the first steps are so short that alpha rounds to 1."""
+    grids = [
+        (alpha_grid(schedule, num_steps), lambda alpha: 1 - alpha),
+        (psi_grid(schedule, num_steps, -(1 - 1e-6)), _psi),
+        (phi_grid(schedule, num_steps, 1 - 1e-12), _phi),
+    ]
+    for grid, place in grids:
+        with mpmath.workdps(60):
+            alphas = [EXACT_ALPHA[type(schedule)](schedule, mpmath.mpf(t)) for t in grid.tolist()]
+            places = [place(alpha) for alpha in alphas]
+            shares = [float(k * places[-1] / x) for k, x in enumerate(places[1:], 1)]
+        assert shares == pytest.approx([num_steps] * num_steps, rel=1e-10)
+
+
+def _psi(alpha):
+    theta = mpmath.mpf(1 - 1e-6)
+    return mpmath.atanh(theta) - mpmath.atanh(theta * alpha**2)
+
+
+def _phi(alpha):
+    weight = mpmath.mpf(1 - 1e-12)
+    return mpmath.atan(mpmath.sqrt(weight / (1 - weight)) * (1 - alpha))

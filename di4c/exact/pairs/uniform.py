@@ -34,7 +34,9 @@ def uniform_tv(correlations: Sequence[Number], start: str = "q_T") -> Number:
     return _uniform_tv(w, [1 - value for value in w], drops, start)
 
 
-def _uniform_tv(w: list[Number], far: list[Number], drops: list[Number], start: str) -> Number:
+def _uniform_tv(
+    w: Sequence[Number], far: Sequence[Number], drops: Sequence[Number], start: str
+) -> Number:
     """`uniform_tv` from all w, from all 1 - w and from the differences of w."""
     if w[0] == 0:
         return w[0]
@@ -89,7 +91,7 @@ class UniformPair(Pair):
         lost, theta = self._complements(grid), abs(self.theta)
         # The difference of two squares of alpha keeps its digits near alpha = 1.
         drops = [theta * (b - a) * (2 - a - b) for a, b in itertools.pairwise(lost)]
-        w, far = map(list, zip(*((self._w(x), self._far(x)) for x in lost), strict=True))
+        w, far = [self._w(x) for x in lost], [self._far(x) for x in lost]
         return float(_uniform_tv(w, far, drops, self.start))
 
     def lower_bound(self, grid: Grid) -> float:
