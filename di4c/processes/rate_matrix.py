@@ -31,7 +31,7 @@ class RateMatrixProcess(ForwardProcess):
     repeated squaring where thousands of jumps are expected before the horizon.
 
     `floor` and `epsilon` reproduce published samplers that regularise their kernels in this way.
-    With both at 0 the process is exact.
+    With both at 0 the process is exact, but a transition probability below 1e-15 counts as 0.
 
     Args:
         rate_matrix: R, (S, S) as [from, to]; off-diagonal rates >= 0, rows sum to 0.
