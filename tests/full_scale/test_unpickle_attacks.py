@@ -78,7 +78,7 @@ def test_script_archive_is_not_run(tmp_path):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + 1
 
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+    with warnings.catch_warnings(action="ignore"):  # torch deprecates it
         torch.jit.script(Network()).save(tmp_path / "x.pt")
     assert flat_tensors(quietly(read_pickle, tmp_path / "x.pt")) == {}
 
