@@ -100,7 +100,7 @@ class Target:
 class LossTerms:
     """The two parts of a cross-entropy that the control variate splits. It unpacks like a pair.
 
-    It is no named tuple, because torch 2.8 and 2.9 cannot compile their properties.
+    It is no named tuple, because torch 2.9 cannot compile its properties.
 
     Attributes:
         correlation: (B,), the part from dependence between coordinates.
