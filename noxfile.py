@@ -1,7 +1,8 @@
 """The tests in other environments than that of `make`. Needs nox: pip install nox.
 
-nox -s tests-3.13               all tests with Python 3.13; the arguments after -- go to pytest
-nox -s wheel                    README's lines with the built wheel in an empty environment
+nox -s tests-3.13                       all tests with Python 3.13; what follows -- goes to pytest
+nox -s "torch-3.13(version='2.14.1')"   all tests with another torch, a large download
+nox -s wheel                            README's lines with the built wheel in an empty environment
 """
 
 import re
@@ -19,6 +20,19 @@ def tests(session: nox.Session) -> None:
     """Run the tests with the pinned packages."""
     session.install(*PINNED, "hatchling")
     session.install(*PINNED, "--no-build-isolation", "--editable", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.parametrize("version", ["2.9.0", "2.14.1"])  # the oldest that is supported, and the newest
+def torch(session: nox.Session, version: str) -> None:
+    """Run the tests with the pinned packages, but another torch."""
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = Path(session.create_tmp()) / "constraints.txt"
+    own = ("torch==", "setuptools==", "sympy==")  # torch itself, and what it pins
+    pinned.write_text("\n".join(line for line in pins if not line.startswith(own)))
+    session.install("--constraint", str(pinned), f"torch=={version}", "hatchling")
+    session.install("--constraint", str(pinned), "--no-build-isolation", "--editable", ".[dev]")
     session.run("pytest", *session.posargs)
 
 
