@@ -23,7 +23,8 @@ from di4c.latents import uniform_log_weights
 from di4c.likelihood import DenseMixture, HeadMixture, LogitsTransform
 from di4c.likelihood.checks import check_log_probs, check_shape
 from di4c.network_call import check_t, check_x_t
-from di4c.processes import ForwardProcess, MaskedProcess
+from di4c.processes import ForwardProcess
+from di4c.processes.masked import half_masked
 from di4c.schedules import Schedule
 
 
@@ -158,9 +159,8 @@ class ExactDenoiser:
     def table(self, t: float) -> Float[Tensor, "atom dim value"]:
         """Log-probabilities at time t for every state, in the order of `exact.states`."""
         if t not in self._tables:
-            noise, time = self.process, t
-            if noise.mask_state is not None:  # half of the values are masked: nothing underflows
-                noise, time = MaskedProcess(noise.num_states, mask_state=noise.mask_state), 0.5
+            masked = self.process.mask_state is not None
+            noise, time = half_masked(self.process) if masked else (self.process, t)
             probs = posterior_marginals(noise, self.q_0, 0.0, time)
             if self.process.mask_is_last:
                 probs = probs[..., :-1]

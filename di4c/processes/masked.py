@@ -8,6 +8,7 @@ from torch import Tensor
 
 from di4c.checks import check_count
 from di4c.processes.interpolating import InterpolatingProcess
+from di4c.processes.state_space import StateSpace
 from di4c.processes.times import align_time
 from di4c.rng import Generator, invert, uniform
 from di4c.schedules import LinearSchedule, Schedule, Time
@@ -145,3 +146,13 @@ def _only_size(name: str, size: int | None, named: int | None, other: int | None
             f"{len(given)} numbers for {name}"
         )
     return given[0]
+
+
+def half_masked(process: StateSpace) -> tuple[MaskedProcess, float]:
+    """Noise with the mask of a process, and a time at which it hides half of the values.
+
+    A mask tells nothing about the value behind it. So the marginals given x_t are the same for
+    all masked noise at all times, and here no probability underflows.
+    """
+    assert process.mask_state is not None
+    return MaskedProcess(process.num_states, mask_state=process.mask_state), 0.5

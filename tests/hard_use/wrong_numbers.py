@@ -37,12 +37,6 @@ NUMBERS = (
             ("recipe(consistency_weight={})", "consistency_weight"),
             ("recipe(data_marginal_weight={})", "data_marginal_weight"),
             ("collapse_alarm(t([[[[-1.0]]]]), t([0.0]), threshold={})", "threshold"),
-        )
-    ),
-    *(
-        (make.format(value), named)
-        for value in NAN_OR_WORSE
-        for make, named in (
             ("LinearSchedule({})", "horizon"),
             ("LogLinearSchedule(epsilon={})", "epsilon"),
             ("ExponentialSchedule({})", "horizon"),

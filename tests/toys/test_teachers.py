@@ -13,6 +13,7 @@ from di4c.exact import (
     states,
 )
 from di4c.processes import MaskedProcess, UniformProcess
+from di4c.schedules import ExponentialSchedule
 from tests.helpers.goodness_of_fit import P_VALUE, generator, p_value
 from tests.helpers.toy_cases import PROCESSES, random_law, setting_of, student_of
 from toys.students.training import DataSampler
@@ -36,6 +37,18 @@ def test_bayes_denoiser_is_the_exact_one_without_its_table(shape, process, seed,
     expected = ExactDenoiser(noise, law)(x_t, times).exp()
     found = BayesDenoiser(noise, law)(x_t, times).exp()
     torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("rate", [1e-50, 1e3, 1e50])
+def test_bayes_denoiser_of_masked_noise_does_not_depend_on_its_rate(rate):
+    """Against the marginals of the data law with the values that are not masked, by enumeration."""
+    law, x_0 = random_law(8, 3), states(3, 2)
+    x_t = states(3, 3)
+    fits = ((x_t[:, None] == x_0) | (x_t[:, None] == 2)).all(-1) * law
+    expected = torch.stack([fits @ (x_0 == value).double() for value in range(2)], -1)
+    teacher = BayesDenoiser(MaskedProcess(2, ExponentialSchedule(rate=rate)), law)
+    found = teacher(x_t, torch.full((len(x_t),), 0.5, dtype=torch.float64)).exp()
+    torch.testing.assert_close(found, expected / fits.sum(1)[:, None, None], rtol=0, atol=1e-14)
 
 
 def test_bayes_denoiser_wants_the_dimensions_of_its_law():

@@ -24,6 +24,7 @@ from di4c.exact import marginals, push_forward, states
 from di4c.exact.laws import as_law, require_memory
 from di4c.network_call import check_t, check_x_t
 from di4c.processes import ForwardProcess
+from di4c.processes.masked import half_masked
 
 _CHUNK_NUMBERS = 2**22  # numbers of one chunk of likelihoods: 32 MiB
 
@@ -109,9 +110,11 @@ class BayesDenoiser:
         """Log-probabilities of each coordinate; the latent is ignored."""
         check_x_t(x_t, self.num_dims, self.process.num_states)
         check_t(t, len(x_t), self.process.horizon)
-        if self.process.mask_state is not None:  # the posterior is the same at all times
-            t = torch.full_like(t, self.process.horizon / 2)
-        likelihood = self.process.likelihood(x_t, 0.0, t)[..., : self.process.num_values]
+        noise = self.process
+        if noise.mask_state is not None:
+            noise, time = half_masked(noise)
+            t = torch.full_like(t, time)
+        likelihood = noise.likelihood(x_t, 0.0, t)[..., : noise.num_values]
         chunk = max(1, _CHUNK_NUMBERS // sum(self.joint.shape))
         pieces = zip(likelihood.split(chunk), x_t.split(chunk), strict=True)
         return torch.cat([self._posterior(*piece) for piece in pieces]).log()

@@ -93,8 +93,8 @@ class Pair(ABC):
         r"""$end \int_0^{end} (\alpha'(t)\, slope(1 - \alpha))^2 dt$.
 
         Gauss-Legendre quadrature on intervals that halve towards 0, where the integrand may peak,
-        until they are much shorter than $1 / |\alpha'(0)|$, even in units of the rounding of 1. The
-        variable is t / end.
+        until the shortest is less than the rounding error of $1 / |\alpha'(0)|$. The variable is
+        t / end.
 
         Returns:
             None if $\alpha'(0)$ is infinite.
