@@ -6,9 +6,10 @@ backward pass, because a `HeadMixture` reads the head there.
 """
 
 import gc
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -68,6 +69,22 @@ def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]
     if last or not isinstance(network, DistributedDataParallel):
         return nullcontext()
     return network.no_sync()
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], most: float | None) -> float:
+    """Scale the gradients down to the norm `most`, and return the norm that they had.
+
+    The norm is made whole before it is used. Torch 2.9 adds its 1e-6, which guards against a
+    division by zero, to the norm of each shard, and then scales otherwise than one process does.
+
+    Args:
+        parameters: copies or shards, with their gradients.
+        most: largest norm of all gradients together; None for no limit.
+    """
+    parameters = list(parameters)
+    norm = whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+    nn.utils.clip_grads_with_norm_(parameters, math.inf if most is None else most, norm)
+    return float(norm)
 
 
 def full_state(

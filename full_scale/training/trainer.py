@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import Accelerator
 from accelerate.utils import AutocastKwargs
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from di4c.objective import Objective
@@ -40,6 +40,7 @@ from full_scale.training.failure import report_failure
 from full_scale.training.log import Logbook, in_bar
 from full_scale.training.parallel import (
     accumulating,
+    clip_gradients,
     full_state,
     regather,
     share_student,
@@ -190,9 +191,7 @@ class Trainer:
         terms = [self._backward(i, batch) for i, batch in enumerate(micro_batches)]
         names = list(terms[0])
         local = torch.stack([torch.cat([part[name] for part in terms]) for name in names])
-        clip = math.inf if run.optimizer.clip is None else run.optimizer.clip
-        norm = nn.utils.clip_grad_norm_(self.plain.parameters(), clip)
-        norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)  # type: ignore[operator]
+        norm = clip_gradients(self.plain.parameters(), run.optimizer.clip)
         stops = torch.full_like(local[:1], float(asked))
         together = torch.cat([local, stops]).T.contiguous()  # gather joins along the first axis
         together = self.accelerator.gather(together).T.cpu()  # type: ignore[union-attr]
