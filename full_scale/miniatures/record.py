@@ -34,8 +34,8 @@ def write_record(
         study: what was studied.
         rows: its rows.
         about: manifest of this call.
-        add: whether the students are added to those of other seeds; then all other rows, the shown
-            samples and the sweep stay.
+        add: whether the students and the teacher's samples are added to those of other seeds; then
+            all other rows, the shown samples and the sweep stay.
 
     Raises:
         ValueError: If the file holds something else, or nothing to add to; it is left as it is.
@@ -45,10 +45,11 @@ def write_record(
     everything, before = read_record(path, miniature)
     if add:
         before = record_to_add_to(path, study)
+        # The teacher's samples of a seed are always the same, and those in the record are shown.
+        there = {_place(row, add) for row in before["rows"] if row["model"] in ("data", "teacher")}
+        rows = [row for row in rows if _place(row, add) not in there]
     elif before is not None and _differing(before, study):
         before = None
-    if add:
-        rows = [row for row in rows if row["model"] in ("student", "hybrid")]
     own = {_place(row, add) for row in rows}
     others = [row for row in before["rows"] if _place(row, add) not in own] if before else []
     manifests, sweep = (before["manifests"], before["sweep"]) if before else ({}, None)
@@ -107,10 +108,10 @@ def _place(row: Mapping[str, Any], add: bool) -> tuple[Any, ...]:
 def _kept(
     miniature: Miniature, row: Mapping[str, Any], pure: str, seed: int | None
 ) -> dict[str, Any]:
-    """A row as the record keeps it. The student of this seed keeps its shown samples."""
+    """A row as the record keeps it. Teacher and student of this seed keep their shown samples."""
     kept = {key: row[key] for key in ("recipe", "model", "nfe", "seed", *miniature.metrics)}
     teacher = row["model"] == "teacher"
-    if teacher or (row["model"], row["recipe"], row["seed"]) == ("student", pure, seed):
+    if row["seed"] == seed and (teacher or (row["model"], row["recipe"]) == ("student", pure)):
         kept["shown"] = _as_shown(miniature, row["shown"])[0]
     return kept
 

@@ -135,13 +135,13 @@ def write_csv(path: Path, table: pd.DataFrame, *, add: bool = False) -> None:
     Args:
         path: file to write.
         table: the rows.
-        add: whether only the students are written, and replace those of the same seed alone.
+        add: whether the rows replace those of the same seed alone, and those of real data stay.
 
     Raises:
         ValueError: If the file holds something else.
     """
     if add:
-        table = table.loc[table["model"].isin(("student", "hybrid"))]
+        table = table.loc[table["model"] != "data"]
     if path.exists():
         before, keys = read_csv(path), ["miniature", "recipe", *(["seed"] if add else [])]
         old = before.set_index(keys).index.isin(table.set_index(keys).index)

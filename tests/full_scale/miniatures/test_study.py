@@ -181,10 +181,12 @@ def test_seeds_of_another_day_are_added(make, whole, teacher, tmp_path):
     found = read_json(path)["miniatures"]["words"]
     assert found["rows"] == once["rows"], "the same seeds replace their rows"
     kinds = [(row["recipe"], row["model"], row["nfe"], row["seed"]) for row in found["rows"]]
-    assert len(kinds) == len(set(kinds)) == 1 + 3 + 3 * 3
-    assert {row["seed"] for row in found["rows"] if row["model"] == "teacher"} == {0}
+    assert len(kinds) == len(set(kinds)) == 1 + 2 * 3 + 3 * 3
+    assert {row["seed"] for row in found["rows"] if row["model"] == "teacher"} == {0, 1}
+    shown = {(row["model"], row["seed"]) for row in found["rows"] if "shown" in row}
+    assert shown == {("teacher", 0), ("student", 0)}
     assert found["manifests"]["words"] == [{"seeds": [0]}, {"seeds": [1, 2]}, {"seeds": [1, 2]}]
-    assert found["manifests"]["words-teacher"] == [{"seeds": [0]}]
+    assert found["manifests"]["words-teacher"] == [{"seeds": [0]}, {"seeds": [1, 2]}]
     assert found["sweep"] is not None
     table = read_csv(csv)
     assert len(table) == 4 * len(kinds)
