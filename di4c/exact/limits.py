@@ -236,7 +236,7 @@ def _masked_direction(process: Noise, law: Tensor, num_dims: int, tolerance: flo
         defect.view(split)[:, :size, :, :size] += independent - cube[:, :size, :, :size]
     defect *= _pair_weights(process.schedule, num_dims, tolerance)[count.int()]
     possible = mass > 0
-    ratio = torch.where(possible, defect / mass.where(possible, 1.0), 0.0)
+    ratio = defect / mass.where(possible, torch.inf)
     direction = law * push_forward(ratio, marginalise.T.contiguous())
     lost = torch.where(possible, 0.0, defect)
     if bool(lost.any()):  # from an impossible state the rest is drawn from its own marginals

@@ -291,7 +291,7 @@ class ForwardProcess(StateSpace, ABC):
         """
         evidence = self.likelihood(x_t, 0.0, t).to(probs)
         possible = evidence >= torch.finfo(probs.dtype).tiny
-        return torch.where(possible, probs / evidence.where(possible, 1.0), 0.0), possible
+        return probs / evidence.where(possible, torch.inf), possible
 
     def _no_rates(self) -> ValueError:
         return ValueError(

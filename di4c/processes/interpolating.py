@@ -47,7 +47,7 @@ class InterpolatingProcess(ForwardProcess):
         if isinstance(self.schedule, ExponentialSchedule):  # alpha itself may underflow
             return self.schedule.alpha(t - s)
         alpha_s, alpha_t = self.schedule.alpha(s), self.schedule.alpha(t)
-        ratio = torch.where(alpha_s > 0, alpha_t / alpha_s.where(alpha_s > 0, 1.0), 0.0)
+        ratio = alpha_t / alpha_s.where(alpha_s > 0, torch.inf)
         return torch.where(s == t, 1.0, ratio)
 
     def redraw_probability(self, s: Time, t: Time) -> Tensor:
