@@ -67,8 +67,8 @@ def product_step(
     return out.reshape(-1)
 
 
-def start_law(
-    process: Noise, num_dims: int, t: float, start: str | Tensor, q_0: Tensor | None
+def _start_law(
+    process: Noise, num_dims: int, t: float, start: str | Tensor, q_0: Tensor
 ) -> Float[Tensor, "atom"]:
     """The law over all states, (num_states^D,), from which generation starts.
 
@@ -91,7 +91,7 @@ def start_law(
         return start
     if start == "prior":
         return product_law(for_each(process.prior()[..., None, :], num_dims)[:, 0])
-    if start == "q_T" and q_0 is not None:
+    if start == "q_T":
         return forward_law(process, q_0, t)
     raise ValueError(f'start must be "q_T", "prior" or a law over all states; got {start!r}')
 
@@ -150,7 +150,7 @@ def product_composition(
     """
     law_0, num_dims = as_law(q_0, process.num_values)
     times = check_grid(grid)
-    law = start_law(process, num_dims, times[-1], start, law_0)
+    law = _start_law(process, num_dims, times[-1], start, law_0)
     steps = list(range(len(times) - 1, 0, -1))
     for k in progress(steps) if progress else steps:
         probs = posterior_marginals(process, law_0, times[k - 1], times[k])
@@ -196,8 +196,8 @@ def mixture_composition(
     require_tensor("start", start)
     if latents is not None:
         require_tensor("latents", latents)
-    num_dims = infer_num_dims(len(start), process.num_states)
-    law = start_law(process, num_dims, times[-1], start, None)
+    law = as_probabilities("start", start)
+    num_dims = infer_num_dims(len(law), process.num_states)
     x_t = states(num_dims, process.num_states)
     count = 1 if latents is None else len(latents)
     if count == 0:

@@ -246,6 +246,12 @@ def test_times_in_tensors_are_checked_too():
         check_times(torch.tensor(0.5), torch.tensor(0.2), 1.0)
 
 
+@pytest.mark.parametrize(("first", "second"), [(2, 3), (3, 2)])
+def test_times_of_different_numbers_of_examples_are_refused(first, second):
+    with pytest.raises(ValueError, match=rf"same shape; got \({first},\) and \({second},\)"):
+        check_times(torch.zeros(first), torch.ones(second), 1.0)
+
+
 def test_the_first_number_that_is_no_index_is_named():
     with pytest.raises(ValueError, match=r"got torch.float32 \(0\.5 at index \[0, 1\]\)"):
         check_states("x", torch.tensor([[1.0, 0.5]]), 3, "")

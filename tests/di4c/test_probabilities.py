@@ -72,6 +72,12 @@ def test_a_coordinate_needs_two_states():
         infer_num_dims(2, 1)
 
 
+@pytest.mark.parametrize("size", [0, 1, 3, 5])
+def test_a_size_that_is_no_power_is_refused(size):
+    with pytest.raises(ValueError, match=rf"must have 2\^D entries; got {size}"):
+        infer_num_dims(size, 2)
+
+
 def test_a_product_step_does_not_change_its_kernels():
     """The output of `posterior_marginals` has a layout that a chunk can use without a copy."""
     process = UniformProcess(2)
