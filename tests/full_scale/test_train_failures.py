@@ -90,7 +90,14 @@ def test_a_full_disk_does_not_hide_what_went_wrong(run, monkeypatch):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(run, monkeypatch):
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: torch.tensor(math.nan))
+    backward = Trainer._backward
+
+    def spoiled(self, *args):
+        terms = backward(self, *args)
+        next(p.grad for p in self.plain.parameters() if p.grad is not None).fill_(math.nan)
+        return terms
+
+    monkeypatch.setattr(Trainer, "_backward", spoiled)
     with pytest.raises(ValueError, match="the norm of the gradient is nan; its batch is in"):
         program.train(run, progress=False)
     assert len(list((run.out / "failure").iterdir())) == 2
