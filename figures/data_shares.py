@@ -51,7 +51,7 @@ def draw(results: Path) -> "Figure":
             _panel(axes, name, _values(record, calls, main))
             if record["better"] == "lower":
                 axes.set_yscale("log")
-                decimal_ticks(axes.yaxis)
+                decimal_ticks(axes.yaxis, (1, 1.5, 2, 3, 5))
             else:
                 axes.set_ylim(bottom=0)
             axes.set_title(f"{name}, {calls} call{'s' * (calls > 1)}")

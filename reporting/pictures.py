@@ -37,7 +37,7 @@ def use_style() -> None:
     plt.style.use(["default", Path(__file__).with_name("style.mplstyle")])
 
 
-def decimal_ticks(axis: "Axis", marks: Sequence[int] = (1, 2, 5)) -> None:
+def decimal_ticks(axis: "Axis", marks: Sequence[float] = (1, 2, 5)) -> None:
     """Label a logarithmic axis with plain numbers: these multiples of each power of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
