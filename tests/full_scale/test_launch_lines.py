@@ -4,6 +4,7 @@ Of the lines, only the numbers and the experiment are replaced: 8 or 16 processe
 machine is a launcher, and the run is a small teacher. Each must log what one process logs.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -54,8 +55,10 @@ def _both(line, folder, steps, machines=1):
     port = free_port()
     command, options = _tiny(line, folder / "many", port, machines)
     command, options = ([*words, "--steps", str(steps)] for words in (command, options))
+    # Without a rendezvous, the launcher takes its port from here: 29500 may be in use.
+    env = os.environ | {"PET_MASTER_PORT": str(port)}
     started = [
-        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
         for _ in range(machines)
     ]
     try:
