@@ -74,8 +74,9 @@ def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]
 def clip_gradients(parameters: Iterable[nn.Parameter], most: float | None) -> float:
     """Scale the gradients down to the norm `most`, and return the norm that they had.
 
-    The norm is made whole before it is used. Torch 2.9 adds its 1e-6, which guards against a
-    division by zero, to the norm of each shard, and then scales otherwise than one process does.
+    The norm of the shards is made whole before it is used. Torch 2.9 would add the 1e-6, which
+    guards against a division by zero, to the norm of each shard. The result would then depend on
+    the number of processes.
 
     Args:
         parameters: copies or shards, with their gradients.
