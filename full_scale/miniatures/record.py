@@ -45,7 +45,7 @@ def write_record(
     everything, before = read_record(path, miniature)
     if add:
         before = record_to_add_to(path, study)
-        # The teacher's samples of a seed are always the same. The rows in the record also show some.
+        # The teacher's samples of a seed are always the same. The record's rows also show some.
         there = {_place(row, add) for row in before["rows"] if row["model"] in ("data", "teacher")}
         rows = [row for row in rows if _place(row, add) not in there]
     elif before is not None and _differing(before, study):
