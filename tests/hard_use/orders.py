@@ -44,7 +44,7 @@ def one_run(hash_seed: int, options: list[str]) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *options],
         cwd=_ROOT,
-        env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
+        env=os.environ | {"PYTHONHASHSEED": str(hash_seed), "COLUMNS": "400"},  # reasons stay whole
         capture_output=True,
         text=True,
     )
