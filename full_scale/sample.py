@@ -66,6 +66,7 @@ def main(argv: list[str] | None = None) -> None:
             fill(folder, args, model, teacher, rank, world)
     if folder.num_done() < folder.num_samples:
         return  # another process is still drawing
+    folder.seal()  # the process that drew the last row may not have come to it yet
     content = folder.run["settings"]["content"]
     first = folder.samples()[: args.show]
     shown = show(first, content, folder.folder / SHOWN, vqgan, tokenizer)

@@ -9,10 +9,10 @@ from tqdm import tqdm
 from di4c.exact.laws import require_memory
 from di4c.rng import fold_seed
 from full_scale.data import TokenData
-from full_scale.models.hashes import check_sha256, record_sha256
+from full_scale.models.hashes import check_sha256, write_hashed
 from full_scale.models.load import Loaded
 from full_scale.models.sampling import Plan, draw
-from full_scale.models.tensor_file import read_tensors, write_tensors
+from full_scale.models.tensor_file import read_tensors, tensor_bytes
 
 _BATCH = 500  # samples that are drawn at once
 
@@ -68,8 +68,8 @@ def generate(teacher: Loaded, like: TokenData, count: int, calls: int, folder: P
             plan = Plan(calls, sampler="ancestral")
             found = draw(teacher.network, len(place), plan, labels=labels, generator=generator)
             drawn.append(found.samples.to(torch.int32))
-        write_tensors(path, {"samples": torch.cat(drawn)}, None)
-        record_sha256(path)
+        content = tensor_bytes({"samples": torch.cat(drawn)}, None)
+        write_hashed(path, lambda file: file.write(content))
     check_sha256(path, "remove it, and the samples are drawn again")
     return Generated(read_tensors(path)[0]["samples"], like, classes)
 

@@ -86,7 +86,7 @@ class SampleFolder:
             with contextlib.suppress(FileExistsError):  # another process was faster
                 write_json(folder / RUN, run, put=os.link)
         found = cls(folder)
-        found._seal()  # a process may have been killed after its last row
+        found.seal()  # a process may have been killed after its last row
         held = {name: value for name, value in found.run.items() if name in asked}
         old, new = _flat(held), _flat(asked)
         differing = [
@@ -133,7 +133,7 @@ class SampleFolder:
         """
         _write_rows(self.folder / SAMPLES, positions, samples)
         _write_rows(self.folder / DONE, positions, np.ones(len(positions), dtype=bool))
-        self._seal()
+        self.seal()
 
     def num_done(self) -> int:
         """Number of rows that are done."""
@@ -157,6 +157,12 @@ class SampleFolder:
             raise ValueError(f"{path} must hold 0..{limit - 1}; got {most}: {remedy}")
         return samples
 
+    def seal(self) -> None:
+        """Record the hash of the samples when all rows are done. Any process may do it."""
+        path = self.folder / SAMPLES
+        if not hash_file(path).exists() and self.num_done() == self.num_samples:
+            record_sha256(path)
+
     def _array(self, name: str) -> np.ndarray:
         """One of the two arrays, memory-mapped."""
         path, run = self.folder / name, self.run
@@ -169,12 +175,6 @@ class SampleFolder:
                 f"shape {shape}; draw the samples again, into another folder"
             )
         return array
-
-    def _seal(self) -> None:
-        """Record the hash of the samples when all rows are done."""
-        path = self.folder / SAMPLES
-        if not hash_file(path).exists() and self.num_done() == self.num_samples:
-            record_sha256(path)
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

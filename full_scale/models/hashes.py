@@ -4,8 +4,9 @@ The files of a run have a record in the format of `sha256sum --check`. The files
 repository have a manifest: NAME.safetensors is described by NAME.json.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import BinaryIO, NotRequired, TypedDict
 
 from full_scale.models.tensor_file import file_sha256
 from reporting import read_json
@@ -35,6 +36,22 @@ def record_sha256(path: Path, content: Path | None = None) -> None:
         content: the file under the temporary name that it still has, if it has one.
     """
     write_whole(hash_file(path), f"{file_sha256(content or path)}  {path.name}\n".encode())
+
+
+def write_hashed(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file as in `write_whole`, and its hash first: nobody finds the file without it.
+
+    Args:
+        path: file to write.
+        write: writes its content to an open binary file.
+    """
+
+    def write_both(file: BinaryIO) -> None:
+        write(file)
+        file.flush()
+        record_sha256(path, Path(file.name))
+
+    write_whole(path, write_both)
 
 
 def check_sha256(path: Path, remedy: str) -> str:

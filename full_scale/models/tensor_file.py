@@ -21,14 +21,17 @@ _KEY = "di4c"  # a single metadata entry: the order of several, and so the hash,
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], description: Any) -> None:
     """Write a safetensors file that readers see either whole or not at all.
 
-    Equal content gives equal bytes.
-
     Args:
         path: file to write, replaced if it exists (see `reporting.files.write_whole`).
         tensors: tensors by name, on any device, of any layout in memory.
         description: JSON value that is stored in the metadata of the file.
     """
-    write_whole(path, save(_separate(tensors), {_KEY: json.dumps(description)}))
+    write_whole(path, tensor_bytes(tensors, description))
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor], description: Any) -> bytes:
+    """The content of a file of `write_tensors`. Equal arguments give equal bytes."""
+    return save(_separate(tensors), {_KEY: json.dumps(description)})
 
 
 def read_tensors(

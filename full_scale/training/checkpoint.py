@@ -18,8 +18,7 @@ from typing import Annotated, Any, BinaryIO, TypedDict
 import torch
 
 from full_scale.models.hashes import SUFFIX as HASH
-from full_scale.models.hashes import check_sha256, hash_file, record_sha256
-from reporting.files import write_whole
+from full_scale.models.hashes import check_sha256, hash_file, write_hashed
 from reporting.inputs import parsing, require_file
 from reporting.typed import Within, typed
 
@@ -100,7 +99,7 @@ def save_checkpoint(
         "config": json.loads(json.dumps(dict(config))),
         "manifest": json.loads(json.dumps(dict(manifest or {}))),
     }
-    write_whole(path, partial(_write, content, path))
+    write_hashed(path, partial(_write, content))
     others = [old for old in checkpoints(folder) if step_of(old) not in milestones]
     for old in others[: -keep if keep else 0]:
         old.unlink()  # without this file its hash counts as a leftover
@@ -154,8 +153,7 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: step_of(path) or 0)
 
 
-def _write(content: dict[str, Any], path: Path, file: BinaryIO) -> None:
-    """Write the content, and its hash beside it. `write_whole` then renames the file."""
+def _write(content: dict[str, Any], file: BinaryIO) -> None:
     torch.save(content, file)
     file.flush()
     if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(file.name):
@@ -163,7 +161,6 @@ def _write(content: dict[str, Any], path: Path, file: BinaryIO) -> None:
             f"the state holds {', '.join(unsafe)}; it may hold tensors, strings, numbers, booleans "
             "and None, in dictionaries, lists and tuples"
         )
-    record_sha256(path, Path(file.name))
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from full_scale.evaluation.sample_folder import SampleFolder
+from full_scale import sample
+from full_scale.evaluation.sample_folder import SAMPLES, SampleFolder
+from full_scale.models.hashes import hash_file
+from full_scale.sample import fill
 from tests.helpers.sampled import draw, save_models
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,18 @@ def test_two_processes_share_the_work(files, tmp_path):
     np.testing.assert_array_equal(SampleFolder(tmp_path / "both").samples(), alone)
     shown = tmp_path / "both" / "first_samples.png"
     assert shown.read_bytes() == (tmp_path / "alone" / "first_samples.png").read_bytes()
+
+
+def test_the_last_row_is_done_before_its_process_records_the_hash(files, tmp_path, monkeypatch):
+    """A second process that comes between the two shows the samples all the same."""
+
+    def fill_by_two(folder, *rest):
+        fill(folder, *rest)
+        hash_file(folder.folder / SAMPLES).unlink()
+
+    monkeypatch.setattr(sample, "fill", fill_by_two)
+    found = draw(files, tmp_path / "both", "unet-student", "--steps", 1, "--num-samples", 2)
+    assert found.shape[0] == 2
 
 
 @pytest.mark.slow

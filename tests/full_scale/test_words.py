@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from full_scale.evaluation.decoding import show
 from full_scale.miniatures import open_miniature
 from full_scale.miniatures.study import Size, Study
 from full_scale.miniatures.teachers import open_teacher, validation_loss
+from full_scale.models import hashes
 from full_scale.models.presets import PRESETS
 from full_scale.training.assemble import assemble
 from full_scale.training.experiments import EXPERIMENTS
@@ -127,6 +129,19 @@ def test_pure_distillation_never_looks_at_the_data(teacher, tmp_path):
     assert other.identity["data_generated"] == [30, 2]
     with pytest.raises(ValueError, match="has 3 training items and a batch has 4"):
         assemble(replace(run, data=replace(data, generated=3)))
+
+
+def test_samples_of_the_teacher_are_there_only_with_their_hash(teacher, tmp_path, monkeypatch):
+    """A run that ends while they are hashed leaves none, and the next one draws them."""
+    data = Data("words", generated=30, generated_calls=2)
+    run = replace(EXPERIMENTS["words"][1], out=tmp_path / "a", data=data)
+    run = replace(run, teacher=str(teacher), num_latents=3, **SHORT)
+    with monkeypatch.context() as patch:
+        patch.setattr(hashes, "record_sha256", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            assemble(run)
+    assert not list(tmp_path.glob("generated-*.safetensors"))
+    assert len(assemble(run).data) == 30
 
 
 def test_generated_states_need_a_recipe_without_data():

@@ -31,7 +31,8 @@ def started(function, *arguments):
         yield
         for rank in ranks:
             rank.join(timeout=600)
-        assert [rank.exitcode for rank in ranks] == [0, 0]
+        codes = [rank.exitcode for rank in ranks]
+        assert codes == [0, 0], f"exit codes {codes}"
     finally:
         for rank in ranks:
             rank.kill()
