@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from reporting.locks import remove_unlocked, short_lock
+from reporting.locks import hidden_name, remove_unlocked, short_lock
 
 
 def write_whole(
@@ -40,8 +40,7 @@ def write_whole(
         return
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Shortened, because the name may already be as long as the file system allows.
-    stem = f".{path.name[:40]}."
+    stem = f"{hidden_name(path.name)}."
     temporary = path.with_name(f"{stem}{os.getpid()}.tmp")
     with naming(path):
         _remove_leftovers(path.parent, stem)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,7 +49,18 @@ def only_writer_of(path: Path | str) -> contextlib.AbstractContextManager[None]:
         OSError: If no file can be created there.
     """
     place = Path(os.path.realpath(path))
-    return _held_lock(place.with_name(f".{place.name[:40]}{LOCK}"), place)
+    return _held_lock(place.with_name(f"{hidden_name(place.name)}{LOCK}"), place)
+
+
+def hidden_name(name: str) -> str:
+    """The start of the name of a hidden file that belongs to another one, in the same folder.
+
+    A long name is shortened, because it may be as long as the file system allows. Its check sum
+    keeps it apart from names with the same beginning.
+    """
+    if len(name) > 40:
+        name = f"{name[:31]}-{zlib.crc32(os.fsencode(name)):08x}"
+    return f".{name}"
 
 
 @contextlib.contextmanager

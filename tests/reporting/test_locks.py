@@ -56,6 +56,12 @@ def test_the_second_writer_is_told_who_is_there(tmp_path, holder, lock):
     assert [path.name for path in tmp_path.rglob("*")] == ["place"] * (lock is only_writer)
 
 
+def test_files_with_long_names_that_begin_alike_have_locks_of_their_own(tmp_path):
+    one, two = (tmp_path / ("x" * 100 + end) for end in (".a", ".b"))
+    with only_writer_of(one), only_writer_of(two):
+        assert len(os.listdir(tmp_path)) == 2
+
+
 def test_a_child_of_a_killed_process_does_not_block(tmp_path, holder):
     """Processes that read data ahead are forked, and end some seconds after the trainer."""
     process = holder(tmp_path, child=True)

@@ -67,6 +67,17 @@ class TestWriteJson:
         reporting.write_json(path, {"a": 1})
         assert os.listdir(tmp_path) == [path.name]
 
+    def test_long_names_with_the_same_beginning_stay_apart(self, tmp_path):
+        """A file may be written while another one is, as a hash is before its file."""
+        one, two = (tmp_path / ("x" * 100 + end) for end in (".a", ".b"))
+
+        def write_both(file):
+            file.write(b"one")
+            files.write_whole(two, b"two")
+
+        files.write_whole(one, write_both)
+        assert (one.read_bytes(), two.read_bytes()) == (b"one", b"two")
+
     @pytest.mark.parametrize("old", [True, False])
     def test_a_link_stays_one_to_what_is_new(self, tmp_path, old):
         link, target = tmp_path / "link.json", tmp_path / "kept" / "x.json"
