@@ -19,7 +19,15 @@ from di4c.sampling_loop import call_grid
 from full_scale.data.words import ALPHABET as WORD_ALPHABET
 from full_scale.models.attention import attention
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Depth, Preset, Share, Width
-from full_scale.models.latent import LatentPositions, LatentToken, append_token, sinusoidal_features
+from full_scale.models.latent import (
+    Fade,
+    LatentPositions,
+    LatentToken,
+    append_token,
+    check_fade,
+    check_latent,
+    sinusoidal_features,
+)
 from full_scale.models.processes import MaskedProcessConfig
 from full_scale.models.rotary import rotary_table, rotate
 
@@ -51,6 +59,8 @@ class DiTConfig(DenoiserConfig):
             text are alike.
         latent_map: whether a student's latent also has an embedding of its own for each position
             (`LatentPositions`). The published networks have none.
+        latent_fade: how that embedding fades as fewer tokens are masked, the p of
+            `LatentPositions`. With a fade the latent has no token, which would not fade.
     """
 
     kind = "dit"
@@ -70,9 +80,11 @@ class DiTConfig(DenoiserConfig):
     alphabet: str | None = None
     learned_positions: bool = False
     latent_map: bool = False
+    latent_fade: Fade = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_fade(self.latent_fade, self.latent_map)
         if self.noise_features < 2 or self.noise_features % 2:
             raise ValueError(f"noise_features must be even, at least 2; got {self.noise_features}")
         if self.hidden_size % (2 * self.num_heads):
@@ -128,10 +140,11 @@ class DiT(DenoiserBackbone):
         self.output_norm = _Norm(width)
         self.output = nn.Linear(width, config.num_states)
         self.output_modulation = nn.Linear(condition, 2 * width)
-        self.latent_token = LatentToken(width) if config.latent else None
+        has_token = config.latent and not config.latent_fade
+        self.latent_token = LatentToken(width) if has_token else None
         self.latent_map = None
         if config.latent and config.latent_map:
-            self.latent_map = LatentPositions(config.num_dims, width)
+            self.latent_map = LatentPositions(config.num_dims, width, config.latent_fade)
         self.position = None
         if config.learned_positions:
             self.position = nn.Parameter(torch.empty(config.num_dims, width))
@@ -161,6 +174,7 @@ class DiT(DenoiserBackbone):
         Raises:
             ValueError: If there are no noise levels, or if a teacher is given a latent.
         """
+        check_latent(self.config.latent, latent)
         if t is None:
             raise ValueError("t must be given to a DiT (its noise levels); got None")
         noise = sinusoidal_features(t, self.config.noise_features, cosines_first=True)
@@ -170,7 +184,7 @@ class DiT(DenoiserBackbone):
         if self.position is not None:
             h = h + self.position[:num_dims]
         if self.latent_map is not None and latent is not None:
-            h = h + self.latent_map(latent)[:, :num_dims]
+            h = h + self.latent_map(latent, x_t == self.config.num_states - 1)[:, :num_dims]
         h = append_token(h, self.latent_token, latent)
         head_size = self.config.hidden_size // self.config.num_heads
         table = rotary_table(num_dims, h.shape[1], head_size, h)

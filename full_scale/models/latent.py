@@ -2,20 +2,27 @@ r"""The embedding of the latent $\lambda$ and of times: sinusoids, then a small 
 
 There are two published ways to give a latent to a network. The U-Net mixes its features with those
 of the time (`unet.py`). The transformers append it to the sequence as one more token
-(`LatentToken`). Ours is an embedding of its own for each position, in addition (`LatentPositions`).
+(`LatentToken`). Ours is an embedding of its own for each position (`LatentPositions`), beside the
+token or in place of it.
 """
 
 import math
+from typing import Annotated
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from reporting.typed import Within
 
 LATENT_SCALE = 1000.0
 """The latent lies in [0, 1). It is multiplied by this number before its sinusoids, like a time.
 
 The U-Net's configuration may set another scale for both.
 """
+
+Fade = Annotated[float, Within(0, 16)]
+"""A power of the share of masked tokens."""
 
 LATENT_FEATURES = 128
 _LATENT_WIDTH = 512
@@ -93,39 +100,63 @@ class LatentPositions(nn.Module):
     It starts at zero. A token must be read by attention before it changes a position. This
     embedding reaches each position directly, so a student learns its components in fewer steps.
 
+    A share m of the positions is masked. With a fade p > 0 the embedding is multiplied by m^p. The
+    fewer positions are masked, the less is left for a latent to say, and the nearer the student
+    then stays to the teacher whose weights it started from.
+
     Args:
         num_dims: positions of the sequence.
         width: width of the transformer.
+        fade: p.
     """
 
-    def __init__(self, num_dims: int, width: int) -> None:
+    def __init__(self, num_dims: int, width: int, fade: float = 0.0) -> None:
         super().__init__()
-        self.num_dims = num_dims
+        self.num_dims, self.fade = num_dims, fade
         self.input = nn.Linear(LATENT_FEATURES, _LATENT_WIDTH)
         self.output = nn.Linear(_LATENT_WIDTH, num_dims * width)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, latent: Tensor) -> Float[Tensor, "batch position width"]:
+    def forward(
+        self, latent: Tensor, masked: Bool[Tensor, "batch position"]
+    ) -> Float[Tensor, "batch position width"]:
         """What is added to the embedding of each position."""
         features = latent_features(latent, LATENT_FEATURES).to(self.input.weight.dtype)
         hidden = nn.functional.gelu(self.input(features))
-        return self.output(hidden).unflatten(1, (self.num_dims, -1))
+        embedding = self.output(hidden).unflatten(1, (self.num_dims, -1))
+        if not self.fade:
+            return embedding
+        return embedding * masked.to(embedding.dtype).mean(1)[:, None, None] ** self.fade
 
 
 def append_token(
     sequence: Float[Tensor, "batch position width"], module: nn.Module | None, latent: Tensor | None
 ) -> Float[Tensor, "batch token width"]:
-    """The sequence with the latent's token at its end. Without a latent it is unchanged.
+    """The sequence with the latent's token at its end. Without a latent or a token, unchanged."""
+    if latent is None or module is None:
+        return sequence
+    return torch.cat([sequence, module(latent).to(sequence.dtype)], 1)
+
+
+def check_latent(is_student: bool, latent: Tensor | None) -> None:
+    """Check that a teacher is given no latent.
 
     Raises:
-        ValueError: If a teacher is given a latent.
+        ValueError: If it is.
     """
-    if latent is None:
-        return sequence
-    if module is None:
+    if latent is not None and not is_student:
         raise ValueError(
             "latent must be None for a network that was built without one; build it from a config "
             "with latent=True"
         )
-    return torch.cat([sequence, module(latent).to(sequence.dtype)], 1)
+
+
+def check_fade(fade: float, latent_map: bool) -> None:
+    """Check that there is an embedding to fade.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if fade and not latent_map:
+        raise ValueError(f"latent_fade must be 0 without a latent_map; got {fade}")

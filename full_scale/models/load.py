@@ -30,7 +30,7 @@ from full_scale.models.vqgan import VQGAN
 _HARMLESS = {"dropout", "floor", "epsilon"}
 """Fields that may differ from a preset. They affect training or rounding, not what a model is."""
 
-_OF_STUDENTS = {"latent_map"}
+_OF_STUDENTS = {"latent_map", "latent_fade"}
 """Fields that change a student alone. A teacher may differ from a preset in them."""
 
 

@@ -16,7 +16,14 @@ from di4c.likelihood import LinearHead, LogitsTransform
 from di4c.schedules import uniform_grid
 from full_scale.models.attention import attention
 from full_scale.models.base import DenoiserBackbone, DenoiserConfig, Depth, Preset, Share, Width
-from full_scale.models.latent import LatentPositions, LatentToken, append_token
+from full_scale.models.latent import (
+    Fade,
+    LatentPositions,
+    LatentToken,
+    append_token,
+    check_fade,
+    check_latent,
+)
 from full_scale.models.processes import MaskedProcessConfig
 
 
@@ -41,6 +48,8 @@ class MaskGITConfig(DenoiserConfig):
             a VQGAN.
         latent_map: whether a student's latent also has an embedding of its own for each position
             (`LatentPositions`). The published networks have none.
+        latent_fade: how that embedding fades as fewer tokens are masked, the p of
+            `LatentPositions`. With a fade the latent has no token, which would not fade.
     """
 
     kind = "maskgit"
@@ -60,9 +69,11 @@ class MaskGITConfig(DenoiserConfig):
     subs: bool = False
     code_book: Literal["mnist-tokens"] | None = None
     latent_map: bool = False
+    latent_fade: Fade = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_fade(self.latent_fade, self.latent_map)
         if self.hidden_size % self.num_heads:
             raise ValueError(
                 f"num_heads must divide hidden_size = {self.hidden_size}; got {self.num_heads}"
@@ -128,10 +139,11 @@ class MaskGIT(DenoiserBackbone):
             nn.GELU(),
             nn.LayerNorm(width, eps=1e-12),
         )
-        self.latent_token = LatentToken(width) if config.latent else None
+        has_token = config.latent and not config.latent_fade
+        self.latent_token = LatentToken(width) if has_token else None
         self.latent_map = None
         if config.latent and config.latent_map:
-            self.latent_map = LatentPositions(config.num_dims, width)
+            self.latent_map = LatentPositions(config.num_dims, width, config.latent_fade)
         nn.init.trunc_normal_(self.position, std=0.02)
         nn.init.trunc_normal_(self.token.weight, std=0.02)
 
@@ -154,6 +166,7 @@ class MaskGIT(DenoiserBackbone):
             ValueError: If there are not num_dims tokens, or if a teacher is given a latent.
         """
         config = self.config
+        check_latent(config.latent, latent)
         if x_t.shape[1] != config.num_dims:
             raise ValueError(f"x_t must have {config.num_dims} tokens; got {x_t.shape[1]}")
         if labels is None:
@@ -162,7 +175,8 @@ class MaskGIT(DenoiserBackbone):
         h = self.token(tokens) + self.position
         h = self.input(append_token(h, self.latent_token, latent))
         if self.latent_map is not None and latent is not None:  # the class gets none
-            h = h + pad(self.latent_map(latent), (0, 0, 0, h.shape[1] - config.num_dims))
+            given = self.latent_map(latent, x_t == config.codebook_size)
+            h = h + pad(given, (0, 0, 0, h.shape[1] - config.num_dims))
         for block in self.blocks:
             h = block(h)
         h = self.output(h[:, : config.num_dims])

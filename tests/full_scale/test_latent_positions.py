@@ -1,4 +1,4 @@
-"""The latent of a transformer as an embedding of each position: it starts at zero."""
+"""The latent of a transformer as an embedding of each position: it starts at zero, and may fade."""
 
 from dataclasses import replace
 
@@ -47,7 +47,8 @@ def test_it_is_added_to_its_own_position(config):
 def test_it_differs_from_latent_to_latent(config):
     network = network_of(replace(config, latent=True, latent_map=True))
     with torch.no_grad():
-        embedding = network.backbone.latent_map(torch.tensor([0.1, 0.7]))
+        masked = torch.ones(2, config.num_dims, dtype=torch.bool)
+        embedding = network.backbone.latent_map(torch.tensor([0.1, 0.7]), masked)
     assert embedding.shape[1] == config.num_dims
     assert bool((embedding[0] != embedding[1]).any(-1).all())
 
@@ -67,3 +68,41 @@ def test_only_students_that_ask_for_it_have_it(config):
     assert from_json(old) == replace(config, latent=True)
     for name in ("sdtt-owt", "maskgit-imagenet"):
         assert not PRESETS[name].network.latent_map
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_it_fades_with_the_masks(config):
+    """With k of D tokens masked, what enters the first block is (k / D)^p times the embedding."""
+    network = network_of(replace(config, latent=True, latent_map=True, latent_fade=2.0))
+    backbone, inputs = network.backbone, []
+    backbone.blocks[0].register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))
+    dims = config.num_dims
+    latent = torch.rand(dims + 1)
+    x_t = torch.zeros(dims + 1, dims, dtype=torch.long)
+    for count in range(dims + 1):
+        x_t[count, :count] = network.process.mask_state
+    network.denoise(x_t, times(dims + 1), latent)
+    network.denoise(x_t, times(dims + 1), None)
+    full = backbone.latent_map(latent, torch.ones(dims + 1, dims, dtype=torch.bool)).detach()
+    found = (inputs[0] - inputs[1])[:, :dims]
+    expected = torch.stack([full[count] * (count / dims) ** 2 for count in range(dims + 1)])
+    torch.testing.assert_close(found, expected)
+    assert inputs[0].shape == inputs[1].shape  # there is no token
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_fade_takes_the_place_of_the_token(config):
+    student = replace(config, latent=True, latent_map=True, latent_fade=1.0)
+    without = replace(student, latent_fade=0.0).build().state_dict().keys()
+    gone = without - student.build().state_dict().keys()
+    assert gone == {name for name in without if name.startswith("latent_token.")}
+    with pytest.raises(ValueError, match=r"latent_fade must be 0 without a latent_map; got 1\.0"):
+        replace(student, latent_map=False)
+    with pytest.raises(ValueError, match=r"latent_fade must be at least 0; got -1\.0"):
+        replace(student, latent_fade=-1.0)
+    teacher = network_of(replace(student, latent=False))
+    with pytest.raises(ValueError, match="latent must be None for a network that was built with"):
+        teacher.denoise(states(teacher, 2), times(2), torch.rand(2))
+    old = to_json(student)
+    del old["latent_fade"]
+    assert from_json(old) == replace(student, latent_fade=0.0)
