@@ -37,7 +37,7 @@ __all__ = ["Base", "Loaded", "as_base", "build", "load_model", "open_base", "wri
 
 def build(base: Base, adapter: Adapter) -> tuple[LatentLanguageModel, MaskedProcess]:
     """The model with adapters and latent, and masked noise over its vocabulary."""
-    model = LatentLanguageModel(base.model, adapter, shift=base.shift)
+    model = LatentLanguageModel(base.model, adapter, shift=base.shift, mask_state=base.mask_state)
     return model, MaskedProcess(model.num_states, mask_state=base.mask_state)
 
 

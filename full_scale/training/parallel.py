@@ -74,6 +74,10 @@ def accumulating(network: nn.Module, last: bool) -> AbstractContextManager[None]
 def clip_gradients(parameters: Iterable[nn.Parameter], most: float | None) -> float:
     """Scale the gradients down to the norm `most`, and return the norm that they had.
 
+    A parameter that the loss did not reach gets a gradient of zero, such as a head of the base that
+    predicts something else, or an expert that no token chose. Without one, the optimiser would keep
+    no moments of it, and a checkpoint would lack them.
+
     The norm of the shards is made whole before it is used. Torch 2.9 would add the 1e-6, which
     guards against a division by zero, to the norm of each shard. The result would then depend on
     the number of processes.
@@ -82,7 +86,10 @@ def clip_gradients(parameters: Iterable[nn.Parameter], most: float | None) -> fl
         parameters: copies or shards, with their gradients.
         most: largest norm of all gradients together; None for no limit.
     """
-    parameters = list(parameters)
+    parameters = [p for p in parameters if p.requires_grad]
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
     norm = whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
     nn.utils.clip_grads_with_norm_(parameters, math.inf if most is None else most, norm)
     return float(norm)
@@ -141,10 +148,16 @@ def naming_lost_process() -> Iterator[None]:
 
     Raises:
         LostProcess: If that happens; says how to go on.
+        ValueError: If copies cannot be trained, because the loss leaves out some weights.
     """
     try:
         yield
     except RuntimeError as error:  # gloo raises plain ones, NCCL some of its own
+        if "Expected to have finished reduction" in str(error):
+            raise ValueError(
+                "strategy must be fsdp on several processes for a model with weights that the loss "
+                "does not reach, such as a head for another task; got ddp: use --strategy fsdp"
+            ) from None
         if not torch.distributed.is_initialized() or not _LOST.search(str(error)):
             raise
         raise LostProcess(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from transformers import PretrainedConfig
+from transformers import BartConfig, BartForConditionalGeneration, PretrainedConfig
 
 from di4c import Di4CObjective, FixedGap, MaskedProcess, Recipe, StartTerm, Weight
 from di4c.recipes import DistillationBelow
@@ -15,7 +15,7 @@ from full_scale.models.language.network import LanguageNetwork
 from tests.helpers.refusals import assert_refused
 from tests.helpers.tiny_language import MOST, letters, tiny, write_tiny
 
-KINDS = ["ModernBert", "Bert"]
+KINDS = ["ModernBert", "Bert", "Roberta", "Esm"]  # ESM has no plain linear head
 RECIPE = Recipe(
     times=FixedGap(0.2),
     data_weight=Weight(0.5, "constant"),
@@ -54,7 +54,7 @@ def test_the_student_starts_as_the_teacher(kind):
     assert process.mask_state == 1
     for options in ({}, {"latent": torch.rand(2)}, {"adapted": False}):
         features = model(TOKENS, VALID, **options)
-        found = model.head_layer(features)
+        found = features if model.head_layer is None else model.head_layer(features)
         torch.testing.assert_close(found[VALID], logits[VALID])
     masked = TOKENS.masked_fill(~FIXED & VALID, 1)
     with torch.no_grad():
@@ -152,6 +152,12 @@ def test_other_models_are_refused_in_one_line(tmp_path):
     assert_refused(lambda: open_base(causal), "is a gpt2, which is no masked language model")
     base = as_base(tiny("GPT2").eval(), letters())
     assert_refused(lambda: build(base, Adapter()), "GPT2LMHeadModel whose .* a causal model; give")
+    sizes = {"d_model": 16, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "vocab_size": 31}
+    base = as_base(BartForConditionalGeneration(BartConfig(**sizes)), letters())
+    assert_refused(lambda: build(base, Adapter()), "makes no logits of inputs_embeds .*; give")
+    base = opened("Esm")
+    base.model.esm.embeddings.token_dropout = True  # mask tokens are set to 0, unless embedded
+    assert_refused(lambda: build(base, Adapter()), "reads embeddings in another way .* ESM")
     assert_refused(lambda: as_base(tiny(rows=20), letters()), "31 tokens and model 'model' 20")
     assert_refused(lambda: as_base(tiny(rows=3000), letters()), "31 tokens and model 'model' 3000")
     assert_refused(lambda: open_base(tmp_path / "none"), "has no tokenizer that opens")

@@ -22,7 +22,7 @@ from full_scale.training.own_cost import outline
 from full_scale.training.own_run import OwnRun
 from reporting import run_script
 from tests.helpers.forks import FORKS
-from tests.helpers.own_ranks import gradients, rank_of_two
+from tests.helpers.own_ranks import gradients, rank_of_two, refused_rank
 from tests.helpers.ports import free_port
 from tests.helpers.refusals import assert_refused
 from tests.helpers.tiny_language import write_own_code, write_tiny
@@ -34,6 +34,7 @@ REPORTS = Reports(log_every=1, save_every=2, sample_every=0, num_samples=2, samp
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("own")
     write_tiny(place / "base", "Bert")
+    write_tiny(place / "protein", "Esm")
     rows = [{"q": "ab" * (i % 3), "a": "cde"[: 1 + i % 3]} for i in range(12)]
     (place / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return place
@@ -56,9 +57,14 @@ def run_in(folder, **changes):
     return OwnRun(**(settings | changes))
 
 
-def test_a_stopped_run_goes_on_exactly(folder, tmp_path):
-    """What is exported are the averaged weights, or the raw ones on request."""
-    whole, parts = run_in(folder, out=tmp_path / "whole"), run_in(folder, out=tmp_path / "parts")
+@pytest.mark.parametrize("model", ["base", "protein"])
+def test_a_stopped_run_goes_on_exactly(folder, tmp_path, model):
+    """What is exported are the averaged weights, or the raw ones on request.
+
+    A protein model has a head for contacts, which no loss reaches.
+    """
+    whole = run_in(folder, out=tmp_path / "whole", model=str(folder / model))
+    parts = replace(whole, out=tmp_path / "parts")
     train(whole, progress=False)
     train(replace(parts, steps=1), progress=False)
     train(parts, progress=False)
@@ -151,23 +157,37 @@ def test_options_of_the_model_reach_it(folder, tmp_path, monkeypatch):
     assert_refused(lambda: own.assemble(unsafe), "does not open .*--trust-remote-code for a model")
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_have_the_gradient_of_one(folder, tmp_path, strategy):
-    run = run_in(folder, out=tmp_path / "run", optimizer=Optimizer("adamw", 1e-2, clip=1e9))
-    port = free_port()
-    file, shared = tmp_path / "gradients.pt", replace(run, strategy=strategy)
-    ranks = [FORKS.Process(target=rank_of_two, args=(i, port, shared, file)) for i in range(2)]
-    for rank in ranks:
-        rank.start()
+@pytest.mark.parametrize(
+    ("model", "strategy"), [("base", "ddp"), ("base", "fsdp"), ("protein", "fsdp")]
+)
+def test_two_processes_have_the_gradient_of_one(folder, tmp_path, model, strategy):
+    settings = {"model": str(folder / model), "optimizer": Optimizer("adamw", 1e-2, clip=1e9)}
+    run = run_in(folder, out=tmp_path / "run", **settings)
+    file = tmp_path / "gradients.pt"
+    on_two_processes(rank_of_two, replace(run, strategy=strategy), file)
     expected = gradients(run)
-    for rank in ranks:
-        rank.join(timeout=600)
-    assert [rank.exitcode for rank in ranks] == [0, 0]
     found = torch.load(file)
     assert found.keys() == expected.keys()
     assert max(float(g.abs().max()) for g in expected.values()) > 1e-3
     for name, grad in expected.items():
         torch.testing.assert_close(found[name], grad, rtol=1e-4, atol=1e-6)
+
+
+def test_copies_of_a_model_with_weights_that_are_not_used_are_refused(folder, tmp_path):
+    run = run_in(folder, out=tmp_path / "run", model=str(folder / "protein"))
+    on_two_processes(refused_rank, run, tmp_path / "error")
+    for rank in range(2):
+        assert "use --strategy fsdp" in (tmp_path / f"error.{rank}").read_text()
+
+
+def on_two_processes(target, run, file):
+    port = free_port()
+    ranks = [FORKS.Process(target=target, args=(i, port, run, file)) for i in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(timeout=600)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
 
 
 def test_bad_runs_are_refused_in_one_line(folder, tmp_path):

@@ -1,4 +1,4 @@
-"""The two processes (ranks) of test_train_own: the first step of a language model's run."""
+"""The two processes (ranks) of test_train_own."""
 
 import os
 
@@ -6,19 +6,34 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from full_scale.train import train
 from full_scale.training import own
 from full_scale.training.parallel import end_processes
 
 
 def rank_of_two(rank, port, run, file):
     """Take the first step as one of two processes, and write the gradients."""
-    torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    _join(rank, port)
     found = gradients(run)
     if rank == 0:
         torch.save(found, file)
     end_processes()
+
+
+def refused_rank(rank, port, run, file):
+    """Train as one of two processes, and write the error."""
+    _join(rank, port)
+    try:
+        train(run, progress=False)
+    except ValueError as error:
+        file.with_suffix(f".{rank}").write_text(str(error))
+    end_processes()
+
+
+def _join(rank, port):
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ |= {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
 def gradients(run):

@@ -69,6 +69,8 @@ def tiny(kind: str = "ModernBert", seed: int = 0, rows: int | None = None) -> to
         return transformers.GPT2LMHeadModel(config)
     if kind == "ModernBert":
         tokens |= {"cls_token_id": 2, "sep_token_id": 3}
+    if kind == "Esm":
+        tokens |= {"mask_token_id": 1, "position_embedding_type": "rotary"}
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=size, max_position_embeddings=MOST, **SIZES, **tokens
     )

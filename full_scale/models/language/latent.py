@@ -18,9 +18,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from di4c.likelihood import FunctionHead, Head, LinearHead
+from full_scale.models.language.probe import find_head, logits_of, put, take
 from full_scale.models.latent import LatentToken
-
-_PROBE = 6  # tokens of the random text that tells what kind a model is
 
 
 @dataclass(frozen=True)
@@ -57,23 +56,31 @@ class LatentLanguageModel(nn.Module):
             of the tokens at the same positions. It is changed in place.
         adapter: what is trained.
         shift: whether the logits at a position belong to the next token (Dream).
+        mask_state: number of the mask token; None tries the base without it.
 
     Attributes:
         num_states: S, number of rows of the head.
         tokens_most: largest number of tokens of the base; None if the base does not say.
 
     Raises:
-        ValueError: If the base does not look at both sides of a token.
+        ValueError: If the base is of another kind, see `full_scale.models.language.probe`.
     """
 
-    def __init__(self, base: nn.Module, adapter: Adapter, *, shift: bool = False) -> None:
+    def __init__(
+        self,
+        base: nn.Module,
+        adapter: Adapter,
+        *,
+        shift: bool = False,
+        mask_state: int | None = None,
+    ) -> None:
         super().__init__()
         self.adapter, self.shift = adapter, shift
         config = getattr(base, "config", None)
         self.tokens_most: int | None = getattr(config, "max_position_embeddings", None)
         _switch_off_dropout(base)
-        self.num_states, self.head_path = _separate_head(base.eval())
-        self.head_layer = None if self.head_path is None else _take(base, self.head_path)
+        self.num_states, self.head_path = find_head(base.eval(), mask_state)
+        self.head_layer = None if self.head_path is None else take(base, self.head_path)
         base.requires_grad_(adapter.kind == "full")
         if self.head_layer is not None:
             self.head_layer.requires_grad_(adapter.kind == "full")
@@ -161,7 +168,7 @@ class LatentLanguageModel(nn.Module):
     def whole_base(self) -> nn.Module:
         """The base with its head in its place, as it was opened."""
         if self.head_path is not None and self.head_layer is not None:
-            _put(self.base, self.head_path, self.head_layer)
+            put(self.base, self.head_path, self.head_layer)
             self.head_path = None
         return self.base
 
@@ -186,11 +193,6 @@ class LatentLanguageModel(nn.Module):
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(tensors[name])
-
-
-def logits_of(output: Any) -> Tensor:
-    """The logits in what a model returns."""
-    return output.logits if hasattr(output, "logits") else output[0]
 
 
 def _latent(width: int, adapter: Adapter) -> LatentToken:
@@ -222,57 +224,3 @@ def _switch_off_dropout(base: nn.Module) -> None:
         for name, value in list(vars(module).items()):
             if "dropout" in name and isinstance(value, float):
                 setattr(module, name, 0.0)
-
-
-@torch.no_grad()
-def _separate_head(base: nn.Module) -> tuple[int, str | None]:
-    """Look for the linear head of a base.
-
-    Returns:
-        The number of states, and the place of the head. It is None for a base whose logits are no
-        plain product of features and a linear layer: then the logits themselves are the features.
-
-    Raises:
-        ValueError: If the base does not look at both sides of a token.
-    """
-    embedding = base.get_input_embeddings()  # type: ignore[operator]
-    find = getattr(base, "get_output_embeddings", None)
-    layer = None if find is None else find()
-    path = next((name for name, module in base.named_modules() if module is layer), None)
-    linear = isinstance(layer, nn.Linear) and path is not None
-    device = embedding.weight.device
-    if device.type == "meta":  # only sizes are asked for
-        rows = layer.weight if isinstance(layer, nn.Linear) and linear else embedding.weight
-        return len(rows), path if linear else None
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(len(embedding.weight), (1, _PROBE), generator=generator).to(device)
-    other = x.clone()
-    other[:, -1] = (x[:, -1] + 1) % len(embedding.weight)
-    logits = logits_of(base(input_ids=x))
-    if logits[:, 0].equal(logits_of(base(input_ids=other))[:, 0]):
-        raise ValueError(
-            f"model is a {type(base).__name__} whose predictions do not depend on later tokens, a "
-            "causal model; give a masked language model, such as ModernBERT, BERT, LLaDA or Dream"
-        )
-    if not linear:
-        return logits.shape[-1], None
-    assert path is not None
-    head = _take(base, path)
-    features = logits_of(base(input_ids=x))
-    fits = features.shape[-1] == head.in_features and head(features).equal(logits)
-    _put(base, path, head)
-    return logits.shape[-1], path if fits else None
-
-
-def _take(base: nn.Module, path: str) -> nn.Linear:
-    """Take the head off, so that the base returns features."""
-    return _put(base, path, nn.Identity())
-
-
-def _put(base: nn.Module, path: str, layer: nn.Module) -> Any:
-    """Put a layer in the place of another one, which is returned."""
-    parent, _, name = path.rpartition(".")
-    owner = base.get_submodule(parent)
-    before = getattr(owner, name)
-    setattr(owner, name, layer)
-    return before
