@@ -46,18 +46,13 @@ class Schedule(ABC):
     def alpha(self, t: Time) -> Tensor:
         """Survival probability at t."""
 
-    @abstractmethod
     def complement(self, t: Time) -> Tensor:
         r"""$1 - \alpha(t)$, without the rounding error of the subtraction near t = 0."""
+        return self.drop(0.0, t)
 
+    @abstractmethod
     def drop(self, s: Time, t: Time) -> Tensor:
-        r"""$\alpha(s) - \alpha(t)$, with the digits that a difference of small numbers keeps.
-
-        Near t = 0 it is a difference of complements, because there both $\alpha$ round to 1.
-        """
-        alpha = self.alpha(s)
-        near = self.complement(t) - self.complement(s)
-        return torch.where(alpha > 0.5, near, alpha - self.alpha(t))
+        r"""$\alpha(s) - \alpha(t)$ for s <= t, without the rounding error of the subtraction."""
 
     @abstractmethod
     def derivative(self, t: Time) -> Tensor:
@@ -69,24 +64,29 @@ class Schedule(ABC):
 
 
 @dataclass(frozen=True)
-class LinearSchedule(Schedule):
-    r"""$\alpha(t) = 1 - t / T$."""
+class _StraightSchedule(Schedule):
+    _lost = 1.0  # at the horizon
 
     def alpha(self, t: Time) -> Tensor:
-        return 1 - as_time(t) / self.horizon
+        return 1 - self.complement(t)
 
-    def complement(self, t: Time) -> Tensor:
-        return as_time(t) / self.horizon
+    def drop(self, s: Time, t: Time) -> Tensor:
+        return self._lost * (as_time(t) - as_time(s)) / self.horizon
 
     def derivative(self, t: Time) -> Tensor:
-        return torch.full_like(as_time(t), -1 / self.horizon)
+        return torch.full_like(as_time(t), -self._lost / self.horizon)
 
     def inverse(self, alpha: Time) -> Tensor:
-        return (1 - as_time(alpha)) * self.horizon
+        return (1 - as_time(alpha)) * self.horizon / self._lost
 
 
 @dataclass(frozen=True)
-class LogLinearSchedule(Schedule):
+class LinearSchedule(_StraightSchedule):
+    r"""$\alpha(t) = 1 - t / T$."""
+
+
+@dataclass(frozen=True)
+class LogLinearSchedule(_StraightSchedule):
     r"""$\alpha(t) = 1 - (1 - \varepsilon) t / T$, the log-linear schedule of MDLM.
 
     Attributes:
@@ -99,17 +99,9 @@ class LogLinearSchedule(Schedule):
         super().__post_init__()
         check_number("epsilon", self.epsilon, "(0, 1)")
 
-    def alpha(self, t: Time) -> Tensor:
-        return 1 - (1 - self.epsilon) * as_time(t) / self.horizon
-
-    def complement(self, t: Time) -> Tensor:
-        return (1 - self.epsilon) * as_time(t) / self.horizon
-
-    def derivative(self, t: Time) -> Tensor:
-        return torch.full_like(as_time(t), -(1 - self.epsilon) / self.horizon)
-
-    def inverse(self, alpha: Time) -> Tensor:
-        return (1 - as_time(alpha)) * self.horizon / (1 - self.epsilon)
+    @property
+    def _lost(self) -> float:
+        return 1 - self.epsilon
 
 
 @dataclass(frozen=True)
@@ -120,8 +112,10 @@ class CosineSchedule(Schedule):
         # The sine is exactly 0 at the horizon; cos(pi / 2) would be 6e-17.
         return torch.sin((1 - as_time(t) / self.horizon) * (math.pi / 2))
 
-    def complement(self, t: Time) -> Tensor:
-        return 2 * torch.sin(as_time(t) / self.horizon * (math.pi / 4)) ** 2
+    def drop(self, s: Time, t: Time) -> Tensor:
+        s, t = as_time(s), as_time(t)
+        rate = math.pi / (4 * self.horizon)
+        return 2 * torch.sin(rate * (t + s)) * torch.sin(rate * (t - s))
 
     def derivative(self, t: Time) -> Tensor:
         rate = math.pi / (2 * self.horizon)
@@ -144,8 +138,13 @@ class ArccosSchedule(Schedule):
         # 1 - t / T loses half of the digits near t = 0, where the arc sine is steep.
         return torch.where(far > 0.5, 1 - self.complement(t), far)
 
-    def complement(self, t: Time) -> Tensor:
-        return torch.asin(torch.sqrt(as_time(t) / self.horizon / 2)) * (4 / math.pi)
+    def drop(self, s: Time, t: Time) -> Tensor:
+        # With p = sin a and q = sin b: sin(b - a) = (q^2 - p^2) / (q cos a + p cos b).
+        scale = 2 * self.horizon
+        s, t = as_time(s), as_time(t)  # p^2 and q^2, times the scale
+        whole = t.sqrt() * (1 - s / scale).sqrt() + s.sqrt() * (1 - t / scale).sqrt()
+        ratio = (t - s) / whole.where(whole > 0, 1.0) / math.sqrt(scale)
+        return torch.asin(ratio) * (4 / math.pi)
 
     def derivative(self, t: Time) -> Tensor:
         x = as_time(t) / self.horizon  # with r = 1 - x, 1 - r^2 = x (2 - x)
@@ -174,8 +173,8 @@ class ExponentialSchedule(Schedule):
     def alpha(self, t: Time) -> Tensor:
         return torch.exp(-self.rate * as_time(t))
 
-    def complement(self, t: Time) -> Tensor:
-        return -torch.expm1(-self.rate * as_time(t))
+    def drop(self, s: Time, t: Time) -> Tensor:
+        return -self.alpha(s) * torch.expm1(-self.rate * (as_time(t) - as_time(s)))
 
     def derivative(self, t: Time) -> Tensor:
         return -self.rate * self.alpha(t)

@@ -54,6 +54,19 @@ def test_the_complement_keeps_its_digits_near_0(schedule, power):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+@settings(max_examples=40)
+@given(start=st.floats(0, 1), power=st.floats(-15, 0))
+def test_a_drop_keeps_its_digits_between_near_times(schedule, start, power):
+    """alpha(s) - alpha(t) against fifty digits, with times at both ends and between."""
+    s = schedule.horizon * start
+    t = min(s + schedule.horizon * 10**power, schedule.horizon)
+    with mpmath.workdps(50):
+        alphas = (EXACT_ALPHA[type(schedule)](schedule, mpmath.mpf(time)) for time in (s, t))
+        expected = float(next(alphas) - next(alphas))
+    assert float(schedule.drop(s, t)) == pytest.approx(expected, rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
 def test_alpha_at_both_ends(schedule):
     assert float(schedule.alpha(0.0)) == 1.0
     assert 0 <= float(schedule.alpha(schedule.horizon)) < 0.2
