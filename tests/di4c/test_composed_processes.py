@@ -170,6 +170,7 @@ def test_equal_coordinates_and_permuted_ones():
     assert exact.limit_n_tv(CoordinateProcesses([same] * 3), law) == pytest.approx(
         exact.limit_n_tv(same, law)
     )
+    assert CoordinateProcesses([same]).horizon == same.horizon
 
     def turned(tensor):
         return tensor.reshape(2, 2, 2).permute(2, 0, 1).reshape(-1)

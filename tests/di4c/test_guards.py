@@ -182,6 +182,11 @@ def test_rates_may_be_large_and_rounded():
     RateMatrixProcess(rates)
     with pytest.raises(ValueError, match="rows of rate_matrix must sum to 0"):
         RateMatrixProcess(rates + torch.tensor([[0.0, 0.1], [0.0, 0.0]]))
+    off = torch.tensor([[0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    ones = torch.tensor([[-1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+    RateMatrixProcess(ones / 100 + 5e-10 * off)  # rates below 1 may be off by as much as 1 may
+    with pytest.raises(ValueError, match="rows of rate_matrix must sum to 0"):
+        RateMatrixProcess(ones + 1.5e-9 * off)
     with pytest.raises(ValueError, match=r"horizon must lie in \(0, inf\); got 0"):
         RateMatrixProcess(rates, 0.0)
 

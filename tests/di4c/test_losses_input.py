@@ -22,6 +22,10 @@ BAD = {
         lambda: Target(ATOMS, torch.tensor([[2.0, -1.0]] * 2)),
         "weights must be non-negative and sum to 1; the sum is 1, the smallest -1",
     ),
+    "weights in half precision": (
+        lambda: Target(ATOMS, 1.1 * WEIGHTS.bfloat16()),
+        r"weights must be non-negative and sum to 1; the sum is 1\.0996",
+    ),
     "nan weights": (lambda: Target(ATOMS, math.nan * WEIGHTS), "weights must .* sum is nan"),
     "other weights": (
         lambda: Target(ATOMS, WEIGHTS[:, :1]),

@@ -68,6 +68,13 @@ def _of_spins(alphas, theta, start):
     return uniform_tv([theta * alpha**2 for alpha in alphas], start)
 
 
+@pytest.mark.parametrize("pair", [MaskedPair, UniformPair, AbsorbingPair])
+def test_pairs_take_their_numbers_by_name(pair):
+    """By place, the schedule would come first."""
+    with pytest.raises(TypeError, match="positional argument"):
+        pair(ExponentialSchedule(), "q_T", TABLE if pair is MaskedPair else 0.5)
+
+
 @pytest.mark.parametrize("rate", [1.0, 1e-10, 1e-25])
 def test_bounds_hold_to_the_last_digits(rate):
     schedule = ExponentialSchedule(rate=rate)

@@ -8,6 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from di4c.processes import RateMatrixProcess, gaussian_process, two_state_process
+from di4c.processes.stiff import law_by_elimination
 from tests.helpers.refusals import assert_refused
 
 powers = st.integers(-300, 300)
@@ -142,3 +143,10 @@ def test_what_double_precision_cannot_hold_is_refused_by_name():
     assert_refused(lambda: RateMatrixProcess(rates, **falling), "integrated_rate must.*-1.0")
     apart = torch.tensor([[0, 0, 0, 0], [0, -1, 1, 0], [0, 1, -1, 0], [0, 0, 0, 0]]).double()
     RateMatrixProcess(apart)  # some law of several
+
+
+def test_a_state_that_is_left_for_good_has_probability_0():
+    """Also the first one, from which the elimination would start otherwise."""
+    rates = torch.tensor([[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.0, 3.0, -3.0]])
+    found = law_by_elimination(rates.double())
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.6, 0.4], dtype=torch.float64))

@@ -1,5 +1,6 @@
 """The uniform pair in other ways: the exact engine, and the recursion of the correlation."""
 
+import math
 import random
 from fractions import Fraction
 
@@ -81,6 +82,15 @@ def test_no_cancellation_at_small_theta() -> None:
     exact = float(closed_form(theta, alphas, from_prior=False))
     value = uniform_tv([float(theta) * float(a) ** 2 for a in alphas])
     assert value == pytest.approx(exact, rel=1e-13)
+
+
+def test_the_lower_bound_by_hand() -> None:
+    """(psi_0 - psi_N)^2 / (N sinh 2 psi_0) with the inverse of tanh in place of logarithms."""
+    theta, alpha = 0.8, math.exp(-0.3)
+    psi, last = math.atanh(theta), math.atanh(theta * alpha**2)
+    pair = UniformPair(theta=theta, schedule=ExponentialSchedule())
+    expected = (psi - last) ** 2 / (2 * math.sinh(2 * psi))
+    assert pair.lower_bound([0.0, 0.1, 0.3]) == pytest.approx(expected, rel=1e-13)
 
 
 @pytest.mark.parametrize("start", ["q_T", "prior"])
