@@ -70,9 +70,8 @@ def _of_spins(alphas, theta, start):
 
 @pytest.mark.parametrize("pair", [MaskedPair, UniformPair, AbsorbingPair])
 def test_pairs_take_their_numbers_by_name(pair):
-    """By place, the schedule would come first."""
     with pytest.raises(TypeError, match="positional argument"):
-        pair(ExponentialSchedule(), "q_T", TABLE if pair is MaskedPair else 0.5)
+        pair(TABLE if pair is MaskedPair else 0.5, schedule=ExponentialSchedule())
 
 
 @pytest.mark.parametrize("rate", [1.0, 1e-10, 1e-25])
