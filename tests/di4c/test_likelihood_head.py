@@ -248,3 +248,23 @@ def test_draws_are_those_of_the_dense_mixture(positions, per_sample):
         )
         draws.append(mixture.draw(generator)[0])
     assert torch.equal(*draws)
+
+
+def test_a_state_that_no_latent_gives_adds_nothing_to_the_gradient():
+    """The divergence is infinite there. Its gradient is that of the other states."""
+    hidden = torch.randn(1, 3, 2, 4, generator=torch.Generator().manual_seed(3)).double()
+    weight = torch.randn(5, 4, generator=torch.Generator().manual_seed(4)).double()
+    log_teacher = torch.tensor([0.3, 0.1, 0.2, 0.2, 0.2]).double().log().expand(1, 2, 5)
+    features = hidden.clone().requires_grad_()
+    excluding = LogitsTransform(excluded_states=(1,))
+    log_weights = uniform_log_weights(3).double()
+    mixture = HeadMixture(features, LinearHead(weight), log_weights, excluding)
+    divergence = mixture.marginal_kl(log_teacher)
+    assert divergence.isposinf().all()
+    (found,) = torch.autograd.grad(divergence.sum(), features)
+    features = hidden.clone().requires_grad_()
+    logits = (features @ weight.T)[..., [0, 2, 3, 4]]
+    marginals = (logits.log_softmax(-1) + log_weights[:, None, None]).logsumexp(1)
+    mass = log_teacher[..., [0, 2, 3, 4]].exp()
+    (expected,) = torch.autograd.grad(-(mass * marginals).sum(), features)
+    torch.testing.assert_close(found, expected)

@@ -121,3 +121,10 @@ def test_a_number_of_points_that_is_no_power_of_two_is_refused(size):
         exact.mixture_quadrature(
             UniformProcess(2), _network, [0.0, 1.0], start, torch.rand(size), 100
         )
+
+
+def test_a_single_point_is_a_student_without_latents():
+    process, start, point = UniformProcess(2), random_law(8, 5), torch.full((1,), 0.3).double()
+    found = exact.mixture_quadrature(process, _network, [0.2, 0.9], start, point, 1)
+    expected = exact.mixture_composition(process, _denoiser, [0.2, 0.9], start, point)
+    torch.testing.assert_close(found, expected)
