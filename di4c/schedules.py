@@ -65,7 +65,9 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class _StraightSchedule(Schedule):
-    _lost = 1.0  # at the horizon
+    """Alpha falls along a straight line, by `_lost` until the horizon."""
+
+    _lost = 1.0
 
     def alpha(self, t: Time) -> Tensor:
         return 1 - self.complement(t)
